@@ -1,0 +1,18 @@
+//! Configurations that ship with the program; each file is complete.
+
+const PRESETS: [(&str, &str); 3] = [
+    ("default", include_str!("../../presets/default.json")),
+    ("aiperf-0.13-default", include_str!("../../presets/aiperf-0.13-default.json")),
+    ("aiperf-1k-200k", include_str!("../../presets/aiperf-1k-200k.json")),
+];
+
+/// The presets' names, the default one first.
+pub fn preset_names() -> impl Iterator<Item = &'static str> {
+    PRESETS.iter().map(|(name, _)| *name)
+}
+
+/// A preset's file.
+#[must_use]
+pub fn preset(name: &str) -> Option<&'static str> {
+    PRESETS.iter().find(|(known, _)| *known == name).map(|(_, json)| *json)
+}

@@ -1,0 +1,212 @@
+//! The rules between fields, and the ranges that keep the arithmetic inside its types.
+
+use super::{Arrival, Bias, Config, Distribution, Turns};
+use crate::error::ConfigError;
+
+/// Largest length in tokens; draws saturate here.
+pub(crate) const MAX_TOKENS: u32 = i32::MAX as u32;
+
+type Checked = Result<(), ConfigError>;
+
+/// Fails with `path: found value; expected ...` unless `ok`.
+fn rule(ok: bool, path: &str, found: impl std::fmt::Display, expected: &str) -> Checked {
+    if ok { Ok(()) } else { Err(ConfigError::new(path, format!("found {found}, expected {expected}"))) }
+}
+
+impl Config {
+    /// Checks every rule; the first one broken is the error.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let max = self.max_prompt_tokens;
+        rule((3..=MAX_TOKENS).contains(&max), "max_prompt_tokens", max, "3 to 2147483647")?;
+        rule((1..=MAX_TOKENS).contains(&self.block_size), "block_size", self.block_size, "1 to 2147483647")?;
+        self.check_cache()?;
+        self.new_tokens_per_turn.check(true).map_err(|e| e.under("new_tokens_per_turn"))?;
+        self.generation_length.check(true).map_err(|e| e.under("generation_length"))?;
+        rule(
+            self.generation_length.bias.is_none(),
+            "generation_length.bias",
+            "a bias",
+            "none: only new_tokens_per_turn has one",
+        )?;
+        self.check_delay()?;
+        if let Some(reset) = self.reset {
+            probability(reset.base_probability, "reset.base_probability")?;
+            let scaling = reset.context_scaling;
+            rule(scaling.is_finite() && scaling >= 1.0, "reset.context_scaling", scaling, "a number of at least 1")?;
+        }
+        probability(self.restart_initial_probability, "restart_initial_probability")?;
+        let [first, end] = self.restart_turn_range;
+        rule(
+            1 <= first && first < end && end <= MAX_TOKENS,
+            "restart_turn_range",
+            format!("[{first}, {end}]"),
+            "[min, max) with 1 <= min < max",
+        )?;
+        if let Arrival::Poisson { rate } = self.arrival {
+            let expected = "1e-9 to 1e9 sessions per second";
+            rule(rate.is_finite() && (1e-9..=1e9).contains(&rate), "arrival.poisson.rate", rate, expected)?;
+        }
+        match &self.turns {
+            Some(turns) => self.check_turns(turns),
+            None => rule(self.reset.is_some(), "reset", "null", "an object, unless turns is given"),
+        }
+    }
+
+    fn check_cache(&self) -> Checked {
+        let cache = &self.cache;
+        rule(cache.layer1_tokens <= MAX_TOKENS, "cache.layer1_tokens", cache.layer1_tokens, "0 to 2147483647")?;
+        rule(cache.layer1_5_tokens <= MAX_TOKENS, "cache.layer1_5_tokens", cache.layer1_5_tokens, "0 to 2147483647")?;
+        let groups = &cache.layer1_5_groups;
+        rule(groups.num_groups >= 1, "cache.layer1_5_groups.num_groups", groups.num_groups, "at least 1")?;
+        let alpha = groups.zipf_alpha;
+        rule(alpha.is_finite() && alpha >= 0.0, "cache.layer1_5_groups.zipf_alpha", alpha, "a number of at least 0")?;
+        cache.layer2.check(true).map_err(|e| e.under("cache.layer2"))?;
+        rule(cache.layer2.bias.is_none(), "cache.layer2.bias", "a bias", "none: only new_tokens_per_turn has one")?;
+        let (prefix, max) = (self.prefix_tokens(), self.max_prompt_tokens);
+        rule(
+            prefix + 2 <= u64::from(max),
+            "max_prompt_tokens",
+            max,
+            &format!(
+                "at least {}: L1 and L1.5, rounded up to whole blocks, take {prefix} tokens (raise it, or lower \
+                 cache.layer1_tokens or cache.layer1_5_tokens)",
+                prefix + 2
+            ),
+        )
+    }
+
+    fn check_delay(&self) -> Checked {
+        let delay = &self.inter_turn_delay;
+        probability(delay.agentic_fraction, "inter_turn_delay.agentic_fraction")?;
+        for (name, component) in [("agentic_delay", &delay.agentic_delay), ("human_delay", &delay.human_delay)] {
+            let path = format!("inter_turn_delay.{name}");
+            component.check(false).map_err(|e| e.under(&path))?;
+            rule(
+                component.bias.is_none(),
+                &format!("{path}.bias"),
+                "a bias",
+                "none: only new_tokens_per_turn has one",
+            )?;
+        }
+        if let Some(max) = delay.max {
+            rule(max.is_finite() && max >= 0.0, "inter_turn_delay.max", max, "null or at least 0 ms")?;
+        }
+        if let Some(speedup) = delay.context_speedup {
+            let path = "inter_turn_delay.context_speedup";
+            rule(
+                speedup.slope.is_finite() && speedup.slope >= 0.0,
+                &format!("{path}.slope"),
+                speedup.slope,
+                "a number of at least 0",
+            )?;
+            probability(speedup.floor, &format!("{path}.floor"))?;
+        }
+        Ok(())
+    }
+
+    fn check_turns(&self, turns: &Turns) -> Checked {
+        rule(
+            self.reset.is_none(),
+            "reset",
+            "an object",
+            "null: sessions end at their turn count (remove reset or turns)",
+        )?;
+        rule(
+            self.restart_initial_probability == 0.0,
+            "restart_initial_probability",
+            self.restart_initial_probability,
+            "0: turns allows no restarts (remove restart_initial_probability or turns)",
+        )?;
+        turns.check().map_err(|e| e.under("turns"))
+    }
+}
+
+fn probability(p: f64, path: &str) -> Checked {
+    rule((0.0..=1.0).contains(&p), path, p, "a number from 0 to 1")
+}
+
+impl Turns {
+    fn check(&self) -> Checked {
+        rule(1 <= self.min && self.min <= self.max, "min", self.min, &format!("1 to max ({})", self.max))?;
+        rule(self.max <= MAX_TOKENS, "max", self.max, "at most 2147483647")?;
+        rule(self.median.is_finite() && self.median > 0.0, "median", self.median, "more than 0")?;
+        rule(
+            self.mean.is_finite() && self.mean >= self.median,
+            "mean",
+            self.mean,
+            &format!("at least the median ({})", self.median),
+        )?;
+        rule(
+            self.mean >= f64::from(self.min) && self.mean <= f64::from(self.max),
+            "mean",
+            self.mean,
+            &format!("min to max ({} to {})", self.min, self.max),
+        )?;
+        match self.max_session_attempts {
+            Some(0) => rule(false, "max_session_attempts", 0, "at least 1, or null for 100"),
+            Some(attempts) => rule(
+                !self.allow_truncation,
+                "max_session_attempts",
+                attempts,
+                "null with allow_truncation: nothing is drawn again (remove one of the two)",
+            ),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Distribution {
+    /// `length`: token counts, where a maximum below 1 would leave nothing to draw.
+    fn check(&self, length: bool) -> Checked {
+        let forms = "exactly one of mean + median, mean + sigma, mu + sigma";
+        match (self.mean, self.median, self.mu, self.sigma) {
+            (Some(mean), Some(median), None, None) => {
+                positive(median, "median")?;
+                positive(mean, "mean")?;
+                rule(mean >= median, "mean", mean, &format!("at least the median ({median})"))?;
+            }
+            (Some(mean), None, None, Some(sigma)) => {
+                positive(mean, "mean")?;
+                sigma_rule(sigma)?;
+            }
+            (None, None, Some(mu), Some(sigma)) => {
+                rule(mu.is_finite() && mu.abs() <= 700.0, "mu", mu, "a number from -700 to 700")?;
+                sigma_rule(sigma)?;
+            }
+            (mean, median, mu, sigma) => {
+                let given: Vec<&str> = [("mean", mean), ("median", median), ("mu", mu), ("sigma", sigma)]
+                    .iter()
+                    .filter_map(|(name, value)| value.map(|_| *name))
+                    .collect();
+                let given = if given.is_empty() { "none of them".to_owned() } else { given.join(" + ") };
+                return Err(ConfigError::new("", format!("found {given}, expected {forms}")));
+            }
+        }
+        if let Some(min) = self.min {
+            rule(min.is_finite() && min >= 0.0, "min", min, "a number of at least 0")?;
+        }
+        if let Some(max) = self.max {
+            let least = if length { 1.0 } else { 0.0 };
+            rule(
+                max.is_finite() && max >= least && max > 0.0,
+                "max",
+                max,
+                if length { "at least 1" } else { "more than 0" },
+            )?;
+            let min = self.min.unwrap_or(0.0);
+            rule(min <= max, "min", min, &format!("at most max ({max})"))?;
+        }
+        if let Some(Bias::Factor(factor)) = self.bias {
+            positive(factor, "bias")?;
+        }
+        Ok(())
+    }
+}
+
+fn positive(value: f64, path: &str) -> Checked {
+    rule(value.is_finite() && value > 0.0 && value <= 1e15, path, value, "more than 0, at most 1e15")
+}
+
+fn sigma_rule(sigma: f64) -> Checked {
+    rule((0.0..=10.0).contains(&sigma), "sigma", sigma, "a number from 0 to 10")
+}

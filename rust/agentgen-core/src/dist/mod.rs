@@ -1,0 +1,13 @@
+//! Distributions: each exact, in bounded time, and the same on every platform.
+
+mod calibrate;
+mod law;
+mod lognormal;
+mod moments;
+mod normal;
+mod zipf;
+
+pub(crate) use calibrate::{Parameters, Shape, Solver, bisect};
+pub use law::{DelayLaw, Effective, LengthLaw};
+pub use lognormal::Lognormal;
+pub use zipf::Zipf;

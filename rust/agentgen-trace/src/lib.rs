@@ -1,0 +1,13 @@
+//! Sessions as Arrow batches, and batches as files.
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod manifest;
+pub mod meta;
+pub mod ordered;
+pub mod row;
+pub mod schema;
+
+pub use error::{Result, TraceError};
+pub use meta::{FORMAT_VERSION, Layout, Origin, Overrides, TraceMeta};
+pub use ordered::{Cancel, Ordered};

@@ -1,0 +1,124 @@
+//! `manifest.json`: what a run holds, and all that is needed to make it again.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Result, TraceError};
+use crate::meta::{Layout, Origin, TraceMeta};
+
+/// Version of this file's own shape.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Name of the file in a run directory.
+pub const FILE_NAME: &str = "manifest.json";
+
+/// A run directory, or a set of shards, as its manifest describes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Name and version of the program.
+    pub program: String,
+    /// Version of the generated rows.
+    pub format_version: u32,
+    /// When the run was made (UTC, RFC 3339).
+    pub created: String,
+    /// What `hash_ids` cover.
+    pub layout: Layout,
+    /// Tokens a block.
+    pub block_size: u32,
+    /// Config, overrides, seed, sessions asked for.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// Which part of the data set this is.
+    pub shard: Shard,
+    /// `jsonl`, `parquet`.
+    pub formats: Vec<String>,
+    /// `none` or `zstd`: of the JSONL.
+    pub compression: String,
+    /// Totals over the rows written.
+    pub written: Written,
+    /// Stated, solved and effective values of every distribution, after overrides.
+    pub effective: serde_json::Value,
+    /// Targets given up because of an override.
+    pub warnings: Vec<String>,
+    /// The other files of the directory.
+    pub files: Vec<FileEntry>,
+    /// For a set: the shards' directories, relative to this file, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+}
+
+/// Shard `index` of `count`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    /// 0-based.
+    pub index: u64,
+    /// 1 for a whole data set.
+    pub count: u64,
+}
+
+/// Totals over rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// Sessions, continuations included.
+    pub sessions: u64,
+    /// Sessions that continue another after a restart.
+    pub continuations: u64,
+    /// Rows.
+    pub turns: u64,
+    /// New prompt tokens.
+    pub input_tokens: u64,
+    /// Whole prompts.
+    pub context_tokens: u64,
+    /// Output tokens.
+    pub output_tokens: u64,
+}
+
+/// A file of the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Name in the run directory.
+    pub name: String,
+    /// Size.
+    pub bytes: u64,
+    /// SHA-256, lower-case hex.
+    pub sha256: String,
+}
+
+/// A shard of a set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The shard's directory, relative to the set's manifest.
+    pub path: String,
+    /// SHA-256 of the shard's manifest.
+    pub manifest_sha256: String,
+}
+
+impl Manifest {
+    /// Reads the manifest of a run directory, or a manifest file itself.
+    pub fn read(path: &Path) -> Result<Self> {
+        let file = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
+        let text = std::fs::read(&file).map_err(|e| TraceError::io(&file, e))?;
+        serde_json::from_slice(&text)
+            .map_err(|e| TraceError::Format(format!("{}: not a manifest of a run: {e}", file.display())))
+    }
+
+    /// What its data files say about themselves.
+    #[must_use]
+    pub fn meta(&self) -> TraceMeta {
+        TraceMeta {
+            layout: self.layout,
+            block_size: self.block_size,
+            format_version: Some(self.format_version),
+            origin: Some(self.origin.clone()),
+        }
+    }
+
+    /// The entry of a file.
+    #[must_use]
+    pub fn file(&self, name: &str) -> Option<&FileEntry> {
+        self.files.iter().find(|f| f.name == name)
+    }
+}

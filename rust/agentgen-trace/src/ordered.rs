@@ -1,0 +1,202 @@
+//! Parallel work whose results come out in the order of its input, a bounded number at a time.
+//!
+//! The only place that starts worker threads: generation, encoding, reading and validation all go through it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::error::{Result, TraceError};
+
+/// Asks running work to stop; cheap to clone and to poll.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Asks for a stop.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a stop was asked for.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// [`TraceError::Interrupted`] once a stop was asked for.
+    pub fn check(&self) -> Result<()> {
+        if self.is_cancelled() { Err(TraceError::Interrupted) } else { Ok(()) }
+    }
+}
+
+/// Results of parallel work, in input order. Dropping it stops the workers.
+#[derive(Debug)]
+pub struct Ordered<T> {
+    shared: Arc<Shared<T>>,
+    workers: Vec<JoinHandle<()>>,
+    taken: u64,
+}
+
+#[derive(Debug)]
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+    window: u64,
+    cancel: Cancel,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    done: BTreeMap<u64, Result<T>>,
+    /// Results handed out so far; an item may be started while its index is below `handed_out + window`.
+    handed_out: u64,
+    /// Workers that have not finished.
+    working: usize,
+    abandoned: bool,
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // A worker that panicked is noticed by `working` reaching 0 without its result.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until item `index` may be started; false when it never will.
+    fn admit(&self, index: u64) -> bool {
+        let mut state = self.lock();
+        while !state.abandoned && !self.cancel.is_cancelled() && index >= state.handed_out + self.window {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        !state.abandoned && !self.cancel.is_cancelled()
+    }
+}
+
+/// Counts a worker out, also when it panics.
+struct Leaving<T>(Arc<Shared<T>>);
+
+impl<T> Drop for Leaving<T> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.working -= 1;
+        // Its item will never come: nobody may wait for a place behind it.
+        state.abandoned |= std::thread::panicking();
+        drop(state);
+        self.0.changed.notify_all();
+    }
+}
+
+impl<T: Send + 'static> Ordered<T> {
+    /// Starts `threads` workers over `items`. Each worker gets a function of its own from `worker`, so that it can
+    /// keep buffers; at most `window` results exist that have not been taken.
+    pub fn start<I, W, F>(threads: usize, window: usize, cancel: &Cancel, items: I, mut worker: W) -> Self
+    where
+        I: Iterator + Send + 'static,
+        W: FnMut() -> F,
+        F: FnMut(I::Item) -> Result<T> + Send + 'static,
+    {
+        let threads = threads.max(1);
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State { done: BTreeMap::new(), handed_out: 0, working: threads, abandoned: false }),
+            changed: Condvar::new(),
+            window: window.max(threads) as u64,
+            cancel: cancel.clone(),
+        });
+        let items = Arc::new(Mutex::new((0u64, items)));
+        let workers = (0..threads)
+            .map(|_| {
+                let (shared, items, mut work) = (Arc::clone(&shared), Arc::clone(&items), worker());
+                std::thread::spawn(move || {
+                    let leaving = Leaving(shared);
+                    let shared = &leaving.0;
+                    loop {
+                        let (index, item) = {
+                            let mut source = items.lock().unwrap_or_else(PoisonError::into_inner);
+                            if !shared.admit(source.0) {
+                                return;
+                            }
+                            let Some(item) = source.1.next() else { return };
+                            source.0 += 1;
+                            (source.0 - 1, item)
+                        };
+                        let result = work(item);
+                        shared.lock().done.insert(index, result);
+                        shared.changed.notify_all();
+                    }
+                })
+            })
+            .collect();
+        Self { shared, workers, taken: 0 }
+    }
+}
+
+impl<T> Iterator for Ordered<T> {
+    type Item = Result<T>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut state = self.shared.lock();
+        loop {
+            if self.shared.cancel.is_cancelled() {
+                return Some(Err(TraceError::Interrupted));
+            }
+            if let Some(result) = state.done.remove(&self.taken) {
+                self.taken += 1;
+                state.handed_out = self.taken;
+                self.shared.changed.notify_all();
+                return Some(result);
+            }
+            if state.working == 0 {
+                // All went home: done, unless one of them died and left a gap.
+                let gap = self.workers.drain(..).any(|w| w.join().is_err());
+                return gap.then(|| Err(TraceError::Format("internal error: a worker thread panicked".into())));
+            }
+            let timeout = std::time::Duration::from_millis(50);
+            state = self.shared.changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl<T> Drop for Ordered<T> {
+    fn drop(&mut self) {
+        self.shared.lock().abandoned = true;
+        self.shared.changed.notify_all();
+        for worker in self.workers.drain(..) {
+            // A panic was reported by `next`, or nobody waits for the result any more.
+            let _ = worker.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_keep_the_order_of_the_input() {
+        for threads in [1, 2, 7] {
+            let squares = Ordered::start(threads, 4, &Cancel::default(), 0..1_000u64, || |i| Ok(i * i));
+            let squares: Vec<u64> = squares.map(|r| r.expect("no failure")).collect();
+            assert!(squares.iter().enumerate().all(|(i, s)| *s == (i * i) as u64));
+            assert_eq!(squares.len(), 1_000);
+        }
+    }
+
+    #[test]
+    fn dropping_early_and_cancelling_end_the_workers() {
+        let mut endless = Ordered::start(2, 4, &Cancel::default(), 0u64.., || Ok);
+        assert_eq!(endless.next().and_then(Result::ok), Some(0));
+        drop(endless);
+        let cancel = Cancel::default();
+        let mut endless = Ordered::start(2, 4, &cancel, 0u64.., || Ok);
+        cancel.cancel();
+        assert!(matches!(endless.next(), Some(Err(TraceError::Interrupted))));
+    }
+
+    #[test]
+    fn a_panic_is_an_error() {
+        let work = || |i: u32| if i == 3 { panic!("on purpose") } else { Ok(i) };
+        let results: Vec<_> = Ordered::start(2, 4, &Cancel::default(), 0..10u32, work).take(20).collect();
+        assert!(results.iter().any(Result::is_err));
+    }
+}

@@ -1,0 +1,87 @@
+//! The canonical table: one row a request.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
+
+use crate::meta::{META_KEY, TraceMeta};
+
+/// A column of the canonical table, in its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)] // the names of the columns; `docs/trace-format.md` describes them
+pub enum Column {
+    SessionId,
+    TurnIndex,
+    GroupId,
+    InputLength,
+    ContextLength,
+    OutputLength,
+    DelayMs,
+    TimestampMs,
+    HashIds,
+    IsRestart,
+    ParentSessionId,
+    EndReason,
+}
+
+impl Column {
+    /// All columns.
+    pub const ALL: [Self; 12] = [
+        Self::SessionId,
+        Self::TurnIndex,
+        Self::GroupId,
+        Self::InputLength,
+        Self::ContextLength,
+        Self::OutputLength,
+        Self::DelayMs,
+        Self::TimestampMs,
+        Self::HashIds,
+        Self::IsRestart,
+        Self::ParentSessionId,
+        Self::EndReason,
+    ];
+
+    /// The column's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        FIELDS[self as usize].name()
+    }
+
+    /// The column with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|c| c.name() == name)
+    }
+}
+
+static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
+    let id = Arc::new(Field::new("item", DataType::Int64, false));
+    Fields::from(vec![
+        // Null where a trace does not say which requests belong together.
+        Field::new("session_id", DataType::Utf8View, true),
+        Field::new("turn_index", DataType::UInt32, false),
+        Field::new("group_id", DataType::UInt32, true),
+        Field::new("input_length", DataType::UInt32, false),
+        Field::new("context_length", DataType::UInt32, false),
+        Field::new("output_length", DataType::UInt32, false),
+        Field::new("delay_ms", DataType::Float64, true),
+        Field::new("timestamp_ms", DataType::Float64, true),
+        Field::new("hash_ids", DataType::LargeList(id), false),
+        Field::new("is_restart", DataType::Boolean, false),
+        Field::new("parent_session_id", DataType::Utf8View, true),
+        Field::new("end_reason", DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8)), true),
+    ])
+});
+
+/// The schema of the given columns, in canonical order, with the trace's metadata.
+///
+/// # Panics
+/// Never: metadata is plain data.
+#[must_use]
+pub fn schema(columns: &[Column], meta: &TraceMeta) -> SchemaRef {
+    let fields: Fields =
+        Column::ALL.iter().filter(|c| columns.contains(c)).map(|c| FIELDS[*c as usize].clone()).collect();
+    let json = serde_json::to_string(meta).expect("metadata is plain data");
+    Arc::new(Schema::new_with_metadata(fields, HashMap::from([(META_KEY.to_owned(), json)])))
+}
