@@ -179,7 +179,38 @@ pub enum Arrival {
     },
 }
 
+/// Limits set beside the configuration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Overrides {
+    /// Replaces `max_prompt_tokens`.
+    pub max_isl: Option<u32>,
+    /// Replaces `generation_length.max`.
+    pub max_osl: Option<u32>,
+}
+
+impl Overrides {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+}
+
 impl Config {
+    /// The configuration with the overrides in place, checked.
+    pub fn overridden(&self, overrides: Overrides) -> Result<Self, ConfigError> {
+        let mut config = self.clone();
+        if let Some(max_isl) = overrides.max_isl {
+            config.max_prompt_tokens = max_isl;
+        }
+        if let Some(max_osl) = overrides.max_osl {
+            config.generation_length.max = Some(f64::from(max_osl));
+        }
+        config.check()?;
+        Ok(config)
+    }
+
     /// Reads a complete configuration and checks it.
     pub fn from_json(json: &str) -> Result<Self, ConfigError> {
         let config: Self = serde_json::from_str(json).map_err(|e| ConfigError::new("config", e.to_string()))?;

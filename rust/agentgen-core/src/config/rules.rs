@@ -43,8 +43,8 @@ impl Config {
             "[min, max) with 1 <= min < max",
         )?;
         if let Arrival::Poisson { rate } = self.arrival {
-            let expected = "1e-9 to 1e9 sessions per second";
-            rule(rate.is_finite() && (1e-9..=1e9).contains(&rate), "arrival.poisson.rate", rate, expected)?;
+            let expected = "0.000001 to 1000000000 sessions per second";
+            rule(rate.is_finite() && (1e-6..=1e9).contains(&rate), "arrival.poisson.rate", rate, expected)?;
         }
         match &self.turns {
             Some(turns) => self.check_turns(turns),

@@ -210,7 +210,7 @@ impl Solver<'_> {
 }
 
 /// The point in `[low, high]` up to which `below` holds.
-pub(crate) fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
+fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..HALVINGS {
         let middle = 0.5 * (low + high);
         if below(middle) { low = middle } else { high = middle }

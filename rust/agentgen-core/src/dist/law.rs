@@ -20,6 +20,11 @@ impl LengthLaw {
         Self { law, low: low.min(cap), cap: cap.min(MAX_TOKENS) }
     }
 
+    /// The same rounding, floor and cap on another lognormal.
+    pub(crate) fn with_lognormal(&self, law: Lognormal) -> Self {
+        Self { law, ..*self }
+    }
+
     /// One draw, in tokens.
     #[inline]
     pub fn draw(&self, stream: &mut Stream) -> u32 {

@@ -7,7 +7,7 @@ mod moments;
 mod normal;
 mod zipf;
 
-pub(crate) use calibrate::{Parameters, Shape, Solver, bisect};
+pub(crate) use calibrate::{Parameters, Shape, Solver};
 pub use law::{DelayLaw, Effective, LengthLaw};
 pub use lognormal::Lognormal;
 pub use zipf::Zipf;
