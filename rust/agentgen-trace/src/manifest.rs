@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, TraceError};
 use crate::meta::{Layout, Origin, TraceMeta};
+use crate::sink::file::digest;
 
 /// Version of this file's own shape.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -114,6 +115,12 @@ impl Manifest {
             format_version: Some(self.format_version),
             origin: Some(self.origin.clone()),
         }
+    }
+
+    /// Whether every file of `directory` is there with its size and digest.
+    #[must_use]
+    pub fn is_intact(&self, directory: &Path) -> bool {
+        self.files.iter().all(|file| digest(&directory.join(&file.name)).is_ok_and(|found| found == *file))
     }
 
     /// The entry of a file.

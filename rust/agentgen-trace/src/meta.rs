@@ -1,6 +1,8 @@
 //! What a trace says about itself.
 
+pub use agentgen_core::Layout;
 use agentgen_core::config::Config;
+pub use agentgen_core::config::Overrides;
 use serde::{Deserialize, Serialize};
 
 /// Version of the generated rows: the same seed under the same version gives the same rows.
@@ -8,27 +10,6 @@ pub const FORMAT_VERSION: u32 = 1;
 
 /// Key of [`TraceMeta`] in the metadata of Arrow schemas and Parquet files.
 pub const META_KEY: &str = "agentgen";
-
-/// What `hash_ids` cover.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Layout {
-    /// The row's new tokens.
-    Incremental,
-    /// The whole prompt.
-    Cumulative,
-}
-
-impl Layout {
-    /// The word used on the command line and in files.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Incremental => "incremental",
-            Self::Cumulative => "cumulative",
-        }
-    }
-}
 
 /// How to read a trace, and where a generated one comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,14 +37,4 @@ pub struct Origin {
     pub seed: u64,
     /// Primary sessions of the whole data set.
     pub sessions: u64,
-}
-
-/// Limits set beside the configuration.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Overrides {
-    /// Replaces `max_prompt_tokens`.
-    pub max_isl: Option<u32>,
-    /// Replaces `generation_length.max`.
-    pub max_osl: Option<u32>,
 }

@@ -1,0 +1,302 @@
+//! Sessions into Arrow batches: each column is appended to directly, and only those asked for are made.
+
+use std::sync::Arc;
+
+use agentgen_core::ids::{Extent, NAME_BYTES, RowIds};
+use agentgen_core::{EndReason, Layout, Plan, Session};
+use arrow_array::builder::{BooleanBufferBuilder, NullBufferBuilder};
+use arrow_array::types::Int8Type;
+use arrow_array::{
+    ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int8Array, Int64Array, LargeListArray, RecordBatch,
+    StringArray, StringViewArray, UInt32Array,
+};
+use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{DataType, SchemaRef};
+
+use crate::error::{Result, TraceError};
+use crate::schema::Column;
+
+/// A batch is handed on when it holds this many rows or ids.
+const FULL_ROWS: usize = 131_072;
+const FULL_IDS: usize = 4_194_304;
+
+/// Appends sessions of one plan.
+#[derive(Debug)]
+pub struct BatchBuilder {
+    schema: SchemaRef,
+    wanted: [bool; Column::ALL.len()],
+    rows: usize,
+    extents: Vec<Extent>,
+    session_ids: Names,
+    turn_index: Vec<u32>,
+    group_id: Vec<u32>,
+    input_length: Vec<u32>,
+    context_length: Vec<u32>,
+    output_length: Vec<u32>,
+    delay: Nullable,
+    timestamp: Nullable,
+    offsets: Vec<i64>,
+    hash_ids: Vec<i64>,
+    is_restart: BooleanBufferBuilder,
+    parents: Names,
+    end_reason: Vec<i8>,
+}
+
+impl BatchBuilder {
+    /// A builder of batches with `schema`, whose columns are those wanted.
+    #[must_use]
+    pub fn new(schema: SchemaRef) -> Self {
+        let wanted = Column::ALL.map(|column| schema.column_with_name(column.name()).is_some());
+        Self {
+            schema,
+            wanted,
+            rows: 0,
+            extents: Vec::new(),
+            session_ids: Names::default(),
+            turn_index: Vec::new(),
+            group_id: Vec::new(),
+            input_length: Vec::new(),
+            context_length: Vec::new(),
+            output_length: Vec::new(),
+            delay: Nullable::default(),
+            timestamp: Nullable::default(),
+            offsets: vec![0],
+            hash_ids: Vec::new(),
+            is_restart: BooleanBufferBuilder::new(0),
+            parents: Names::default(),
+            end_reason: Vec::new(),
+        }
+    }
+
+    /// Appends a session's rows; whenever the batch is full, gives it to `emit` and begins another.
+    pub fn append(
+        &mut self,
+        plan: &Plan,
+        session: &Session<'_>,
+        emit: &mut impl FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let mut done = 0;
+        while done < session.turns.len() {
+            // Rows until the batch may be full: ids are checked row by row below, where rows are long.
+            let end = session.turns.len().min(done + FULL_ROWS.saturating_sub(self.rows).max(1));
+            done = self.append_rows(plan, session, done, end);
+            if self.rows >= FULL_ROWS || self.hash_ids.len() >= FULL_IDS {
+                emit(self.finish()?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wants(&self, column: Column) -> bool {
+        self.wanted[column as usize]
+    }
+
+    /// Appends turns `start .. end`, or fewer if their ids fill the batch; returns where it stopped.
+    fn append_rows(&mut self, plan: &Plan, session: &Session<'_>, start: usize, mut end: usize) -> usize {
+        if self.wants(Column::HashIds) {
+            let mut ids = RowIds::new(plan.ids(), plan.layout(), session);
+            for index in 0..end {
+                ids.row(session, index, &mut self.extents);
+                // Rows of an earlier batch are only counted past.
+                if index < start {
+                    continue;
+                }
+                for extent in &self.extents {
+                    self.hash_ids.extend(extent.first as i64..(extent.first + extent.count) as i64);
+                }
+                self.offsets.push(self.hash_ids.len() as i64);
+                if self.hash_ids.len() >= FULL_IDS {
+                    end = index + 1;
+                    break;
+                }
+            }
+        }
+        let turns = &session.turns[start..end];
+        let rows = turns.len();
+        self.rows += rows;
+        if self.wants(Column::SessionId) {
+            self.session_ids.repeat(&plan.names().name(session.run, session.is_continuation), rows);
+        }
+        if self.wants(Column::TurnIndex) {
+            self.turn_index.extend(start as u32..end as u32);
+        }
+        if self.wants(Column::GroupId) {
+            self.group_id.resize(self.group_id.len() + rows, session.group);
+        }
+        if self.wants(Column::InputLength) {
+            self.input_length.extend(turns.iter().map(|t| t.input));
+        }
+        if self.wants(Column::ContextLength) {
+            self.context_length.extend(turns.iter().map(|t| t.context));
+        }
+        if self.wants(Column::OutputLength) {
+            self.output_length.extend(turns.iter().map(|t| t.output));
+        }
+        if self.wants(Column::DelayMs) {
+            for (index, turn) in (start..end).zip(turns) {
+                self.delay.push((index > 0).then_some(turn.delay_tenths));
+            }
+        }
+        if self.wants(Column::TimestampMs) {
+            self.append_timestamps(plan.layout(), session, start, end);
+        }
+        if self.wants(Column::IsRestart) {
+            self.is_restart.append_n(rows, session.is_continuation);
+        }
+        if self.wants(Column::ParentSessionId) {
+            if session.is_continuation {
+                self.parents.repeat(&plan.names().name(session.run, false), rows);
+            } else {
+                self.parents.nulls(rows);
+            }
+        }
+        if self.wants(Column::EndReason) {
+            self.end_reason.resize(self.end_reason.len() + rows, NO_REASON);
+            if end == session.turns.len()
+                && let Some(last) = self.end_reason.last_mut()
+            {
+                *last = session.end as i8;
+            }
+        }
+        end
+    }
+
+    /// Incremental rows state the arrival only; cumulative rows each state their own time, service time left out.
+    fn append_timestamps(&mut self, layout: Layout, session: &Session<'_>, start: usize, end: usize) {
+        let mut now = session.arrival_tenths;
+        for (index, turn) in session.turns.iter().enumerate().take(end) {
+            now += turn.delay_tenths;
+            if index >= start {
+                self.timestamp.push((index == 0 || layout == Layout::Cumulative).then_some(now));
+            }
+        }
+    }
+
+    /// The rows appended so far, if any.
+    pub fn flush(&mut self) -> Result<Option<RecordBatch>> {
+        if self.rows == 0 { Ok(None) } else { self.finish().map(Some) }
+    }
+
+    fn finish(&mut self) -> Result<RecordBatch> {
+        let rows = std::mem::take(&mut self.rows);
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(Column::ALL.len());
+        for column in Column::ALL {
+            if self.wants(column) {
+                columns.push(self.column(column)?);
+            }
+        }
+        let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).map_err(internal)
+    }
+
+    fn column(&mut self, column: Column) -> Result<ArrayRef> {
+        Ok(match column {
+            Column::SessionId => Arc::new(self.session_ids.finish()?),
+            Column::TurnIndex => numbers(&mut self.turn_index),
+            Column::GroupId => numbers(&mut self.group_id),
+            Column::InputLength => numbers(&mut self.input_length),
+            Column::ContextLength => numbers(&mut self.context_length),
+            Column::OutputLength => numbers(&mut self.output_length),
+            Column::DelayMs => Arc::new(self.delay.finish()),
+            Column::TimestampMs => Arc::new(self.timestamp.finish()),
+            Column::HashIds => {
+                let values = Arc::new(Int64Array::from(take(&mut self.hash_ids)));
+                let mut next = Vec::with_capacity(self.offsets.len());
+                next.push(0);
+                let offsets = OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(&mut self.offsets, next)));
+                let DataType::LargeList(item) =
+                    self.schema.field_with_name(column.name()).map_err(internal)?.data_type()
+                else {
+                    return Err(internal("hash_ids is not a list"));
+                };
+                Arc::new(LargeListArray::try_new(Arc::clone(item), offsets, values, None).map_err(internal)?)
+            }
+            Column::IsRestart => Arc::new(BooleanArray::new(self.is_restart.finish(), None)),
+            Column::ParentSessionId => Arc::new(self.parents.finish()?),
+            Column::EndReason => Arc::new(end_reasons(&take(&mut self.end_reason))?),
+        })
+    }
+}
+
+/// Code of a row that does not end its session.
+const NO_REASON: i8 = -1;
+
+/// Dictionary-coded end reasons; negative codes are null.
+pub(crate) fn end_reasons(codes: &[i8]) -> Result<DictionaryArray<Int8Type>> {
+    let names = StringArray::from(EndReason::ALL.map(EndReason::name).to_vec());
+    let keys: Int8Array = codes.iter().map(|code| (*code >= 0).then_some(*code)).collect();
+    DictionaryArray::try_new(keys, Arc::new(names)).map_err(internal)
+}
+
+/// An error that only a defect of this program can cause.
+pub(crate) fn internal(error: impl std::fmt::Display) -> TraceError {
+    TraceError::Format(format!("internal error: {error}"))
+}
+
+/// Takes a column's values, leaving room for as many again.
+fn take<T>(values: &mut Vec<T>) -> Vec<T> {
+    let next = Vec::with_capacity(values.len());
+    std::mem::replace(values, next)
+}
+
+fn numbers(values: &mut Vec<u32>) -> ArrayRef {
+    Arc::new(UInt32Array::from(take(values)))
+}
+
+/// Tenths of a millisecond, kept as milliseconds.
+#[derive(Debug, Default)]
+struct Nullable {
+    values: Vec<f64>,
+    valid: Option<NullBufferBuilder>,
+}
+
+impl Nullable {
+    fn push(&mut self, tenths: Option<u64>) {
+        self.values.push(tenths.unwrap_or(0) as f64 / 10.0);
+        self.valid.get_or_insert_with(|| NullBufferBuilder::new(0)).append(tenths.is_some());
+    }
+
+    fn finish(&mut self) -> Float64Array {
+        let nulls = self.valid.take().and_then(|mut valid| valid.finish());
+        Float64Array::new(ScalarBuffer::from(take(&mut self.values)), nulls)
+    }
+}
+
+/// Session names: each is stored once, however many rows show it.
+#[derive(Debug, Default)]
+struct Names {
+    bytes: Vec<u8>,
+    views: Vec<u128>,
+    valid: Option<NullBufferBuilder>,
+}
+
+impl Names {
+    fn repeat(&mut self, name: &[u8; NAME_BYTES], rows: usize) {
+        // A view of a string longer than 12 bytes: length, first four bytes, buffer number (0), offset.
+        let prefix = u32::from_le_bytes([name[0], name[1], name[2], name[3]]);
+        let view = NAME_BYTES as u128 | u128::from(prefix) << 32 | (self.bytes.len() as u128) << 96;
+        self.bytes.extend_from_slice(name);
+        self.views.resize(self.views.len() + rows, view);
+        if let Some(valid) = &mut self.valid {
+            valid.append_n_non_nulls(rows);
+        }
+    }
+
+    fn nulls(&mut self, rows: usize) {
+        let before = self.views.len();
+        let valid = self.valid.get_or_insert_with(|| {
+            let mut valid = NullBufferBuilder::new(0);
+            valid.append_n_non_nulls(before);
+            valid
+        });
+        valid.append_n_nulls(rows);
+        self.views.resize(before + rows, 0);
+    }
+
+    fn finish(&mut self) -> Result<StringViewArray> {
+        let nulls = self.valid.take().and_then(|mut valid| valid.finish());
+        let buffers: Arc<[Buffer]> =
+            if self.bytes.is_empty() { Arc::new([]) } else { Arc::new([Buffer::from_vec(take(&mut self.bytes))]) };
+        StringViewArray::try_new(ScalarBuffer::from(take(&mut self.views)), buffers, nulls).map_err(internal)
+    }
+}

@@ -1,0 +1,126 @@
+//! A plan's sessions as batches, chunk by chunk, in order, on several threads.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use agentgen_core::config::Arrival;
+use agentgen_core::{ArrivalClock, Continuation, Plan, Simulator};
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+
+use crate::batch::BatchBuilder;
+use crate::error::Result;
+use crate::ordered::{Cancel, Ordered};
+
+/// Results that may wait for their turn, for each thread.
+const WINDOW: usize = 2;
+
+/// Primaries that are made together, and what is needed to make them alone.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    /// The primaries.
+    pub primaries: Range<u64>,
+    /// Arrival of each, in tenths of a millisecond; empty when all arrive at 0.
+    arrivals: Vec<u64>,
+}
+
+/// The sessions of one shard.
+#[derive(Debug)]
+pub struct Shard {
+    plan: Arc<Plan>,
+    primaries: Range<u64>,
+    continuations: Vec<Continuation>,
+}
+
+impl Shard {
+    /// Shard `index` of `count`; finds the continuations that are written in it.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, index: u64, count: u64) -> Self {
+        let primaries = plan.shard(index, count);
+        let continuations = plan.continuations(&primaries);
+        Self { plan, primaries, continuations }
+    }
+
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Its primaries.
+    #[must_use]
+    pub fn primaries(&self) -> Range<u64> {
+        self.primaries.clone()
+    }
+
+    /// The chunks in order. Their bounds do not depend on shards, so that equal sessions share a chunk everywhere.
+    pub fn chunks(self: &Arc<Self>) -> impl Iterator<Item = Chunk> + Send + 'static {
+        let shard = Arc::clone(self);
+        let size = shard.plan.chunk_sessions();
+        let mut next = shard.primaries.start;
+        let timed = shard.plan.config().arrival != Arrival::Closed;
+        let mut clock = ArrivalClock::default();
+        std::iter::from_fn(move || {
+            if next >= shard.primaries.end {
+                return None;
+            }
+            let end = ((next / size + 1) * size).min(shard.primaries.end);
+            let primaries = next..end;
+            next = end;
+            let arrivals = if timed {
+                primaries.clone().map(|run| clock.arrival_tenths(&shard.plan, run)).collect()
+            } else {
+                Vec::new()
+            };
+            Some(Chunk { primaries, arrivals })
+        })
+    }
+
+    /// Makes a chunk's rows.
+    pub fn make(
+        &self,
+        chunk: &Chunk,
+        builder: &mut BatchBuilder,
+        emit: &mut impl FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let plan = &*self.plan;
+        let mut simulator = Simulator::new(plan);
+        let first = self.continuations.partition_point(|c| c.slot < chunk.primaries.start);
+        let mut waiting = self.continuations[first..].iter().peekable();
+        for run in chunk.primaries.clone() {
+            let arrival = chunk.arrivals.get((run - chunk.primaries.start) as usize).copied().unwrap_or(0);
+            builder.append(plan, &simulator.primary(run, arrival)?, emit)?;
+            while let Some(continuation) = waiting.next_if(|c| c.slot == run) {
+                if let Some(session) = simulator.continuation(continuation.run, arrival) {
+                    builder.append(plan, &session, emit)?;
+                }
+            }
+        }
+        builder.flush()?.map_or(Ok(()), emit)
+    }
+}
+
+/// All batches of a shard, in order.
+#[must_use]
+pub fn batches(
+    shard: &Arc<Shard>,
+    schema: &SchemaRef,
+    threads: usize,
+    cancel: &Cancel,
+) -> impl Iterator<Item = Result<RecordBatch>> + Send + use<> {
+    let chunks = Ordered::start(threads, threads * WINDOW, cancel, shard.chunks(), || {
+        let (shard, mut builder, cancel) = (Arc::clone(shard), BatchBuilder::new(Arc::clone(schema)), cancel.clone());
+        move |chunk: Chunk| {
+            let mut made = Vec::new();
+            shard.make(&chunk, &mut builder, &mut |batch| {
+                made.push(batch);
+                cancel.check()
+            })?;
+            Ok(made)
+        }
+    });
+    chunks.flat_map(|chunk| match chunk {
+        Ok(batches) => batches.into_iter().map(Ok).collect::<Vec<_>>(),
+        Err(error) => vec![Err(error)],
+    })
+}

@@ -1,0 +1,313 @@
+//! A run directory: every format and every statistic in one pass over the sessions.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use agentgen_core::Plan;
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::UInt32Type;
+use arrow_schema::SchemaRef;
+
+use crate::batch::{BatchBuilder, internal};
+use crate::error::{Result, TraceError};
+use crate::generate::{Chunk, Shard};
+use crate::manifest::{FILE_NAME, Manifest, SCHEMA_VERSION, Written};
+use crate::meta::{FORMAT_VERSION, Origin, TraceMeta};
+use crate::ordered::{Cancel, Ordered};
+use crate::schema::{Column, schema};
+use crate::sink::file::{PartialFile, write_whole};
+use crate::sink::{ZSTD_LEVEL, jsonl, parquet};
+
+/// Something that sees every row of a pass. Each thread has its own; the order of batches and merges must not matter.
+pub trait Observer: Send + Sized + 'static {
+    /// Takes in a batch with all columns.
+    fn batch(&mut self, batch: &RecordBatch) -> Result<()>;
+    /// Takes in what another observer saw.
+    fn merge(&mut self, other: Self);
+    /// The files it adds to the run directory: name and content.
+    fn finish(self, plan: &Plan, run: &RunFacts<'_>) -> Result<Vec<(&'static str, Vec<u8>)>>;
+}
+
+/// What an observer may want to know at the end.
+#[derive(Debug, Clone, Copy)]
+pub struct RunFacts<'a> {
+    /// Config, overrides, seed, sessions.
+    pub origin: &'a Origin,
+    /// Totals.
+    pub written: Written,
+    /// Whether this is one of several shards.
+    pub is_part: bool,
+}
+
+/// What to write, and how.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// Made if missing.
+    pub directory: PathBuf,
+    /// Write `dataset.jsonl`.
+    pub jsonl: bool,
+    /// Write `dataset.parquet`.
+    pub parquet: bool,
+    /// Compress the JSONL: `dataset.jsonl.zst`.
+    pub zstd: bool,
+    /// Shard index and count.
+    pub shard: crate::manifest::Shard,
+    /// Worker threads.
+    pub threads: usize,
+    /// Time of creation for the manifest (UTC, RFC 3339).
+    pub created: String,
+}
+
+/// Names of the data files.
+pub const JSONL: &str = "dataset.jsonl";
+/// The compressed JSONL.
+pub const JSONL_ZSTD: &str = "dataset.jsonl.zst";
+/// The Parquet file.
+pub const PARQUET: &str = "dataset.parquet";
+
+/// A chunk, encoded.
+struct Encoded {
+    jsonl: Vec<u8>,
+    parquet: Option<parquet::RowGroup>,
+    primaries: u64,
+    written: Written,
+}
+
+/// Makes the sessions of one shard and writes them. `observer` makes one observer for each thread; `done` counts
+/// primaries written.
+pub fn write_run<O: Observer>(
+    plan: &Arc<Plan>,
+    origin: &Origin,
+    options: &RunOptions,
+    observer: impl Fn() -> O,
+    cancel: &Cancel,
+    done: &AtomicU64,
+) -> Result<Manifest> {
+    let directory = NewDirectory::make(&options.directory)?;
+    let meta = TraceMeta {
+        layout: plan.layout(),
+        block_size: plan.config().block_size,
+        format_version: Some(FORMAT_VERSION),
+        origin: Some(origin.clone()),
+    };
+    let schema = schema(&Column::ALL, &meta);
+    let at = |name: &str| options.directory.join(name);
+    let jsonl_name = if options.zstd { JSONL_ZSTD } else { JSONL };
+    let mut jsonl = options.jsonl.then(|| PartialFile::create(&at(jsonl_name))).transpose()?;
+    let mut rows = options.parquet.then(|| PartialFile::create(&at(PARQUET))).transpose()?;
+    let mut parquet = rows.take().map(|file| parquet::Writer::start(file, &schema)).transpose()?;
+    let encoder = parquet.as_ref().map(|(_, encoder)| encoder.clone());
+
+    let shard = Arc::new(Shard::new(Arc::clone(plan), options.shard.index, options.shard.count));
+    let observers: Vec<Arc<Mutex<O>>> = (0..options.threads.max(1)).map(|_| Arc::new(Mutex::new(observer()))).collect();
+    let mut next_observer = observers.iter();
+    let chunks = Ordered::start(options.threads, options.threads + 1, cancel, shard.chunks(), || {
+        let observer = next_observer.next().unwrap_or(&observers[0]);
+        let worker = Worker {
+            shard: Arc::clone(&shard),
+            schema: Arc::clone(&schema),
+            observer: Arc::clone(observer),
+            jsonl: options.jsonl,
+            zstd: options.zstd,
+            parquet: encoder.clone(),
+            cancel: cancel.clone(),
+        };
+        let mut builder = BatchBuilder::new(Arc::clone(&schema));
+        move |chunk: Chunk| worker.encode(&chunk, &mut builder)
+    });
+    let mut written = Written::default();
+    for chunk in chunks {
+        let chunk = chunk?;
+        if let Some(file) = &mut jsonl {
+            file.append(chunk.jsonl).map_err(|e| TraceError::io(file.path(), e))?;
+        }
+        if let (Some((writer, _)), Some(row_group)) = (&mut parquet, chunk.parquet) {
+            writer.append(row_group).map_err(|e| parquet_error(&at(PARQUET), e))?;
+        }
+        written.add(chunk.written);
+        done.fetch_add(chunk.primaries, Ordering::Relaxed);
+    }
+
+    let mut files = Vec::new();
+    // Nothing is renamed before everything that can fail for want of space has been written.
+    let rows = parquet.map(|(writer, _)| writer.finish().map_err(|e| parquet_error(&at(PARQUET), e))).transpose()?;
+    let facts = RunFacts { origin, written, is_part: options.shard.count > 1 };
+    let sidecars = merged(observers, observer)?.finish(plan, &facts)?;
+    for file in jsonl.into_iter().chain(rows) {
+        files.push(file.complete()?);
+    }
+    for (name, bytes) in sidecars {
+        files.push(write_whole(&at(name), bytes)?);
+    }
+    let formats = [("jsonl", options.jsonl), ("parquet", options.parquet)];
+    let manifest = Manifest {
+        schema_version: SCHEMA_VERSION,
+        program: concat!("agentgen ", env!("CARGO_PKG_VERSION")).to_owned(),
+        format_version: FORMAT_VERSION,
+        created: options.created.clone(),
+        layout: plan.layout(),
+        block_size: plan.config().block_size,
+        origin: origin.clone(),
+        shard: options.shard,
+        formats: formats.iter().filter(|f| f.1).map(|f| f.0.to_owned()).collect(),
+        compression: if options.zstd { "zstd" } else { "none" }.to_owned(),
+        written,
+        effective: effective(plan),
+        warnings: plan.warnings().to_vec(),
+        files,
+        parts: Vec::new(),
+    };
+    manifest.write(&options.directory)?;
+    directory.keep();
+    Ok(manifest)
+}
+
+/// Stated, solved and effective values of every field, under the fields' paths.
+#[must_use]
+pub fn effective(plan: &Plan) -> serde_json::Value {
+    let config = plan.config();
+    let (layer1, layer1_5) = config.prefix_blocks();
+    let mut fields = serde_json::Map::new();
+    fields.insert("max_prompt_tokens".into(), config.max_prompt_tokens.into());
+    fields.insert("layer1_tokens".into(), (layer1 * u64::from(config.block_size)).into());
+    fields.insert("layer1_5_tokens".into(), (layer1_5 * u64::from(config.block_size)).into());
+    for field in plan.resolved() {
+        fields.insert(field.path.into(), serde_json::to_value(field).unwrap_or_default());
+    }
+    fields.into()
+}
+
+fn merged<O: Observer>(observers: Vec<Arc<Mutex<O>>>, fresh: impl Fn() -> O) -> Result<O> {
+    let mut total = fresh();
+    for observer in observers {
+        let observer = Arc::into_inner(observer).ok_or_else(|| internal("an observer is still in use"))?;
+        total.merge(observer.into_inner().unwrap_or_else(PoisonError::into_inner));
+    }
+    Ok(total)
+}
+
+/// The operating system's reason, where there is one.
+pub(crate) fn parquet_error(path: &Path, error: ::parquet::errors::ParquetError) -> TraceError {
+    match error {
+        ::parquet::errors::ParquetError::External(source) => match source.downcast::<std::io::Error>() {
+            Ok(source) => TraceError::io(path, *source),
+            Err(source) => TraceError::io(path, std::io::Error::other(source)),
+        },
+        other => TraceError::Format(format!("{}: {other}", path.display())),
+    }
+}
+
+/// Makes and encodes chunks on one thread.
+struct Worker<O> {
+    shard: Arc<Shard>,
+    schema: SchemaRef,
+    observer: Arc<Mutex<O>>,
+    jsonl: bool,
+    zstd: bool,
+    parquet: Option<parquet::Encoder>,
+    cancel: Cancel,
+}
+
+impl<O: Observer> Worker<O> {
+    fn encode(&self, chunk: &Chunk, builder: &mut BatchBuilder) -> Result<Encoded> {
+        let layout = self.shard.plan().layout();
+        let primaries = chunk.primaries.end - chunk.primaries.start;
+        let mut encoded = Encoded { jsonl: Vec::new(), parquet: None, primaries, written: Written::default() };
+        let mut batches = Vec::new();
+        self.shard.make(chunk, builder, &mut |batch| {
+            self.cancel.check()?;
+            self.observer.lock().unwrap_or_else(PoisonError::into_inner).batch(&batch)?;
+            encoded.written.add(Written::of(&batch));
+            if self.jsonl {
+                jsonl::write(&batch, layout, &mut encoded.jsonl)?;
+            }
+            if self.parquet.is_some() {
+                batches.push(batch);
+            }
+            Ok(())
+        })?;
+        if self.zstd && !encoded.jsonl.is_empty() {
+            // A frame a chunk: frames one after the other are a valid file.
+            encoded.jsonl = zstd::bulk::compress(&encoded.jsonl, ZSTD_LEVEL).map_err(internal)?;
+        }
+        encoded.parquet = self.parquet.as_ref().map(|encoder| encoder.encode(&batches)).transpose()?;
+        debug_assert!(batches.iter().all(|b| b.schema() == self.schema));
+        Ok(encoded)
+    }
+}
+
+impl Written {
+    /// Adds other totals.
+    pub fn add(&mut self, other: Self) {
+        self.sessions += other.sessions;
+        self.continuations += other.continuations;
+        self.turns += other.turns;
+        self.input_tokens += other.input_tokens;
+        self.context_tokens += other.context_tokens;
+        self.output_tokens += other.output_tokens;
+    }
+
+    /// Totals of a batch with all columns.
+    #[must_use]
+    pub fn of(batch: &RecordBatch) -> Self {
+        let numbers = |column: Column| batch.column(column as usize).as_primitive::<UInt32Type>().values();
+        let sum = |column| numbers(column).iter().map(|n| u64::from(*n)).sum();
+        let restarts = batch.column(Column::IsRestart as usize).as_boolean().values();
+        let firsts = numbers(Column::TurnIndex).iter().enumerate().filter(|(_, turn)| **turn == 0);
+        let (mut sessions, mut continuations) = (0, 0);
+        for (row, _) in firsts {
+            sessions += 1;
+            continuations += u64::from(restarts.value(row));
+        }
+        Self {
+            sessions,
+            continuations,
+            turns: batch.num_rows() as u64,
+            input_tokens: sum(Column::InputLength),
+            context_tokens: sum(Column::ContextLength),
+            output_tokens: sum(Column::OutputLength),
+        }
+    }
+}
+
+impl Manifest {
+    /// Writes the manifest into a directory; the last file of a run, so that its presence means the run is whole.
+    pub fn write(&self, directory: &Path) -> Result<()> {
+        let mut json = serde_json::to_vec_pretty(self).map_err(internal)?;
+        json.push(b'\n');
+        write_whole(&directory.join(FILE_NAME), json).map(drop)
+    }
+}
+
+/// A directory that is removed again if it was made for a run that failed.
+struct NewDirectory {
+    path: PathBuf,
+    made: bool,
+}
+
+impl NewDirectory {
+    fn make(path: &Path) -> Result<Self> {
+        let made = !path.exists();
+        std::fs::create_dir_all(path).map_err(|e| TraceError::io(path, e))?;
+        // An older manifest must not vouch for files that are about to be replaced.
+        match std::fs::remove_file(path.join(FILE_NAME)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(TraceError::io(&path.join(FILE_NAME), e)),
+            _ => Ok(Self { path: path.to_owned(), made }),
+        }
+    }
+
+    fn keep(mut self) {
+        self.made = false;
+    }
+}
+
+impl Drop for NewDirectory {
+    fn drop(&mut self) {
+        if self.made {
+            // Only if empty: the partial files have removed themselves; anything else is not ours to delete.
+            let _ = std::fs::remove_dir(&self.path);
+        }
+    }
+}

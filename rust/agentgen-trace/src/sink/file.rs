@@ -1,0 +1,129 @@
+//! Files that appear under their names only when they are whole, with the digest of what went in.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{Result, TraceError};
+use crate::manifest::FileEntry;
+
+/// Buffers that may wait to be hashed.
+const HASH_QUEUE: usize = 2;
+
+/// A file being written under a temporary name. Hashing runs in a thread of its own, beside the writes. Dropped
+/// before [`PartialFile::complete`], it is removed.
+#[derive(Debug)]
+pub struct PartialFile {
+    path: PathBuf,
+    partial: PathBuf,
+    file: Option<File>,
+    bytes: u64,
+    hasher: Option<(SyncSender<Vec<u8>>, JoinHandle<Sha256>)>,
+}
+
+impl PartialFile {
+    /// Starts a file that will be called `path`.
+    pub fn create(path: &Path) -> Result<Self> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".partial");
+        let partial = path.with_file_name(name);
+        let file = File::create(&partial).map_err(|e| TraceError::io(&partial, e))?;
+        let (sender, receiver) = sync_channel::<Vec<u8>>(HASH_QUEUE);
+        let thread = std::thread::spawn(move || {
+            let mut hasher = Sha256::new();
+            while let Ok(bytes) = receiver.recv() {
+                hasher.update(&bytes);
+            }
+            hasher
+        });
+        Ok(Self { path: path.to_owned(), partial, file: Some(file), bytes: 0, hasher: Some((sender, thread)) })
+    }
+
+    /// Where the file will be.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a buffer and keeps it for hashing.
+    pub fn append(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+        if let Some(file) = &mut self.file {
+            file.write_all(&bytes)?;
+        }
+        self.bytes += bytes.len() as u64;
+        if let Some((sender, _)) = &self.hasher {
+            sender.send(bytes).map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    /// Flushes to the disk, renames, and tells size and digest.
+    pub fn complete(mut self) -> Result<FileEntry> {
+        let fail = |path: &Path, e| TraceError::io(path, e);
+        if let Some(file) = self.file.take() {
+            file.sync_all().map_err(|e| fail(&self.path, e))?;
+        }
+        let Some((sender, thread)) = self.hasher.take() else {
+            return Err(TraceError::Format("internal error: a file was completed twice".into()));
+        };
+        drop(sender);
+        let hasher = thread.join().map_err(|_| TraceError::Format("internal error: hashing panicked".into()))?;
+        std::fs::rename(&self.partial, &self.path).map_err(|e| fail(&self.path, e))?;
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(FileEntry { name, bytes: self.bytes, sha256: hex(&hasher.finalize()) })
+    }
+}
+
+impl Write for PartialFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.append(bytes.to_vec())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for PartialFile {
+    fn drop(&mut self) {
+        drop(self.file.take());
+        // After `complete` the name is gone, and that is all right.
+        let _ = std::fs::remove_file(&self.partial);
+    }
+}
+
+/// Writes a small file whole.
+pub fn write_whole(path: &Path, bytes: Vec<u8>) -> Result<FileEntry> {
+    let mut file = PartialFile::create(path)?;
+    file.append(bytes).map_err(|e| TraceError::io(path, e))?;
+    file.complete()
+}
+
+/// Lower-case hex digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|b| [b >> 4, b & 0xF]).map(|d| char::from(b"0123456789abcdef"[usize::from(d)])).collect()
+}
+
+/// Size and SHA-256 of a file as it lies on the disk.
+pub fn digest(path: &Path) -> Result<FileEntry> {
+    let mut file = File::open(path).map_err(|e| TraceError::io(path, e))?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut total = 0;
+    loop {
+        let read = io::Read::read(&mut file, &mut buffer).map_err(|e| TraceError::io(path, e))?;
+        if read == 0 {
+            break;
+        }
+        total += read as u64;
+        hasher.update(&buffer[..read]);
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(FileEntry { name, bytes: total, sha256: hex(&hasher.finalize()) })
+}

@@ -1,0 +1,9 @@
+//! Batches into files.
+
+pub mod file;
+pub mod jsonl;
+pub mod parquet;
+pub mod table;
+
+/// Level of compressed JSONL: about the speed at which it is made.
+pub(crate) const ZSTD_LEVEL: i32 = 1;

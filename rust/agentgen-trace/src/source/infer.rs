@@ -1,0 +1,149 @@
+//! Layout and block size of a trace that does not state them, from its first rows.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+
+use super::blocks::Blocks;
+use super::parquet_sample;
+use super::resolve::{DataFile, Format};
+use crate::error::{Result, TraceError};
+use crate::meta::Layout;
+use crate::row::{Row, SessionKey};
+
+/// Rows that are looked at.
+pub(super) const SAMPLE_ROWS: usize = 10_000;
+
+/// What is chosen where the rows allow several: the size of every published trace.
+const USUAL_BLOCK_SIZE: u32 = 512;
+
+/// Layout and block size: the stated one, or the only one (or the usual one) that the first rows allow.
+pub(super) fn infer(file: &DataFile, layout: Option<Layout>, block_size: Option<u32>) -> Result<(Layout, u32)> {
+    let name = file.path.display();
+    let fail = |text: String| TraceError::Format(format!("{name}: {text}"));
+    if file.format == Format::Parquet {
+        return parquet_sample::infer(file, layout, block_size);
+    }
+    let rows = sample(file)?;
+    let block_size = match block_size {
+        Some(size) => size,
+        None => fitting_size(rows.iter().map(|r| (r.line, r.length, r.ids.len()))).map_err(fail)?,
+    };
+    let layout = match layout {
+        Some(layout) => layout,
+        None => infer_layout(&rows, block_size).map_err(fail)?,
+    };
+    Ok((layout, block_size))
+}
+
+/// What matters of a row here.
+struct Sample {
+    line: u64,
+    key: SessionKey,
+    session: String,
+    length: u32,
+    ids: Vec<i64>,
+}
+
+/// The first sound rows; finding fault with the others is not this module's job unless there are none.
+fn sample(file: &DataFile) -> Result<Vec<Sample>> {
+    let (mut rows, mut row, mut faults, mut first_line) = (Vec::new(), Row::default(), Vec::new(), 1);
+    let mut first_fault = None;
+    for block in Blocks::open(&file.path)? {
+        let block = block?;
+        for line in block.lines() {
+            let number = first_line + line.number;
+            line.parse_row(&mut row, &mut faults);
+            if let Some(fault) = faults.drain(..).next() {
+                first_fault.get_or_insert((number, fault));
+                continue;
+            }
+            let session = row.session_id.clone();
+            rows.push(Sample {
+                line: number,
+                key: row.session_key,
+                session,
+                length: row.input_length,
+                ids: std::mem::take(&mut row.hash_ids),
+            });
+            if rows.len() == SAMPLE_ROWS {
+                return Ok(rows);
+            }
+        }
+        first_line += block.line_count();
+    }
+    if !rows.is_empty() {
+        return Ok(rows);
+    }
+    let name = file.path.display();
+    Err(TraceError::Format(match first_fault {
+        Some((line, fault)) => format!("{name}:{line}: {fault}"),
+        None => format!("{name}: found no rows, expected at least one"),
+    }))
+}
+
+/// The block sizes at which `ids` blocks hold `length` tokens; `None` if there is none.
+fn sizes(length: u32, ids: usize) -> Option<RangeInclusive<u32>> {
+    let ids = u32::try_from(ids).ok().filter(|n| *n > 0)?;
+    let least = length.div_ceil(ids);
+    let most = if ids == 1 { u32::MAX } else { length.div_ceil(ids - 1) - 1 };
+    (least >= 1 && least <= most).then_some(least..=most)
+}
+
+/// The block size for which every row (line, tokens, number of ids) has as many ids as blocks.
+pub(super) fn fitting_size(rows: impl Iterator<Item = (u64, u32, usize)>) -> Result<u32, String> {
+    // The tightest bounds, and the lines that set them.
+    let (mut least, mut most) = ((0, 1), (0, u32::MAX));
+    for (line, length, ids) in rows.filter(|(_, _, ids)| *ids > 0) {
+        let Some(fit) = sizes(length, ids) else {
+            return Err(format!("line {line}: found {ids} hash_ids for {length} tokens, which fits no block size"));
+        };
+        if *fit.start() > least.1 {
+            least = (line, *fit.start());
+        }
+        if *fit.end() < most.1 {
+            most = (line, *fit.end());
+        }
+    }
+    let range = least.1..=most.1;
+    if range.is_empty() {
+        return Err(format!(
+            "no block size fits all rows: line {} needs at least {}, line {} at most {} (give --block-size)",
+            least.0, least.1, most.0, most.1
+        ));
+    }
+    if least.1 == most.1 || range.contains(&USUAL_BLOCK_SIZE) {
+        return Ok(if least.1 == most.1 { least.1 } else { USUAL_BLOCK_SIZE });
+    }
+    let range = if most.1 == u32::MAX { format!("{} or more", least.1) } else { format!("{} to {}", least.1, most.1) };
+    Err(format!("every block size of {range} fits the rows: give --block-size"))
+}
+
+fn infer_layout(rows: &[Sample], block_size: u32) -> Result<Layout, String> {
+    // Only whole prompts carry this key, and only they can stand without any.
+    let sessions = rows.iter().filter(|r| r.key == SessionKey::Session).count();
+    if sessions == 0 {
+        return Ok(Layout::Cumulative);
+    }
+    if sessions < rows.len() {
+        let odd = rows.iter().find(|r| r.key != SessionKey::Session).map_or(0, |r| r.line);
+        return Err(format!("line {odd}: found no session_id, expected one as on other lines (give --layout)"));
+    }
+    let (mut last, mut incremental, mut cumulative) = (HashMap::new(), None, None);
+    for row in rows {
+        let Some(before): Option<&Sample> = last.insert(&row.session, row) else { continue };
+        let full = before.ids.len().min((before.length / block_size) as usize);
+        if full > 0 {
+            let grows = row.ids.starts_with(&before.ids[..full]);
+            if grows { &mut cumulative } else { &mut incremental }.get_or_insert(row.line);
+        }
+    }
+    match (incremental, cumulative) {
+        (Some(a), Some(b)) => Err(format!(
+            "layout unclear: line {b} repeats the blocks of its session's previous row (cumulative), line {a} does \
+             not (incremental): give --layout"
+        )),
+        (None, Some(_)) => Ok(Layout::Cumulative),
+        // Without any later turn, both readings are the same.
+        (_, None) => Ok(Layout::Incremental),
+    }
+}

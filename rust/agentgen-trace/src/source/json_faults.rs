@@ -1,0 +1,198 @@
+//! The careful reader of a line: accepts every legal row however it is written, and says all that is wrong with others.
+
+use std::fmt;
+
+use serde::Deserializer as _;
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::json_row::{BYTE_ORDER_MARK, Fault, Key, MAX_ID, MAX_LENGTH, REQUIRED};
+use crate::row::{Row, SessionKey};
+
+/// Values longer than this are cut in messages.
+const SHOWN_CHARS: usize = 60;
+
+/// Reads one line into a cleared row.
+pub(super) fn parse_any(mut line: &[u8], row: &mut Row, faults: &mut Vec<Fault>) {
+    if let Some(rest) = line.strip_prefix(BYTE_ORDER_MARK) {
+        faults.push(Fault::new("bom", "a byte order mark before the row", "UTF-8 without a byte order mark"));
+        line = rest;
+    }
+    let text = match std::str::from_utf8(line) {
+        Ok(text) => text,
+        Err(e) => {
+            let found = format!("bytes that are not UTF-8 at column {}", e.valid_up_to() + 1);
+            return faults.push(Fault::new("json", found, "UTF-8 text"));
+        }
+    };
+    let value = match serde_json::from_str::<&RawValue>(text) {
+        Ok(value) => value.get(),
+        Err(e) => return faults.push(not_json(&e)),
+    };
+    if !value.starts_with('{') {
+        return faults.push(Fault::new("not-an-object", shown(value), "one JSON object a line"));
+    }
+    let mut fields = Fields { row, faults, seen: 0, unknown: Vec::new() };
+    // Keys can still be wrong where the grammar is right: half of a surrogate pair as an escape.
+    if let Err(e) = serde_json::Deserializer::from_str(value).deserialize_map(&mut fields) {
+        return faults.push(not_json(&e));
+    }
+    fields.finish();
+}
+
+fn not_json(error: &serde_json::Error) -> Fault {
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or(&text);
+    Fault::new("json", format!("{what} at column {}", error.column()), "one JSON object a line")
+}
+
+/// A value as a message shows it.
+fn shown(value: &str) -> String {
+    match value.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
+    }
+}
+
+/// Takes the keys of a row in their order, so that none hides another.
+struct Fields<'a> {
+    row: &'a mut Row,
+    faults: &'a mut Vec<Fault>,
+    seen: u16,
+    unknown: Vec<String>,
+}
+
+impl<'de> Visitor<'de> for &mut Fields<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a row")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            let value = map.next_value::<&RawValue>()?.get();
+            self.field(name, value);
+        }
+        Ok(())
+    }
+}
+
+impl Fields<'_> {
+    fn field(&mut self, name: String, value: &str) {
+        let Some(key) = Key::named(name.as_bytes()) else {
+            if self.unknown.contains(&name) {
+                self.duplicate(&name, value);
+            } else {
+                self.unknown.push(name);
+            }
+            return;
+        };
+        if self.seen & key.bit() != 0 {
+            return self.duplicate(&name, value);
+        }
+        self.seen |= key.bit();
+        if let Err(fault) = self.set(key, &name, value) {
+            self.faults.push(fault);
+        }
+    }
+
+    fn duplicate(&mut self, name: &str, value: &str) {
+        let found = format!("{name} again, now {}", shown(value));
+        self.faults.push(Fault::new("duplicate-key", found, "every key once a row"));
+    }
+
+    fn set(&mut self, key: Key, name: &str, value: &str) -> Result<(), Fault> {
+        let row = &mut *self.row;
+        match key {
+            Key::Session | Key::Conversation => {
+                row.session_id = string(name, value)?;
+                row.session_key = if key == Key::Session { SessionKey::Session } else { SessionKey::Conversation };
+            }
+            Key::InputLength => row.input_length = integer(name, value, 1, MAX_LENGTH)? as u32,
+            Key::OutputLength => row.output_length = integer(name, value, 0, MAX_LENGTH)? as u32,
+            Key::HashIds => ids(value, &mut row.hash_ids, self.faults)?,
+            Key::Timestamp => row.timestamp = Some(milliseconds(name, value)?),
+            Key::Delay => row.delay = Some(milliseconds(name, value)?),
+            Key::GroupId => row.group_id = Some(integer(name, value, 0, u64::from(u32::MAX))? as u32),
+            Key::IsRestart => row.is_restart = Some(boolean(name, value)?),
+            Key::ParentSession => row.parent_session_id = Some(string(name, value)?),
+            Key::EndReason => row.end_reason = Some(string(name, value)?),
+        }
+        Ok(())
+    }
+
+    fn finish(self) {
+        for (key, name) in REQUIRED {
+            if self.seen & key.bit() == 0 {
+                self.faults.push(Fault::new("missing-field", format!("no {name}"), format!("{name} on every row")));
+            }
+        }
+        let both = Key::Session.bit() | Key::Conversation.bit();
+        if self.seen & both == both {
+            let found = "session_id and conversation_id";
+            self.faults.push(Fault::new("two-session-keys", found, "one of the two"));
+        }
+    }
+}
+
+fn wrong(rule: &'static str, name: &str, value: &str, expected: impl Into<String>) -> Fault {
+    Fault::new(rule, format!("{name} {}", shown(value)), expected)
+}
+
+fn is_number(value: &str) -> bool {
+    value.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+}
+
+fn integer(name: &str, value: &str, min: u64, max: u64) -> Result<u64, Fault> {
+    integer_or_rule(value, min, max).map_err(|rule| wrong(rule, name, value, format!("an integer from {min} to {max}")))
+}
+
+/// An integer in its range, or the name of the rule it breaks.
+fn integer_or_rule(value: &str, min: u64, max: u64) -> Result<u64, &'static str> {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err("type");
+    }
+    // What does not parse has a sign or more digits than the largest integer.
+    value.parse().ok().filter(|n| (min..=max).contains(n)).ok_or("range")
+}
+
+fn milliseconds(name: &str, value: &str) -> Result<f64, Fault> {
+    let expected = "a number of milliseconds, at least 0";
+    if !is_number(value) {
+        return Err(wrong("type", name, value, expected));
+    }
+    // What does not parse is too large for a double.
+    let number = serde_json::from_str::<f64>(value).ok().filter(|ms| *ms >= 0.0);
+    number.map(f64::abs).ok_or_else(|| wrong("range", name, value, expected))
+}
+
+fn boolean(name: &str, value: &str) -> Result<bool, Fault> {
+    serde_json::from_str(value).map_err(|_| wrong("type", name, value, "true or false"))
+}
+
+fn string(name: &str, value: &str) -> Result<String, Fault> {
+    let expected = "a string that is not empty";
+    let text: String = serde_json::from_str(value).map_err(|_| wrong("type", name, value, expected))?;
+    if text.is_empty() { Err(wrong("range", name, value, expected)) } else { Ok(text) }
+}
+
+/// Ids; of the bad ones, the first that breaks each rule is reported, by its place in the list.
+fn ids(value: &str, ids: &mut Vec<i64>, faults: &mut Vec<Fault>) -> Result<(), Fault> {
+    let list: Vec<&RawValue> =
+        serde_json::from_str(value).map_err(|_| wrong("type", "hash_ids", value, "a list of integers"))?;
+    let mut reported: Vec<&'static str> = Vec::new();
+    for (at, item) in list.iter().enumerate() {
+        match integer_or_rule(item.get(), 0, MAX_ID) {
+            Ok(id) => ids.push(id as i64),
+            Err(rule) if !reported.contains(&rule) => {
+                reported.push(rule);
+                let expected = format!("an integer from 0 to {MAX_ID}");
+                faults.push(wrong(rule, &format!("hash_ids[{at}]"), item.get(), expected));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,293 @@
+//! The two readers of a line agree, and every defect of a row has its own answer.
+
+use proptest::prelude::*;
+
+use super::json_faults::parse_any;
+use super::json_row::{Fault, parse_row, parse_usual};
+use crate::row::{Row, SessionKey};
+
+const GOOD: &str = concat!(
+    r#"{"session_id":"sess-1","input_length":700,"output_length":3,"hash_ids":[0,9007199254740991],"#,
+    r#""timestamp":4444.7,"group_id":2,"is_restart":true,"parent_session_id":"sess-0","end_reason":"forced_retire"}"#
+);
+
+fn parsed(line: &[u8]) -> (Row, Vec<Fault>) {
+    let (mut row, mut faults) = (Row::default(), Vec::new());
+    parse_row(line, &mut row, &mut faults);
+    (row, faults)
+}
+
+/// The careful reader alone.
+fn carefully(line: &[u8]) -> (Row, Vec<Fault>) {
+    let (mut row, mut faults) = (Row::default(), Vec::new());
+    parse_any(line, &mut row, &mut faults);
+    (row, faults)
+}
+
+fn rules(line: &str) -> Vec<&'static str> {
+    parsed(line.as_bytes()).1.iter().map(|f| f.rule).collect()
+}
+
+/// A row with `"hash_ids": [..]`, `field: value` in it.
+fn row_with(field: &str, value: &str) -> String {
+    let fields = [("input_length", "5"), ("output_length", "1"), ("hash_ids", "[1]")];
+    let others = fields.iter().filter(|(name, _)| *name != field).map(|(name, v)| format!(r#","{name}":{v}"#));
+    format!(r#"{{"{field}":{value}{}}}"#, others.collect::<String>())
+}
+
+#[test]
+fn a_usual_row_is_read_by_hand_and_whole() {
+    let mut row = Row::default();
+    assert!(parse_usual(GOOD.as_bytes(), &mut row).is_some());
+    let expected = Row {
+        session_key: SessionKey::Session,
+        session_id: "sess-1".into(),
+        input_length: 700,
+        output_length: 3,
+        hash_ids: vec![0, 9_007_199_254_740_991],
+        timestamp: Some(4444.7),
+        delay: None,
+        group_id: Some(2),
+        is_restart: Some(true),
+        parent_session_id: Some("sess-0".into()),
+        end_reason: Some("forced_retire".into()),
+    };
+    assert_eq!(row, expected);
+    assert_eq!(carefully(GOOD.as_bytes()), (expected, vec![]));
+}
+
+#[test]
+fn buffers_are_cleared_between_rows() {
+    let (mut row, mut faults) = (Row::default(), Vec::new());
+    parse_row(GOOD.as_bytes(), &mut row, &mut faults);
+    parse_row(br#"{"input_length":5,"output_length":1,"hash_ids":[7]}"#, &mut row, &mut faults);
+    let expected = Row { input_length: 5, output_length: 1, hash_ids: vec![7], ..Row::default() };
+    assert_eq!((row, faults), (expected, vec![]));
+}
+
+#[test]
+fn legal_rows_may_be_written_in_any_way() {
+    for (field, value) in [
+        ("session_id", r#""tab\t \u00e9 é""#),
+        ("conversation_id", r#""c""#),
+        ("timestamp", "1e3"),
+        ("timestamp", "1700000000000.1234"),
+        ("delay", "0.30000000000000004"),
+        ("delay", "12"),
+        ("group_id", "4294967295"),
+        ("is_restart", "false"),
+        ("text", r#"{"deep":[[[null]]],"n":1e999}"#),
+        ("input_length", "2147483647"),
+        ("output_length", "0"),
+        ("hash_ids", "[ ]"),
+    ] {
+        assert_eq!(rules(&row_with(field, value)), [""; 0], "{field} {value}");
+    }
+    assert_eq!(rules(" { \"input_length\" : 5 ,\t\"output_length\": 1, \"hash_ids\" : [ 1 , 2 ] } \r"), [""; 0]);
+    assert_eq!(rules(r#"{"input\u005flength":5,"output_length":1,"hash_ids":[1]}"#), [""; 0]);
+}
+
+#[test]
+fn every_defect_names_its_rule() {
+    for (field, value, rule) in [
+        ("input_length", "0", "range"),
+        ("input_length", "-1", "range"),
+        ("input_length", "2147483648", "range"),
+        ("input_length", "99999999999999999999999", "range"),
+        ("input_length", "5.0", "type"),
+        ("input_length", "5e0", "type"),
+        ("input_length", "true", "type"),
+        ("input_length", "null", "type"),
+        ("input_length", r#""5""#, "type"),
+        ("input_length", "05", "json"),
+        ("input_length", "NaN", "json"),
+        ("output_length", "-1", "range"),
+        ("output_length", "Infinity", "json"),
+        ("hash_ids", "[1.0]", "type"),
+        ("hash_ids", "[false]", "type"),
+        ("hash_ids", "[-1]", "range"),
+        ("hash_ids", "[9007199254740992]", "range"),
+        ("hash_ids", "{}", "type"),
+        ("hash_ids", "[1,]", "json"),
+        ("timestamp", "-0.1", "range"),
+        ("timestamp", "1e999", "range"),
+        ("timestamp", r#""0""#, "type"),
+        ("delay", "null", "type"),
+        ("delay", "-Infinity", "json"),
+        ("delay", "1.", "json"),
+        ("group_id", "4294967296", "range"),
+        ("group_id", "1.0", "type"),
+        ("is_restart", "1", "type"),
+        ("session_id", "17", "type"),
+        ("session_id", r#""""#, "range"),
+        ("session_id", r#""\ud800""#, "type"),
+        ("conversation_id", "null", "type"),
+        ("parent_session_id", "[]", "type"),
+        ("end_reason", "false", "type"),
+    ] {
+        assert_eq!(rules(&row_with(field, value)), [rule], "{field} {value}");
+    }
+}
+
+#[test]
+fn what_is_no_row_at_all() {
+    assert_eq!(rules("[1, 2]"), ["not-an-object"]);
+    assert_eq!(rules("null"), ["not-an-object"]);
+    assert_eq!(rules(""), ["json"]);
+    assert_eq!(rules("{"), ["json"]);
+    assert_eq!(rules(&format!("{GOOD} {GOOD}")), ["json"]);
+    assert_eq!(rules(&format!("{GOOD},")), ["json"]);
+    assert_eq!(rules("{}"), ["missing-field"; 3]);
+    assert_eq!(rules(&format!("\u{feff}{GOOD}")), ["bom"]);
+    let invalid = [&b"\xff"[..], GOOD.as_bytes()].concat();
+    assert_eq!(parsed(&invalid).1[0].rule, "json");
+    let invalid = GOOD.replace("sess-1", "sess-?").into_bytes();
+    let invalid: Vec<u8> = invalid.into_iter().map(|b| if b == b'?' { 0xc3 } else { b }).collect();
+    assert_eq!(parsed(&invalid).1[0].rule, "json");
+}
+
+#[test]
+fn keys_given_twice_are_found() {
+    assert_eq!(rules(&GOOD.replacen('{', r#"{"input_length":5,"#, 1)), ["duplicate-key"]);
+    assert_eq!(rules(&GOOD.replacen('{', r#"{"note":1,"note":2,"#, 1)), ["duplicate-key"]);
+    assert_eq!(rules(&GOOD.replacen('{', r#"{"conversation_id":"c","#, 1)), ["two-session-keys"]);
+}
+
+#[test]
+fn all_faults_of_a_row_are_reported_with_field_and_value() {
+    let (row, faults) = parsed(br#"{"input_length":1.5,"hash_ids":[4,-1,true,-2],"delay":-3,"group_id":7}"#);
+    let text: Vec<String> = faults.iter().map(|f| format!("{}: {} / {}", f.rule, f.found, f.expected)).collect();
+    assert_eq!(
+        text,
+        [
+            "type: input_length 1.5 / an integer from 1 to 2147483647",
+            "range: hash_ids[1] -1 / an integer from 0 to 9007199254740991",
+            "type: hash_ids[2] true / an integer from 0 to 9007199254740991",
+            "range: delay -3 / a number of milliseconds, at least 0",
+            "missing-field: no output_length / output_length on every row",
+        ]
+    );
+    assert_eq!((row.group_id, row.hash_ids), (Some(7), vec![4]), "what is sound is kept");
+}
+
+/// Values around every edge of what a field may hold.
+fn value() -> impl Strategy<Value = String> {
+    let fixed = [
+        "0",
+        "1",
+        "-1",
+        "01",
+        "1.0",
+        "2147483647",
+        "2147483648",
+        "4294967295",
+        "4294967296",
+        "9007199254740991",
+        "9007199254740992",
+        "12345678901234567",
+        "18446744073709551616",
+        "1e3",
+        "0.1",
+        "0.25",
+        "4444.7",
+        "1.",
+        ".5",
+        "123456789012345.6",
+        "900719925474099.2",
+        "0.1234567890123456",
+        "-0",
+        "-0.0",
+        "1e400",
+        "true",
+        "false",
+        "null",
+        "NaN",
+        "\"\"",
+        "\"s\"",
+        "\"é\"",
+        "\"\\u0041\"",
+        "\"a\tb\"",
+        "[]",
+        "[1,2]",
+        "[ 1 , 2 ]",
+        "[1,]",
+        "[01]",
+        "[-1]",
+        "[1.0]",
+        "[9007199254740992]",
+        "{}",
+    ];
+    prop_oneof![
+        3 => prop::sample::select(fixed.map(String::from).to_vec()),
+        2 => any::<u64>().prop_map(|n| n.to_string()),
+        2 => (0u64..1 << 56, 0..18usize).prop_map(|(n, places)| {
+            let digits = format!("{n:0width$}", width = places + 1);
+            let (whole, part) = digits.split_at(digits.len() - places);
+            if part.is_empty() { digits.clone() } else { format!("{whole}.{part}") }
+        }),
+        2 => prop::collection::vec(0i64..1 << 54, 0..6).prop_map(|ids| format!("{ids:?}")),
+        1 => "[a-zA-Z0-9é \\\\\"]{0,6}".prop_map(|s| serde_json::to_string(&s).expect("a string")),
+    ]
+}
+
+fn key() -> impl Strategy<Value = String> {
+    let names = [
+        "session_id",
+        "conversation_id",
+        "input_length",
+        "output_length",
+        "hash_ids",
+        "timestamp",
+        "delay",
+        "group_id",
+        "is_restart",
+        "parent_session_id",
+        "end_reason",
+        "note",
+        "",
+    ];
+    prop::sample::select(names.map(String::from).to_vec())
+}
+
+/// Rows that are nearly right: sound required fields, some fields of any kind, then a few bytes overwritten.
+fn line() -> impl Strategy<Value = Vec<u8>> {
+    let sound = prop_oneof![
+        Just(vec![
+            ("input_length".to_owned(), "700".to_owned()),
+            ("output_length".to_owned(), "3".to_owned()),
+            ("hash_ids".to_owned(), "[5,6]".to_owned()),
+        ]),
+        Just(vec![]),
+    ];
+    let fields = (sound, prop::collection::vec((key(), value()), 0..5), prop::sample::select(vec!["", " ", "\t"]));
+    let edits = prop::collection::vec(
+        (any::<prop::sample::Index>(), prop::sample::select(b"{}[]\",:0e.-\\ \xff".to_vec())),
+        0..2,
+    );
+    (fields, edits).prop_map(|((sound, more, space), edits)| {
+        let fields = sound.into_iter().chain(more).map(|(k, v)| format!("{space}\"{k}\"{space}:{space}{v}{space}"));
+        let mut line = format!("{{{}}}{space}", fields.collect::<Vec<_>>().join(",")).into_bytes();
+        for (at, byte) in edits {
+            let at = at.index(line.len());
+            line[at] = byte;
+        }
+        line
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    #[test]
+    fn what_is_read_by_hand_is_what_the_careful_reader_reads(line in line()) {
+        let mut row = Row::default();
+        if parse_usual(&line, &mut row).is_some() {
+            prop_assert_eq!((row, vec![]), carefully(&line));
+        }
+    }
+
+    #[test]
+    fn no_line_panics(line in prop::collection::vec(any::<u8>(), 0..40)) {
+        parsed(&line);
+    }
+}

@@ -1,0 +1,20 @@
+//! Trace files of any supported kind, as the canonical table.
+
+pub mod blocks;
+pub(crate) mod columns;
+mod infer;
+mod json_faults;
+pub mod json_row;
+#[cfg(test)]
+mod json_tests;
+mod parquet_file;
+mod parquet_sample;
+mod parsed;
+mod reader;
+pub mod resolve;
+mod sessions;
+
+pub use blocks::{Block, Blocks, Line};
+pub use json_row::{Fault, parse_row};
+pub use reader::open;
+pub use resolve::{DataFile, Format, ReadOptions, Source, Stated, resolve};

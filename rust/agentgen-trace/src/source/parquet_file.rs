@@ -1,0 +1,119 @@
+//! Parquet files, by whomever they were written, as canonical batches.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, cast::AsArray, new_null_array};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{ArrowError, DataType, SchemaRef};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+
+use super::columns::{BATCH_IDS, BATCH_ROWS, id_lists, record_batch};
+use super::resolve::parquet_metadata;
+use crate::error::{Result, TraceError};
+use crate::schema::Column;
+
+/// Opens a file for the columns of `schema` that it has.
+pub(super) fn open(path: &Path, schema: &SchemaRef) -> Result<ParquetRecordBatchReader> {
+    let metadata = parquet_metadata(path)?;
+    let has = |column: &Column| metadata.schema().column_with_name(column.name()).is_some();
+    let wanted: Vec<Column> = schema.fields().iter().filter_map(|f| Column::named(f.name())).collect();
+    if let Some(missing) = wanted.iter().find(|c| !has(c) && !may_lack(**c)) {
+        let found: Vec<&str> = metadata.schema().fields().iter().map(|f| f.name().as_str()).collect();
+        return Err(TraceError::Format(format!(
+            "{}: found columns {}, expected {} among them",
+            path.display(),
+            found.join(", "),
+            missing.name()
+        )));
+    }
+    let file = File::open(path).map_err(|e| TraceError::io(path, e))?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone());
+    let names = wanted.iter().filter(|c| has(c)).map(|c| c.name());
+    let mask = ProjectionMask::columns(builder.parquet_schema(), names);
+    let rows = if wanted.contains(&Column::HashIds) { rows_of_a_batch(&builder) } else { BATCH_ROWS };
+    builder.with_projection(mask).with_batch_size(rows).build().map_err(|e| unreadable(path, e))
+}
+
+/// So many rows that their ids are about as many as a batch may have.
+fn rows_of_a_batch(builder: &ParquetRecordBatchReaderBuilder<File>) -> usize {
+    let groups = builder.metadata().row_groups();
+    let rows: i64 = groups.iter().map(RowGroupMetaData::num_rows).sum();
+    let columns = groups.iter().flat_map(RowGroupMetaData::columns);
+    let ids: i64 = columns
+        .filter(|c| c.column_path().parts()[0] == Column::HashIds.name())
+        .map(ColumnChunkMetaData::num_values)
+        .sum();
+    let average = (ids / rows.max(1)).max(1) as usize;
+    (BATCH_IDS / average).clamp(1, BATCH_ROWS)
+}
+
+/// Whether a file without this column can still be read.
+fn may_lack(column: Column) -> bool {
+    use Column::{DelayMs, EndReason, GroupId, IsRestart, ParentSessionId, SessionId, TimestampMs};
+    matches!(column, SessionId | GroupId | DelayMs | TimestampMs | IsRestart | ParentSessionId | EndReason)
+}
+
+/// The error of a file that cannot be decoded.
+pub(super) fn unreadable(path: &Path, error: impl std::fmt::Display) -> TraceError {
+    TraceError::Format(format!("{}: {error}", path.display()))
+}
+
+/// The batch as the schema wants it: other writers use other types for the same.
+pub(super) fn canonical(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let rows = batch.num_rows();
+    record_batch(schema, rows, |column| {
+        let field = schema.field_with_name(column.name())?;
+        let Some(found) = batch.column_by_name(column.name()) else {
+            return Ok(match column {
+                Column::IsRestart => Arc::new(BooleanArray::from(vec![false; rows])),
+                _ => new_null_array(field.data_type(), rows),
+            });
+        };
+        let fail = |e: &dyn std::fmt::Display| ArrowError::CastError(format!("column {}: {e}", column.name()));
+        if !field.is_nullable() && found.null_count() > 0 {
+            return Err(fail(&format!("found {} nulls, expected none", found.null_count())));
+        }
+        if column == Column::HashIds {
+            return lists(found, schema).map_err(|e| fail(&e));
+        }
+        // Text, booleans and fractions do not become numbers by accident.
+        if field.data_type().is_numeric() && !found.data_type().is_numeric() {
+            return Err(fail(&format!("found {}, expected {}", found.data_type(), field.data_type())));
+        }
+        exactly(found, field.data_type()).map_err(|e| fail(&e))
+    })
+}
+
+/// A cast that fails where a value does not fit.
+fn exactly(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+    if array.data_type() == to {
+        return Ok(Arc::clone(array));
+    }
+    if array.data_type().is_floating() && to.is_integer() {
+        return Err(ArrowError::CastError(format!("found {}, expected {to}", array.data_type())));
+    }
+    cast_with_options(array, to, &CastOptions { safe: false, ..CastOptions::default() })
+}
+
+/// `hash_ids`, whatever kind of list and of integer it is.
+fn lists(array: &ArrayRef, schema: &SchemaRef) -> Result<ArrayRef, ArrowError> {
+    let item = match array.data_type() {
+        DataType::LargeList(item) | DataType::List(item) | DataType::ListView(item) => Arc::clone(item),
+        other => return Err(ArrowError::CastError(format!("found {other}, expected a list of integers"))),
+    };
+    let array = exactly(array, &DataType::LargeList(item))?;
+    let list = array.as_list::<i64>();
+    // A slice's values include those of its neighbours.
+    let (first, end) = (list.value_offsets()[0], list.value_offsets()[list.len()]);
+    let values = list.values().slice(first as usize, (end - first) as usize);
+    if values.null_count() > 0 {
+        return Err(ArrowError::CastError(format!("found {} null ids, expected none", values.null_count())));
+    }
+    let ids = exactly(&values, &DataType::Int64)?;
+    let offsets = list.value_offsets().iter().map(|o| o - first).collect();
+    Ok(Arc::new(id_lists(schema, ids, offsets)?))
+}

@@ -1,0 +1,67 @@
+//! Layout and block size of a Parquet file without metadata: its rows state both the new and all tokens.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt32Type;
+
+use super::infer::{SAMPLE_ROWS, fitting_size};
+use super::parquet_file::{canonical, open, unreadable};
+use super::resolve::DataFile;
+use crate::error::{Result, TraceError};
+use crate::meta::{Layout, TraceMeta};
+use crate::schema::{Column, schema};
+
+/// New tokens, all tokens, number of ids.
+type Sample = (u32, u32, usize);
+
+pub(super) fn infer(file: &DataFile, layout: Option<Layout>, block_size: Option<u32>) -> Result<(Layout, u32)> {
+    let rows = sample(file)?;
+    let size = |layout: Layout| {
+        let length = |r: &Sample| if layout == Layout::Incremental { r.0 } else { r.1 };
+        match block_size {
+            None => fitting_size((1..).zip(&rows).map(|(number, row)| (number, length(row), row.2))),
+            Some(size) => match (1..).zip(&rows).find(|(_, r)| length(r).div_ceil(size) as usize != r.2) {
+                None => Ok(size),
+                Some((number, row)) => {
+                    let (ids, tokens) = (row.2, length(row));
+                    Err(format!("row {number}: found {ids} hash_ids for {tokens} tokens, which does not fit {size}"))
+                }
+            },
+        }
+    };
+    let fail = |text: String| TraceError::Format(format!("{}: {text}", file.path.display()));
+    if let Some(layout) = layout {
+        return size(layout).map(|size| (layout, size)).map_err(fail);
+    }
+    match (size(Layout::Incremental), size(Layout::Cumulative)) {
+        (Ok(_), Ok(_)) if rows.iter().any(|(input, context, _)| input != context) => {
+            Err(fail("the rows fit both layouts: give --layout".into()))
+        }
+        (Ok(size), _) => Ok((Layout::Incremental, size)),
+        (Err(_), Ok(size)) => Ok((Layout::Cumulative, size)),
+        (Err(incremental), Err(cumulative)) => {
+            Err(fail(format!("fits no layout: incremental: {incremental}; cumulative: {cumulative}")))
+        }
+    }
+}
+
+fn sample(file: &DataFile) -> Result<Vec<Sample>> {
+    // The metadata is what is looked for; no batch of this schema leaves here.
+    let unknown = TraceMeta { layout: Layout::Incremental, block_size: 1, format_version: None, origin: None };
+    let schema = schema(&[Column::InputLength, Column::ContextLength, Column::HashIds], &unknown);
+    let mut rows = Vec::new();
+    for batch in open(&file.path, &schema)? {
+        let batch = batch.and_then(|b| canonical(&b, &schema)).map_err(|e| unreadable(&file.path, e))?;
+        let length = |i: usize| batch.column(i).as_primitive::<UInt32Type>().values();
+        let ids = batch.column(2).as_list::<i64>().value_offsets();
+        let ids = ids.windows(2).map(|o| (o[1] - o[0]) as usize);
+        rows.extend(length(0).iter().zip(length(1)).zip(ids).map(|((input, context), ids)| (*input, *context, ids)));
+        if rows.len() >= SAMPLE_ROWS {
+            break;
+        }
+    }
+    if rows.is_empty() {
+        let text = format!("{}: found no rows, expected at least one", file.path.display());
+        return Err(TraceError::Format(text));
+    }
+    Ok(rows)
+}

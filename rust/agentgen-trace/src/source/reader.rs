@@ -1,0 +1,128 @@
+//! A trace as canonical batches, in the order of its rows.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+
+use super::blocks::Blocks;
+use super::columns::{batch, cut};
+use super::parquet_file::{self, canonical, unreadable};
+use super::parsed::Parsed;
+use super::resolve::{DataFile, Format, Source};
+use super::sessions::Sessions;
+use crate::error::{Result, TraceError};
+use crate::ordered::{Cancel, Ordered};
+use crate::schema::{Column, schema};
+
+/// Blocks that are parsed ahead of the one whose turn it is, for each thread.
+const BLOCKS_A_THREAD: usize = 2;
+
+/// Reads the wanted columns of a trace. JSONL is parsed by `threads` workers and derived in order; the first faulty
+/// row, or anything else that fails, is the last item.
+pub fn open(
+    source: &Source,
+    columns: &[Column],
+    threads: usize,
+    cancel: &Cancel,
+) -> Result<Box<dyn Iterator<Item = Result<RecordBatch>> + Send>> {
+    Ok(Box::new(Batches {
+        files: source.files.clone().into(),
+        current: None,
+        ready: VecDeque::new(),
+        sessions: Sessions::new(source.meta.layout),
+        schema: schema(columns, &source.meta),
+        wants_ids: columns.contains(&Column::HashIds),
+        threads,
+        cancel: cancel.clone(),
+    }))
+}
+
+struct Batches {
+    files: VecDeque<DataFile>,
+    current: Option<(PathBuf, Rows)>,
+    ready: VecDeque<RecordBatch>,
+    sessions: Sessions,
+    schema: SchemaRef,
+    wants_ids: bool,
+    threads: usize,
+    cancel: Cancel,
+}
+
+/// The rest of a file.
+enum Rows {
+    Jsonl {
+        blocks: Ordered<Parsed>,
+        /// 1-based number of the next block's first line.
+        line: u64,
+    },
+    Parquet(ParquetRecordBatchReader),
+}
+
+impl Batches {
+    fn open(&self, file: &DataFile) -> Result<Rows> {
+        Ok(match file.format {
+            Format::Parquet => Rows::Parquet(parquet_file::open(&file.path, &self.schema)?),
+            Format::Jsonl => {
+                let blocks = Blocks::open(&file.path)?;
+                let wants_ids = self.wants_ids;
+                let work = move || move |block: Result<_>| Ok(Parsed::read(&block?, wants_ids));
+                let window = self.threads * BLOCKS_A_THREAD;
+                Rows::Jsonl { blocks: Ordered::start(self.threads, window, &self.cancel, blocks, work), line: 1 }
+            }
+        })
+    }
+
+    /// The next batch as the file has it; `None` at the end of the last file.
+    fn read(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            self.cancel.check()?;
+            let Some((path, rows)) = &mut self.current else {
+                let Some(file) = self.files.pop_front() else { return Ok(None) };
+                let rows = self.open(&file)?;
+                self.current = Some((file.path, rows));
+                continue;
+            };
+            let read = match rows {
+                Rows::Parquet(reader) => {
+                    let batch = reader.next();
+                    batch.map(|b| b.and_then(|b| canonical(&b, &self.schema)).map_err(|e| unreadable(path, e)))
+                }
+                Rows::Jsonl { blocks, line } => blocks.next().map(|parsed| {
+                    let (parsed, first) = (parsed?, *line);
+                    *line += parsed.lines;
+                    let made = batch(parsed, &mut self.sessions, &self.schema).map_err(|(line, fault)| {
+                        TraceError::Format(format!("{}:{}: {fault}", path.display(), first + line))
+                    })?;
+                    made.map_err(|e| unreadable(path, e))
+                }),
+            };
+            match read {
+                Some(batch) => return batch.map(Some),
+                None => self.current = None,
+            }
+        }
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(batch) = self.ready.pop_front() {
+                return Some(Ok(batch));
+            }
+            match self.read() {
+                Ok(batch) => self.ready.extend(cut(&batch?)),
+                Err(e) => {
+                    self.files.clear();
+                    self.current = None;
+                    return Some(Err(e));
+                }
+            }
+        }
+    }
+}

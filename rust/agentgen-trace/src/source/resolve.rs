@@ -1,0 +1,244 @@
+//! From paths as a user gives them to data files and what is needed to read them.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+
+use super::infer;
+use crate::error::{Result, TraceError};
+use crate::manifest::{self, Manifest, Shard};
+use crate::meta::{Layout, META_KEY, TraceMeta};
+
+/// Data files of a run directory, the preferred first.
+const DATA_FILES: [&str; 4] = ["dataset.parquet", "dataset.jsonl", "dataset.jsonl.zst", "dataset.jsonl.gz"];
+
+/// How a data file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// JSON lines, compressed or not.
+    Jsonl,
+    /// Parquet.
+    Parquet,
+}
+
+/// A file of rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How it is written, by its content.
+    pub format: Format,
+}
+
+/// Where a setting comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stated {
+    /// The caller.
+    Option,
+    /// `manifest.json`.
+    Manifest,
+    /// The file itself.
+    Metadata,
+    /// Nobody said it: the rows allow nothing else.
+    Inferred,
+}
+
+/// What the caller knows about the trace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// `--layout`.
+    pub layout: Option<Layout>,
+    /// `--block-size`.
+    pub block_size: Option<u32>,
+}
+
+/// A trace that can be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// Its files, in order.
+    pub files: Vec<DataFile>,
+    /// How to read them.
+    pub meta: TraceMeta,
+    /// Who says what the layout is.
+    pub layout_from: Stated,
+    /// Who says what the block size is.
+    pub block_size_from: Stated,
+    /// Whether these are some shards of several, not all.
+    pub partial: bool,
+}
+
+/// What a manifest or a file's own metadata says.
+struct Statement {
+    meta: TraceMeta,
+    from: Stated,
+    place: PathBuf,
+}
+
+/// Files and statements collected from the paths.
+#[derive(Default)]
+struct Found {
+    files: Vec<DataFile>,
+    statements: Vec<Statement>,
+    /// Shards given, and how many there are in all.
+    shards: BTreeSet<u64>,
+    shard_count: u64,
+    manifests: Vec<PathBuf>,
+}
+
+/// Finds the data files behind `paths` (data files, run directories, sets of shards, manifests) and how to read them.
+pub fn resolve(paths: &[PathBuf], options: ReadOptions) -> Result<Source> {
+    let mut found = Found::default();
+    for path in paths {
+        found.add(path)?;
+    }
+    if found.files.is_empty() {
+        return Err(TraceError::Format("found no trace, expected at least one path".into()));
+    }
+    let stated_layout = pick("layout", options.layout, &found.statements, |m| m.layout, Layout::name)?;
+    let stated_size = pick("block-size", options.block_size, &found.statements, |m| m.block_size, |b| b)?;
+    if stated_size.is_some_and(|(size, _)| size == 0) {
+        return Err(TraceError::Format("block size: found 0, expected at least 1".into()));
+    }
+    let ((layout, layout_from), (block_size, block_size_from)) = match (stated_layout, stated_size) {
+        (Some(layout), Some(size)) => (layout, size),
+        (layout, size) => {
+            let guess = infer::infer(&found.files[0], layout.map(|l| l.0), size.map(|s| s.0))?;
+            (layout.unwrap_or((guess.0, Stated::Inferred)), size.unwrap_or((guess.1, Stated::Inferred)))
+        }
+    };
+    let partial = found.shard_count > found.shards.len() as u64;
+    let meta = found.merged(layout, block_size);
+    Ok(Source { files: found.files, meta, layout_from, block_size_from, partial })
+}
+
+/// The one value that option and statements agree on, if any of them has it.
+fn pick<T: Copy + PartialEq, D: Display>(
+    name: &str,
+    option: Option<T>,
+    statements: &[Statement],
+    of: impl Fn(&TraceMeta) -> T,
+    shown: impl Fn(T) -> D,
+) -> Result<Option<(T, Stated)>> {
+    let first = statements.first().map(|s| (of(&s.meta), s));
+    if let (Some(option), Some((value, statement))) = (option, first)
+        && option != value
+    {
+        let (option, value, place) = (shown(option), shown(value), statement.place.display());
+        return Err(TraceError::Format(format!(
+            "--{name}: found {option}, expected {value}, as {place} says (leave the option out)"
+        )));
+    }
+    if let Some((value, one)) = first
+        && let Some(other) = statements.iter().find(|s| of(&s.meta) != value)
+    {
+        let (a, b) = (shown(value), shown(of(&other.meta)));
+        return Err(TraceError::Format(format!(
+            "{}: found {name} {b}, expected {a} as in {} (read them apart)",
+            other.place.display(),
+            one.place.display()
+        )));
+    }
+    Ok(option.map(|o| (o, Stated::Option)).or(first.map(|(value, s)| (value, s.from))))
+}
+
+impl Found {
+    fn add(&mut self, path: &Path) -> Result<()> {
+        let is_manifest = path.file_name().is_some_and(|name| name == manifest::FILE_NAME);
+        if is_manifest && path.is_file() {
+            // `manifest.json` alone has an empty parent.
+            let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            self.add_run(dir)
+        } else if path.is_dir() {
+            self.add_run(path)
+        } else {
+            self.add_file(path)
+        }
+    }
+
+    /// A run directory or a set of shards.
+    fn add_run(&mut self, dir: &Path) -> Result<()> {
+        let place = dir.join(manifest::FILE_NAME);
+        let manifest = if place.is_file() { Some(Manifest::read(dir)?) } else { None };
+        if let Some(manifest) = &manifest
+            && !manifest.parts.is_empty()
+        {
+            // A part that is missing is an error of its own, so a set is never partial.
+            return manifest.parts.iter().try_for_each(|part| self.add_run(&dir.join(&part.path)));
+        }
+        let Some(path) = DATA_FILES.iter().map(|name| dir.join(name)).find(|p| p.is_file()) else {
+            let what = if dir.is_dir() { "no data set" } else { "no such directory" };
+            return Err(TraceError::Format(format!(
+                "{}: found {what}, expected one of {} in it",
+                dir.display(),
+                DATA_FILES.join(", ")
+            )));
+        };
+        self.push(path, manifest, place)
+    }
+
+    fn add_file(&mut self, path: &Path) -> Result<()> {
+        let place = path.with_file_name(manifest::FILE_NAME);
+        // Some other program's manifest.json beside a data file says nothing about it.
+        let manifest = Manifest::read(&place).ok();
+        let manifest =
+            manifest.filter(|m| path.file_name().and_then(|n| n.to_str()).is_some_and(|n| m.file(n).is_some()));
+        self.push(path.to_owned(), manifest, place)
+    }
+
+    fn push(&mut self, path: PathBuf, manifest: Option<Manifest>, place: PathBuf) -> Result<()> {
+        let format = format_of(&path)?;
+        if let Some(manifest) = manifest {
+            self.add_shard(manifest.shard);
+            self.statements.push(Statement { meta: manifest.meta(), from: Stated::Manifest, place: place.clone() });
+            self.manifests.push(place);
+        } else if format == Format::Parquet
+            && let Some(meta) = parquet_meta(&path)?
+        {
+            self.statements.push(Statement { meta, from: Stated::Metadata, place: path.clone() });
+        }
+        self.files.push(DataFile { path, format });
+        Ok(())
+    }
+
+    fn add_shard(&mut self, shard: Shard) {
+        self.shards.insert(shard.index);
+        self.shard_count = self.shard_count.max(shard.count);
+    }
+
+    /// The metadata of all files together; it has an origin if all of them have that one.
+    fn merged(&self, layout: Layout, block_size: u32) -> TraceMeta {
+        let first = self.statements.first().map(|s| &s.meta).filter(|first| {
+            self.statements.len() == self.files.len() && self.statements.iter().all(|s| s.meta == **first)
+        });
+        let unknown = TraceMeta { layout, block_size, format_version: None, origin: None };
+        first.cloned().unwrap_or(unknown)
+    }
+}
+
+fn format_of(path: &Path) -> Result<Format> {
+    let mut magic = Vec::with_capacity(4);
+    let file = File::open(path).map_err(|e| TraceError::io(path, e))?;
+    file.take(4).read_to_end(&mut magic).map_err(|e| TraceError::io(path, e))?;
+    Ok(if magic == b"PAR1" { Format::Parquet } else { Format::Jsonl })
+}
+
+/// What a Parquet file says about itself.
+fn parquet_meta(path: &Path) -> Result<Option<TraceMeta>> {
+    let schema = parquet_metadata(path)?.schema().clone();
+    let Some(json) = schema.metadata().get(META_KEY) else { return Ok(None) };
+    serde_json::from_str(json).map(Some).map_err(|e| {
+        TraceError::Format(format!("{}: metadata `{META_KEY}`: {e} (written by another version?)", path.display()))
+    })
+}
+
+/// The footer of a Parquet file.
+pub(super) fn parquet_metadata(path: &Path) -> Result<ArrowReaderMetadata> {
+    let file = File::open(path).map_err(|e| TraceError::io(path, e))?;
+    ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())
+        .map_err(|e| TraceError::Format(format!("{}: not a readable Parquet file: {e}", path.display())))
+}

@@ -1,0 +1,132 @@
+//! What a row means in its session: turn, context, new tokens, delay, and what only the session's first row states.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+
+use super::json_row::{Fault, MAX_LENGTH};
+use super::parsed::Head;
+use crate::meta::Layout;
+
+/// The columns that follow from a session's earlier rows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Derived {
+    pub turn_index: u32,
+    pub input_length: u32,
+    pub context_length: u32,
+    pub delay: Option<f64>,
+    pub group_id: Option<u32>,
+    pub is_restart: bool,
+}
+
+/// A session so far.
+#[derive(Debug, Default)]
+struct State {
+    turns: u32,
+    context: u32,
+    output: u32,
+    timestamp: Option<f64>,
+    group_id: Option<u32>,
+    is_restart: bool,
+    parent: Option<String>,
+}
+
+/// Follows the sessions of a trace from row to row, in the order of its files.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    layout: Layout,
+    current: String,
+    state: State,
+    /// Incremental: hashes of the names of sessions that are over. (Two names of a billion sessions share one with
+    /// a probability of a few per cent; of a million, of 3e-8.)
+    over: HashSet<u64>,
+    hasher: RandomState,
+    /// Cumulative: the other sessions, whose rows may come back.
+    others: HashMap<String, State>,
+}
+
+impl Sessions {
+    pub(super) fn new(layout: Layout) -> Self {
+        let (current, state, others) = (String::new(), State::default(), HashMap::new());
+        Self { layout, current, state, over: HashSet::new(), hasher: RandomState::new(), others }
+    }
+
+    /// The session that the last row continued.
+    pub(super) fn parent(&self) -> Option<&str> {
+        self.state.parent.as_deref()
+    }
+
+    /// Takes the next row; `text` holds its names.
+    pub(super) fn derive(&mut self, row: &Head, text: &str) -> Result<Derived, Fault> {
+        self.enter(row.session.clone().map_or("", |span| &text[span]))?;
+        let state = &mut self.state;
+        let is_first = state.turns == 0;
+        let before = u64::from(state.context) + u64::from(state.output);
+        let stated = u64::from(row.input_length);
+        let (input, context) = match self.layout {
+            Layout::Incremental => (stated, before + stated),
+            // A prompt no longer than what came before it starts anew: all of it is new.
+            Layout::Cumulative => (if stated > before { stated - before } else { stated }, stated),
+        };
+        if context > MAX_LENGTH {
+            let found = format!("a context of {context} tokens");
+            return Err(Fault::new("range", found, format!("at most {MAX_LENGTH}")));
+        }
+        let elapsed = || match self.layout {
+            Layout::Incremental => None,
+            Layout::Cumulative => difference(state.timestamp?, row.timestamp?),
+        };
+        let delay = if is_first { None } else { row.delay.or_else(elapsed) };
+        state.group_id = row.group_id.or(state.group_id);
+        state.is_restart |= row.is_restart.unwrap_or(false);
+        if let Some(span) = row.parent.clone() {
+            state.parent = Some(text[span].to_owned());
+        }
+        let derived = Derived {
+            turn_index: state.turns,
+            input_length: input as u32,
+            context_length: context as u32,
+            delay,
+            group_id: state.group_id,
+            is_restart: state.is_restart,
+        };
+        state.turns += 1;
+        (state.context, state.output) = (context as u32, row.output_length);
+        state.timestamp = row.timestamp.or(state.timestamp);
+        Ok(derived)
+    }
+
+    /// Turns to the session of the next row; a row without a name is a session of its own.
+    fn enter(&mut self, name: &str) -> Result<(), Fault> {
+        if name == self.current && !name.is_empty() {
+            return Ok(());
+        }
+        let last_name = std::mem::replace(&mut self.current, name.to_owned());
+        let last = std::mem::take(&mut self.state);
+        match self.layout {
+            Layout::Incremental => {
+                if !last_name.is_empty() {
+                    self.over.insert(self.hasher.hash_one(&last_name));
+                }
+                if !name.is_empty() && self.over.contains(&self.hasher.hash_one(name)) {
+                    let found = format!("session_id {name} again after other sessions");
+                    return Err(Fault::new("session-order", found, "the rows of a session one after the other"));
+                }
+            }
+            Layout::Cumulative => {
+                if !last_name.is_empty() {
+                    self.others.insert(last_name, last);
+                }
+                self.state = self.others.remove(name).unwrap_or_default();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The time from `start` to `end`: exact where both are whole tenths of a millisecond. Unknown if it is negative.
+#[expect(clippy::float_cmp, reason = "whether a time is exactly a tenth is the question")]
+fn difference(start: f64, end: f64) -> Option<f64> {
+    let tenths = |ms: f64| Some((ms * 10.0).round()).filter(|t| t / 10.0 == ms);
+    let exact = tenths(start).zip(tenths(end)).map(|(start, end)| (end - start) / 10.0);
+    Some(exact.unwrap_or(end - start)).filter(|ms| *ms >= 0.0)
+}

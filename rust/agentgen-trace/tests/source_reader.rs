@@ -1,0 +1,206 @@
+//! Traces of every origin, from paths to canonical batches.
+
+mod common;
+
+use agentgen_trace::schema::Column;
+use agentgen_trace::source::{Format, ReadOptions, Stated, open, resolve};
+use agentgen_trace::{Cancel, Layout};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, UInt32Type};
+use arrow_array::{Array, RecordBatch};
+use common::{Written, read, rows, shared};
+
+fn error(dir: &Written, options: ReadOptions) -> String {
+    match resolve(&[dir.path("t.jsonl")], options) {
+        Err(e) => e.to_string(),
+        Ok(source) => open(&source, &Column::ALL, 2, &Cancel::default())
+            .and_then(Iterator::collect::<Result<Vec<RecordBatch>, _>>)
+            .expect_err("a faulty trace")
+            .to_string(),
+    }
+}
+
+const INCREMENTAL: &str = r#"{"session_id":"a","input_length":1025,"output_length":100,"hash_ids":[0,1,2],"timestamp":3.5,"group_id":7}
+{"session_id":"a","input_length":600,"output_length":50,"hash_ids":[3,4],"delay":12.5,"end_reason":"restart_split"}
+
+{"session_id":"b","input_length":1800,"output_length":9,"hash_ids":[0,1,5,6],"timestamp":0.0,"group_id":7,"is_restart":true,"parent_session_id":"a"}
+{"session_id":"b","input_length":1,"output_length":9,"hash_ids":[8],"delay":0.1,"end_reason":"forced_retire"}
+"#;
+
+#[test]
+fn incremental_rows_get_their_place_and_context() {
+    let dir = Written::new("t.jsonl", INCREMENTAL);
+    let source = resolve(&[dir.path("t.jsonl")], ReadOptions::default()).unwrap();
+    assert_eq!((source.meta.layout, source.meta.block_size), (Layout::Incremental, 512));
+    assert_eq!((source.layout_from, source.block_size_from), (Stated::Inferred, Stated::Inferred));
+    let expected = [
+        "a 0 g7 1025 1025 100 - 3.5 [0, 1, 2] false - -",
+        "a 1 g7 600 1725 50 12.5 - [3, 4] false - restart_split",
+        "b 0 g7 1800 1800 9 - 0.0 [0, 1, 5, 6] true a -",
+        "b 1 g7 1 1810 9 0.1 - [8] true a forced_retire",
+    ];
+    assert_eq!(rows(&read(&source)), expected);
+}
+
+#[test]
+fn cumulative_rows_may_interleave_and_their_delays_are_differences() {
+    let text = r#"{"conversation_id":"a","input_length":1025,"output_length":100,"hash_ids":[0,1,2],"timestamp":0.1}
+{"conversation_id":"b","input_length":512,"output_length":1,"hash_ids":[0],"timestamp":0.3,"group_id":1}
+{"conversation_id":"a","input_length":1500,"output_length":10,"hash_ids":[0,1,3],"timestamp":0.3}
+{"conversation_id":"a","input_length":700,"output_length":10,"hash_ids":[0,9],"timestamp":0.25}
+{"conversation_id":"b","input_length":514,"output_length":1,"hash_ids":[0,4],"timestamp":7}
+"#;
+    let dir = Written::new("t.jsonl", text);
+    let source = resolve(&[dir.path("t.jsonl")], ReadOptions::default()).unwrap();
+    assert_eq!((source.meta.layout, source.meta.block_size), (Layout::Cumulative, 512));
+    let expected = [
+        "a 0 g- 1025 1025 100 - 0.1 [0, 1, 2] false - -",
+        "b 0 g1 512 512 1 - 0.3 [0] false - -",
+        "a 1 g- 375 1500 10 0.2 0.3 [0, 1, 3] false - -",
+        "a 2 g- 700 700 10 - 0.25 [0, 9] false - -",
+        "b 1 g1 1 514 1 6.7 7.0 [0, 4] false - -",
+    ];
+    assert_eq!(rows(&read(&source)), expected);
+}
+
+#[test]
+fn only_the_wanted_columns_are_made() {
+    let dir = Written::new("t.jsonl", INCREMENTAL);
+    let source = resolve(&[dir.path("t.jsonl")], ReadOptions::default()).unwrap();
+    let columns = [Column::ContextLength, Column::TurnIndex];
+    let batches: Vec<_> =
+        open(&source, &columns, 1, &Cancel::default()).unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(batches.len(), 1);
+    let names: Vec<_> = batches[0].schema().fields().iter().map(|f| f.name().clone()).collect();
+    assert_eq!(names, ["turn_index", "context_length"]);
+    assert_eq!(batches[0].column(1).as_primitive::<UInt32Type>().values(), &[1025, 1725, 1800, 1810]);
+}
+
+#[test]
+fn a_faulty_row_stops_the_stream_with_its_place() {
+    for (from, to, expected) in [
+        (r#""output_length":50"#, r#""output_length":-1"#, ":2: range: found output_length -1, expected an integer"),
+        (r#""session_id":"b","input_length":1,"#, r#""session_id":"a","input_length":1,"#, ":5: session-order: found"),
+        (r#""input_length":1,"#, r#""input_length":2147483647,"#, ":5: range: found a context of 2147485456 tokens"),
+    ] {
+        let dir = Written::new("t.jsonl", &INCREMENTAL.replace(from, to));
+        let options = ReadOptions { layout: Some(Layout::Incremental), block_size: Some(512) };
+        let message = error(&dir, options);
+        assert!(message.contains(&format!("t.jsonl{expected}")), "{message}");
+    }
+}
+
+#[test]
+fn what_cannot_be_inferred_is_an_error_that_says_why() {
+    let row = |key: &str, length: u32, ids: &str| {
+        format!("{{{key}\"input_length\":{length},\"output_length\":1,\"hash_ids\":{ids}}}\n")
+    };
+    let a = r#""session_id":"a","#;
+    for (text, expected) in [
+        (row("", 100, "[1,2]") + &row("", 100, "[1,2,3]"), "line 1 needs at least 50, line 2 at most 49 (give"),
+        (row("", 100, "[1,2]"), "every block size of 50 to 99 fits the rows: give --block-size"),
+        (row("", 2, "[1,2,3]"), "line 1: found 3 hash_ids for 2 tokens, which fits no block size"),
+        (row(a, 1024, "[1,2]") + &row("", 512, "[1]"), "line 2: found no session_id"),
+        (
+            row(a, 1024, "[1,2]") + &row(a, 1024, "[1,2]") + &row(a, 1024, "[3,4]"),
+            "layout unclear: line 2 repeats the blocks of its session's previous row (cumulative), line 3 does not",
+        ),
+        (String::new(), "found no rows, expected at least one"),
+        ("\n\n{\n".into(), "t.jsonl:3: json: found"),
+    ] {
+        let message = error(&Written::new("t.jsonl", &text), ReadOptions::default());
+        assert!(message.contains("t.jsonl") && message.contains(expected), "{message}");
+    }
+    // Both readings agree where no session has a second row.
+    let dir = Written::new("t.jsonl", &row(a, 1024, "[1,2]"));
+    let source = resolve(&[dir.path("t.jsonl")], ReadOptions::default()).unwrap();
+    assert_eq!(source.meta.layout, Layout::Incremental);
+    // A single size needs no usual one.
+    let dir = Written::new("t.jsonl", &(row(a, 64, "[1]") + &row("\"session_id\":\"b\",", 65, "[1,2]")));
+    assert_eq!(resolve(&[dir.path("t.jsonl")], ReadOptions::default()).unwrap().meta.block_size, 64);
+}
+
+#[test]
+fn options_come_first_unless_the_manifest_says_otherwise() {
+    let dir = Written::new("t.jsonl", INCREMENTAL);
+    let options = ReadOptions { layout: None, block_size: Some(500) };
+    let source = resolve(&[dir.path("t.jsonl")], options).unwrap();
+    assert_eq!((source.meta.block_size, source.block_size_from), (500, Stated::Option));
+    dir.manifest("t.jsonl", Layout::Incremental, 512, (0, 1));
+    let message = error(&dir, options);
+    assert!(message.starts_with("--block-size: found 500, expected 512, as "), "{message}");
+    let source = resolve(&[dir.path("t.jsonl")], ReadOptions::default()).unwrap();
+    assert_eq!((source.layout_from, source.block_size_from), (Stated::Manifest, Stated::Manifest));
+    assert!(source.meta.origin.is_some());
+    // The manifest of other files says nothing about this one.
+    dir.manifest("other.jsonl", Layout::Incremental, 512, (0, 1));
+    let source = resolve(&[dir.path("t.jsonl")], ReadOptions::default()).unwrap();
+    assert_eq!((source.layout_from, source.meta.origin), (Stated::Inferred, None));
+}
+
+#[test]
+fn run_directories_manifests_and_shards() {
+    let shards = [0, 1].map(|i| {
+        let dir = Written::new("dataset.jsonl", &INCREMENTAL.replace("_id\":\"", &format!("_id\":\"{i}")));
+        dir.manifest("dataset.jsonl", Layout::Incremental, 512, (i, 2));
+        dir
+    });
+    let whole = resolve(&[shards[0].path(""), shards[1].path("manifest.json")], ReadOptions::default()).unwrap();
+    assert_eq!((whole.files.len(), whole.partial), (2, false));
+    assert_eq!(rows(&read(&whole)).len(), 8);
+    let lone = resolve(&[shards[1].path("dataset.jsonl")], ReadOptions::default()).unwrap();
+    assert!(lone.partial);
+    // A set names its shards by paths relative to its manifest.
+    let set = Written::new("x", "");
+    set.set_of(&shards.each_ref().map(|s| s.path("")));
+    let all = resolve(&[set.path("")], ReadOptions::default()).unwrap();
+    assert_eq!((all.files.len(), all.partial), (2, false));
+    let nothing = resolve(&[Written::new("x", "").path("")], ReadOptions::default()).unwrap_err();
+    assert!(nothing.to_string().contains("found no data set, expected one of dataset.parquet"), "{nothing}");
+}
+
+#[test]
+fn the_whole_mooncake_trace() {
+    let Some(path) = shared("mooncake/conversation_trace.jsonl") else { return };
+    let source = resolve(&[path], ReadOptions::default()).unwrap();
+    assert_eq!((source.meta.layout, source.meta.block_size), (Layout::Cumulative, 512));
+    let batches = read(&source);
+    assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 12_031);
+    let sum = |c: Column| -> u64 {
+        let values = |b: &RecordBatch| {
+            let column = b.column_by_name(c.name()).unwrap().as_primitive::<UInt32Type>().clone();
+            column.values().iter().map(|v| u64::from(*v)).sum::<u64>()
+        };
+        batches.iter().map(values).sum()
+    };
+    // Counted with `jq -s 'map(.input_length) | add'` and the like.
+    assert_eq!(sum(Column::InputLength), MOONCAKE_INPUT);
+    assert_eq!(sum(Column::ContextLength), MOONCAKE_INPUT);
+    assert_eq!(sum(Column::OutputLength), MOONCAKE_OUTPUT);
+    let last = batches.last().unwrap();
+    let times = last.column_by_name("timestamp_ms").unwrap().as_primitive::<Float64Type>();
+    assert_eq!(times.value(times.len() - 1), MOONCAKE_LAST_MS);
+    assert!(batches.iter().all(|b| b.column(0).null_count() == b.num_rows()), "it names no sessions");
+}
+
+#[test]
+fn the_traces_of_aiperf() {
+    for (name, count, sessions) in [("default_40s", 601, DEFAULT_SESSIONS), ("restarts_120s", 1_512, RESTART_SESSIONS)] {
+        let Some(path) = shared(&format!("aiperf/{name}.jsonl")) else { return };
+        let source = resolve(&[path], ReadOptions::default()).unwrap();
+        assert_eq!((source.meta.layout, source.meta.block_size), (Layout::Incremental, 512));
+        let rows = rows(&read(&source));
+        assert_eq!(rows.len(), count);
+        assert_eq!(rows.iter().filter(|r| r.split(' ').nth(1) == Some("0")).count(), sessions);
+    }
+}
+
+#[test]
+fn parquet_is_not_mistaken_for_text() {
+    let dir = Written::new("t.jsonl", "PAR1 and nothing else");
+    let message = error(&dir, ReadOptions::default());
+    assert!(message.contains("t.jsonl: not a readable Parquet file"), "{message}");
+    let dir = Written::new("t.jsonl", INCREMENTAL);
+    let source = resolve(&[dir.path("t.jsonl")], ReadOptions::default()).unwrap();
+    assert_eq!(source.files[0].format, Format::Jsonl);
+}
