@@ -1,1 +1,5 @@
 //! Validation and statistics over traces.
+#![forbid(unsafe_code)]
+
+pub mod quality;
+pub mod validate;

@@ -1,0 +1,95 @@
+//! What is counted while rows are made.
+
+use agentgen_core::{EndReason, Plan};
+use agentgen_trace::Result;
+use agentgen_trace::run::{Observer, RunFacts};
+use agentgen_trace::schema::Column;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{Float64Type, Int8Type, UInt32Type};
+use arrow_array::{Array as _, RecordBatch};
+use serde::{Deserialize, Serialize};
+
+use super::comparison;
+use super::histogram::{Counts, Times};
+use super::report::Quality;
+
+/// Name of the file that holds a shard's statistics for merging.
+pub(super) const STATISTICS: &str = "statistics.json";
+
+/// Everything `quality.json` is computed from. Merging is exact and in any order.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Statistics {
+    pub(super) initial_context: Counts,
+    pub(super) initial_context_of_continuations: Counts,
+    pub(super) new_tokens_per_turn: Counts,
+    pub(super) generation_length: Counts,
+    pub(super) inter_turn_delay: Times,
+    pub(super) turns_per_session: Counts,
+    pub(super) final_context: Counts,
+    pub(super) sessions_by_group: Counts,
+    /// By [`EndReason`].
+    pub(super) ends: [u64; EndReason::ALL.len()],
+}
+
+impl Observer for Statistics {
+    fn batch(&mut self, batch: &RecordBatch) -> Result<()> {
+        let numbers = |column: Column| batch.column(column as usize).as_primitive::<UInt32Type>();
+        let turn = numbers(Column::TurnIndex).values();
+        let input = numbers(Column::InputLength).values();
+        let context = numbers(Column::ContextLength).values();
+        let group = numbers(Column::GroupId);
+        let delay = batch.column(Column::DelayMs as usize).as_primitive::<Float64Type>();
+        let is_restart = batch.column(Column::IsRestart as usize).as_boolean().values();
+        let end_reason = batch.column(Column::EndReason as usize).as_dictionary::<Int8Type>().keys();
+        for output in numbers(Column::OutputLength).values() {
+            self.generation_length.add(u64::from(*output), 1);
+        }
+        for row in 0..batch.num_rows() {
+            if turn[row] > 0 {
+                self.new_tokens_per_turn.add(u64::from(input[row]), 1);
+                self.inter_turn_delay.add((delay.value(row) * 10.0).round() as u64);
+                continue;
+            }
+            let first =
+                if is_restart.value(row) { &mut self.initial_context_of_continuations } else { &mut self.initial_context };
+            first.add(u64::from(context[row]), 1);
+            if group.is_valid(row) {
+                self.sessions_by_group.add(u64::from(group.value(row)), 1);
+            }
+        }
+        for row in 0..batch.num_rows() {
+            if end_reason.is_valid(row) {
+                self.ends[end_reason.value(row) as usize] += 1;
+                self.turns_per_session.add(u64::from(turn[row]) + 1, 1);
+                self.final_context.add(u64::from(context[row]), 1);
+            }
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.initial_context.merge(&other.initial_context);
+        self.initial_context_of_continuations.merge(&other.initial_context_of_continuations);
+        self.new_tokens_per_turn.merge(&other.new_tokens_per_turn);
+        self.generation_length.merge(&other.generation_length);
+        self.inter_turn_delay.merge(&other.inter_turn_delay);
+        self.turns_per_session.merge(&other.turns_per_session);
+        self.final_context.merge(&other.final_context);
+        self.sessions_by_group.merge(&other.sessions_by_group);
+        for (count, more) in self.ends.iter_mut().zip(other.ends) {
+            *count += more;
+        }
+    }
+
+    fn finish(self, plan: &Plan, run: &RunFacts<'_>) -> Result<Vec<(&'static str, Vec<u8>)>> {
+        let quality = Quality::new(&self, plan, run.written);
+        let mut files = vec![
+            ("quality.json", quality.to_json()),
+            ("comparison.txt", comparison::table(&quality, plan).into_bytes()),
+        ];
+        if run.is_part {
+            files.push((STATISTICS, serde_json::to_vec(&self).map_err(super::set::format_error)?));
+        }
+        Ok(files)
+    }
+}

@@ -1,0 +1,173 @@
+//! `quality.json`: targets against what was written.
+
+use std::collections::BTreeMap;
+
+use agentgen_core::{EndReason, Plan, Targets};
+use agentgen_trace::manifest::Written;
+use serde::Serialize;
+
+pub use super::histogram::Observed;
+use super::observer::Statistics;
+
+/// One measured quantity.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Metric {
+    /// What the configuration states, shared layers in whole blocks; null where it states nothing.
+    pub target: Targets,
+    /// What the resolved laws give before the context limit drops turns; null where that has no closed form.
+    pub effective_target: Targets,
+    /// An override made the target infeasible.
+    pub overridden: bool,
+    /// What was written; null when no row has it.
+    pub observed: Option<Observed>,
+    /// Signed, in percent of the target.
+    pub error_percent: Targets,
+}
+
+/// Share of the prompt limit that sessions end at.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Groups {
+    /// Groups configured.
+    pub configured: u32,
+    /// Groups that some session has.
+    pub seen: u64,
+    /// The most frequent ones: group and sessions.
+    pub largest: Vec<(u64, u64)>,
+}
+
+/// A count and its share of the sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Ended {
+    /// Sessions.
+    pub count: u64,
+    /// Of all sessions.
+    pub fraction: f64,
+}
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Quality {
+    /// Totals.
+    pub written: Written,
+    /// By name.
+    pub metrics: BTreeMap<&'static str, Metric>,
+    /// By reason.
+    pub end_reasons: BTreeMap<&'static str, Ended>,
+    /// Last context of a session as a share of `max_prompt_tokens`.
+    pub final_context_utilization: Option<Observed>,
+    /// L1.5 groups, by primaries and continuations.
+    pub groups: Groups,
+}
+
+/// Groups listed.
+const LARGEST: usize = 10;
+
+impl Quality {
+    /// Compares statistics with a plan's targets.
+    #[must_use]
+    pub fn new(statistics: &Statistics, plan: &Plan, written: Written) -> Self {
+        let config = plan.config();
+        let prefix = config.prefix_tokens() as f64;
+        let nothing = Stated::default();
+        let field = |path: &str| Stated::of(plan, path);
+        let turns = config.turns.as_ref().map_or_else(Stated::default, |turns| Stated {
+            target: Targets { mean: Some(turns.mean), median: Some(turns.median) },
+            ..Stated::default()
+        });
+        let metrics = BTreeMap::from([
+            ("initial_context", field("cache.layer2").plus(prefix).metric(statistics.initial_context.observed(1.0))),
+            (
+                "initial_context_continuations",
+                nothing.metric(statistics.initial_context_of_continuations.observed(1.0)),
+            ),
+            (
+                "new_tokens_per_turn",
+                field("new_tokens_per_turn").metric(statistics.new_tokens_per_turn.observed(1.0)),
+            ),
+            ("generation_length", field("generation_length").metric(statistics.generation_length.observed(1.0))),
+            ("inter_turn_delay_ms", Stated::delay(plan).metric(statistics.inter_turn_delay.observed_ms())),
+            ("turns_per_session", turns.metric(statistics.turns_per_session.observed(1.0))),
+        ]);
+        let sessions: u64 = statistics.ends.iter().sum();
+        let ended = |reason: EndReason| {
+            let count = statistics.ends[reason as usize];
+            (reason.name(), Ended { count, fraction: count as f64 / sessions.max(1) as f64 })
+        };
+        let mut largest: Vec<(u64, u64)> = statistics.sessions_by_group.iter().collect();
+        let seen = largest.len() as u64;
+        largest.sort_by_key(|(group, sessions)| (std::cmp::Reverse(*sessions), *group));
+        largest.truncate(LARGEST);
+        Self {
+            written,
+            metrics,
+            end_reasons: EndReason::ALL.into_iter().map(ended).collect(),
+            final_context_utilization: statistics.final_context.observed(1.0 / f64::from(config.max_prompt_tokens)),
+            groups: Groups { configured: config.cache.layer1_5_groups.num_groups, seen, largest },
+        }
+    }
+
+    /// The file's content.
+    ///
+    /// # Panics
+    /// Never: numbers and names only.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(self).expect("plain data");
+        json.push(b'\n');
+        json
+    }
+}
+
+/// What a configuration says of a quantity.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stated {
+    target: Targets,
+    effective: Targets,
+    overridden: bool,
+}
+
+impl Stated {
+    fn of(plan: &Plan, path: &str) -> Self {
+        plan.resolved().iter().find(|field| field.path == path).map_or_else(Self::default, |field| Self {
+            target: field.target,
+            effective: Targets { mean: Some(field.effective.mean), median: Some(field.effective.median) },
+            overridden: field.overridden,
+        })
+    }
+
+    /// The mixture of both kinds of pause; only its mean has a closed form.
+    fn delay(plan: &Plan) -> Self {
+        let agentic = Self::of(plan, "inter_turn_delay.agentic_delay");
+        let human = Self::of(plan, "inter_turn_delay.human_delay");
+        let share = plan.config().inter_turn_delay.agentic_fraction;
+        let mixed = |a: Option<f64>, h: Option<f64>| Some(share * a? + (1.0 - share) * h?);
+        Self {
+            target: Targets { mean: mixed(agentic.target.mean, human.target.mean), median: None },
+            effective: Targets { mean: mixed(agentic.effective.mean, human.effective.mean), median: None },
+            overridden: agentic.overridden || human.overridden,
+        }
+    }
+
+    /// With tokens that every draw is preceded by.
+    fn plus(self, tokens: f64) -> Self {
+        let plus = |t: Targets| Targets { mean: t.mean.map(|m| m + tokens), median: t.median.map(|m| m + tokens) };
+        Self { target: plus(self.target), effective: plus(self.effective), ..self }
+    }
+
+    fn metric(self, observed: Option<Observed>) -> Metric {
+        let error = |target: Option<f64>, value: fn(&Observed) -> f64| {
+            let (target, observed) = (target?, observed.as_ref()?);
+            Some((value(observed) / target - 1.0) * 100.0)
+        };
+        Metric {
+            target: self.target,
+            effective_target: self.effective,
+            overridden: self.overridden,
+            error_percent: Targets {
+                mean: error(self.target.mean, |o| o.mean),
+                median: error(self.target.median, |o| o.median),
+            },
+            observed,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Shards into one data set: checked, statistics merged, parts listed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use agentgen_core::Plan;
+use agentgen_trace::manifest::{FILE_NAME, Manifest, Part, Shard, Written};
+use agentgen_trace::run::{Observer as _, RunFacts};
+use agentgen_trace::sink::file::{digest, write_whole};
+use agentgen_trace::{Result, TraceError};
+
+use super::observer::{STATISTICS, Statistics};
+
+pub(super) fn format_error(error: impl std::fmt::Display) -> TraceError {
+    TraceError::Format(format!("internal error: {error}"))
+}
+
+fn refuse<T>(directory: &Path, what: &str) -> Result<T> {
+    Err(TraceError::Format(format!("{}: {what}", directory.display())))
+}
+
+/// Joins all shards of one data set: writes manifest, quality and comparison into `directory`.
+///
+/// Refused unless every shard of the same config, seed, session count, layout and format version is there once, with
+/// all its files at their digests.
+pub fn merge_runs(runs: &[PathBuf], directory: &Path, created: &str) -> Result<Manifest> {
+    let mut shards = runs.iter().map(|run| Ok((run, Manifest::read(run)?))).collect::<Result<Vec<_>>>()?;
+    shards.sort_by_key(|(_, manifest)| manifest.shard.index);
+    let Some((first_run, first)) = shards.first().cloned() else {
+        return refuse(directory, "no shards were named; expected the run directories of all of them");
+    };
+    check_complete(&shards)?;
+    for (run, manifest) in &shards {
+        if let Some(difference) = difference(&first, manifest) {
+            return refuse(run, &format!("does not belong with {}: another {difference}", first_run.display()));
+        }
+        for file in &manifest.files {
+            if digest(&run.join(&file.name))? != *file {
+                return refuse(run, &format!("{} is not as its manifest says (size or SHA-256)", file.name));
+            }
+        }
+    }
+    let origin = &first.origin;
+    let plan = Plan::new(&origin.config, origin.overrides, origin.seed, origin.sessions, first.layout)?;
+    let mut statistics = Statistics::default();
+    let mut written = Written::default();
+    for (run, manifest) in &shards {
+        let path = run.join(STATISTICS);
+        let text = std::fs::read(&path).map_err(|e| TraceError::io(&path, e))?;
+        let part = serde_json::from_slice(&text).map_err(|e| {
+            TraceError::Format(format!("{}: not the statistics of a shard: {e}", path.display()))
+        })?;
+        statistics.merge(part);
+        written.add(manifest.written);
+    }
+    std::fs::create_dir_all(directory).map_err(|e| TraceError::io(directory, e))?;
+    let facts = RunFacts { origin, written, is_part: false };
+    let mut files = Vec::new();
+    for (name, bytes) in statistics.finish(&Arc::new(plan), &facts)? {
+        files.push(write_whole(&directory.join(name), bytes)?);
+    }
+    let parts = shards.iter().map(|(run, _)| part(run, directory)).collect::<Result<_>>()?;
+    let shard = Shard { index: 0, count: 1 };
+    let manifest = Manifest { created: created.to_owned(), shard, written, files, parts, ..first };
+    manifest.write(directory)?;
+    Ok(manifest)
+}
+
+/// Every shard once.
+fn check_complete(shards: &[(&PathBuf, Manifest)]) -> Result<()> {
+    let count = shards.first().map_or(0, |(_, m)| m.shard.count);
+    for (expected, (run, manifest)) in shards.iter().enumerate() {
+        let Shard { index, count: of } = manifest.shard;
+        if of != count {
+            return refuse(run, &format!("is shard {index} of {of}, expected one of {count}"));
+        }
+        if index < expected as u64 {
+            return refuse(run, &format!("is shard {index} of {of} a second time"));
+        }
+        if index > expected as u64 {
+            return refuse(run, &format!("is shard {index} of {of}, but shard {expected} is missing"));
+        }
+    }
+    match shards.last() {
+        Some((run, m)) if m.shard.index + 1 < count => {
+            refuse(run, &format!("is the last one given, but shard {} of {count} is missing", m.shard.index + 1))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// In what two shards differ that should not.
+fn difference(a: &Manifest, b: &Manifest) -> Option<&'static str> {
+    [
+        (a.origin.config != b.origin.config, "config"),
+        (a.origin.overrides != b.origin.overrides, "--max-isl or --max-osl"),
+        (a.origin.seed != b.origin.seed, "seed"),
+        (a.origin.sessions != b.origin.sessions, "session count"),
+        (a.layout != b.layout, "layout"),
+        (a.formats != b.formats, "format"),
+        (a.compression != b.compression, "compression"),
+        (a.format_version != b.format_version, "format version"),
+    ]
+    .into_iter()
+    .find_map(|(differs, what)| differs.then_some(what))
+}
+
+/// A shard's entry, by a path relative to the set where it lies below it.
+fn part(run: &Path, directory: &Path) -> Result<Part> {
+    let absolute = |path: &Path| std::fs::canonicalize(path).map_err(|e| TraceError::io(path, e));
+    let (run, directory) = (absolute(run)?, absolute(directory)?);
+    let path = relative(&run, &directory);
+    Ok(Part {
+        path: path.to_string_lossy().replace('\\', "/"),
+        manifest_sha256: digest(&run.join(FILE_NAME))?.sha256,
+    })
+}
+
+/// `path` as seen from `from`, both absolute.
+fn relative(path: &Path, from: &Path) -> PathBuf {
+    let common = path.components().zip(from.components()).take_while(|(a, b)| a == b).count();
+    if common == 0 {
+        return path.to_owned();
+    }
+    let up = from.components().skip(common).map(|_| PathBuf::from(".."));
+    up.chain(path.components().skip(common).map(|c| PathBuf::from(c.as_os_str()))).collect()
+}

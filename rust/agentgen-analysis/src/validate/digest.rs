@@ -1,0 +1,231 @@
+//! What a block of rows boils down to. Made in parallel, so that what must be done in order is little.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::ops::Range;
+
+use agentgen_core::EndReason;
+use agentgen_trace::Layout;
+use agentgen_trace::row::{Row, SessionKey};
+use agentgen_trace::source::Fault;
+
+use super::law::Law;
+use super::rows::{RowIds, check_ids};
+use super::rules;
+
+/// A row without its ids.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts {
+    /// 0-based in the block.
+    pub line: u32,
+    pub input: u32,
+    pub output: u32,
+    /// How many ids it has; 0 if they are not to be trusted.
+    pub ids: u32,
+    /// `input` is not to be trusted, nor are the fields below.
+    pub is_faulty: bool,
+    pub has_delay: bool,
+    pub timestamp: Option<f64>,
+    pub group: Option<u32>,
+    pub has_restart: bool,
+    pub has_parent: bool,
+    pub end: Option<EndReason>,
+    /// `turn_index` and `context_length`, of a table.
+    pub derived: Option<Derived>,
+}
+
+/// Columns of a table that repeat what follows from others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Derived {
+    pub turn_index: u32,
+    pub context_length: u32,
+    pub input_length: u32,
+}
+
+/// Consecutive ids; in the incremental layout they may go on from row to row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    pub start: i64,
+    pub end: i64,
+    /// Index in [`Digest::rows`] of the row where it starts.
+    pub row: u32,
+    /// Its place there.
+    pub at: u32,
+}
+
+/// Neighbouring rows of one session.
+#[derive(Debug)]
+pub(crate) struct Span {
+    pub rows: Range<u32>,
+    pub runs: Range<u32>,
+    /// `None` where rows do not name a session.
+    pub name: Option<Name>,
+    /// The parent that its first row names.
+    pub parent: Option<Box<str>>,
+    /// A line before it could not be read, whatever session that belonged to.
+    pub after_fault: bool,
+}
+
+/// A session's name and its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name {
+    pub text: Box<str>,
+    pub hash: u64,
+}
+
+impl Name {
+    pub fn new(text: &str) -> Self {
+        Self { text: text.into(), hash: hash(text) }
+    }
+}
+
+/// The hash under which sessions are remembered; the same in every process.
+pub(crate) fn hash(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A block's rows.
+#[derive(Debug, Default)]
+pub(crate) struct Digest {
+    /// Lines in the block, so that the next block knows its first one.
+    pub lines: u64,
+    /// Rows, also those that could not be read.
+    pub count: u64,
+    pub rows: Vec<Facts>,
+    pub runs: Vec<Run>,
+    pub spans: Vec<Span>,
+    /// Ids of partial blocks.
+    pub partial: Vec<i64>,
+    /// Broken row rules, by 0-based line.
+    pub faults: Vec<(u32, Fault)>,
+    /// The last line could not be read.
+    pub ends_with_fault: bool,
+}
+
+/// Builds a [`Digest`] row by row.
+pub(crate) struct Digester<'a> {
+    law: &'a Law,
+    digest: Digest,
+    /// The name of the open span, beside the row's own buffer.
+    name: String,
+    key: SessionKey,
+    ids: RowIds,
+}
+
+impl<'a> Digester<'a> {
+    pub fn new(law: &'a Law) -> Self {
+        let digest = Digest::default();
+        Self { law, digest, name: String::new(), key: SessionKey::None, ids: RowIds::default() }
+    }
+
+    /// Takes a row and what its reader found wrong with it.
+    pub fn push(&mut self, line: u32, row: &Row, derived: Option<Derived>, faults: &mut Vec<Fault>) {
+        self.digest.count += 1;
+        let is_faulty = !faults.is_empty();
+        let end = row.end_reason.as_deref().and_then(EndReason::named);
+        let mut ids = 0;
+        if !is_faulty {
+            if end.is_none()
+                && let Some(word) = &row.end_reason
+            {
+                faults.push(fault(rules::END_REASON, format!("end_reason {word:?}"), END_REASONS));
+            }
+            if check_ids(row, self.law, &mut self.ids, faults) {
+                ids = row.hash_ids.len() as u32;
+            }
+        }
+        let unreadable = is_faulty && row.session_key == SessionKey::None;
+        self.digest.faults.extend(faults.drain(..).map(|f| (line, f)));
+        if unreadable {
+            self.digest.ends_with_fault = true;
+            return;
+        }
+        self.open_span(row);
+        let index = self.digest.rows.len() as u32;
+        self.digest.rows.push(Facts {
+            line,
+            input: row.input_length,
+            output: row.output_length,
+            ids,
+            is_faulty,
+            has_delay: row.delay.is_some(),
+            timestamp: row.timestamp,
+            group: row.group_id,
+            has_restart: row.is_restart == Some(true),
+            has_parent: row.parent_session_id.is_some(),
+            end,
+            derived,
+        });
+        if ids > 0 {
+            self.push_ids(row, index);
+        }
+        if let Some(span) = self.digest.spans.last_mut() {
+            span.rows.end = index + 1;
+            span.runs.end = self.digest.runs.len() as u32;
+        }
+    }
+
+    /// Starts a span unless the row belongs to the open one.
+    fn open_span(&mut self, row: &Row) {
+        let after_fault = std::mem::take(&mut self.digest.ends_with_fault);
+        let is_named = row.session_key != SessionKey::None;
+        let goes_on = is_named
+            && !after_fault
+            && !self.digest.spans.is_empty()
+            && self.key != SessionKey::None
+            && self.name == row.session_id;
+        if goes_on {
+            return;
+        }
+        self.name.clear();
+        self.name.push_str(&row.session_id);
+        self.key = row.session_key;
+        let (rows, runs) = (self.digest.rows.len() as u32, self.digest.runs.len() as u32);
+        self.digest.spans.push(Span {
+            rows: rows..rows,
+            runs: runs..runs,
+            name: is_named.then(|| Name::new(&row.session_id)),
+            parent: row.parent_session_id.as_deref().map(Into::into),
+            after_fault,
+        });
+    }
+
+    fn push_ids(&mut self, row: &Row, index: u32) {
+        let is_partial = !row.input_length.is_multiple_of(self.law.block_size);
+        let open = self.digest.spans.last().map_or(0, |s| s.runs.start);
+        for &(start, end, at) in &self.ids.runs {
+            match self.law.layout {
+                Layout::Incremental => {
+                    let in_span = self.digest.runs.len() as u32 > open;
+                    match self.digest.runs.last_mut() {
+                        Some(last) if in_span && last.end == start => last.end = end,
+                        _ => self.digest.runs.push(Run { start, end, row: index, at }),
+                    }
+                }
+                // Full blocks only: a tail is no part of anything.
+                Layout::Cumulative => {
+                    let is_last = at as usize + (end - start) as usize == row.hash_ids.len();
+                    let end = if is_last && is_partial { end - 1 } else { end };
+                    if start < end {
+                        self.digest.runs.push(Run { start, end, row: index, at });
+                    }
+                }
+            }
+        }
+        if is_partial {
+            self.digest.partial.extend(row.hash_ids.last());
+        }
+    }
+
+    /// What the rows pushed so far boil down to; `lines` are those of the block, blank ones included.
+    pub fn finish(self, lines: u64) -> Digest {
+        Digest { lines, ..self.digest }
+    }
+}
+
+const END_REASONS: &str = "forced_retire, probabilistic_reset, restart_split or target_turn_count";
+
+pub(super) fn fault(rule: &'static str, found: String, expected: impl Into<String>) -> Fault {
+    Fault { rule, found, expected: expected.into() }
+}

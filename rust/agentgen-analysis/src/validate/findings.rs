@@ -1,0 +1,143 @@
+//! What validation reports, and the bounded list it is collected in.
+
+use agentgen_trace::Layout;
+use serde::Serialize;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The trace breaks a rule.
+    Error,
+    /// Worth knowing; the trace may be used.
+    Warning,
+}
+
+/// One broken rule at one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file, as it was named.
+    pub file: String,
+    /// 1-based line (of a table: row); 0 for the file as a whole.
+    pub line: u64,
+    /// Name of the rule.
+    pub rule: &'static str,
+    /// What the trace has.
+    pub found: String,
+    /// What the rule asks for.
+    pub expected: String,
+}
+
+/// The result of a validation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// No errors.
+    pub ok: bool,
+    /// How the rows were read.
+    pub layout: Layout,
+    /// Who said so.
+    pub layout_from: String,
+    /// Tokens a block.
+    pub block_size: u32,
+    /// Who said so.
+    pub block_size_from: String,
+    /// The files, in the order in which they were read.
+    pub files: Vec<String>,
+    /// Rows read, faulty ones included.
+    pub rows: u64,
+    /// Sessions; rows that name none count as one each.
+    pub sessions: u64,
+    /// Bytes of the files.
+    pub bytes: u64,
+    /// All errors, also those that `findings` leaves out.
+    pub errors: u64,
+    /// All warnings, also those that `findings` leaves out.
+    pub warnings: u64,
+    /// The first findings, by file and line.
+    pub findings: Vec<Finding>,
+}
+
+/// Where something is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// Index of the file.
+    pub file: u32,
+    /// 1-based; 0 for the file as a whole.
+    pub line: u64,
+}
+
+/// A finding whose file is still an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub severity: Severity,
+    pub place: Place,
+    pub rule: &'static str,
+    pub found: String,
+    pub expected: String,
+}
+
+impl Found {
+    pub fn error(place: Place, rule: &'static str, found: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, place, rule, found: found.into(), expected: expected.into() }
+    }
+}
+
+/// Counts every finding and keeps those that will be shown: the first of each severity, by place.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    limit: usize,
+    errors: Kept,
+    warnings: Kept,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    count: u64,
+    list: Vec<Found>,
+}
+
+impl Kept {
+    fn add(&mut self, found: Found, limit: usize) {
+        self.count += 1;
+        self.list.push(found);
+        // Most findings come in order; cutting at twice the limit makes the sort rare.
+        if self.list.len() >= 2 * limit.max(64) {
+            self.cut(limit);
+        }
+    }
+
+    fn cut(&mut self, limit: usize) {
+        self.list.sort_by(|a, b| (a.place, a.rule, &a.found).cmp(&(b.place, b.rule, &b.found)));
+        self.list.truncate(limit);
+    }
+}
+
+impl Findings {
+    pub fn new(limit: usize) -> Self {
+        Self { limit, errors: Kept::default(), warnings: Kept::default() }
+    }
+
+    pub fn add(&mut self, found: Found) {
+        match found.severity {
+            Severity::Error => self.errors.add(found, self.limit),
+            Severity::Warning => self.warnings.add(found, self.limit),
+        }
+    }
+
+    /// Counts errors that nothing will be said about.
+    pub fn count_errors(&mut self, count: u64) {
+        self.errors.count += count;
+    }
+
+    /// Errors, warnings and the list of both.
+    pub fn finish(mut self) -> (u64, u64, Vec<Found>) {
+        self.errors.cut(self.limit);
+        self.warnings.cut(self.limit);
+        let mut list = self.errors.list;
+        list.append(&mut self.warnings.list);
+        list.sort_by(|a, b| (a.place, a.rule, &a.found).cmp(&(b.place, b.rule, &b.found)));
+        (self.errors.count, self.warnings.count, list)
+    }
+}

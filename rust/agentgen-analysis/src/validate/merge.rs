@@ -1,0 +1,331 @@
+//! The part of validation that must see rows in order: digests of blocks, one after the other.
+
+use std::collections::{HashMap, HashSet};
+
+use agentgen_core::EndReason;
+use agentgen_trace::Layout;
+use roaring::RoaringTreemap;
+
+use super::cumulative::Cumulative;
+use super::digest::{Digest, Facts, Name, Run, Span, hash};
+use super::findings::{Findings, Found, Place};
+use super::incremental::{Incremental, Reuse};
+use super::law::Law;
+use super::rules;
+use super::session::Session;
+
+/// State between blocks.
+pub(crate) struct Merge<'a> {
+    law: &'a Law,
+    limit: usize,
+    pub findings: Findings,
+    file: u32,
+    /// Lines of the file before the block.
+    lines: u64,
+    /// The last line could not be read.
+    after_fault: bool,
+    /// Some line before could not be read.
+    has_lost_lines: bool,
+    /// Ids of some row before are not known.
+    has_lost_ids: bool,
+    current: Option<Session>,
+    /// Cumulative rows may be ordered by time, which mixes sessions.
+    open: HashMap<u64, Session>,
+    names: HashSet<u64>,
+    splits: HashMap<u64, Split>,
+    ids: Ids,
+    pub questions: Questions,
+    /// Rows of each file.
+    pub rows: Vec<u64>,
+    pub sessions: u64,
+    reuses: Vec<Reuse>,
+}
+
+enum Ids {
+    Incremental(Incremental),
+    Cumulative(Cumulative),
+}
+
+/// How a session ended that another continues.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Split {
+    /// Its last prompt and output, tokens.
+    pub next_context: Option<u64>,
+    pub group: Option<u32>,
+    pub prompt: Vec<Run>,
+}
+
+/// What only a second look at the rows can tell.
+#[derive(Debug, Default)]
+pub(crate) struct Questions {
+    /// Where was this id first?
+    pub reuses: Vec<(Place, Reuse)>,
+    /// Which session has this name already?
+    pub duplicates: Vec<Duplicate>,
+    /// How did the parent end, which was not split?
+    pub children: Vec<Child>,
+    /// Do these ids always name the same block?
+    pub suspects: RoaringTreemap,
+}
+
+#[derive(Debug)]
+pub(crate) struct Duplicate {
+    pub place: Place,
+    pub name: Name,
+    /// Its row looks like the first of a session.
+    pub starts: bool,
+}
+
+/// A continuation's first row.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub place: Place,
+    pub parent: Name,
+    pub input: u32,
+    pub group: Option<u32>,
+}
+
+impl<'a> Merge<'a> {
+    pub fn new(law: &'a Law, limit: usize) -> Self {
+        let ids = match law.layout {
+            Layout::Incremental => Ids::Incremental(Incremental::default()),
+            Layout::Cumulative => Ids::Cumulative(Cumulative::default()),
+        };
+        Self {
+            law,
+            limit,
+            findings: Findings::new(limit),
+            file: 0,
+            lines: 0,
+            after_fault: false,
+            has_lost_lines: false,
+            has_lost_ids: false,
+            current: None,
+            open: HashMap::new(),
+            names: HashSet::new(),
+            splits: HashMap::new(),
+            ids,
+            questions: Questions::default(),
+            rows: Vec::new(),
+            sessions: 0,
+            reuses: Vec::new(),
+        }
+    }
+
+    /// Takes the next block of a file.
+    pub fn take(&mut self, file: u32, digest: &mut Digest) {
+        if file != self.file {
+            (self.file, self.lines) = (file, 0);
+        }
+        self.rows.resize(file as usize + 1, 0);
+        self.rows[file as usize] += digest.count;
+        for (line, fault) in digest.faults.drain(..) {
+            self.findings.add(Found::error(self.place(line), fault.rule, fault.found, fault.expected));
+        }
+        for index in 0..digest.spans.len() {
+            let after_fault = std::mem::take(&mut self.after_fault) || digest.spans[index].after_fault;
+            self.span(digest, index, after_fault);
+        }
+        self.after_fault |= digest.ends_with_fault;
+        match &mut self.ids {
+            Ids::Incremental(ids) => ids.push_partial(&digest.partial),
+            Ids::Cumulative(ids) => ids.push_partial(&digest.partial),
+        }
+        self.lines += digest.lines;
+    }
+
+    fn place(&self, line: u32) -> Place {
+        Place { file: self.file, line: self.lines + u64::from(line) + 1 }
+    }
+
+    fn span(&mut self, digest: &mut Digest, index: usize, after_fault: bool) {
+        self.has_lost_lines |= after_fault;
+        self.has_lost_ids |= after_fault;
+        let name = digest.spans[index].name.take();
+        let span = &digest.spans[index];
+        let first = digest.rows[span.rows.start as usize];
+        let goes_on = name.is_some() && self.current.as_ref().is_some_and(|c| c.name == name);
+        if !goes_on {
+            self.retire(after_fault);
+        }
+        let known = if goes_on { self.current.take() } else { name.as_ref().and_then(|n| self.open.remove(&n.hash)) };
+        let mut session = known.unwrap_or_else(|| self.start(name, span, &first, after_fault));
+        if after_fault && !session.is_new() {
+            session.lose_a_row();
+        }
+        let starts = session.is_new();
+        let rows = &digest.rows[span.rows.start as usize..span.rows.end as usize];
+        for row in rows {
+            session.push(row, self.place(row.line), self.law, &mut self.findings);
+        }
+        match &mut self.ids {
+            Ids::Incremental(ids) => ids.push(digest, span, starts, self.has_lost_ids, &mut self.reuses),
+            Ids::Cumulative(ids) => ids.push(digest, span),
+        }
+        self.has_lost_ids |= rows.iter().any(|row| row.ids == 0);
+        for i in 0..self.reuses.len() {
+            let reuse = self.reuses[i];
+            let place = self.place(digest.rows[reuse.row as usize].line);
+            ask(&mut self.questions.reuses, (place, reuse), self.limit, &mut self.findings);
+        }
+        if self.law.layout == Layout::Cumulative && self.law.is_generated() {
+            self.prompts(digest, &digest.spans[index], &mut session);
+        }
+        self.current = Some(session);
+    }
+
+    /// Takes leave of the session that was read last. `is_cut`: its last row may have been lost.
+    fn retire(&mut self, is_cut: bool) {
+        let Some(mut session) = self.current.take() else { return };
+        session.is_cut |= is_cut;
+        match &session.name {
+            Some(name) if self.law.layout == Layout::Cumulative && session.end.is_none() => {
+                self.open.insert(name.hash, session);
+            }
+            _ => self.close(session),
+        }
+    }
+
+    fn close(&mut self, session: Session) {
+        session.close(self.law, &mut self.findings);
+        if let (Some(name), Some(EndReason::RestartSplit)) = (&session.name, session.end) {
+            let (next_context, group) = (session.next_context(), session.group);
+            self.splits.insert(name.hash, Split { next_context, group, prompt: session.prompt });
+        }
+    }
+
+    fn start(&mut self, name: Option<Name>, span: &Span, first: &Facts, after_fault: bool) -> Session {
+        self.sessions += 1;
+        let place = self.place(first.line);
+        let mut is_cut = after_fault;
+        if let Some(name) = &name
+            && !self.names.insert(name.hash)
+        {
+            let starts = first.derived.map_or(!first.has_delay, |d| d.turn_index == 0);
+            is_cut |= !starts;
+            let duplicate = Duplicate { place, name: name.clone(), starts };
+            ask(&mut self.questions.duplicates, duplicate, self.limit, &mut self.findings);
+        }
+        let mut session = Session::new(name, is_cut);
+        if let Some(parent) = &span.parent
+            && !first.is_faulty
+        {
+            session.prompt = self.continuation(parent, place, first, is_cut);
+        }
+        session
+    }
+
+    /// Checks a continuation against its parent; returns the parent's last prompt.
+    fn continuation(&mut self, parent: &str, place: Place, first: &Facts, is_cut: bool) -> Vec<Run> {
+        let hash = hash(parent);
+        let child = Child { place, parent: Name { text: parent.into(), hash }, input: first.input, group: first.group };
+        if let Some(split) = self.splits.get(&hash) {
+            if !is_cut {
+                child.check(split, self.law, &mut self.findings);
+            }
+            return split.prompt.clone();
+        }
+        // The parent, or its last row, may be what was lost.
+        if self.has_lost_lines {
+            return Vec::new();
+        }
+        if self.names.contains(&hash) {
+            self.questions.children.push(child);
+        } else {
+            self.findings.add(Found {
+                severity: self.law.parent_missing,
+                ..Found::error(
+                    place,
+                    rules::PARENT_MISSING,
+                    format!("parent_session_id {parent:?}, which no earlier row has as its session"),
+                    "the parent session earlier in the data set",
+                )
+            });
+        }
+        Vec::new()
+    }
+
+    /// Every generated prompt begins with the full blocks of the one before it.
+    fn prompts(&mut self, digest: &Digest, span: &Span, session: &mut Session) {
+        let mut runs = &digest.runs[span.runs.start as usize..span.runs.end as usize];
+        for index in span.rows.start..span.rows.end {
+            let row = &digest.rows[index as usize];
+            let (own, rest) = runs.split_at(runs.iter().take_while(|r| r.row == index).count());
+            runs = rest;
+            if row.ids > 0 && !begins_with(own, &session.prompt) {
+                let place = self.place(row.line);
+                let found = "hash_ids that do not begin with all full blocks of the prompt before";
+                let expected = "a prompt that continues the session's previous one (of a continuation: the parent's last)";
+                self.findings.add(Found::error(place, rules::PROMPT_PREFIX, found, expected));
+            }
+            session.prompt.clear();
+            session.prompt.extend_from_slice(own);
+        }
+    }
+
+    /// All blocks were taken.
+    pub fn finish(mut self, files: usize) -> Merged {
+        self.rows.resize(files, 0);
+        self.retire(self.after_fault);
+        let mut open: Vec<Session> = self.open.drain().map(|(_, s)| s).collect();
+        open.sort_by(|a, b| a.name.as_ref().map(|n| &n.text).cmp(&b.name.as_ref().map(|n| &n.text)));
+        open.into_iter().for_each(|session| self.close(session));
+        for (file, _) in self.rows.iter().enumerate().filter(|(_, rows)| **rows == 0) {
+            let place = Place { file: file as u32, line: 0 };
+            self.findings.add(Found::error(place, rules::EMPTY, "no rows", "at least one row"));
+        }
+        self.questions.suspects = match self.ids {
+            Ids::Incremental(ids) => ids.suspects(),
+            Ids::Cumulative(ids) => ids.suspects(),
+        };
+        Merged { findings: self.findings, questions: self.questions, rows: self.rows.iter().sum(), sessions: self.sessions }
+    }
+}
+
+/// What the first look at the rows gave.
+pub(crate) struct Merged {
+    pub findings: Findings,
+    pub questions: Questions,
+    pub rows: u64,
+    pub sessions: u64,
+}
+
+/// Keeps a question about a certain error, or only counts the error when nobody would read the answer.
+fn ask<T>(questions: &mut Vec<T>, question: T, limit: usize, findings: &mut Findings) {
+    if questions.len() < limit {
+        questions.push(question);
+    } else {
+        findings.count_errors(1);
+    }
+}
+
+fn begins_with(runs: &[Run], prompt: &[Run]) -> bool {
+    let Some((last, whole)) = prompt.split_last() else { return true };
+    runs.len() >= prompt.len()
+        && whole.iter().zip(runs).all(|(p, r)| (p.start, p.end) == (r.start, r.end))
+        && runs[whole.len()].start == last.start
+        && runs[whole.len()].end >= last.end
+}
+
+impl Child {
+    /// Holds it against the end of its parent.
+    pub fn check(&self, parent: &Split, law: &Law, out: &mut Findings) {
+        let name = &self.parent.text;
+        if let (Some(theirs), Some(ours)) = (parent.group, self.group)
+            && theirs != ours
+        {
+            let found = format!("group_id {ours}, of the parent {name:?} {theirs}");
+            out.add(Found::error(self.place, rules::PARENT_GROUP, found, "the parent's group"));
+        }
+        let Some(next) = parent.next_context else { return };
+        // Where the cap is unknown, any shorter prompt may have been capped.
+        let input = u64::from(self.input);
+        let cap = law.max_prompt_tokens().map_or(input, |max| u64::from(max) - 1);
+        let expected = next.min(cap);
+        if input != expected {
+            let found = format!("input_length {input}");
+            let expected = format!("{expected}: context and output of the parent's last row");
+            out.add(Found::error(self.place, rules::PARENT_CONTEXT, found, expected));
+        }
+    }
+}

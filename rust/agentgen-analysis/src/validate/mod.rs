@@ -1,0 +1,232 @@
+//! Whether a trace keeps the rules of the trace model, row by row and as a whole.
+//!
+//! Blocks of the file are parsed, checked row by row and boiled down to [`digest`]s in parallel; [`merge`] takes those
+//! in order and keeps what rules across rows need: the open session, intervals of ids, hashes of session names. An id
+//! rule can only be broken by ids that occur twice; when some are suspect, [`resolve`] reads the file once more and
+//! looks for exactly these. Neither rows nor ids are ever held as a whole.
+
+mod cumulative;
+mod digest;
+mod findings;
+mod incremental;
+mod intervals;
+mod law;
+mod layout;
+mod merge;
+mod parts;
+mod resolve;
+mod rows;
+mod rules;
+mod session;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use agentgen_trace::source::{self, ReadOptions, Source, Stated};
+use agentgen_trace::{Cancel, Layout, Result, TraceError};
+
+use self::digest::{Digest, Digester};
+use self::findings::{Findings, Found};
+pub use self::findings::{Finding, Report, Severity};
+use self::law::Law;
+use self::merge::{Merge, Merged};
+use self::parts::{Consumed, Content, Part, each_part, parts};
+use self::resolve::{Looker, Seen, Sights, Wanted};
+
+/// How to validate.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// `--layout`, for files that do not state it.
+    pub layout: Option<Layout>,
+    /// `--block-size`, for files that do not state it.
+    pub block_size: Option<u32>,
+    /// Errors, and warnings, to list at most; all are counted.
+    pub max_errors: usize,
+    /// Worker threads.
+    pub threads: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { layout: None, block_size: None, max_errors: 20, threads: 1 }
+    }
+}
+
+/// Validates the traces at `paths` as one data set: files, run directories, shards in their order.
+///
+/// `progress` is called now and then with the bytes read so far and in all.
+pub fn validate(
+    paths: &[PathBuf],
+    options: &Options,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Report> {
+    let read = ReadOptions { layout: options.layout, block_size: options.block_size };
+    match source::resolve(paths, read) {
+        Ok(source) => Run::new(&source, options, cancel)?.run(progress),
+        Err(TraceError::Format(text)) => {
+            // Nothing could be inferred: perhaps because no row is sound, and that is a finding.
+            let stand_in = ReadOptions {
+                layout: read.layout.or(Some(Layout::Incremental)),
+                block_size: read.block_size.or(Some(1)),
+            };
+            let error = TraceError::Format(text);
+            let Ok(source) = source::resolve(paths, stand_in) else { return Err(error) };
+            let mut run = Run::new(&source, options, cancel)?;
+            if run.has_sound_rows()? {
+                return Err(error);
+            }
+            (run.layout_from, run.block_size_from) = (ASSUMED, ASSUMED);
+            run.run(progress)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+const ASSUMED: &str = "assumed";
+
+fn stated(by: Stated) -> &'static str {
+    match by {
+        Stated::Option => "option",
+        Stated::Manifest => "manifest",
+        Stated::Metadata => "metadata",
+        Stated::Inferred => "inferred",
+    }
+}
+
+/// One validation.
+struct Run<'a> {
+    source: &'a Source,
+    names: Vec<String>,
+    bytes: u64,
+    layout_from: &'static str,
+    block_size_from: &'static str,
+    law: Arc<Law>,
+    options: &'a Options,
+    cancel: &'a Cancel,
+    consumed: Consumed,
+}
+
+impl<'a> Run<'a> {
+    fn new(source: &'a Source, options: &'a Options, cancel: &'a Cancel) -> Result<Self> {
+        let mut bytes = 0;
+        for file in &source.files {
+            bytes += std::fs::metadata(&file.path).map_err(|e| TraceError::io(&file.path, e))?.len();
+        }
+        Ok(Self {
+            source,
+            names: source.files.iter().map(|f| f.path.display().to_string()).collect(),
+            bytes,
+            layout_from: stated(source.layout_from),
+            block_size_from: stated(source.block_size_from),
+            law: Arc::new(Law::new(&source.meta, source.partial)?),
+            options,
+            cancel,
+            consumed: Consumed::default(),
+        })
+    }
+
+    fn has_sound_rows(&self) -> Result<bool> {
+        for part in parts(self.source, self.cancel, &self.consumed) {
+            let mut found = false;
+            part?.content.rows(self.law.layout, |_, _, _, faults| found |= faults.is_empty())?;
+            self.cancel.check()?;
+            if found {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn run(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Report> {
+        let mut rows = parts(self.source, self.cancel, &self.consumed).peekable();
+        if let Some(Ok(first)) = rows.peek()
+            && let Some(found) = layout::contradiction(first, &self.law, self.layout_from)?
+        {
+            let mut findings = Findings::new(1);
+            findings.add(found);
+            return Ok(self.report(findings, 0, 0));
+        }
+        let mut show = || progress(self.consumed.load(Ordering::Relaxed), self.bytes);
+        let again = || parts(self.source, self.cancel, &self.consumed);
+        let merged = check(rows, again, &self.law, &self.names, self.options, self.cancel, &mut show)?;
+        Ok(self.report(merged.findings, merged.rows, merged.sessions))
+    }
+
+    fn report(&self, findings: Findings, rows: u64, sessions: u64) -> Report {
+        let (errors, warnings, list) = findings.finish();
+        let named = |found: Found| Finding {
+            severity: found.severity,
+            file: self.names.get(found.place.file as usize).cloned().unwrap_or_default(),
+            line: found.place.line,
+            rule: found.rule,
+            found: found.found,
+            expected: found.expected,
+        };
+        Report {
+            ok: errors == 0,
+            layout: self.source.meta.layout,
+            layout_from: self.layout_from.to_owned(),
+            block_size: self.source.meta.block_size,
+            block_size_from: self.block_size_from.to_owned(),
+            files: self.names.clone(),
+            rows,
+            sessions,
+            bytes: self.bytes,
+            errors,
+            warnings,
+            findings: list.into_iter().map(named).collect(),
+        }
+    }
+}
+
+/// Reads all parts once, and once more if there is something to resolve.
+fn check<P, Q>(
+    first: P,
+    again: impl FnOnce() -> Q,
+    law: &Arc<Law>,
+    files: &[String],
+    options: &Options,
+    cancel: &Cancel,
+    show: &mut dyn FnMut(),
+) -> Result<Merged>
+where
+    P: Iterator<Item = Result<Part>> + Send + 'static,
+    Q: Iterator<Item = Result<Part>> + Send + 'static,
+{
+    let mut merge = Merge::new(law, options.max_errors);
+    let own = Arc::clone(law);
+    each_part(first, options.threads, cancel, move |content| digest(content, &own), |file, mut digest| {
+        merge.take(file, &mut digest);
+        show();
+        Ok(())
+    })?;
+    let mut merged = merge.finish(files.len());
+    if let Some(wanted) = Wanted::new(&merged) {
+        let (own, wanted, mut seen) = (Arc::clone(law), Arc::new(wanted), Seen::default());
+        let work = move |content: &Content| look(content, &own, &wanted);
+        each_part(again(), options.threads, cancel, work, |file, sights| {
+            seen.take(file, sights, law.layout);
+            show();
+            Ok(())
+        })?;
+        seen.answer(&mut merged, law, files);
+    }
+    Ok(merged)
+}
+
+fn digest(content: &Content, law: &Law) -> Result<Digest> {
+    let mut digester = Digester::new(law);
+    let lines = content.rows(law.layout, |line, row, derived, faults| digester.push(line, row, derived, faults))?;
+    Ok(digester.finish(lines))
+}
+
+fn look(content: &Content, law: &Law, wanted: &Wanted) -> Result<Sights> {
+    let mut looker = Looker::new(law, wanted);
+    let lines = content.rows(law.layout, |line, row, _, faults| looker.push(line, row, faults))?;
+    Ok(looker.finish(lines))
+}

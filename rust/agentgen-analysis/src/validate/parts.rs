@@ -1,0 +1,120 @@
+//! The rows of any data file, part by part.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use agentgen_trace::row::Row;
+use agentgen_trace::schema::Column;
+use agentgen_trace::source::{self, Block, Blocks, DataFile, Fault, Format, Source};
+use agentgen_trace::{Cancel, Layout, Ordered, Result, TraceError};
+use arrow_array::RecordBatch;
+
+use super::digest::Derived;
+use super::table;
+
+/// Some rows of a file.
+#[derive(Debug)]
+pub(crate) enum Content {
+    Lines(Block),
+    Table(RecordBatch),
+}
+
+/// Some rows of a file of the data set.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// Index of the file.
+    pub file: u32,
+    pub content: Content,
+}
+
+impl Content {
+    /// Calls `each` with line, row, derived columns and faults of every row; returns the number of lines.
+    pub fn rows(&self, layout: Layout, mut each: impl FnMut(u32, &Row, Option<Derived>, &mut Vec<Fault>)) -> Result<u64> {
+        let (mut row, mut faults) = (Row::default(), Vec::new());
+        match self {
+            Self::Lines(block) => {
+                for line in block.lines() {
+                    faults.clear();
+                    line.parse_row(&mut row, &mut faults);
+                    each(line.number as u32, &row, None, &mut faults);
+                }
+                Ok(block.line_count())
+            }
+            Self::Table(batch) => table::rows(batch, layout, &mut row, &mut faults, each),
+        }
+    }
+}
+
+/// Bytes of the data set that were read so far.
+pub(crate) type Consumed = Arc<AtomicU64>;
+
+/// All parts of the files, in order; each file is opened when its turn comes.
+pub(crate) fn parts(
+    source: &Source,
+    cancel: &Cancel,
+    consumed: &Consumed,
+) -> impl Iterator<Item = Result<Part>> + Send + use<> {
+    let (cancel, consumed, meta) = (cancel.clone(), Arc::clone(consumed), Source { files: Vec::new(), ..source.clone() });
+    consumed.store(0, Ordering::Relaxed);
+    source.files.clone().into_iter().enumerate().flat_map(move |(index, file)| {
+        let contents = contents(file, &meta, &cancel, &consumed).unwrap_or_else(|e| Box::new(std::iter::once(Err(e))));
+        contents.map(move |content| content.map(|content| Part { file: index as u32, content }))
+    })
+}
+
+type Contents = Box<dyn Iterator<Item = Result<Content>> + Send>;
+
+fn contents(file: DataFile, meta: &Source, cancel: &Cancel, consumed: &Consumed) -> Result<Contents> {
+    let before = consumed.load(Ordering::Relaxed);
+    let consumed = Arc::clone(consumed);
+    Ok(match file.format {
+        Format::Jsonl => {
+            let blocks = Blocks::open(&file.path)?;
+            let own = blocks.consumed();
+            Box::new(blocks.map(move |block| {
+                consumed.store(before + own.load(Ordering::Relaxed), Ordering::Relaxed);
+                block.map(Content::Lines)
+            }))
+        }
+        Format::Parquet => {
+            let size = std::fs::metadata(&file.path).map_err(|e| TraceError::io(&file.path, e))?.len();
+            let own = Source { files: vec![file], ..meta.clone() };
+            let batches = source::open(&own, &Column::ALL, 1, cancel)?;
+            // A batch is no certain share of the file; the file counts when it has been read.
+            let end = std::iter::from_fn(move || {
+                consumed.store(before + size, Ordering::Relaxed);
+                None
+            });
+            Box::new(batches.map(|batch| batch.map(Content::Table)).chain(end))
+        }
+    })
+}
+
+/// Blocks that may wait for their turn: enough that no worker starves, few enough to be no memory.
+const WINDOW_PER_THREAD: usize = 2;
+
+/// Does `work` on every part in parallel and calls `take` with the results in order.
+pub(crate) fn each_part<T, W>(
+    parts: impl Iterator<Item = Result<Part>> + Send + 'static,
+    threads: usize,
+    cancel: &Cancel,
+    work: W,
+    mut take: impl FnMut(u32, T) -> Result<()>,
+) -> Result<()>
+where
+    T: Send + 'static,
+    W: Fn(&Content) -> Result<T> + Clone + Send + 'static,
+{
+    let results = Ordered::start(threads, WINDOW_PER_THREAD * threads, cancel, parts, || {
+        let work = work.clone();
+        move |part: Result<Part>| {
+            let part = part?;
+            Ok((part.file, work(&part.content)?))
+        }
+    });
+    for result in results {
+        let (file, result) = result?;
+        take(file, result)?;
+    }
+    cancel.check()
+}

@@ -1,0 +1,278 @@
+//! The second look at the rows: only when the first found suspects, and only for them.
+
+use std::collections::{HashMap, HashSet};
+
+use agentgen_core::EndReason;
+use agentgen_trace::Layout;
+use agentgen_trace::row::{Row, SessionKey};
+use agentgen_trace::source::Fault;
+use roaring::RoaringTreemap;
+
+use super::cumulative::START;
+use super::digest::hash;
+use super::findings::{Findings, Found, Place, Severity};
+use super::law::Law;
+use super::merge::{Merged, Split};
+use super::rows::{RowIds, check_ids};
+use super::rules;
+
+/// Suspects beyond this many are counted, not resolved: so many mean that the trace is wrong as a whole.
+const MAX_SUSPECTS: u64 = 1 << 20;
+
+/// What to look for.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    ids: RoaringTreemap,
+    sessions: HashSet<u64>,
+}
+
+impl Wanted {
+    /// What the open questions ask for; `None` if there are none.
+    pub fn new(merged: &Merged) -> Option<Self> {
+        let questions = &merged.questions;
+        let mut ids: RoaringTreemap = questions.suspects.iter().take(MAX_SUSPECTS as usize).collect();
+        ids.extend(questions.reuses.iter().map(|(_, reuse)| reuse.id as u64));
+        let names = questions.duplicates.iter().map(|d| &d.name);
+        let sessions: HashSet<u64> = names.chain(questions.children.iter().map(|c| &c.parent)).map(|n| n.hash).collect();
+        (!ids.is_empty() || !sessions.is_empty()).then_some(Self { ids, sessions })
+    }
+}
+
+/// What a block has of what is wanted.
+#[derive(Debug, Default)]
+pub(crate) struct Sights {
+    pub lines: u64,
+    ids: Vec<IdSight>,
+    rows: Vec<RowSight>,
+}
+
+#[derive(Debug)]
+struct IdSight {
+    line: u32,
+    id: i64,
+    size: u32,
+    before: i64,
+}
+
+#[derive(Debug)]
+struct RowSight {
+    line: u32,
+    hash: u64,
+    name: Box<str>,
+    is_faulty: bool,
+    input: u32,
+    output: u32,
+    group: Option<u32>,
+    end: Option<EndReason>,
+}
+
+/// Looks through a block's rows.
+pub(crate) struct Looker<'a> {
+    law: &'a Law,
+    wanted: &'a Wanted,
+    ids: RowIds,
+    sights: Sights,
+}
+
+impl<'a> Looker<'a> {
+    pub fn new(law: &'a Law, wanted: &'a Wanted) -> Self {
+        Self { law, wanted, ids: RowIds::default(), sights: Sights::default() }
+    }
+
+    /// Takes a row and what its reader found wrong with it.
+    pub fn push(&mut self, line: u32, row: &Row, faults: &mut Vec<Fault>) {
+        let is_faulty = !faults.is_empty();
+        if row.session_key != SessionKey::None && !self.wanted.sessions.is_empty() {
+            let hash = hash(&row.session_id);
+            if self.wanted.sessions.contains(&hash) {
+                self.sights.rows.push(RowSight {
+                    line,
+                    hash,
+                    name: row.session_id.as_str().into(),
+                    is_faulty,
+                    input: row.input_length,
+                    output: row.output_length,
+                    group: row.group_id,
+                    end: row.end_reason.as_deref().and_then(EndReason::named),
+                });
+            }
+        }
+        if !is_faulty && check_ids(row, self.law, &mut self.ids, faults) {
+            let (bs, len) = (self.law.block_size, row.hash_ids.len());
+            for (at, id) in row.hash_ids.iter().enumerate() {
+                if self.wanted.ids.contains(*id as u64) {
+                    let size = if at + 1 == len { row.input_length - (len as u32 - 1) * bs } else { bs };
+                    let before = if at == 0 { START } else { row.hash_ids[at - 1] };
+                    self.sights.ids.push(IdSight { line, id: *id, size, before });
+                }
+            }
+        }
+        faults.clear();
+    }
+
+    /// What was seen; `lines` are those of the block, blank ones included.
+    pub fn finish(self, lines: u64) -> Sights {
+        Sights { lines, ..self.sights }
+    }
+}
+
+/// Everything seen of what is wanted.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    file: u32,
+    lines: u64,
+    ids: HashMap<i64, IdSeen>,
+    sessions: HashMap<u64, SessionSeen>,
+}
+
+#[derive(Debug)]
+struct IdSeen {
+    first: Place,
+    size: u32,
+    before: i64,
+    again: Option<Place>,
+    other_size: Option<(Place, u32)>,
+    other_before: Option<(Place, i64)>,
+}
+
+#[derive(Debug)]
+struct SessionSeen {
+    name: Box<str>,
+    first: Place,
+    tokens: Option<(u64, u32)>,
+    group: Option<u32>,
+    end: Option<EndReason>,
+}
+
+impl Seen {
+    /// Takes the next block of a file.
+    pub fn take(&mut self, file: u32, sights: Sights, layout: Layout) {
+        if file != self.file {
+            (self.file, self.lines) = (file, 0);
+        }
+        let lines = self.lines;
+        let place = |line: u32| Place { file, line: lines + u64::from(line) + 1 };
+        for sight in sights.ids {
+            let place = place(sight.line);
+            let IdSight { id, size, before, .. } = sight;
+            self.ids
+                .entry(id)
+                .and_modify(|seen| {
+                    seen.again.get_or_insert(place);
+                    if size != seen.size {
+                        seen.other_size.get_or_insert((place, size));
+                    }
+                    if before != seen.before {
+                        seen.other_before.get_or_insert((place, before));
+                    }
+                })
+                .or_insert(IdSeen { first: place, size, before, again: None, other_size: None, other_before: None });
+        }
+        for row in sights.rows {
+            let seen = self.sessions.entry(row.hash).or_insert_with(|| SessionSeen {
+                name: row.name,
+                first: place(row.line),
+                tokens: Some((0, 0)),
+                group: row.group,
+                end: None,
+            });
+            let before = if layout == Layout::Cumulative { Some((0, 0)) } else { seen.tokens };
+            let context = before.filter(|_| !row.is_faulty).map(|(c, o)| c + u64::from(o) + u64::from(row.input));
+            (seen.tokens, seen.end) = (context.map(|c| (c, row.output)), row.end);
+        }
+        self.lines += sights.lines;
+    }
+
+    /// Answers the questions of the first look.
+    pub fn answer(&self, merged: &mut Merged, law: &Law, files: &[String]) {
+        let Merged { findings, questions, .. } = merged;
+        for id in questions.suspects.iter().take(MAX_SUSPECTS as usize) {
+            self.judge(id as i64, law, files, findings);
+        }
+        let unresolved = questions.suspects.len().saturating_sub(MAX_SUSPECTS);
+        if unresolved > 0 {
+            // In the incremental layout every suspect is guilty; in the other, nobody knows.
+            if law.layout == Layout::Incremental {
+                findings.count_errors(unresolved);
+            }
+            let found = format!("{unresolved} more ids that may name different blocks");
+            let warning = Found::error(Place::default(), rules::UNRESOLVED, found, "fewer suspects; mend the first ones");
+            findings.add(Found { severity: Severity::Warning, ..warning });
+        }
+        for (place, reuse) in &questions.reuses {
+            let first = self.ids.get(&reuse.id).map_or(*place, |seen| seen.first);
+            let more = match reuse.count - 1 {
+                0 => String::new(),
+                more => format!(" and {more} more of the row's ids"),
+            };
+            let found = format!("id {}{more}, first in {}", reuse.id, at(first, *place, files));
+            let expected = "new ids; ones seen before only at the start of a session's first row";
+            findings.add(Found::error(*place, rules::ID_REUSED, found, expected));
+        }
+        for duplicate in &questions.duplicates {
+            let name = &duplicate.name;
+            // Another name with the same hash is no fault.
+            let Some(seen) = self.sessions.get(&name.hash).filter(|s| s.name == name.text) else { continue };
+            let found = format!("session {:?} again, first in {}", name.text, at(seen.first, duplicate.place, files));
+            let (rule, expected) = if duplicate.starts {
+                (rules::SESSION_DUPLICATE, "a session id that no other session has")
+            } else {
+                (rules::SESSION_SPLIT, "the rows of a session together")
+            };
+            findings.add(Found::error(duplicate.place, rule, found, expected));
+        }
+        let any_end = questions.children.iter().any(|c| self.sessions.get(&c.parent.hash).is_some_and(|s| s.end.is_some()));
+        for child in &questions.children {
+            let Some(seen) = self.sessions.get(&child.parent.hash) else { continue };
+            if law.is_generated() || any_end {
+                let end = seen.end.map_or("no end_reason".into(), |e| format!("end_reason {:?}", e.name()));
+                let found = format!("parent_session_id {:?}, which has {end}", child.parent.text);
+                findings.add(Found::error(child.place, rules::PARENT_END, found, "a parent that ended restart_split"));
+            } else {
+                let next_context = seen.tokens.map(|(context, output)| context + u64::from(output));
+                let split = Split { next_context, group: seen.group, ..Split::default() };
+                child.check(&split, law, findings);
+            }
+        }
+    }
+
+    fn judge(&self, id: i64, law: &Law, files: &[String], out: &mut Findings) {
+        let Some(seen) = self.ids.get(&id) else { return };
+        let mut is_innocent = true;
+        if let Some((place, size)) = seen.other_size {
+            is_innocent = false;
+            let found =
+                format!("id {id} with {size} tokens, with {} tokens in {}", seen.size, at(seen.first, place, files));
+            out.add(Found::error(place, rules::ID_SIZE, found, "one size an id in the whole data set"));
+        }
+        if law.layout == Layout::Cumulative
+            && let Some((place, before)) = seen.other_before
+        {
+            is_innocent = false;
+            let after = |before: i64| {
+                if before == START { "at the start of a prompt".to_owned() } else { format!("after id {before}") }
+            };
+            let found = format!("id {id} {}, {} in {}", after(before), after(seen.before), at(seen.first, place, files));
+            out.add(Found::error(place, rules::ID_PARENT, found, "one id before an id: blocks are chained"));
+        }
+        // Foreign prompts may be identical, tails and all.
+        let may_recur = law.layout == Layout::Cumulative && !law.is_generated();
+        if is_innocent
+            && !may_recur
+            && seen.size < law.block_size
+            && let Some(place) = seen.again
+        {
+            let found =
+                format!("id {id} of a partial block ({} tokens) again, first in {}", seen.size, at(seen.first, place, files));
+            out.add(Found::error(place, rules::PARTIAL_ID, found, "a new id for every partial block"));
+        }
+    }
+}
+
+/// A place as seen from another.
+fn at(place: Place, from: Place, files: &[String]) -> String {
+    match files.get(place.file as usize) {
+        Some(file) if place.file != from.file => format!("{file} line {}", place.line),
+        _ => format!("line {}", place.line),
+    }
+}

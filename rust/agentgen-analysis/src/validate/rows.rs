@@ -1,0 +1,110 @@
+//! Rules that a row keeps or breaks alone.
+
+use agentgen_trace::Layout;
+use agentgen_trace::row::{Row, SessionKey};
+use agentgen_trace::source::Fault;
+
+use super::digest::fault;
+use super::law::{Known, Law};
+use super::rules;
+
+/// A row's ids as runs of consecutive ones: first id, end, place of the first.
+#[derive(Debug, Default)]
+pub(crate) struct RowIds {
+    pub runs: Vec<(i64, i64, u32)>,
+    sorted: Vec<(i64, i64)>,
+}
+
+impl RowIds {
+    fn read(&mut self, ids: &[i64]) {
+        self.runs.clear();
+        let mut rest = ids;
+        while let Some(&first) = rest.first() {
+            let mut len = 1;
+            while rest.get(len).is_some_and(|id| *id == first + len as i64) {
+                len += 1;
+            }
+            self.runs.push((first, first + len as i64, (ids.len() - rest.len()) as u32));
+            rest = &rest[len..];
+        }
+    }
+
+    /// The smallest id that occurs twice.
+    fn duplicate(&mut self) -> Option<i64> {
+        if self.runs.is_sorted_by(|a, b| a.1 <= b.0) {
+            return None;
+        }
+        self.sorted.clear();
+        self.sorted.extend(self.runs.iter().map(|r| (r.0, r.1)));
+        self.sorted.sort_unstable();
+        let mut end = i64::MIN;
+        for (start, e) in &self.sorted {
+            if *start < end {
+                return Some(*start);
+            }
+            end = *e;
+        }
+        None
+    }
+}
+
+/// Splits a row's ids into runs; whether number and names of the ids are sound, so that rules across rows may use them.
+pub(crate) fn check_ids(row: &Row, law: &Law, ids: &mut RowIds, faults: &mut Vec<Fault>) -> bool {
+    let expected = row.input_length.div_ceil(law.block_size) as usize;
+    if row.hash_ids.len() != expected {
+        faults.push(fault(
+            rules::ID_COUNT,
+            format!("{} hash_ids for input_length {}", row.hash_ids.len(), row.input_length),
+            format!("{expected} = ceil({} / block size {})", row.input_length, law.block_size),
+        ));
+        return false;
+    }
+    ids.read(&row.hash_ids);
+    if let Some(id) = ids.duplicate() {
+        let places: Vec<String> =
+            row.hash_ids.iter().enumerate().filter(|(_, i)| **i == id).map(|(at, _)| at.to_string()).collect();
+        let found = format!("id {id} at positions {} of hash_ids", places.join(", "));
+        faults.push(fault(rules::DUPLICATE_ID, found, "an id once a row"));
+        return false;
+    }
+    if let Some(known) = &law.origin {
+        check_space(row, known, law.layout, ids, faults);
+    }
+    true
+}
+
+/// Generated ids: L1 at its own places, L1.5 behind it, the rest from the range of the session's run.
+fn check_space(row: &Row, known: &Known, layout: Layout, ids: &RowIds, faults: &mut Vec<Fault>) {
+    if row.session_key == SessionKey::None {
+        return;
+    }
+    let Some((run, _)) = known.names.run_of(&row.session_id).filter(|(run, _)| *run < known.sessions) else {
+        let found = format!("session {:?}", row.session_id);
+        faults.push(fault(rules::ID_SPACE, found, "a session id that the manifest's seed and session count give"));
+        return;
+    };
+    let base = known.ids.base(run) as i64;
+    let (own, shared_end) = (base..base + known.ids.stride() as i64, known.ids.base(0) as i64);
+    let (layer1, prefix) = (known.ids.layer1_blocks() as i64, known.ids.prefix_blocks() as i64);
+    for &(start, end, at) in &ids.runs {
+        let at = i64::from(at);
+        // L1, L1.5 and the first run's own ids follow each other, so that one run of ids may hold several kinds.
+        let (shared, private) = (start..end.min(shared_end), start.max(shared_end)..end);
+        let misplaced = shared.clone().find(|id| {
+            let place = at + (id - start);
+            let is_layer1 = *id < layer1;
+            place >= prefix || (is_layer1 && *id != place) || (!is_layer1 && place < layer1)
+        });
+        let foreign = (!private.is_empty()).then(|| private.clone().find(|id| !own.contains(id))).flatten();
+        if let Some(id) = misplaced {
+            let found = format!("id {id} of the shared prefix at position {} of hash_ids", at + (id - start));
+            let expected = format!("L1 ids 0 to {} at their own positions, then L1.5, then the session's", layer1 - 1);
+            return faults.push(fault(rules::ID_SPACE, found, expected));
+        }
+        if let Some(id) = foreign {
+            let found = format!("id {id} in {} layout", layout.name());
+            let expected = format!("ids {} to {} for run {run} of this configuration", own.start, own.end - 1);
+            return faults.push(fault(rules::ID_SPACE, found, expected));
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Rules from row to row of one session.
+
+use agentgen_core::EndReason;
+use agentgen_trace::Layout;
+
+use super::digest::{Facts, Name, Run};
+use super::findings::{Findings, Found, Place};
+use super::law::Law;
+use super::rules;
+
+/// A session that is being read.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// `None`: a row that names none.
+    pub name: Option<Name>,
+    last: Place,
+    rows: u32,
+    /// Prompt and output tokens of the last row; `None` behind a row that could not be read.
+    tokens: Option<(u64, u32)>,
+    timestamp: Option<f64>,
+    pub group: Option<u32>,
+    has_restart: bool,
+    has_parent: bool,
+    pub end: Option<EndReason>,
+    is_over_limit: bool,
+    /// Its first or its last row may have been lost.
+    pub is_cut: bool,
+    /// Full blocks of the last prompt, where the next one must begin with them.
+    pub prompt: Vec<Run>,
+}
+
+impl Session {
+    /// Before its first row. `is_cut`: rows of it may have been lost before that.
+    pub fn new(name: Option<Name>, is_cut: bool) -> Self {
+        Self {
+            name,
+            last: Place::default(),
+            rows: 0,
+            tokens: None,
+            timestamp: None,
+            group: None,
+            has_restart: false,
+            has_parent: false,
+            end: None,
+            is_over_limit: false,
+            is_cut,
+            prompt: Vec::new(),
+        }
+    }
+
+    /// Tokens that a continuation's first prompt holds.
+    pub fn next_context(&self) -> Option<u64> {
+        self.tokens.map(|(context, output)| context + u64::from(output))
+    }
+
+    /// Whether no row was taken yet.
+    pub fn is_new(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// A line between its rows could not be read, and may have been its own.
+    pub fn lose_a_row(&mut self) {
+        self.tokens = None;
+    }
+
+    /// Takes its next row.
+    pub fn push(&mut self, row: &Facts, place: Place, law: &Law, out: &mut Findings) {
+        let mut error = |place, rule, found: String, expected: &str| {
+            out.add(Found::error(place, rule, found, expected));
+        };
+        let is_first = self.rows == 0;
+        if let Some(end) = self.end.take() {
+            let found = format!("end_reason {:?}, and another row of the session in line {}", end.name(), place.line);
+            error(self.last, rules::END_PLACE, found, "end_reason on the session's last row only");
+        }
+        if row.is_faulty {
+            (self.tokens, self.end) = (None, row.end);
+            self.is_cut |= is_first;
+        } else {
+            // What follows a lost line may look like a first row and be none.
+            if !(is_first && self.is_cut && row.has_delay) {
+                timing(row, is_first, place, law, &mut error);
+            }
+            if is_first {
+                (self.group, self.has_restart, self.has_parent) = (row.group, row.has_restart, row.has_parent);
+                self.first_row(row, place, law, &mut error);
+            } else {
+                self.later_row(row, place, &mut error);
+            }
+            self.times(row, place, &mut error);
+            self.context(row, is_first, place, law, &mut error);
+            self.end = row.end;
+        }
+        self.rows += 1;
+        self.last = place;
+    }
+
+    fn first_row(&self, row: &Facts, place: Place, law: &Law, error: &mut impl FnMut(Place, &'static str, String, &str)) {
+        if law.is_generated() && row.has_restart != row.has_parent {
+            let found = if row.has_restart { "is_restart without parent_session_id" } else { "parent_session_id without is_restart" };
+            error(place, rules::RESTART_FIELDS, found.into(), "both on a continuation's first row, else neither");
+        }
+        if law.is_generated() && row.group.is_none() && !self.is_cut {
+            error(place, rules::GROUP, "no group_id".into(), "group_id on a session's first row");
+        }
+    }
+
+    fn later_row(&self, row: &Facts, place: Place, error: &mut impl FnMut(Place, &'static str, String, &str)) {
+        if row.derived.is_some() {
+            if !self.is_cut && (row.has_restart, row.has_parent) != (self.has_restart, self.has_parent) {
+                let found = "is_restart or parent_session_id differ from the session's first row".into();
+                error(place, rules::RESTART_FIELDS, found, "the same on every row of a session");
+            }
+        } else if row.has_restart || row.has_parent {
+            let field = if row.has_restart { "is_restart" } else { "parent_session_id" };
+            let found = format!("{field} on row {} of a session", self.rows + 1);
+            error(place, rules::RESTART_FIELDS, found, "on a session's first row only");
+        }
+        if let Some(group) = row.group
+            && self.group != Some(group)
+            && !self.is_cut
+        {
+            let first = self.group.map_or("none".into(), |g| g.to_string());
+            let found = format!("group_id {group}, on the session's first row {first}");
+            error(place, rules::GROUP, found, "one group a session, stated on its first row");
+        }
+    }
+
+    fn times(&mut self, row: &Facts, place: Place, error: &mut impl FnMut(Place, &'static str, String, &str)) {
+        if let (Some(before), Some(now)) = (self.timestamp, row.timestamp)
+            && now < before
+        {
+            let found = format!("timestamp {now} after {before} in line {}", self.last.line);
+            error(place, rules::TIME_ORDER, found, "timestamps of a session that do not decrease");
+        }
+        self.timestamp = row.timestamp.or(self.timestamp);
+    }
+
+    fn context(
+        &mut self,
+        row: &Facts,
+        is_first: bool,
+        place: Place,
+        law: &Law,
+        error: &mut impl FnMut(Place, &'static str, String, &str),
+    ) {
+        let input = u64::from(row.input);
+        let before = if is_first { (!self.is_cut).then_some(0) } else { self.next_context() };
+        let context = match law.layout {
+            Layout::Cumulative => Some(input),
+            Layout::Incremental => before.map(|b| b + input),
+        };
+        self.tokens = context.map(|c| (c, row.output));
+        let Some(context) = context else { return };
+        if let Some(max) = law.max_prompt_tokens()
+            && context >= u64::from(max)
+            && !std::mem::replace(&mut self.is_over_limit, true)
+        {
+            let found = format!("a prompt of {context} tokens");
+            error(place, rules::CONTEXT_LIMIT, found, &format!("fewer than max_prompt_tokens = {max}"));
+        }
+        let Some(derived) = row.derived else { return };
+        if !self.is_cut && derived.turn_index != self.rows {
+            let found = format!("turn_index {}", derived.turn_index);
+            error(place, rules::DERIVED, found, &format!("{}: rows of a session in order, from 0", self.rows));
+        }
+        // Whole prompts of foreign traces may have been rewritten from turn to turn.
+        let Some(before) = before.filter(|_| law.layout == Layout::Incremental || law.is_generated()) else { return };
+        if u64::from(derived.context_length) != before + u64::from(derived.input_length) {
+            let found = format!("context_length {}, input_length {}", derived.context_length, derived.input_length);
+            let expected = format!("context_length = input_length + {before}, the tokens before this row");
+            error(place, rules::DERIVED, found, &expected);
+        }
+    }
+
+    /// The session is over.
+    pub fn close(&self, law: &Law, out: &mut Findings) {
+        if law.is_generated() && self.end.is_none() && !self.is_cut && self.name.is_some() && self.tokens.is_some() {
+            let expected = "end_reason on a generated session's last row; the file seems cut off if this is its last row";
+            out.add(Found::error(self.last, rules::END_PLACE, "no end_reason", expected));
+        }
+    }
+}
+
+fn timing(
+    row: &Facts,
+    is_first: bool,
+    place: Place,
+    law: &Law,
+    error: &mut impl FnMut(Place, &'static str, String, &str),
+) {
+    let (timestamp, delay) = (row.timestamp.is_some(), row.has_delay);
+    let is_table = row.derived.is_some();
+    let expected = match law.layout {
+        _ if is_first => (timestamp && !delay).then_some("").ok_or("timestamp and no delay on a session's first row"),
+        _ if is_table => (timestamp || delay).then_some("").ok_or("delay_ms on a session's later rows"),
+        Layout::Cumulative => (timestamp && !delay).then_some("").ok_or("timestamp and no delay on every row"),
+        Layout::Incremental if law.is_generated() => {
+            (delay && !timestamp).then_some("").ok_or("delay and no timestamp on a session's later rows")
+        }
+        Layout::Incremental => (timestamp != delay).then_some("").ok_or("delay or timestamp, not both, on a later row"),
+    };
+    if let Err(expected) = expected {
+        let found = match (timestamp, delay) {
+            (true, true) => "timestamp and delay",
+            (true, false) => "timestamp alone",
+            (false, true) => "delay alone",
+            (false, false) => "neither timestamp nor delay",
+        };
+        error(place, rules::TIMING, found.into(), expected);
+    }
+}

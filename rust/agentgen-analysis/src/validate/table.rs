@@ -1,0 +1,97 @@
+//! Rows of the canonical table, as the rules see rows.
+
+use agentgen_trace::row::{Row, SessionKey};
+use agentgen_trace::schema::Column;
+use agentgen_trace::source::Fault;
+use agentgen_trace::{Layout, Result, TraceError};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int8Type, Int64Type, UInt32Type};
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
+
+use super::digest::Derived;
+
+/// The longest prompt, output or turn that the model knows.
+const MAX_LENGTH: u32 = i32::MAX as u32;
+
+fn column(batch: &RecordBatch, column: Column) -> Result<&ArrayRef> {
+    batch.column_by_name(column.name()).ok_or_else(|| TraceError::Format(format!("no column {}", column.name())))
+}
+
+/// Calls `each` with line, row, derived columns and faults of every row; returns the number of rows.
+///
+/// `input_length` of the row handed out is what its ids cover, as in JSON lines; the column's value is in [`Derived`].
+pub(crate) fn rows(
+    batch: &RecordBatch,
+    layout: Layout,
+    row: &mut Row,
+    faults: &mut Vec<Fault>,
+    mut each: impl FnMut(u32, &Row, Option<Derived>, &mut Vec<Fault>),
+) -> Result<u64> {
+    let integers = |c| column(batch, c).map(|a| a.as_primitive::<UInt32Type>());
+    let times = |c| column(batch, c).map(|a| a.as_primitive::<Float64Type>());
+    let (turn, group) = (integers(Column::TurnIndex)?, integers(Column::GroupId)?);
+    let (input, context) = (integers(Column::InputLength)?, integers(Column::ContextLength)?);
+    let output = integers(Column::OutputLength)?;
+    let (delay, timestamp) = (times(Column::DelayMs)?, times(Column::TimestampMs)?);
+    let session = column(batch, Column::SessionId)?.as_string_view();
+    let parent = column(batch, Column::ParentSessionId)?.as_string_view();
+    let ids = column(batch, Column::HashIds)?.as_list::<i64>();
+    let values = ids.values().as_primitive::<Int64Type>().values();
+    let restart = column(batch, Column::IsRestart)?.as_boolean();
+    let ends = column(batch, Column::EndReason)?.as_dictionary::<Int8Type>();
+    let words: &StringArray = ends.values().as_string();
+    for at in 0..batch.num_rows() {
+        let given = |array: &dyn Array| array.is_valid(at);
+        row.session_key = if given(session) { SessionKey::Session } else { SessionKey::None };
+        row.session_id.clear();
+        if given(session) {
+            row.session_id.push_str(session.value(at));
+        }
+        let derived = Derived {
+            turn_index: turn.value(at),
+            context_length: context.value(at),
+            input_length: input.value(at),
+        };
+        row.input_length = match layout {
+            Layout::Incremental => derived.input_length,
+            Layout::Cumulative => derived.context_length,
+        };
+        row.output_length = output.value(at);
+        row.hash_ids.clear();
+        let (start, end) = (ids.value_offsets()[at] as usize, ids.value_offsets()[at + 1] as usize);
+        row.hash_ids.extend_from_slice(&values[start..end]);
+        row.timestamp = given(timestamp).then(|| timestamp.value(at));
+        row.delay = given(delay).then(|| delay.value(at));
+        row.group_id = given(group).then(|| group.value(at));
+        row.is_restart = Some(restart.value(at));
+        row.parent_session_id = given(parent).then(|| parent.value(at).to_owned());
+        row.end_reason = given(ends).then(|| words.value(ends.keys().value(at) as usize).to_owned());
+        faults.clear();
+        ranges(row, derived, faults);
+        each(at as u32, row, Some(derived), faults);
+    }
+    Ok(batch.num_rows() as u64)
+}
+
+/// What the reader of lines checks in lines.
+fn ranges(row: &Row, derived: Derived, faults: &mut Vec<Fault>) {
+    let mut fault = |found: String, expected: String| faults.push(Fault { rule: "range", found, expected });
+    for (name, value, min) in [
+        ("input_length", derived.input_length, 1),
+        ("context_length", derived.context_length, 1),
+        ("output_length", row.output_length, 0),
+    ] {
+        if !(min..=MAX_LENGTH).contains(&value) {
+            fault(format!("{name} {value}"), format!("an integer from {min} to {MAX_LENGTH}"));
+        }
+    }
+    for (name, value) in [("timestamp_ms", row.timestamp), ("delay_ms", row.delay)] {
+        if let Some(ms) = value.filter(|ms| !ms.is_finite() || *ms < 0.0) {
+            fault(format!("{name} {ms}"), "a number of milliseconds, at least 0".into());
+        }
+    }
+    let max_id = agentgen_core::ids::MAX_ID as i64;
+    if let Some(at) = row.hash_ids.iter().position(|id| !(0..=max_id).contains(id)) {
+        fault(format!("hash_ids[{at}] {}", row.hash_ids[at]), format!("integers from 0 to {max_id}"));
+    }
+}

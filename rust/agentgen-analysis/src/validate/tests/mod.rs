@@ -1,0 +1,101 @@
+//! Validation of rows written down in place, cut into blocks anywhere.
+
+mod bad;
+mod naive;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use agentgen_core::Config;
+use agentgen_core::config::{Overrides, preset};
+use agentgen_trace::source::Block;
+use agentgen_trace::{Cancel, Layout, Origin, Result, TraceMeta};
+
+use super::findings::Found;
+use super::law::Law;
+use super::parts::{Content, Part};
+use super::{Options, Severity, check};
+
+/// Tokens a block in these tests.
+pub const BLOCK_SIZE: u32 = 10;
+
+/// A trace that somebody else made.
+pub fn foreign(layout: Layout) -> TraceMeta {
+    TraceMeta { layout, block_size: BLOCK_SIZE, format_version: None, origin: None }
+}
+
+/// A trace of 4 runs: L1 is ids 0 and 1, run r has ids 2 + 12r to 13 + 12r, tails of whole prompts from 10 + 12r.
+pub fn generated(layout: Layout) -> TraceMeta {
+    let mut config = Config::from_json(preset("default").unwrap()).unwrap();
+    (config.max_prompt_tokens, config.block_size, config.cache.layer1_tokens) = (100, BLOCK_SIZE, 20);
+    let origin = Origin { config, overrides: Overrides::default(), seed: 7, sessions: 4 };
+    TraceMeta { origin: Some(origin), ..foreign(layout) }
+}
+
+/// Name of a generated session.
+pub fn name(run: u64, is_continuation: bool) -> String {
+    let law = Law::new(&generated(Layout::Incremental), false).unwrap();
+    String::from_utf8(law.origin.unwrap().names.name(run, is_continuation).to_vec()).unwrap()
+}
+
+/// The files as parts of at most `bytes` bytes, or one line.
+fn parts(files: &[&str], bytes: usize) -> Vec<Result<Part>> {
+    let mut parts = Vec::new();
+    for (file, text) in files.iter().enumerate() {
+        let mut block = Vec::new();
+        for line in text.split_inclusive('\n') {
+            if !block.is_empty() && block.len() + line.len() > bytes {
+                parts.push((file, std::mem::take(&mut block)));
+            }
+            block.extend_from_slice(line.as_bytes());
+        }
+        parts.push((file, block));
+    }
+    let part = |(file, bytes)| {
+        let block = Block { bytes, index: 0, is_first: false, is_last: false };
+        Ok(Part { file: file as u32, content: Content::Lines(block) })
+    };
+    parts.into_iter().map(part).collect()
+}
+
+/// Errors, warnings and findings of files that make one data set.
+fn findings(files: &[&str], law: &Arc<Law>, bytes: usize, threads: usize, max_errors: usize) -> (u64, u64, Vec<Found>) {
+    let names: Vec<String> = (0..files.len()).map(|i| format!("file-{i}")).collect();
+    let options = Options { threads, max_errors, ..Options::default() };
+    let (first, again) = (parts(files, bytes).into_iter(), || parts(files, bytes).into_iter());
+    let merged = check(first, again, law, &names, &options, &Cancel::default(), &mut || {}).unwrap();
+    merged.findings.finish()
+}
+
+/// The findings, which must be the same however the text is cut and however many threads work on it.
+pub fn validate(files: &[&str], law: Law) -> Vec<Found> {
+    let law = Arc::new(law);
+    let (errors, _, whole) = findings(files, &law, usize::MAX, 1, usize::MAX / 4);
+    assert_eq!(errors, whole.iter().filter(|f| f.severity == Severity::Error).count() as u64, "{whole:#?}");
+    for (bytes, threads) in [(1, 1), (1, 2), (300, 2), (700, 7), (1, 7)] {
+        let (_, _, cut) = findings(files, &law, bytes, threads, usize::MAX / 4);
+        assert_eq!(cut, whole, "blocks of {bytes} bytes, {threads} threads");
+    }
+    // What is listed first does not depend on how much is listed.
+    for max_errors in [0, 1, 2] {
+        let (count, _, some) = findings(files, &law, 300, 2, max_errors);
+        let some: Vec<_> = some.into_iter().filter(|f| f.severity == Severity::Error).collect();
+        let all: Vec<_> = whole.iter().filter(|f| f.severity == Severity::Error).cloned().collect();
+        assert_eq!((count, &some[..]), (errors, &all[..max_errors.min(all.len())]));
+    }
+    whole
+}
+
+/// A row: its session (`key=name`, or nothing), tokens, ids and whatever else it has.
+pub fn row(session: &str, input: u32, ids: &[i64], rest: &str) -> String {
+    let mut text = String::from("{");
+    if let Some((key, name)) = session.split_once('=') {
+        write!(text, r#""{key}":"{name}","#).unwrap();
+    }
+    let ids = format!("{ids:?}").replace(' ', "");
+    write!(text, r#""input_length":{input},"output_length":5,"hash_ids":{ids}"#).unwrap();
+    if !rest.is_empty() {
+        write!(text, ",{rest}").unwrap();
+    }
+    text + "}\n"
+}
