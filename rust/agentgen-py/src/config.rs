@@ -1,0 +1,43 @@
+//! Configurations: the bundled ones, and what one resolves to.
+
+use agentgen_core::config::{self, Config, Overrides};
+use agentgen_core::{Layout, Plan};
+use agentgen_trace::run::effective;
+use pyo3::exceptions::PyKeyError;
+use pyo3::prelude::*;
+
+use crate::error::Failure;
+
+#[pyfunction]
+pub(crate) fn preset_names() -> Vec<&'static str> {
+    config::preset_names().collect()
+}
+
+#[pyfunction]
+pub(crate) fn preset(name: &str) -> PyResult<&'static str> {
+    config::preset(name).ok_or_else(|| PyKeyError::new_err(name.to_owned()))
+}
+
+#[pyfunction]
+#[pyo3(signature = (config, *, sessions, max_isl=None, max_osl=None))]
+pub(crate) fn resolve(
+    py: Python<'_>,
+    config: &str,
+    sessions: u64,
+    max_isl: Option<u32>,
+    max_osl: Option<u32>,
+) -> PyResult<String> {
+    py.detach(|| {
+        let config = Config::from_json(config)?;
+        let plan = Plan::new(&config, Overrides { max_isl, max_osl }, 0, sessions, Layout::Incremental)?;
+        let ids = plan.ids();
+        let resolved = serde_json::json!({
+            "config": plan.config().to_json(),
+            "effective": effective(&plan),
+            "warnings": plan.warnings(),
+            "ids": {"first": ids.base(0), "stride": ids.stride(), "end": ids.end()},
+        });
+        Ok::<_, Failure>(resolved.to_string())
+    })
+    .map_err(Into::into)
+}

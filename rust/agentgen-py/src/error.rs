@@ -1,0 +1,59 @@
+//! Rust errors as the exceptions of `agentgen.errors`.
+
+use agentgen_core::ConfigError;
+use agentgen_trace::TraceError;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+/// A failure on its way to Python. (The orphan rule forbids converting directly.)
+pub(crate) struct Failure(TraceError);
+
+impl From<TraceError> for Failure {
+    fn from(error: TraceError) -> Self {
+        Self(error)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<Failure> for PyErr {
+    fn from(failure: Failure) -> Self {
+        match failure.0 {
+            TraceError::Config(ConfigError { path, rule }) => named("ConfigError", [path, rule]),
+            TraceError::Io { path, source } => {
+                let path = path.display().to_string();
+                match source.raw_os_error() {
+                    // Python picks the subclass (PermissionError, ...) by the number.
+                    Some(errno) => PyOSError::new_err((errno, reason(&source), path)),
+                    None => PyOSError::new_err(format!("{path}: {source}")),
+                }
+            }
+            TraceError::Format(message) => named("TraceError", [message]),
+            TraceError::Interrupted => PyKeyboardInterrupt::new_err(()),
+        }
+    }
+}
+
+/// The operating system's words without the number that Rust adds.
+fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+/// An exception of `agentgen.errors`, which is Python code so that it can have two bases.
+pub(crate) fn named<const N: usize>(name: &'static str, args: [String; N]) -> PyErr {
+    Python::attach(|py| {
+        let made = (|| py.import("agentgen.errors")?.getattr(name)?.call1(PyTuple::new(py, args)?))();
+        made.map_or_else(|error: PyErr| error, PyErr::from_value)
+    })
+}
+
+/// A bad argument that only a programming error can pass.
+pub(crate) fn bad_argument(message: impl Into<String>) -> PyErr {
+    PyValueError::new_err(message.into())
+}

@@ -1,0 +1,32 @@
+//! `agentgen._native`: arguments in, results out. Nothing is computed here.
+
+use pyo3::prelude::*;
+
+mod config;
+mod enter;
+mod error;
+mod generate;
+mod stream;
+mod trace;
+mod validate;
+
+/// What Python sees; `_native.pyi` describes it.
+#[pymodule(gil_used = false)]
+mod _native {
+    #[pymodule_export]
+    use super::config::{preset, preset_names, resolve};
+    #[pymodule_export]
+    use super::generate::{generate, merge, verify_run, write_run};
+    #[pymodule_export]
+    use super::stream::{Batch, BatchStream};
+    #[pymodule_export]
+    use super::trace::{inspect, read};
+    #[pymodule_export]
+    use super::validate::validate;
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+    #[pymodule_export]
+    const FORMAT_VERSION: u32 = agentgen_trace::FORMAT_VERSION;
+}

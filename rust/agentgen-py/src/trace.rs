@@ -1,0 +1,60 @@
+//! Reading any supported trace, and rewriting it.
+
+use std::path::PathBuf;
+
+use agentgen_core::Layout;
+use agentgen_trace::Cancel;
+use agentgen_trace::schema::schema;
+use agentgen_trace::source::{self, ReadOptions};
+use pyo3::prelude::*;
+
+use crate::enter::{enter, threads as thread_count};
+use crate::error::{Failure, bad_argument};
+use crate::generate::{columns, layout};
+use crate::stream::BatchStream;
+
+fn options(layout_name: Option<&str>, block_size: Option<u32>) -> PyResult<ReadOptions> {
+    Ok(ReadOptions { layout: layout_name.map(layout).transpose()?, block_size })
+}
+
+#[pyfunction]
+#[pyo3(signature = (paths, *, layout=None, block_size=None))]
+pub(crate) fn inspect(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    layout: Option<&str>,
+    block_size: Option<u32>,
+) -> PyResult<String> {
+    let options = options(layout, block_size)?;
+    let source = py.detach(|| source::resolve(&paths, options)).map_err(Failure::from)?;
+    let told = serde_json::json!({
+        "layout": source.meta.layout,
+        "block_size": source.meta.block_size,
+        "layout_from": source.layout_from,
+        "block_size_from": source.block_size_from,
+        "files": source.files.iter().map(|f| f.path.display().to_string()).collect::<Vec<_>>(),
+        "origin": source.meta.origin,
+    });
+    Ok(told.to_string())
+}
+
+#[pyfunction]
+#[pyo3(signature = (paths, *, layout=None, block_size=None, columns=None, threads=None))]
+pub(crate) fn read(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    layout: Option<&str>,
+    block_size: Option<u32>,
+    columns: Option<Vec<String>>,
+    threads: Option<usize>,
+) -> PyResult<BatchStream> {
+    let (options, columns) = (options(layout, block_size)?, self::columns(columns)?);
+    let stream = py.detach(|| {
+        let source = source::resolve(&paths, options)?;
+        let cancel = Cancel::default();
+        let batches = source::open(&source, &columns, thread_count(threads), &cancel)?;
+        Ok::<_, Failure>(BatchStream::new(schema(&columns, &source.meta), cancel, batches))
+    });
+    stream.map_err(Into::into)
+}
+

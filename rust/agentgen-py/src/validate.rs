@@ -1,0 +1,38 @@
+//! Checking a trace.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use agentgen_analysis::validate::{Options, validate as check};
+use agentgen_trace::Cancel;
+use pyo3::prelude::*;
+
+use crate::enter::{enter, report, threads as thread_count};
+use crate::error::bad_argument;
+use crate::generate::layout;
+
+#[pyfunction]
+#[pyo3(signature = (paths, *, layout=None, block_size=None, max_errors=20, threads=None, progress=None))]
+#[allow(clippy::too_many_arguments)] // each is a keyword of the Python function
+pub(crate) fn validate(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    layout: Option<&str>,
+    block_size: Option<u32>,
+    max_errors: usize,
+    threads: Option<usize>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<String> {
+    let layout = layout.map(self::layout).transpose()?;
+    let options = Options { layout, block_size, max_errors, threads: thread_count(threads) };
+    let (cancel, done, total) = (Cancel::default(), AtomicU64::new(0), AtomicU64::new(0));
+    let tell =
+        |py: Python<'_>| report(progress.as_ref(), py, done.load(Ordering::Relaxed), total.load(Ordering::Relaxed));
+    let found = enter(py, &cancel, tell, || {
+        check(&paths, &options, &cancel, &mut |bytes, of| {
+            done.store(bytes, Ordering::Relaxed);
+            total.store(of, Ordering::Relaxed);
+        })
+    })?;
+    serde_json::to_string(&found).map_err(|e| bad_argument(e.to_string()))
+}
