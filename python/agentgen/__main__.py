@@ -1,0 +1,6 @@
+"""`python -m agentgen`."""
+
+from agentgen.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""The compiled core. Public names live in `agentgen`; nothing here is for direct use.
+
+Structured values cross as JSON text. Errors are the exceptions of `agentgen.errors`, `OSError` (with `filename`), and
+`KeyboardInterrupt`; every call that takes long lets go of the GIL and stops within half a second of Ctrl-C.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import final
+
+__version__: str
+FORMAT_VERSION: int
+
+def preset_names() -> list[str]:
+    """Names of the bundled configurations, the default one first."""
+
+def preset(name: str) -> str:
+    """A bundled configuration, complete, as JSON. Raises KeyError."""
+
+def resolve(config: str, *, sessions: int, max_isl: int | None = None, max_osl: int | None = None) -> str:
+    """Check a complete configuration and solve its calibration.
+
+    Returns JSON: `config` (after overrides), `effective` (per field: stated, solved and effective values), `warnings`,
+    `ids` (the id space: first free id, stride, total). Raises ConfigError.
+    """
+
+@final
+class Batch:
+    """Rows of the canonical table; hands itself to any Arrow library without a copy."""
+
+    @property
+    def num_rows(self) -> int: ...
+    @property
+    def column_names(self) -> list[str]: ...
+    def __len__(self) -> int: ...
+    def __arrow_c_schema__(self) -> object: ...
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
+
+@final
+class BatchStream:
+    """Batches in order, made while they are taken. Can be consumed once."""
+
+    def __iter__(self) -> Iterator[Batch]: ...
+    def __next__(self) -> Batch: ...
+    def __arrow_c_schema__(self) -> object: ...
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+    def close(self) -> None:
+        """Stop the work behind the stream."""
+
+def generate(
+    config: str,
+    *,
+    seed: int,
+    sessions: int,
+    layout: str = "incremental",
+    shard: tuple[int, int] = (0, 1),
+    threads: int | None = None,
+    columns: Sequence[str] | None = None,
+    max_isl: int | None = None,
+    max_osl: int | None = None,
+) -> BatchStream:
+    """Generate batches. `shard` is (index, count); `columns` None means all. Raises ConfigError, TraceError."""
+
+def write_run(
+    directory: str,
+    config: str,
+    *,
+    seed: int,
+    sessions: int,
+    created: str,
+    layout: str = "incremental",
+    shard: tuple[int, int] = (0, 1),
+    threads: int | None = None,
+    formats: Sequence[str] = ("jsonl", "parquet"),
+    compression: str = "none",
+    max_isl: int | None = None,
+    max_osl: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> str:
+    """Write a run into a directory (made if missing); returns its manifest as JSON.
+
+    Files appear under their names only when complete; the manifest comes last. Existing files of a run are replaced.
+    `progress(sessions_done, sessions_in_all)` is called at most ten times a second. A shard (count > 1) also writes
+    `statistics.json`. Raises ConfigError, OSError, KeyboardInterrupt; nothing that looks whole is left behind.
+    """
+
+def verify_run(directory: str) -> bool:
+    """Whether a run directory is complete: manifest readable, every file there with its size and SHA-256."""
+
+def merge(runs: Sequence[str], directory: str, *, created: str) -> str:
+    """Join all shards of one data set: writes manifest, quality and comparison into `directory`; returns the manifest.
+
+    Raises RunError naming what does not belong together, is missing, or does not have its digest.
+    """
+
+def inspect(paths: Sequence[str], *, layout: str | None = None, block_size: int | None = None) -> str:
+    """What a trace is, as JSON: `layout`, `block_size`, `layout_from`, `block_size_from` (manifest, metadata, option or inferred), `files`, `origin` (or null)."""
+
+def read(
+    paths: Sequence[str],
+    *,
+    layout: str | None = None,
+    block_size: int | None = None,
+    columns: Sequence[str] | None = None,
+    threads: int | None = None,
+) -> BatchStream:
+    """Read a trace as the canonical table: JSONL (.gz, .zst) or Parquet files, run directories, sets of shards. Raises TraceError, OSError."""
+
+def validate(
+    paths: Sequence[str],
+    *,
+    layout: str | None = None,
+    block_size: int | None = None,
+    max_errors: int = 20,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> str:
+    """Check a trace; returns the report as JSON. `progress(bytes_done, bytes_in_all)`. Raises TraceError (not readable as a trace at all), OSError."""
+
+def convert(
+    sources: Sequence[str],
+    target: str,
+    *,
+    layout: str | None = None,
+    block_size: int | None = None,
+    to_layout: str | None = None,
+    sort: bool = False,
+    threads: int | None = None,
+) -> str:
+    """Rewrite a trace; the target's name decides its format (.jsonl, .jsonl.zst, .parquet). Returns JSON: rows, sessions, layout, bytes, sha256. Raises TraceError, OSError."""

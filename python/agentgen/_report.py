@@ -1,0 +1,77 @@
+"""What validation found."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One broken rule at one place.
+
+    Attributes:
+        severity: `error`, or `warning`: worth knowing, but the trace may be used.
+        file: The file, as it was named.
+        line: From 1 (of a Parquet file: the row); 0 for the file as a whole.
+        rule: The rule's name (`docs/validation.md` explains it).
+        found: What the trace has.
+        expected: What the rule asks for.
+    """
+
+    severity: Literal["error", "warning"]
+    file: str
+    line: int
+    rule: str
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        """One line, as compilers write it."""
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.severity}[{self.rule}]: found {self.found}; expected {self.expected}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of a validation.
+
+    Attributes:
+        ok: There are no errors.
+        layout: How the rows were read: `incremental` or `cumulative`.
+        layout_from: How that is known: `manifest`, `metadata`, `option` or `inferred`.
+        block_size: Tokens a block.
+        block_size_from: How that is known, likewise.
+        files: The data files, in the order in which they were read.
+        rows: Rows read, faulty ones included.
+        sessions: Sessions; rows that name none count as one each.
+        bytes: Size of the files.
+        errors: How many errors there are, also those not in `findings`.
+        warnings: How many warnings there are, likewise.
+        findings: The first findings, by file and line.
+    """
+
+    ok: bool
+    layout: str
+    layout_from: str
+    block_size: int
+    block_size_from: str
+    files: tuple[str, ...]
+    rows: int
+    sessions: int
+    bytes: int
+    errors: int
+    warnings: int
+    findings: tuple[Finding, ...]
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """The report that the compiled core wrote."""
+        stated = json.loads(text)
+        findings = tuple(Finding(**finding) for finding in stated.pop("findings"))
+        return cls(**{**stated, "files": tuple(stated["files"])}, findings=findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data."""
+        return asdict(self)

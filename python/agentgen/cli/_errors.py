@@ -1,0 +1,76 @@
+"""The one place where an exception becomes a line on standard error and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from agentgen.errors import AgentgenError, TraceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+
+
+class UnreadableError(AgentgenError):
+    """An input that the operating system refuses to read."""
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """What the operating system refuses in here is an input: not a failure of the program, but of its use."""
+    try:
+        yield
+    except OSError as error:
+        raise UnreadableError(_reason(error)) from error
+
+
+def exit_code(error: BaseException) -> int:
+    """Say what went wrong; returns the exit code. Raises again what must be a bug."""
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code
+        case click.Abort() | KeyboardInterrupt():
+            _say("interrupted")
+            return INTERRUPTED
+        case click.exceptions.NoArgsIsHelpError():
+            click.echo(error.format_message(), err=True)
+            return USAGE
+        case click.UsageError():
+            hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+            _say(error.format_message() + hint)
+            return USAGE
+        case BrokenPipeError():
+            # Whoever read the output has seen enough; Python would complain once more when it flushes at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
+        case TraceError() | UnreadableError():
+            _say(str(error))
+            return USAGE
+        case AgentgenError():
+            _say(str(error))
+            return FAILED
+        case OSError():
+            _say(_reason(error))
+            return FAILED
+    raise error
+
+
+def _reason(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if error.errno == errno.ENOSPC:
+        reason += "; nothing that looks whole is left"
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def _say(message: str) -> None:
+    for line in message.splitlines():
+        click.echo(f"agentgen: error: {line}", err=True)

@@ -1,0 +1,71 @@
+"""`agentgen config`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from agentgen import _native
+from agentgen.cli._errors import reading
+from agentgen.config import json_schema, load_config
+
+
+@click.group("config", short_help="List, show and check configurations.")
+def command() -> None:
+    """List, show and check configurations."""
+
+
+@command.command("list")
+def list_presets() -> None:
+    """Print the names of the bundled presets, the default one first."""
+    for name in _native.preset_names():
+        click.echo(name)
+
+
+@command.command("show")
+@click.argument("name", metavar="NAME|FILE")
+def show(name: str) -> None:
+    """Print a preset, or a file with all that it leaves out, as JSON."""
+    with reading():
+        loaded = load_config(name)
+    click.echo(json.dumps(loaded.config, indent=2))
+
+
+@command.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of configuration files, for editors."""
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@command.command("check")
+@click.argument("name", metavar="NAME|FILE")
+def check(name: str) -> None:
+    """Check every rule; print what the targets come to.
+
+    Stated values are the targets; written ones follow from the cuts, the
+    rounding and the context limit.
+    """
+    with reading():
+        loaded = load_config(name)
+    solved = loaded.resolve(loaded.settings)
+    click.echo(f"{loaded.source}: ok")
+    click.echo()
+    click.echo(f"{'':<32}{'mean':>11}{'median':>11}{'mean':>13}{'median':>11}")
+    click.echo(f"{'':<32}{'stated':>11}{'stated':>11}{'written':>13}{'written':>11}")
+    for path, field in solved["effective"].items():
+        if isinstance(field, dict):
+            target, effective = field["target"], field["effective"]
+            click.echo(
+                f"{path:<32}{_number(target['mean']):>11}{_number(target['median']):>11}"
+                f"{_number(effective['mean']):>13}{_number(effective['median']):>11}"
+            )
+        else:
+            click.echo(f"{path:<32}{'':>22}{_number(field):>13}")
+    for warning in solved["warnings"]:
+        click.echo(f"agentgen: warning: {warning}", err=True)
+
+
+def _number(value: Any) -> str:
+    return "-" if value is None else f"{value:,.1f}".removesuffix(".0")

@@ -1,0 +1,101 @@
+"""pydantic's findings in the words of this program: `path: found VALUE, expected RULE`."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from typing import TYPE_CHECKING, Any
+
+from agentgen.config.models import Config, Section, section_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+TAGS = {"auto", "factor", "closed", "poisson"}
+LONGEST_VALUE = 60
+
+EXPECTED = {
+    "bool_type": "true or false",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "greater_than": "more than {gt:.15g}",
+    "greater_than_equal": "at least {ge:.15g}",
+    "int_from_float": "a whole number, written without a decimal point",
+    "int_type": "a whole number",
+    "invalid_key": "a name",
+    "less_than_equal": "at most {le:.15g}",
+    "list_type": "a list of two whole numbers",
+    "model_type": "an object",
+    "too_long": "{max_length} values",
+    "too_short": "{min_length} values",
+}
+EXPECTED_OF_FIELD = {
+    "arrival": '"closed" or {"poisson": {"rate": sessions per second}}',
+    "bias": 'a number or "auto"',
+}
+
+
+def broken_rules(error: ValidationError) -> list[tuple[str, str]]:
+    """(path, rule) of each finding, in the order of the models."""
+    return [_broken_rule(finding) for finding in error.errors(include_url=False)]
+
+
+def _broken_rule(finding: ErrorDetails) -> tuple[str, str]:
+    where = _without_tags(finding["loc"])
+    path = _path(where)
+    kind = finding["type"]
+    if kind == "extra_forbidden":
+        return path, _unknown(where)
+    if kind == "missing":
+        return path, "found nothing, expected a value"
+    expected = EXPECTED.get(kind, finding["msg"]).format(**finding.get("ctx", {}))
+    if kind in {"literal_error", "float_type"} and where[-1] in EXPECTED_OF_FIELD:
+        expected = EXPECTED_OF_FIELD[str(where[-1])]
+    return path, f"found {_shown(finding['input'])}, expected {expected}"
+
+
+def _without_tags(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The path in the file: pydantic adds the chosen member of a union after the field's name."""
+    return tuple(
+        part
+        for position, part in enumerate(loc)
+        if not (position and part in TAGS and loc[position - 1] in EXPECTED_OF_FIELD)
+    )
+
+
+def _path(where: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in where:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def _unknown(where: tuple[int | str, ...]) -> str:
+    model: type[Section] = Config
+    for part in where[:-1]:
+        model = section_of(model, str(part)) or model
+    siblings = list(model.model_fields)
+    key = str(where[-1])
+    elsewhere = dict(_all_fields(Config, "")).get(key)
+    near = [elsewhere] if elsewhere else difflib.get_close_matches(key, siblings, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return f"found an unknown field, expected one of {', '.join(siblings)}{hint}"
+
+
+def _all_fields(model: type[Section], above: str) -> Iterator[tuple[str, str]]:
+    for name in model.model_fields:
+        yield name, above + name
+        inner = section_of(model, name)
+        if inner:
+            yield from _all_fields(inner, f"{above}{name}.")
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = json.dumps(value, default=str, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = str(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."

@@ -1,0 +1,211 @@
+"""From a preset's name, a file, a run's manifest or a mapping to a complete, checked configuration."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import ValidationError
+
+from agentgen import _native
+from agentgen.config.explain import broken_rules
+from agentgen.config.models import Config, complete
+from agentgen.errors import ConfigError
+from agentgen.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MANIFEST = "manifest.json"
+RUN_NAME = re.compile(r"(?P<config>.+)_\d+s_seed\d+_\d{8}-\d{6}")
+
+
+@dataclass(frozen=True)
+class LoadedConfig:
+    """A complete configuration, and what came with it.
+
+    Attributes:
+        name: For names of run directories.
+        source: For messages: the preset's name or the file.
+        config: Every field, as plain data.
+        settings: The manifest's, if it came from one; else the defaults.
+    """
+
+    name: str
+    source: str
+    config: dict[str, Any]
+    settings: Settings
+
+    @property
+    def json(self) -> str:
+        """The configuration as one line of JSON, keys in the models' order."""
+        return json.dumps(self.config, allow_nan=False)
+
+    @contextmanager
+    def named_in_errors(self) -> Iterator[None]:
+        """Let the compiled core's errors say which file they are about."""
+        try:
+            yield
+        except ConfigError as error:
+            raise ConfigError(error.path, error.rule, error.source or self.source, error.more) from None
+
+    def resolve(self, settings: Settings) -> dict[str, Any]:
+        """Check the rules between fields and solve the calibration.
+
+        Returns:
+            `config` (after overrides), `effective` (stated, solved and effective values), `warnings`, `ids`.
+
+        Raises:
+            ConfigError: A rule is broken.
+        """
+        with self.named_in_errors():
+            solved: dict[str, Any] = json.loads(
+                _native.resolve(
+                    self.json, sessions=settings.sessions, max_isl=settings.max_isl, max_osl=settings.max_osl
+                )
+            )
+        return solved
+
+
+def load_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> LoadedConfig:
+    """Load a configuration and check each field (`LoadedConfig.resolve` checks the rules between fields).
+
+    Args:
+        config: A bundled preset's name, a `.json`, `.yaml`, `.yml` or `.toml` file, a run's `manifest.json` or its
+            directory, or a mapping. A preset's name wins over a file's; write `./default` for the file.
+
+    Raises:
+        ConfigError: A file is not what its name says, or fields break rules; one line for each.
+        OSError: The file is missing or cannot be read.
+    """
+    if isinstance(config, Mapping):
+        return LoadedConfig("config", "config", checked(config, "config"), Settings())
+    name = os.fspath(config)
+    if name in _native.preset_names():
+        return LoadedConfig(name, name, checked(json.loads(_native.preset(name)), name), Settings())
+    path = Path(name)
+    file = path / MANIFEST if path.is_dir() else path
+    source = str(file)
+    stated = parse(file)
+    if "schema_version" in stated and "config" in stated:
+        run_name = file.absolute().parent.name
+        match = RUN_NAME.fullmatch(run_name)
+        known = checked(_section(stated, "config", source), source)
+        return LoadedConfig(match["config"] if match else run_name, source, known, _settings(stated, source))
+    return LoadedConfig(file.stem, source, checked(stated, source), Settings())
+
+
+def checked(stated: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The complete configuration of the stated fields."""
+    try:
+        return Config.model_validate(complete(stated)).model_dump()
+    except ValidationError as error:
+        (path, rule), *more = broken_rules(error)
+        raise ConfigError(path, rule, source, tuple(more)) from None
+
+
+def parse(file: Path) -> dict[str, Any]:
+    """Read a JSON, YAML or TOML file that holds one object."""
+    readers: dict[str, Callable[[str], Any]] = {".json": _json, ".yaml": _yaml, ".yml": _yaml, ".toml": tomllib.loads}
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise FileNotFoundError(errno.ENOENT, _not_found(file), str(file)) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError("", f"byte {error.start} is not UTF-8", str(file)) from None
+    reader = readers.get(file.suffix.lower())
+    if reader is None:
+        raise ConfigError("", f"found a {file.suffix or 'nameless'} file, expected .json, .yaml or .toml", str(file))
+    try:
+        stated = reader(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ConfigError("", f"{where}not YAML: {error.problem}", str(file)) from None
+    except json.JSONDecodeError as error:
+        rule = f"line {error.lineno}, column {error.colno}: not JSON: {error.msg}"
+        raise ConfigError("", rule, str(file)) from None
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError("", f"not {file.suffix[1:].upper()}: {reason}", str(file)) from None
+    if not isinstance(stated, dict):
+        raise ConfigError("", f"found {type(stated).__name__}, expected an object of fields", str(file))
+    return stated
+
+
+def _not_found(file: Path) -> str:
+    presets = _native.preset_names()
+    near = difflib.get_close_matches(str(file), presets, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return f"no such file, and the presets are {', '.join(presets)}{hint}"
+
+
+def _json(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_once_each)
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in fields:
+            raise ValueError(f"found the key {key!r} twice in one object, expected it once")
+        fields[key] = value
+    return fields
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses a key given twice, and knows 1e-3 as the number it is in YAML 1.2."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(
+                    problem=f"found the key {key.value!r} twice, expected it once", problem_mark=key.start_mark
+                )
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+"), list("-+0123456789")
+)
+
+
+def _yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
+
+
+def _section(manifest: Mapping[str, Any], name: str, source: str) -> Mapping[str, Any]:
+    section = manifest[name]
+    if not isinstance(section, Mapping):
+        raise ConfigError(name, "found no object, expected the one that generate wrote", source)
+    return section
+
+
+def _settings(manifest: Mapping[str, Any], source: str) -> Settings:
+    try:
+        return Settings(
+            sessions=manifest["sessions"],
+            seed=manifest["seed"],
+            layout=manifest["layout"],
+            formats=tuple(manifest["formats"]),
+            compression=manifest["compression"],
+            max_isl=manifest["overrides"]["max_isl"],
+            max_osl=manifest["overrides"]["max_osl"],
+            shard=(manifest["shard"]["index"], manifest["shard"]["count"]),
+        )
+    except KeyError as error:
+        raise ConfigError(str(error.args[0]), "found nothing, expected what generate wrote", source) from None
+    except (TypeError, ValueError) as error:
+        raise ConfigError("", f"not a manifest that generate wrote: {error}", source) from None

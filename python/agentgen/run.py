@@ -1,0 +1,198 @@
+"""Run directories: their names, what may be overwritten, and runs in several shards."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentgen import _native
+from agentgen.config import load_config
+from agentgen.errors import RunError
+from agentgen.settings import MAX_THREADS, check_integer
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+
+    from agentgen.config.load import LoadedConfig
+    from agentgen.settings import Settings
+
+    Progress = Callable[[int, int], None]
+
+MANIFEST = "manifest.json"
+DATA_FILES = ("dataset.jsonl", "dataset.jsonl.zst", "dataset.parquet")
+
+
+def write_run(
+    directory: str | os.PathLike[str],
+    config: str | os.PathLike[str] | Mapping[str, Any] = "default",
+    *,
+    sessions: int | None = None,
+    seed: int | None = None,
+    layout: str | None = None,
+    formats: Sequence[str] | None = None,
+    compression: str | None = None,
+    shard: tuple[int, int] | None = None,
+    threads: int | None = None,
+    max_isl: int | None = None,
+    max_osl: int | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Generate a data set into a run directory: data files, `manifest.json`, `quality.json`, `comparison.txt`.
+
+    Args:
+        directory: Made if missing. Files have their names only when they are complete, the manifest last.
+        config: As for `agentgen.generate`; so are the arguments not named here.
+        sessions: Sessions to generate.
+        seed: Seed of all draws.
+        layout: `incremental` or `cumulative`.
+        formats: `jsonl`, `parquet` or both (default both, or the manifest's).
+        compression: `none` or `zstd`, of the JSONL file (default `none`, or the manifest's).
+        shard: (index, count); `agentgen.merge` joins the directories of all shards.
+        threads: Worker threads.
+        max_isl: Replaces `max_prompt_tokens`, tokens.
+        max_osl: Replaces `generation_length.max`, tokens.
+        force: Replace the run in a directory that is not empty.
+        progress: Called with (sessions done, sessions in all), at most ten times a second.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ConfigError: The configuration breaks a rule.
+        RunError: The directory is not empty.
+        OSError: A file cannot be read or written; nothing that looks whole is left behind.
+        ValueError: Another argument is out of its range.
+    """
+    loaded = load_config(config)
+    settings = loaded.settings.updated(
+        sessions=sessions,
+        seed=seed,
+        layout=layout,
+        formats=None if formats is None else tuple(formats),
+        compression=compression,
+        shard=shard,
+        max_isl=max_isl,
+        max_osl=max_osl,
+    )
+    if threads is not None:
+        check_integer("threads", threads, 1, MAX_THREADS)
+    return write(Path(directory), loaded, settings, threads=threads, force=force, progress=progress)
+
+
+def utc_now() -> str:
+    """The time as RFC 3339 has it, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def default_name(config: str, settings: Settings) -> str:
+    """Name of a new run's directory: `<config>_<sessions>s_seed<seed>_<UTC time>`, a shard's with its number."""
+    index, count = settings.shard
+    shard = f"_shard{index}of{count}" if count > 1 else ""
+    return f"{config}_{settings.sessions}s_seed{settings.seed}{shard}_{datetime.now(UTC):%Y%m%d-%H%M%S}"
+
+
+def write(
+    directory: Path,
+    loaded: LoadedConfig,
+    settings: Settings,
+    *,
+    threads: int | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Write one run, or one shard, into a directory of its own; returns the manifest."""
+    refuse_full(directory, force=force)
+    for name in (MANIFEST, *DATA_FILES):  # a run replaced by one of another format leaves nothing behind
+        (directory / name).unlink(missing_ok=True)
+    with loaded.named_in_errors():
+        text = _native.write_run(
+            str(directory),
+            loaded.json,
+            seed=settings.seed,
+            sessions=settings.sessions,
+            created=utc_now(),
+            layout=settings.layout,
+            shard=settings.shard,
+            threads=threads,
+            formats=settings.formats,
+            compression=settings.compression,
+            max_isl=settings.max_isl,
+            max_osl=settings.max_osl,
+            progress=progress,
+        )
+    manifest: dict[str, Any] = json.loads(text)
+    return manifest
+
+
+def write_shards(
+    directory: Path,
+    loaded: LoadedConfig,
+    settings: Settings,
+    count: int,
+    *,
+    resume: bool = False,
+    threads: int | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Write a data set as shards in directories below `directory`, then join them there; returns the joint manifest.
+
+    With `resume`, shards that are complete are kept: a run that was stopped goes on where it was.
+    """
+    refuse_full(directory, force=force or resume)
+    width = len(str(count - 1))
+    parts = [directory / f"shard-{index:0{width}}-of-{count}" for index in range(count)]
+    if resume:
+        _refuse_strangers(directory, parts)
+    (directory / MANIFEST).unlink(missing_ok=True)  # a set is whole when all of its shards are
+    for index, part in enumerate(parts):
+        share = settings.updated(shard=(index, count))
+        before = index * settings.sessions // count
+        if resume and _native.verify_run(str(part)):
+            _refuse_other(part, loaded, share)
+            continue
+
+        def report(done: int, _in_all: int, before: int = before) -> None:
+            if progress:
+                progress(before + done, settings.sessions)
+
+        write(part, loaded, share, threads=threads, force=True, progress=report)
+    text = _native.merge([str(part) for part in parts], str(directory), created=utc_now())
+    manifest: dict[str, Any] = json.loads(text)
+    return manifest
+
+
+def refuse_full(directory: Path, *, force: bool) -> None:
+    """Refuse a directory with files in it, unless forced."""
+    if directory.exists() and not directory.is_dir():
+        raise RunError(f"{directory}: found a file, expected a directory or nothing; choose another name")
+    if not force and directory.is_dir() and any(directory.iterdir()):
+        raise RunError(f"{directory}: found a directory with files, expected none; choose another name, or replace it with force")
+
+
+def _refuse_strangers(directory: Path, parts: list[Path]) -> None:
+    for found in sorted(directory.glob("shard-*-of-*")):
+        if found not in parts:
+            raise RunError(
+                f"{found}: found a shard of another split, expected {parts[0].name} to {parts[-1].name}; "
+                "resume with the number of shards that the run began with"
+            )
+
+
+def _refuse_other(part: Path, loaded: LoadedConfig, settings: Settings) -> None:
+    """Refuse to join a shard that other arguments made."""
+    there = load_config(part)
+    manifest = json.loads((part / MANIFEST).read_text(encoding="utf-8"))
+    pairs: dict[str, tuple[object, object]] = {
+        name: (getattr(there.settings, name), getattr(settings, name)) for name in vars(settings)
+    }
+    pairs["config"] = (there.config, loaded.config)
+    pairs["format_version"] = (manifest.get("format_version"), _native.FORMAT_VERSION)
+    for name, (found, expected) in pairs.items():
+        if found != expected:
+            shown = "another one" if name == "config" else f"{found}, expected {expected}"
+            raise RunError(f"{part}: {name}: found {shown}; resume with the arguments that the run began with")

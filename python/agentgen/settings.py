@@ -1,0 +1,83 @@
+"""What a data set is made from beside its configuration, and how to write it down: one set of defaults for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Layout = Literal["incremental", "cumulative"]
+Format = Literal["jsonl", "parquet"]
+Compression = Literal["none", "zstd"]
+
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+FORMATS: tuple[Format, ...] = get_args(Format)
+COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
+
+MAX_SEED = 2**64 - 1
+MAX_SESSIONS = 2**48
+MIN_ISL = 3
+MAX_TOKENS = 2**31 - 1
+MAX_THREADS = 1024
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The arguments that, with a configuration, determine a run's rows and files.
+
+    Attributes:
+        sessions: Primary sessions of the whole data set.
+        seed: Seed of all draws.
+        layout: What `hash_ids` cover: the row's new tokens, or the whole prompt.
+        formats: The data files to write.
+        compression: Of the JSONL file.
+        max_isl: Replaces the configuration's `max_prompt_tokens`.
+        max_osl: Replaces the configuration's `generation_length.max`.
+        shard: (index, count): which part of the data set, from 0.
+    """
+
+    sessions: int = 1000
+    seed: int = 42
+    layout: str = "incremental"
+    formats: tuple[str, ...] = FORMATS
+    compression: str = "none"
+    max_isl: int | None = None
+    max_osl: int | None = None
+    shard: tuple[int, int] = (0, 1)
+
+    def __post_init__(self) -> None:
+        check_integer("sessions", self.sessions, 1, MAX_SESSIONS)
+        check_integer("seed", self.seed, 0, MAX_SEED)
+        if self.max_isl is not None:
+            check_integer("max_isl", self.max_isl, MIN_ISL, MAX_TOKENS)
+        if self.max_osl is not None:
+            check_integer("max_osl", self.max_osl, 1, MAX_TOKENS)
+        check_choice("layout", self.layout, LAYOUTS)
+        check_choice("compression", self.compression, COMPRESSIONS)
+        if not self.formats:
+            raise ValueError(f"formats: found none, expected some of {', '.join(FORMATS)}")
+        for name in self.formats:
+            check_choice("formats", name, FORMATS)
+        index, count = self.shard
+        check_integer("shard count", count, 1, MAX_SESSIONS)
+        check_integer("shard index", index, 0, count - 1)
+
+    def updated(self, **stated: Any) -> Settings:
+        """These settings with those that are not None put in place."""
+        return replace(self, **{name: value for name, value in stated.items() if value is not None})
+
+
+def check_integer(name: str, value: object, low: int, high: int) -> None:
+    """Refuse what is not a whole number from `low` to `high`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}: found {value!r}, expected a whole number from {low} to {high}")
+    if not low <= value <= high:
+        raise ValueError(f"{name}: found {value}, expected a whole number from {low} to {high}")
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse what is not one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name}: found {value!r}, expected one of {', '.join(choices)}")

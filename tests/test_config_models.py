@@ -1,0 +1,254 @@
+"""The models, the compiled core and the JSON Schema agree on what a configuration is."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from typing import Any
+
+import jsonschema
+import pytest
+from conftest import ROOT
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from agentgen import _native
+from agentgen.config import json_schema, load_config
+from agentgen.config.load import checked
+from agentgen.errors import ConfigError
+
+DEFAULT: dict[str, Any] = json.loads(_native.preset("default"))
+TURNS = {"mean": 6, "median": 5, "min": 1, "max": 20, "allow_truncation": True, "max_session_attempts": None}
+
+
+def core_accepts(config: dict[str, Any]) -> bool:
+    try:
+        _native.resolve(json.dumps(config), sessions=1)
+    except ConfigError:
+        return False
+    return True
+
+
+def front_accepts(config: dict[str, Any]) -> bool:
+    try:
+        loaded = load_config(config)
+        loaded.resolve(loaded.settings.updated(sessions=1))
+    except ConfigError:
+        return False
+    return True
+
+
+def models_accept(config: dict[str, Any]) -> bool:
+    try:
+        checked(config, "config")
+    except ConfigError:
+        return False
+    return True
+
+
+def with_value(config: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """A copy with the field at `path` set, or removed for `...`."""
+    changed = copy.deepcopy(config)
+    *parents, last = path.split(".")
+    target = changed
+    for parent in parents:
+        if not isinstance(target.get(parent), dict):
+            target[parent] = {}
+        target = target[parent]
+    if value is ...:
+        target.pop(last, None)
+    else:
+        target[last] = value
+    return changed
+
+
+def distribution_paths(path: str) -> list[str]:
+    return [path, *(f"{path}.{name}" for name in ("mean", "median", "mu", "sigma", "min", "max"))]
+
+
+PATHS = [
+    *("max_prompt_tokens", "block_size", "calibrate", "restart_initial_probability", "restart_turn_range"),
+    *("cache", "cache.layer1_tokens", "cache.layer1_5_tokens", "cache.layer1_5_groups"),
+    *("cache.layer1_5_groups.num_groups", "cache.layer1_5_groups.zipf_alpha"),
+    *distribution_paths("cache.layer2"),
+    *distribution_paths("new_tokens_per_turn"),
+    "new_tokens_per_turn.bias",
+    *distribution_paths("generation_length"),
+    *("inter_turn_delay", "inter_turn_delay.agentic_fraction", "inter_turn_delay.max"),
+    *distribution_paths("inter_turn_delay.agentic_delay"),
+    *distribution_paths("inter_turn_delay.human_delay"),
+    *("inter_turn_delay.context_speedup", "inter_turn_delay.context_speedup.slope"),
+    "inter_turn_delay.context_speedup.floor",
+    *("reset", "reset.base_probability", "reset.context_scaling"),
+    *("turns", "turns.mean", "turns.median", "turns.min", "turns.max", "turns.allow_truncation"),
+    "turns.max_session_attempts",
+    *("arrival", "arrival.poisson", "arrival.poisson.rate"),
+    *("unknown", "cache.unknown", "reset.unknown", "arrival.unknown", "generation_length.bias"),
+]
+NUMBERS = st.one_of(
+    st.sampled_from([0, 1, 2, 3, 0.0, 0.5, 1.0, 1.5, -1, -0.5, 30, 512, 700, 701, 1000, 6000, 6000.0, 15000, 30000]),
+    st.sampled_from([2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**63, 2**64, 1e15, 2e15, 1e-9, 1e-6, 1e9, 1e10, 1e300]),
+    st.integers(-(10**20), 10**20),
+    st.floats(allow_nan=True, allow_infinity=True),
+)
+SPEEDUP = {"slope": 0.8, "floor": 0.2}
+OTHERS = st.sampled_from(
+    [True, False, "6000", "auto", "closed", "poisson", [], [5, 15], [15, 5], [1, 2, 3], [0, 3], [1.0, 2], {}, [None, 1]]
+)
+OBJECTS = st.sampled_from(
+    [{"mean": 900, "median": 800}, {"mu": 6, "sigma": 0.3, "min": 1}, SPEEDUP, TURNS, {"poisson": {"rate": 2}}]
+)
+# `null` has a meaning of its own in the core only where the schema says so; a bias is never null.
+VALUES = st.one_of(NUMBERS, NUMBERS, OTHERS, OBJECTS)
+CHANGES = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(PATHS), VALUES),
+        st.tuples(st.sampled_from([path for path in PATHS if not path.endswith("bias")]), st.none()),
+    ),
+    max_size=3,
+)
+BASES = st.sampled_from([DEFAULT, {**DEFAULT, "reset": None, "turns": TURNS, "calibrate": False}])
+
+
+def changed_config(base: dict[str, Any], changes: list[tuple[str, Any]]) -> dict[str, Any]:
+    for path, value in changes:
+        base = with_value(base, path, value)
+    return base
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(BASES, CHANGES)
+def test_front_and_core_accept_the_same_configurations(base: dict[str, Any], changes: list[tuple[str, Any]]) -> None:
+    config = changed_config(base, changes)
+    assert front_accepts(config) == core_accepts(json_whole(config)), config
+
+
+def json_whole(config: dict[str, Any]) -> dict[str, Any]:
+    """What the front fills in where a partial object was put in place of a whole one."""
+    whole = copy.deepcopy(config)
+    for key, value in DEFAULT.items():
+        fill(whole, key, value)
+    if isinstance(whole["new_tokens_per_turn"], dict):
+        whole["new_tokens_per_turn"].setdefault("bias", "auto")
+    if isinstance(whole["turns"], dict):
+        whole["turns"].setdefault("allow_truncation", False)
+        whole["turns"].setdefault("max_session_attempts", None)
+    return whole
+
+
+def fill(target: dict[str, Any], key: str, value: object) -> None:
+    is_distribution = isinstance(value, dict) and "mean" in value
+    if key not in target:
+        target[key] = copy.deepcopy(value)
+    elif isinstance(value, dict) and isinstance(target[key], dict) and not is_distribution:
+        for inner, inner_value in value.items():
+            fill(target[key], inner, inner_value)
+
+
+def has_whole_floats(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(has_whole_floats(inner) for inner in value.values())
+    if isinstance(value, list):
+        return any(has_whole_floats(inner) for inner in value)
+    return isinstance(value, float) and (not math.isfinite(value) or value.is_integer())
+
+
+@settings(max_examples=300, deadline=None)
+@given(BASES, CHANGES)
+def test_schema_and_models_accept_the_same_configurations(base: dict[str, Any], changes: list[tuple[str, Any]]) -> None:
+    config = changed_config(base, changes)
+    assume(not has_whole_floats(config))  # to JSON Schema 6000.0 is an integer, and NaN is not JSON
+    validator = jsonschema.Draft202012Validator(json_schema())
+    assert validator.is_valid(config) == models_accept(config), config
+
+
+# (path, accepted, refused): the ends of every range, written down once more.
+RANGES: list[tuple[str, list[object], list[object]]] = [
+    ("max_prompt_tokens", [33000, 2**31 - 1], [2, 2**31, 33000.0, "33000", True, None]),
+    ("block_size", [1, 4096, 100_000], [0, -1, 2**31, 512.0, None]),
+    ("cache.layer1_tokens", [0, 100], [-1, 2**31, 0.5]),
+    ("cache.layer1_5_tokens", [0, 100], [-1, 2**31, 0.5]),
+    ("cache.layer1_5_groups.num_groups", [1, 2**20], [0, 2**32, 1.0]),
+    ("cache.layer1_5_groups.zipf_alpha", [0, 0.6, 5], [-0.1, "0.6", False, None]),
+    ("generation_length.max", [1500, None], [0.5, 0, -1, "1500"]),
+    ("generation_length.min", [0, 1, 30.0, None], [-0.1, "1"]),
+    ("generation_length.mean", [1000.0], [0, -1, 2e15, None, "1000"]),
+    ("generation_length.sigma", [0, 0.3], [-0.1, 11, None]),
+    ("generation_length.bias", [], [1, "auto"]),
+    ("new_tokens_per_turn.bias", ["auto", 1, 1.1], [0, -1, "Auto", True, 2e15]),
+    ("inter_turn_delay.agentic_fraction", [0, 0.5, 1], [-0.1, 1.1, None]),
+    ("inter_turn_delay.human_delay.min", [0, None], [-1]),
+    ("inter_turn_delay.max", [0, 1000.5, None], [-1, "1000"]),
+    ("inter_turn_delay.context_speedup", [None, {"slope": 0, "floor": 1}], [1, {"slope": 1}, {"floor": 1}, {}]),
+    ("inter_turn_delay.context_speedup", [SPEEDUP], [{"slope": -1, "floor": 0}, {"slope": 1, "floor": 1.1}]),
+    ("reset.base_probability", [0, 1], [-0.1, 1.1, None]),
+    ("reset.context_scaling", [1, 50.5], [0.9, None]),
+    ("restart_initial_probability", [0, 1, 0.5], [-0.1, 1.1, None, True]),
+    ("restart_turn_range", [[1, 2], [5, 15]], [[0, 2], [5], [5, 6, 7], [1.0, 2], "5", None, {"min": 5, "max": 6}]),
+    ("arrival", ["closed", {"poisson": {"rate": 1e-6}}], ["open", None, 1, {"poisson": None}, {"poisson": {}}]),
+    ("arrival", [{"poisson": {"rate": 1e9}}], [{"poisson": {"rate": 0}}, {"poisson": {"rate": 2e9}}, {}]),
+    ("calibrate", [True, False], [0, 1, "true", None]),
+]
+
+
+@pytest.mark.parametrize(("path", "accepted", "refused"), RANGES, ids=[path for path, _, _ in RANGES])
+def test_ranges(path: str, accepted: list[object], refused: list[object]) -> None:
+    for value in accepted:
+        config = with_value(DEFAULT, path, value)
+        assert models_accept(config), (path, value)
+        assert core_accepts(config), (path, value)
+    for value in refused:
+        config = with_value(DEFAULT, path, value)
+        assert not front_accepts(config), (path, value)
+        assert not core_accepts(config), (path, value)
+
+
+@pytest.mark.parametrize("name", _native.preset_names())
+def test_presets_are_complete_and_come_through_unchanged(name: str) -> None:
+    stated = json.loads(_native.preset(name))
+    assert load_config(name).config == stated
+    assert front_accepts(stated)
+    jsonschema.validate(stated, json_schema())
+
+
+def test_the_checked_in_schema_is_the_models() -> None:
+    written = json.loads((ROOT / "schemas" / "config.schema.json").read_text(encoding="utf-8"))
+    assert written == json_schema(), "agentgen config schema > schemas/config.schema.json"
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+
+
+def test_every_field_is_described() -> None:
+    def undescribed(schema: dict[str, Any], path: str) -> list[str]:
+        found = [f"{path}.{name}" for name, field in schema.get("properties", {}).items() if "description" not in field]
+        return found + ([] if "description" in schema else [path])
+
+    schema = json_schema()
+    assert undescribed(schema, "config") == []
+    for name, definition in schema["$defs"].items():
+        assert undescribed(definition, name) == []
+
+
+def test_absent_fields_are_the_default_presets() -> None:
+    assert load_config({}).config == DEFAULT
+    assert load_config({"reset": {"base_probability": 0.5}}).config["reset"] == {
+        "base_probability": 0.5,
+        "context_scaling": DEFAULT["reset"]["context_scaling"],
+    }
+
+
+def test_a_distribution_is_replaced_as_a_whole() -> None:
+    config = load_config({"new_tokens_per_turn": {"mu": 8, "sigma": 1}}).config
+    assert config["new_tokens_per_turn"] == {"mu": 8, "sigma": 1, "bias": "auto"}
+
+
+def test_turns_take_the_place_of_reset() -> None:
+    config = load_config({"turns": {"mean": 6, "median": 5, "min": 1, "max": 20}}).config
+    assert config["reset"] is None
+    assert config["turns"]["allow_truncation"] is False
+    with pytest.raises(ConfigError, match="reset"):
+        load = load_config({"turns": TURNS, "reset": {"base_probability": 0.1}})
+        load.resolve(load.settings)
