@@ -1,0 +1,253 @@
+"""agentgen beside AIPerf on this machine, as one Markdown table (`make bench-peer`).
+
+Every figure is the median of several runs that take turns, because the speed of a shared machine moves within minutes:
+compare ratios within one table, not figures between tables. Each run is a process of its own; its peak memory is what
+the system reports when it ends. AIPerf gets the same distributions, with the parameters that agentgen solved.
+
+With the environment variable FLOOR naming a compiled floor program (`FLOOR SESSIONS default|real [null]`, which prints
+`... S sess/s ...`), the table also says how far agentgen is from what the machine can do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentgen import _native
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+PRESETS = ("aiperf-0.13-default", "aiperf-1k-200k", "default")
+FLOOR = os.environ.get("FLOOR")
+# The floor program knows two of the presets.
+FLOOR_NAMES = {"aiperf-0.13-default": "default", "aiperf-1k-200k": "real"}
+
+
+@dataclass
+class Run:
+    """One process."""
+
+    seconds: float
+    peak_mb: float
+    output: str
+
+
+@dataclass
+class Figure:
+    """What one run says: a rate in the row's unit, and peak memory."""
+
+    rate: float
+    peak_mb: float
+
+
+def execute(command: list[str], cwd: Path | None = None) -> Run:
+    """Run to the end; fails loudly."""
+    with tempfile.TemporaryFile("w+") as output:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        text = output.read()
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} -> {process.returncode}\n{text}")
+    # Kilobytes, but bytes on macOS.
+    return Run(seconds, usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3), text)
+
+
+def aiperf_config(preset: str) -> dict[str, Any]:
+    """A preset as AIPerf's configuration: what it has no field for is left out."""
+    config = json.loads(_native.preset(preset))
+    resolved = json.loads(_native.resolve(json.dumps(config), sessions=1))["effective"]
+
+    def distribution(path: str, stated: dict[str, Any]) -> dict[str, Any]:
+        mu, sigma = (resolved[path]["solved"][name] for name in ("mu", "sigma"))
+        bounds = {name: stated[name] for name in ("min", "max") if name in stated}
+        return {"mu": mu, "sigma": sigma, "median": math.exp(mu), "mean": math.exp(mu + sigma**2 / 2), **bounds}
+
+    delay = config["inter_turn_delay"]
+    delay.pop("context_speedup")
+    for name in ("agentic_delay", "human_delay"):
+        delay[name] = distribution(f"inter_turn_delay.{name}", delay[name])
+    config["cache"]["layer2"] = distribution("cache.layer2", config["cache"]["layer2"])
+    for name in ("new_tokens_per_turn", "generation_length"):
+        config[name] = distribution(name, config[name])
+    for name in ("arrival", "calibrate", "turns"):
+        config.pop(name)
+    return config
+
+
+class Bench:
+    """All measurements: `measure[row](preset)` runs one of them once."""
+
+    def __init__(self, arguments: argparse.Namespace, scratch: Path) -> None:
+        self.scratch = scratch
+        self.peer = Path(arguments.peer).absolute()
+        self.sessions: int = arguments.sessions
+        self.peer_sessions: int = arguments.peer_sessions
+        self.ours = Path(sys.executable).with_name("agentgen")
+        self.configs = {preset: scratch / f"{preset}.json" for preset in PRESETS}
+        for preset, path in self.configs.items():
+            path.write_text(json.dumps(aiperf_config(preset)))
+        self.measure: dict[str, Callable[[str], Figure | None]] = {
+            "AIPerf, generate only": self.aiperf_generate,
+            "agentgen, Arrow batches": self.batches,
+            "floor, generate only": self.floor,
+            "agentgen, JSONL bytes discarded": self.jsonl_discarded,
+            "floor, JSONL bytes discarded": lambda preset: self.floor(preset, "null"),
+            "AIPerf, whole command": self.aiperf_command,
+            "agentgen, whole command, JSONL": lambda preset: self.command(preset, "jsonl"),
+            "agentgen, whole command, Parquet": lambda preset: self.command(preset, "parquet"),
+            "agentgen, whole command, both": lambda preset: self.command(preset, "jsonl,parquet"),
+            "disk, `dd conv=fsync` of that JSONL (MB/s)": self.disk,
+            "agentgen, that JSONL (MB/s)": self.written,
+            "agentgen, `validate` of that JSONL (MB/s)": self.validate,
+        }
+
+    def aiperf_generate(self, preset: str) -> Figure:
+        """Its synthesizer, without its imports."""
+        command = [str(self.peer / "python"), str(HERE / "generate_aiperf.py"), str(self.configs[preset])]
+        return self.timed(command, self.peer_sessions)
+
+    def batches(self, preset: str) -> Figure:
+        """The Python API."""
+        command = [sys.executable, str(HERE / "generate_agentgen.py"), preset]
+        return self.timed(command, self.sessions)
+
+    def timed(self, command: list[str], sessions: int) -> Figure:
+        """A program that times itself."""
+        run = execute([*command, str(sessions)])
+        return Figure(sessions / json.loads(run.output.splitlines()[-1])["seconds"], run.peak_mb)
+
+    def jsonl_discarded(self, preset: str) -> Figure:
+        """Every byte is formatted, none is written."""
+        program = [str(ROOT / "target/release/hot-loops"), "jsonl", preset, str(self.sessions), str(os.cpu_count())]
+        run = execute(program)
+        return Figure(self.sessions / json.loads(run.output)["seconds"], run.peak_mb)
+
+    def floor(self, preset: str, *mode: str) -> Figure | None:
+        """What the machine can do, where a floor program is given."""
+        if not FLOOR or preset not in FLOOR_NAMES:
+            return None
+        run = execute([FLOOR, str(self.sessions), FLOOR_NAMES[preset], *mode], self.scratch)
+        found = re.search(r"([\d.]+) sess/s", run.output)
+        if found is None:
+            sys.exit(f"{FLOOR} printed no rate: {run.output}")
+        return Figure(float(found[1]), run.peak_mb)
+
+    def aiperf_command(self, preset: str) -> Figure:
+        """Everything that its command writes, pages included."""
+        command = [str(self.peer / "aiperf"), "synthesize", "agentic-code", "--config", str(self.configs[preset])]
+        run = execute([*command, "--num-sessions", str(self.peer_sessions), "--output", str(self.scratch / "peer")])
+        return Figure(self.peer_sessions / run.seconds, run.peak_mb)
+
+    def command(self, preset: str, formats: str) -> Figure:
+        """The whole command: files, digests, manifest, statistics."""
+        options = ["--config", preset, "--sessions", str(self.sessions), "--format", formats, "--quiet", "--force"]
+        run = execute([str(self.ours), "generate", *options, "--output", str(self.scratch), "--name", formats])
+        if formats == "jsonl":
+            self.last = run
+        return Figure(self.sessions / run.seconds, run.peak_mb)
+
+    @property
+    def jsonl(self) -> Path:
+        """The file that the last JSONL command wrote."""
+        return self.scratch / "jsonl" / "dataset.jsonl"
+
+    def disk(self, _: str) -> Figure:
+        """As many bytes, as fast as the disk takes them."""
+        target = self.scratch / "disk"
+        blocks = self.jsonl.stat().st_size // 2**20
+        run = execute(["dd", "if=/dev/zero", f"of={target}", "bs=1M", f"count={blocks}", "conv=fsync"])
+        target.unlink()
+        return Figure(blocks * 2**20 / 1e6 / run.seconds, run.peak_mb)
+
+    def written(self, _: str) -> Figure:
+        """The JSONL command again, in bytes."""
+        return Figure(self.jsonl.stat().st_size / 1e6 / self.last.seconds, self.last.peak_mb)
+
+    def validate(self, _: str) -> Figure:
+        """Every rule over every row."""
+        run = execute([str(self.ours), "validate", str(self.jsonl)])
+        return Figure(self.jsonl.stat().st_size / 1e6 / run.seconds, run.peak_mb)
+
+
+# Which row a row's ratio is against.
+AGAINST = {
+    "agentgen, Arrow batches": ["AIPerf, generate only", "floor, generate only"],
+    "agentgen, JSONL bytes discarded": ["AIPerf, generate only", "floor, JSONL bytes discarded"],
+    "agentgen, whole command, JSONL": ["AIPerf, whole command"],
+    "agentgen, whole command, Parquet": ["AIPerf, whole command"],
+    "agentgen, whole command, both": ["AIPerf, whole command"],
+    "agentgen, that JSONL (MB/s)": ["disk, `dd conv=fsync` of that JSONL (MB/s)"],
+}
+
+
+def cell(medians: dict[str, Figure], row: str) -> str:
+    """`rate (ratios), peak memory`."""
+    figure = medians.get(row)
+    if figure is None:
+        return "-"
+    ratios = []
+    for other in AGAINST.get(row, []):
+        if other in medians:
+            ratio = figure.rate / medians[other].rate
+            ratios.append(f"{ratio:.0f} x AIPerf" if other.startswith("AIPerf") else f"{ratio:.2f} of {other[:5]}")
+    return f"{figure.rate:,.0f}{' (' + ', '.join(ratios) + ')' if ratios else ''}, {figure.peak_mb:,.0f} MB"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--peer", required=True, help="the bin directory of an environment with aiperf")
+    parser.add_argument("--sessions", type=int, default=200_000, help="of a run of agentgen")
+    parser.add_argument("--peer-sessions", type=int, default=2_000, help="of a run of AIPerf")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--scratch", type=Path, default=ROOT / "target", help="a directory on the disk to measure")
+    arguments = parser.parse_args()
+    seen: dict[str, dict[str, list[Figure]]] = {preset: defaultdict(list) for preset in PRESETS}
+    with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
+        bench = Bench(arguments, Path(scratch))
+        for number in range(arguments.rounds):
+            for preset in PRESETS:
+                for row, measure in bench.measure.items():
+                    print(f"round {number + 1} of {arguments.rounds}: {preset}: {row}", file=sys.stderr)
+                    figure = measure(preset)
+                    if figure is not None:
+                        seen[preset][row].append(figure)
+    medians = {
+        preset: {
+            row: Figure(statistics.median(f.rate for f in figures), max(f.peak_mb for f in figures))
+            for row, figures in rows.items()
+        }
+        for preset, rows in seen.items()
+    }
+    memory_gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    print(f"{os.cpu_count()} cores, {memory_gib:.0f} GiB. Sessions/s (MB/s where said) and peak memory; medians of")
+    print(
+        f"{arguments.rounds} alternating runs of {arguments.sessions:,} sessions (AIPerf: {arguments.peer_sessions:,})."
+    )
+    print(f"\n| | {' | '.join(f'`{preset}`' for preset in PRESETS)} |\n|---|{'---|' * len(PRESETS)}")
+    for row in bench.measure:
+        if any(row in rows for rows in medians.values()):
+            print(f"| {row} | {' | '.join(cell(medians[preset], row) for preset in PRESETS)} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+//! `hot-loops batches|jsonl PRESET SESSIONS THREADS`: generate, and discard what comes out.
+//!
+//! Prints one line of JSON: rows, bytes, seconds. With one thread it does the same instructions every time, which the
+//! instruction guard counts; with several it is what the comparison with `AIPerf` times.
+
+use std::hint::black_box;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use agentgen_benches::{all_columns, shard};
+use agentgen_trace::batch::BatchBuilder;
+use agentgen_trace::generate::Shard;
+use agentgen_trace::sink::jsonl;
+
+/// Rows and bytes made.
+#[derive(Clone, Copy, Default)]
+struct Made {
+    rows: usize,
+    bytes: usize,
+}
+
+fn generate(shard: &Arc<Shard>, threads: usize, as_jsonl: bool) -> Made {
+    let plan = shard.plan();
+    let chunks = Mutex::new(shard.chunks());
+    let next = || chunks.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let worker = || {
+        let mut builder = BatchBuilder::new(all_columns(plan));
+        let mut text = Vec::new();
+        let mut made = Made::default();
+        while let Some(chunk) = next() {
+            let done = shard.make(&chunk, &mut builder, &mut |batch| {
+                made.rows += batch.num_rows();
+                if as_jsonl {
+                    text.clear();
+                    jsonl::write(&batch, plan.layout(), &mut text)?;
+                    made.bytes += text.len();
+                }
+                black_box((&batch, &text));
+                Ok(())
+            });
+            done.expect("presets can be generated");
+        }
+        made
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().map(|worker| worker.join().expect("no panic")).fold(Made::default(), |sum, made| Made {
+            rows: sum.rows + made.rows,
+            bytes: sum.bytes + made.bytes,
+        })
+    })
+}
+
+#[allow(clippy::print_stdout)]
+fn main() {
+    let usage = "usage: hot-loops batches|jsonl PRESET SESSIONS THREADS";
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [loops, preset, sessions, threads] = arguments.as_slice() else { panic!("{usage}") };
+    let as_jsonl = match loops.as_str() {
+        "batches" => false,
+        "jsonl" => true,
+        _ => panic!("{usage}"),
+    };
+    let shard = shard(preset, sessions.parse().expect(usage));
+    let start = Instant::now();
+    let Made { rows, bytes } = generate(&shard, threads.parse().expect(usage), as_jsonl);
+    let seconds = start.elapsed().as_secs_f64();
+    println!(r#"{{"rows": {rows}, "bytes": {bytes}, "seconds": {seconds}}}"#);
+}

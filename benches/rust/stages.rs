@@ -1,0 +1,106 @@
+//! The stages of the pipeline, one by one, in the order of the data.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use agentgen_benches::{SEED, all_columns, shard};
+use agentgen_core::dist::Lognormal;
+use agentgen_core::ids::RowIds;
+use agentgen_core::rng::{Purpose, Streams};
+use agentgen_core::{Plan, Simulator};
+use agentgen_trace::batch::BatchBuilder;
+use agentgen_trace::generate::Shard;
+use agentgen_trace::sink::{jsonl, parquet};
+use arrow_array::RecordBatch;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+
+const PRESET: &str = "aiperf-1k-200k";
+const SESSIONS: u64 = 2_000;
+
+fn sampler(c: &mut Criterion) {
+    let law = Lognormal::new(8.0, 0.9, 1.0, 50_000.0).expect("values lie between 1 and 50,000");
+    let mut stream = Streams::new(SEED).stream(Purpose::Content, 0);
+    let mut group = c.benchmark_group("sampler");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("truncated lognormal", |b| b.iter(|| law.quantile(stream.uniform())));
+    group.finish();
+}
+
+fn session(c: &mut Criterion, plan: &Plan) {
+    let mut group = c.benchmark_group("session");
+    group.throughput(Throughput::Elements(SESSIONS));
+    group.bench_function("turns", |b| {
+        let mut simulator = Simulator::new(plan);
+        b.iter(|| {
+            for run in 0..SESSIONS {
+                black_box(simulator.primary(run, 0).expect("presets can be generated"));
+            }
+        });
+    });
+    group.finish();
+}
+
+fn ids(c: &mut Criterion, plan: &Plan) {
+    let mut simulator = Simulator::new(plan);
+    let session = simulator.primary(0, 0).expect("presets can be generated");
+    let mut group = c.benchmark_group("ids");
+    group.throughput(Throughput::Elements(session.turns.len() as u64));
+    group.bench_function("extents of a row", |b| {
+        let mut extents = Vec::new();
+        b.iter(|| {
+            let mut ids = RowIds::new(plan.ids(), plan.layout(), &session);
+            for turn in 0..session.turns.len() {
+                ids.row(&session, turn, &mut extents);
+                black_box(&extents);
+            }
+        });
+    });
+    group.finish();
+}
+
+/// All rows of a shard.
+fn make(shard: &Arc<Shard>, builder: &mut BatchBuilder) -> Vec<RecordBatch> {
+    let mut batches = Vec::new();
+    for chunk in shard.chunks() {
+        let done = shard.make(&chunk, builder, &mut |batch| {
+            batches.push(batch);
+            Ok(())
+        });
+        done.expect("presets can be generated");
+    }
+    batches
+}
+
+fn encode(c: &mut Criterion, shard: &Arc<Shard>) {
+    let schema = all_columns(shard.plan());
+    let mut builder = BatchBuilder::new(Arc::clone(&schema));
+    let batches = make(shard, &mut builder);
+    let mut group = c.benchmark_group("encode");
+    group.throughput(Throughput::Elements(SESSIONS));
+    group.bench_function("batch", |b| b.iter(|| make(shard, &mut builder)));
+    group.bench_function("jsonl", |b| {
+        let mut text = Vec::new();
+        b.iter(|| {
+            text.clear();
+            for batch in &batches {
+                jsonl::write(batch, shard.plan().layout(), &mut text).expect("all columns are there");
+            }
+            black_box(&text);
+        });
+    });
+    let (_, encoder) = parquet::Writer::start(Vec::new(), &schema).expect("a buffer takes everything");
+    group.bench_function("parquet", |b| b.iter(|| encoder.encode(&batches).expect("a canonical batch")));
+    group.finish();
+}
+
+fn stages(c: &mut Criterion) {
+    let shard = shard(PRESET, SESSIONS);
+    sampler(c);
+    session(c, shard.plan());
+    ids(c, shard.plan());
+    encode(c, &shard);
+    // TODO(lead): `validate`: agentgen_analysis over the JSONL of `shard` in a temporary file, Throughput::Bytes.
+}
+
+criterion_group!(benches, stages);
+criterion_main!(benches);
