@@ -1,4 +1,5 @@
 //! Whole files: what the generator writes, what others wrote, and what is wrong with some of it.
+#![allow(clippy::unwrap_used)] // clippy's exception for tests does not reach their helpers
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -69,7 +70,10 @@ fn generated_runs_are_sound_and_read_as_one_trace() {
                 let dir = TempDir::new().unwrap();
                 let report = report(&[run(dir.path(), preset, layout, file, 0, 1)]);
                 assert!(report.ok, "{report:#?}");
-                assert_eq!((report.findings.len(), report.layout, report.layout_from.as_str()), (0, layout, "manifest"));
+                assert_eq!(
+                    (report.findings.len(), report.layout, report.layout_from.as_str()),
+                    (0, layout, "manifest")
+                );
                 assert!(report.sessions > 350, "continuations are there: {}", report.sessions);
                 totals.push((report.rows, report.sessions));
             }
@@ -110,32 +114,52 @@ fn shards_are_one_data_set_and_a_lone_one_only_warns() {
     }
 }
 
-/// Changes one line of a generated file and expects one rule there, or nothing but it.
-fn spoil(layout: Layout, line: usize, expected: &str, change: impl Fn(&str) -> String) {
+/// Changes the first line of a generated file that has `with` in it, and expects one finding there and no other.
+fn spoil(layout: Layout, with: &str, expected: &str, change: impl Fn(&str) -> String) {
     let dir = TempDir::new().unwrap();
     let run = run(dir.path(), "default", layout, File::Jsonl, 0, 1);
     let path = run.join("dataset.jsonl");
     let text = std::fs::read_to_string(&path).unwrap();
+    let at = text.lines().position(|l| l.contains(with)).unwrap();
     let lines: Vec<String> =
-        text.lines().enumerate().map(|(i, l)| if i + 1 == line { change(l) } else { l.to_owned() }).collect();
+        text.lines().enumerate().map(|(i, l)| if i == at { change(l) } else { l.to_owned() }).collect();
     std::fs::write(&path, lines.join("\n") + "\n").unwrap();
     let report = report(&[run]);
     assert!(!report.ok);
     let found: Vec<_> = report.findings.iter().map(|f| (f.rule, f.line)).collect();
-    assert_eq!(found, [(expected, line as u64)], "{report:#?}");
+    assert_eq!(found, [(expected, at as u64 + 1)], "{report:#?}");
 }
 
 #[test]
 fn one_changed_line_is_one_finding() {
     let text = |from: &'static str, to: &'static str| move |line: &str| line.replacen(from, to, 1);
-    spoil(Layout::Incremental, 1, "range", text("\"output_length\":", "\"output_length\":-"));
-    spoil(Layout::Incremental, 2, "json", |line| line[..line.len() - 1].to_owned());
-    spoil(Layout::Incremental, 2, "timing", text("\"delay\"", "\"timestamp\""));
-    spoil(Layout::Incremental, 2, "id-space", |line| {
+    let last_id = |line: &str| {
         let (ids, rest) = line.split_once(']').unwrap();
         format!("{},9007199254740991]{rest}", &ids[..ids.rfind(',').unwrap()])
-    });
-    spoil(Layout::Cumulative, 2, "timing", text("\"timestamp\"", "\"delay\""));
+    };
+    let cut = |line: &str| line[..line.len() - 1].to_owned();
+    let (first, later) = ("\"group_id\"", "\"delay\"");
+    for with in [first, later, "forced_retire", "restart_split", "is_restart"] {
+        spoil(Layout::Incremental, with, "json", cut);
+        spoil(Layout::Incremental, with, "range", text("\"output_length\":", "\"output_length\":-"));
+        spoil(Layout::Incremental, with, "id-space", last_id);
+        spoil(Layout::Cumulative, with.replace("delay", "timestamp").as_str(), "json", cut);
+        spoil(
+            Layout::Cumulative,
+            with.replace("delay", "timestamp").as_str(),
+            "timing",
+            text("\"timestamp\"", "\"delay\""),
+        );
+    }
+    spoil(Layout::Incremental, first, "timing", text("\"timestamp\"", "\"delay\""));
+    spoil(Layout::Incremental, later, "timing", text("\"delay\"", "\"timestamp\""));
+    spoil(Layout::Incremental, later, "end-place", text("}", ",\"end_reason\":\"forced_retire\"}"));
+    spoil(
+        Layout::Incremental,
+        "is_restart",
+        "parent-missing",
+        text("parent_session_id\":\"sess", "parent_session_id\":\"cess"),
+    );
 }
 
 fn shared(name: &str) -> Option<PathBuf> {
@@ -196,7 +220,10 @@ fn the_wrong_layout_is_one_finding() {
     if let Some(path) = shared("aiperf/default_40s.jsonl") {
         let options = Options { layout: Some(Layout::Cumulative), ..Options::default() };
         let report = validate(&[path], &options, &Cancel::default(), &mut |_, _| {}).unwrap();
-        assert_eq!((report.ok, report.errors, report.findings[0].rule, report.findings[0].line), (false, 1, "layout", 2));
+        assert_eq!(
+            (report.ok, report.errors, report.findings[0].rule, report.findings[0].line),
+            (false, 1, "layout", 2)
+        );
     }
     let dir = TempDir::new().unwrap();
     let run = run(dir.path(), "default", Layout::Cumulative, File::Jsonl, 0, 1);
@@ -213,7 +240,11 @@ fn files_without_a_sound_row_are_findings_not_failures() {
     for (text, rule) in [("", "empty"), ("\n \n", "empty"), ("{\"a\":1}\n", "missing-field"), ("no\n", "json")] {
         std::fs::write(&path, text).unwrap();
         let report = report(std::slice::from_ref(&path));
-        assert_eq!((report.ok, report.findings[0].rule, report.layout_from.as_str()), (false, rule, "assumed"), "{text}");
+        assert_eq!(
+            (report.ok, report.findings[0].rule, report.layout_from.as_str()),
+            (false, rule, "assumed"),
+            "{text}"
+        );
     }
 }
 

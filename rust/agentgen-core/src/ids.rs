@@ -208,8 +208,20 @@ const PREFIX: &[u8; 5] = b"sess-";
 /// Most runs that names exist for.
 pub const MAX_RUNS: u64 = 1 << (2 * HALF_BITS - 1);
 
-/// Bytes of a session id.
-pub const NAME_BYTES: usize = 17;
+const NAME_BYTES: usize = 17;
+
+/// A session id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Name([u8; NAME_BYTES]);
+
+impl std::ops::Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        // Letters, a dash and digits: always text.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
 
 impl SessionNames {
     /// The names under a seed.
@@ -221,7 +233,7 @@ impl SessionNames {
 
     /// The name of a run's primary session, or of its continuation.
     #[must_use]
-    pub fn name(&self, run: u64, is_continuation: bool) -> [u8; NAME_BYTES] {
+    pub fn name(&self, run: u64, is_continuation: bool) -> Name {
         let number = 2 * run + u64::from(is_continuation);
         let (mut left, mut right) = (number >> HALF_BITS & HALF, number & HALF);
         for key in self.keys {
@@ -233,7 +245,7 @@ impl SessionNames {
         for (i, digit) in name[PREFIX.len()..].iter_mut().enumerate() {
             *digit = b"0123456789abcdef"[(mixed >> (44 - 4 * i) & 0xF) as usize];
         }
-        name
+        Name(name)
     }
 
     /// The run a name belongs to, and whether it names the continuation; `None` for a name of another form.
@@ -268,7 +280,7 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for run in (0..20_000).chain([MAX_RUNS - 1]) {
             for is_continuation in [false, true] {
-                let name = String::from_utf8(names.name(run, is_continuation).to_vec()).expect("hex");
+                let name = names.name(run, is_continuation);
                 assert_eq!(names.run_of(&name), Some((run, is_continuation)));
                 assert!(seen.insert(name));
             }

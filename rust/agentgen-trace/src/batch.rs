@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use agentgen_core::ids::{Extent, NAME_BYTES, RowIds};
+use agentgen_core::ids::{Extent, RowIds};
 use agentgen_core::{EndReason, Layout, Plan, Session};
-use arrow_array::builder::{BooleanBufferBuilder, NullBufferBuilder};
+use arrow_array::builder::{ArrayBuilder as _, BooleanBufferBuilder, NullBufferBuilder, StringViewBuilder};
 use arrow_array::types::Int8Type;
 use arrow_array::{
     ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int8Array, Int64Array, LargeListArray, RecordBatch,
-    StringArray, StringViewArray, UInt32Array,
+    StringArray, UInt32Array,
 };
-use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, SchemaRef};
 
 use crate::error::{Result, TraceError};
@@ -33,8 +33,8 @@ pub struct BatchBuilder {
     input_length: Vec<u32>,
     context_length: Vec<u32>,
     output_length: Vec<u32>,
-    delay: Nullable,
-    timestamp: Nullable,
+    delay: Times,
+    timestamp: Times,
     offsets: Vec<i64>,
     hash_ids: Vec<i64>,
     is_restart: BooleanBufferBuilder,
@@ -58,8 +58,8 @@ impl BatchBuilder {
             input_length: Vec::new(),
             context_length: Vec::new(),
             output_length: Vec::new(),
-            delay: Nullable::default(),
-            timestamp: Nullable::default(),
+            delay: Times::default(),
+            timestamp: Times::default(),
             offsets: vec![0],
             hash_ids: Vec::new(),
             is_restart: BooleanBufferBuilder::new(0),
@@ -102,7 +102,9 @@ impl BatchBuilder {
                     continue;
                 }
                 for extent in &self.extents {
-                    self.hash_ids.extend(extent.first as i64..(extent.first + extent.count) as i64);
+                    // Counting from 0 lets the loop become vector instructions.
+                    let first = extent.first as i64;
+                    self.hash_ids.extend((0..extent.count as usize).map(|i| first + i as i64));
                 }
                 self.offsets.push(self.hash_ids.len() as i64);
                 if self.hash_ids.len() >= FULL_IDS {
@@ -133,9 +135,9 @@ impl BatchBuilder {
             self.output_length.extend(turns.iter().map(|t| t.output));
         }
         if self.wants(Column::DelayMs) {
-            for (index, turn) in (start..end).zip(turns) {
-                self.delay.push((index > 0).then_some(turn.delay_tenths));
-            }
+            let first = usize::from(start == 0);
+            self.delay.nulls(first);
+            self.delay.extend(turns[first..].iter().map(|t| t.delay_tenths));
         }
         if self.wants(Column::TimestampMs) {
             self.append_timestamps(plan.layout(), session, start, end);
@@ -164,12 +166,17 @@ impl BatchBuilder {
     /// Incremental rows state the arrival only; cumulative rows each state their own time, service time left out.
     fn append_timestamps(&mut self, layout: Layout, session: &Session<'_>, start: usize, end: usize) {
         let mut now = session.arrival_tenths;
-        for (index, turn) in session.turns.iter().enumerate().take(end) {
-            now += turn.delay_tenths;
-            if index >= start {
-                self.timestamp.push((index == 0 || layout == Layout::Cumulative).then_some(now));
-            }
+        if layout == Layout::Incremental {
+            let first = usize::from(start == 0);
+            self.timestamp.extend(std::iter::repeat_n(now, first));
+            self.timestamp.nulls(end - start - first);
+            return;
         }
+        now += session.turns[..start].iter().map(|t| t.delay_tenths).sum::<u64>();
+        self.timestamp.extend(session.turns[start..end].iter().map(|turn| {
+            now += turn.delay_tenths;
+            now
+        }));
     }
 
     /// The rows appended so far, if any.
@@ -191,7 +198,7 @@ impl BatchBuilder {
 
     fn column(&mut self, column: Column) -> Result<ArrayRef> {
         Ok(match column {
-            Column::SessionId => Arc::new(self.session_ids.finish()?),
+            Column::SessionId => self.session_ids.finish()?,
             Column::TurnIndex => numbers(&mut self.turn_index),
             Column::GroupId => numbers(&mut self.group_id),
             Column::InputLength => numbers(&mut self.input_length),
@@ -212,7 +219,7 @@ impl BatchBuilder {
                 Arc::new(LargeListArray::try_new(Arc::clone(item), offsets, values, None).map_err(internal)?)
             }
             Column::IsRestart => Arc::new(BooleanArray::new(self.is_restart.finish(), None)),
-            Column::ParentSessionId => Arc::new(self.parents.finish()?),
+            Column::ParentSessionId => self.parents.finish()?,
             Column::EndReason => Arc::new(end_reasons(&take(&mut self.end_reason))?),
         })
     }
@@ -243,60 +250,65 @@ fn numbers(values: &mut Vec<u32>) -> ArrayRef {
     Arc::new(UInt32Array::from(take(values)))
 }
 
-/// Tenths of a millisecond, kept as milliseconds.
-#[derive(Debug, Default)]
-struct Nullable {
+/// Tenths of a millisecond, kept as milliseconds; some rows have none.
+#[derive(Debug)]
+struct Times {
     values: Vec<f64>,
-    valid: Option<NullBufferBuilder>,
+    valid: NullBufferBuilder,
 }
 
-impl Nullable {
-    fn push(&mut self, tenths: Option<u64>) {
-        self.values.push(tenths.unwrap_or(0) as f64 / 10.0);
-        self.valid.get_or_insert_with(|| NullBufferBuilder::new(0)).append(tenths.is_some());
-    }
-
-    fn finish(&mut self) -> Float64Array {
-        let nulls = self.valid.take().and_then(|mut valid| valid.finish());
-        Float64Array::new(ScalarBuffer::from(take(&mut self.values)), nulls)
+impl Default for Times {
+    fn default() -> Self {
+        Self { values: Vec::new(), valid: NullBufferBuilder::new(0) }
     }
 }
 
-/// Session names: each is stored once, however many rows show it.
-#[derive(Debug, Default)]
-struct Names {
-    bytes: Vec<u8>,
-    views: Vec<u128>,
-    valid: Option<NullBufferBuilder>,
-}
-
-impl Names {
-    fn repeat(&mut self, name: &[u8; NAME_BYTES], rows: usize) {
-        // A view of a string longer than 12 bytes: length, first four bytes, buffer number (0), offset.
-        let prefix = u32::from_le_bytes([name[0], name[1], name[2], name[3]]);
-        let view = NAME_BYTES as u128 | u128::from(prefix) << 32 | (self.bytes.len() as u128) << 96;
-        self.bytes.extend_from_slice(name);
-        self.views.resize(self.views.len() + rows, view);
-        if let Some(valid) = &mut self.valid {
-            valid.append_n_non_nulls(rows);
-        }
+impl Times {
+    fn extend(&mut self, tenths: impl ExactSizeIterator<Item = u64>) {
+        self.valid.append_n_non_nulls(tenths.len());
+        self.values.extend(tenths.map(|t| t as f64 / 10.0));
     }
 
     fn nulls(&mut self, rows: usize) {
-        let before = self.views.len();
-        let valid = self.valid.get_or_insert_with(|| {
-            let mut valid = NullBufferBuilder::new(0);
-            valid.append_n_non_nulls(before);
-            valid
-        });
-        valid.append_n_nulls(rows);
-        self.views.resize(before + rows, 0);
+        self.valid.append_n_nulls(rows);
+        self.values.resize(self.values.len() + rows, 0.0);
     }
 
-    fn finish(&mut self) -> Result<StringViewArray> {
-        let nulls = self.valid.take().and_then(|mut valid| valid.finish());
-        let buffers: Arc<[Buffer]> =
-            if self.bytes.is_empty() { Arc::new([]) } else { Arc::new([Buffer::from_vec(take(&mut self.bytes))]) };
-        StringViewArray::try_new(ScalarBuffer::from(take(&mut self.views)), buffers, nulls).map_err(internal)
+    fn finish(&mut self) -> Float64Array {
+        Float64Array::new(ScalarBuffer::from(take(&mut self.values)), self.valid.finish())
+    }
+}
+
+/// Session names: each is stored (and checked to be text) once, however many rows show it.
+#[derive(Debug)]
+struct Names {
+    names: StringViewBuilder,
+    /// For each row its name, or none.
+    rows: Vec<u32>,
+    valid: NullBufferBuilder,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self { names: StringViewBuilder::new(), rows: Vec::new(), valid: NullBufferBuilder::new(0) }
+    }
+}
+
+impl Names {
+    fn repeat(&mut self, name: &str, rows: usize) {
+        self.rows.resize(self.rows.len() + rows, self.names.len() as u32);
+        self.names.append_value(name);
+        self.valid.append_n_non_nulls(rows);
+    }
+
+    fn nulls(&mut self, rows: usize) {
+        self.rows.resize(self.rows.len() + rows, 0);
+        self.valid.append_n_nulls(rows);
+    }
+
+    fn finish(&mut self) -> Result<ArrayRef> {
+        let rows = UInt32Array::new(ScalarBuffer::from(take(&mut self.rows)), self.valid.finish());
+        // Without checks: the rows are ours.
+        arrow_select::take::take(&self.names.finish(), &rows, None).map_err(internal)
     }
 }

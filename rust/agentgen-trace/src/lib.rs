@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+pub mod convert;
 pub mod error;
 pub mod generate;
 pub mod manifest;

@@ -1,4 +1,5 @@
 //! Files in blocks: compression, line ends, cut-off files.
+#![allow(clippy::unwrap_used)] // a test may panic
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -41,8 +42,8 @@ fn lines(path: &Path) -> Result<Vec<(u64, String)>, TraceError> {
 /// Several blocks of lines of uneven length.
 fn many_lines() -> (Vec<u8>, usize) {
     let count = 200_000;
-    let text: String = (0..count).map(|i| format!("line {i} {}\n", "x".repeat(i % 97))).collect();
-    (text.into_bytes(), count)
+    let text = (0..count).flat_map(|i| format!("line {i} {}\n", "x".repeat(i % 97)).into_bytes());
+    (text.collect(), count)
 }
 
 #[test]
@@ -101,7 +102,7 @@ fn a_cut_off_archive_is_an_error_that_says_so() {
         assert!(matches!(error, TraceError::Io { .. }));
         let message = error.to_string();
         assert!(message.contains(&format!("{name}: the {name} data is damaged or cut off")), "{message}");
-        let last = Blocks::open(&path).unwrap().skip_while(|b| b.is_ok()).count();
+        let last = Blocks::open(&path).unwrap().skip_while(Result::is_ok).count();
         assert_eq!(last, 1, "nothing comes after the error");
     }
 }

@@ -1,6 +1,7 @@
 //! Traces of every origin, from paths to canonical batches.
+#![allow(clippy::unwrap_used)] // a test may panic
 
-mod common;
+mod source_common;
 
 use agentgen_trace::schema::Column;
 use agentgen_trace::source::{Format, ReadOptions, Stated, open, resolve};
@@ -8,7 +9,9 @@ use agentgen_trace::{Cancel, Layout};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, UInt32Type};
 use arrow_array::{Array, RecordBatch};
-use common::{Written, read, rows, shared};
+use arrow_schema::DataType;
+use parquet::arrow::ArrowWriter;
+use source_common::{Written, assert_rows, config, generated, read, rows, shared};
 
 fn error(dir: &Written, options: ReadOptions) -> String {
     match resolve(&[dir.path("t.jsonl")], options) {
@@ -68,8 +71,7 @@ fn only_the_wanted_columns_are_made() {
     let dir = Written::new("t.jsonl", INCREMENTAL);
     let source = resolve(&[dir.path("t.jsonl")], ReadOptions::default()).unwrap();
     let columns = [Column::ContextLength, Column::TurnIndex];
-    let batches: Vec<_> =
-        open(&source, &columns, 1, &Cancel::default()).unwrap().collect::<Result<_, _>>().unwrap();
+    let batches: Vec<_> = open(&source, &columns, 1, &Cancel::default()).unwrap().collect::<Result<_, _>>().unwrap();
     assert_eq!(batches.len(), 1);
     let names: Vec<_> = batches[0].schema().fields().iter().map(|f| f.name().clone()).collect();
     assert_eq!(names, ["turn_index", "context_length"]);
@@ -174,18 +176,18 @@ fn the_whole_mooncake_trace() {
         batches.iter().map(values).sum()
     };
     // Counted with `jq -s 'map(.input_length) | add'` and the like.
-    assert_eq!(sum(Column::InputLength), MOONCAKE_INPUT);
-    assert_eq!(sum(Column::ContextLength), MOONCAKE_INPUT);
-    assert_eq!(sum(Column::OutputLength), MOONCAKE_OUTPUT);
+    assert_eq!(sum(Column::InputLength), 144_793_823);
+    assert_eq!(sum(Column::ContextLength), 144_793_823);
+    assert_eq!(sum(Column::OutputLength), 4_122_048);
     let last = batches.last().unwrap();
     let times = last.column_by_name("timestamp_ms").unwrap().as_primitive::<Float64Type>();
-    assert_eq!(times.value(times.len() - 1), MOONCAKE_LAST_MS);
+    assert_eq!(times.value(times.len() - 1).to_bits(), 3_536_999_f64.to_bits());
     assert!(batches.iter().all(|b| b.column(0).null_count() == b.num_rows()), "it names no sessions");
 }
 
 #[test]
 fn the_traces_of_aiperf() {
-    for (name, count, sessions) in [("default_40s", 601, DEFAULT_SESSIONS), ("restarts_120s", 1_512, RESTART_SESSIONS)] {
+    for (name, count, sessions) in [("default_40s", 601, 40), ("restarts_120s", 1_512, 126)] {
         let Some(path) = shared(&format!("aiperf/{name}.jsonl")) else { return };
         let source = resolve(&[path], ReadOptions::default()).unwrap();
         assert_eq!((source.meta.layout, source.meta.block_size), (Layout::Incremental, 512));
@@ -203,4 +205,98 @@ fn parquet_is_not_mistaken_for_text() {
     let dir = Written::new("t.jsonl", INCREMENTAL);
     let source = resolve(&[dir.path("t.jsonl")], ReadOptions::default()).unwrap();
     assert_eq!(source.files[0].format, Format::Jsonl);
+}
+
+/// A config with groups and many restarts.
+fn with_restarts() -> agentgen_core::Config {
+    let mut config = config("aiperf-1k-200k");
+    config.restart_initial_probability = 1.0;
+    config.cache.layer1_5_groups.num_groups = 5;
+    config
+}
+
+#[test]
+fn a_generated_trace_reads_as_it_was_made_from_every_format() {
+    for layout in [Layout::Incremental, Layout::Cumulative] {
+        let made = generated(with_restarts(), 300, layout, (0, 1));
+        let expected = rows(&made.batches);
+        assert!(expected.iter().any(|r| r.contains(" true sess-")), "it has continuations");
+        let dir = Written::new("x", "");
+        for name in ["t.jsonl", "t.jsonl.zst", "t.parquet"] {
+            let source = resolve(&[made.write(&dir, name)], ReadOptions::default()).unwrap();
+            assert_eq!((source.meta.layout, source.meta.block_size), (layout, 512), "{name}");
+            let stated = if name == "t.parquet" { Stated::Metadata } else { Stated::Inferred };
+            assert_eq!(source.layout_from, stated, "{name}");
+            if name == "t.parquet" {
+                assert_eq!(source.meta, made.meta);
+            }
+            assert_rows(&rows(&read(&source)), &expected, name);
+        }
+    }
+}
+
+#[test]
+fn parquet_of_other_writers_is_cast() {
+    let made = generated(with_restarts(), 20, Layout::Cumulative, (0, 1));
+    let expected = rows(&made.batches);
+    let dir = Written::new("x", "");
+    let path = dir.path("plain.parquet");
+    write_plain(&made.batches, &path, &[]);
+    let source = resolve(std::slice::from_ref(&path), ReadOptions::default()).unwrap();
+    assert_eq!((source.meta.layout, source.layout_from), (Layout::Cumulative, Stated::Inferred));
+    assert_rows(&rows(&read(&source)), &expected, "other types");
+
+    write_plain(&made.batches, &path, &["session_id", "is_restart", "end_reason"]);
+    let bare = rows(&read(&resolve(std::slice::from_ref(&path), ReadOptions::default()).unwrap()));
+    assert!(bare[0].starts_with("- 0 g") && bare[0].ends_with(" false - -"), "{}", bare[0]);
+
+    write_plain(&made.batches, &path, &["turn_index"]);
+    let source = resolve(&[path], ReadOptions::default()).unwrap();
+    let message = open(&source, &Column::ALL, 1, &Cancel::default()).unwrap().next().unwrap().unwrap_err().to_string();
+    assert!(message.contains("found columns session_id, group_id") && message.contains("expected turn_index"));
+}
+
+/// Writes batches as a library without our types and metadata would.
+fn write_plain(batches: &[RecordBatch], path: &std::path::Path, without: &[&str]) {
+    let plain = |batch: &RecordBatch| {
+        let mut columns = Vec::new();
+        for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+            if without.contains(&field.name().as_str()) {
+                continue;
+            }
+            let to = match field.data_type() {
+                DataType::UInt32 => DataType::Int64,
+                DataType::Utf8View | DataType::Dictionary(..) => DataType::Utf8,
+                DataType::LargeList(_) => DataType::new_list(DataType::Int64, true),
+                other => other.clone(),
+            };
+            columns.push((field.name().clone(), arrow_cast::cast(column, &to).unwrap()));
+        }
+        RecordBatch::try_from_iter(columns).unwrap()
+    };
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, plain(&batches[0]).schema(), None).unwrap();
+    for batch in batches {
+        writer.write(&plain(batch)).unwrap();
+    }
+    writer.close().unwrap();
+}
+
+#[test]
+fn sessions_and_line_numbers_go_on_across_blocks() {
+    // Some 13 MB: several blocks, one session.
+    let row = |i: u32| {
+        let timing = if i == 0 { "timestamp" } else { "delay" };
+        format!("{{\"session_id\":\"a\",\"input_length\":1,\"output_length\":2,\"hash_ids\":[{i}],\"{timing}\":1.0}}\n")
+    };
+    let text: String = (0..150_000).map(row).collect();
+    let options = ReadOptions { layout: Some(Layout::Incremental), block_size: Some(512) };
+    let dir = Written::new("t.jsonl", &text);
+    let batches = read(&resolve(&[dir.path("t.jsonl")], options).unwrap());
+    assert!(batches.len() > 2);
+    let last = rows(&batches).pop().unwrap();
+    assert_eq!(last, "a 149999 g- 1 449998 2 1.0 - [149999] false - -");
+    let dir = Written::new("t.jsonl", &(text + "\n[]\n"));
+    let message = error(&dir, options);
+    assert!(message.ends_with("t.jsonl:150002: not-an-object: found [], expected one JSON object a line"), "{message}");
 }

@@ -45,13 +45,11 @@ impl Cumulative {
         }
     }
 
-    /// Takes the ids of partial blocks.
-    pub fn push_partial(&mut self, ids: &[i64]) {
-        for id in ids {
-            if !self.tails.insert(*id as u64) {
-                self.suspects.insert(*id as u64);
-            }
-        }
+    /// Takes the ids of a block's partial blocks.
+    pub fn push_partial(&mut self, digest: &Digest) {
+        self.suspects |= &self.tails & &digest.partial;
+        self.suspects.extend(&digest.partial_again);
+        self.tails |= &digest.partial;
     }
 
     /// Ids that may break a rule; innocent ones are among them, such as the tails of identical prompts.

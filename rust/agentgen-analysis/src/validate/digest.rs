@@ -7,6 +7,7 @@ use agentgen_core::EndReason;
 use agentgen_trace::Layout;
 use agentgen_trace::row::{Row, SessionKey};
 use agentgen_trace::source::Fault;
+use roaring::RoaringTreemap;
 
 use super::law::Law;
 use super::rows::{RowIds, check_ids};
@@ -14,6 +15,7 @@ use super::rules;
 
 /// A row without its ids.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)] // each says whether a field is there
 pub(crate) struct Facts {
     /// 0-based in the block.
     pub line: u32,
@@ -96,7 +98,9 @@ pub(crate) struct Digest {
     pub runs: Vec<Run>,
     pub spans: Vec<Span>,
     /// Ids of partial blocks.
-    pub partial: Vec<i64>,
+    pub partial: RoaringTreemap,
+    /// Those that occur more than once.
+    pub partial_again: Vec<u64>,
     /// Broken row rules, by 0-based line.
     pub faults: Vec<(u32, Fault)>,
     /// The last line could not be read.
@@ -111,12 +115,13 @@ pub(crate) struct Digester<'a> {
     name: String,
     key: SessionKey,
     ids: RowIds,
+    partial: Vec<u64>,
 }
 
 impl<'a> Digester<'a> {
     pub fn new(law: &'a Law) -> Self {
         let digest = Digest::default();
-        Self { law, digest, name: String::new(), key: SessionKey::None, ids: RowIds::default() }
+        Self { law, digest, name: String::new(), key: SessionKey::None, ids: RowIds::default(), partial: Vec::new() }
     }
 
     /// Takes a row and what its reader found wrong with it.
@@ -214,13 +219,17 @@ impl<'a> Digester<'a> {
             }
         }
         if is_partial {
-            self.digest.partial.extend(row.hash_ids.last());
+            self.partial.extend(row.hash_ids.last().map(|id| *id as u64));
         }
     }
 
     /// What the rows pushed so far boil down to; `lines` are those of the block, blank ones included.
     pub fn finish(self, lines: u64) -> Digest {
-        Digest { lines, ..self.digest }
+        let (mut partial, mut digest) = (self.partial, self.digest);
+        partial.sort_unstable();
+        digest.partial_again.extend(partial.windows(2).filter(|w| w[0] == w[1]).map(|w| w[0]));
+        digest.partial.extend(partial);
+        Digest { lines, ..digest }
     }
 }
 

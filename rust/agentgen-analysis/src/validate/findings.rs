@@ -70,7 +70,7 @@ pub(crate) struct Place {
 
 /// A finding whose file is still an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct Issue {
     pub severity: Severity,
     pub place: Place,
     pub rule: &'static str,
@@ -78,7 +78,7 @@ pub(crate) struct Found {
     pub expected: String,
 }
 
-impl Found {
+impl Issue {
     pub fn error(place: Place, rule: &'static str, found: impl Into<String>, expected: impl Into<String>) -> Self {
         Self { severity: Severity::Error, place, rule, found: found.into(), expected: expected.into() }
     }
@@ -95,11 +95,11 @@ pub(crate) struct Findings {
 #[derive(Debug, Default)]
 struct Kept {
     count: u64,
-    list: Vec<Found>,
+    list: Vec<Issue>,
 }
 
 impl Kept {
-    fn add(&mut self, found: Found, limit: usize) {
+    fn add(&mut self, found: Issue, limit: usize) {
         self.count += 1;
         self.list.push(found);
         // Most findings come in order; cutting at twice the limit makes the sort rare.
@@ -119,7 +119,7 @@ impl Findings {
         Self { limit, errors: Kept::default(), warnings: Kept::default() }
     }
 
-    pub fn add(&mut self, found: Found) {
+    pub fn add(&mut self, found: Issue) {
         match found.severity {
             Severity::Error => self.errors.add(found, self.limit),
             Severity::Warning => self.warnings.add(found, self.limit),
@@ -132,7 +132,7 @@ impl Findings {
     }
 
     /// Errors, warnings and the list of both.
-    pub fn finish(mut self) -> (u64, u64, Vec<Found>) {
+    pub fn finish(mut self) -> (u64, u64, Vec<Issue>) {
         self.errors.cut(self.limit);
         self.warnings.cut(self.limit);
         let mut list = self.errors.list;

@@ -49,9 +49,9 @@ impl Incremental {
         }
     }
 
-    /// Takes the ids of partial blocks.
-    pub fn push_partial(&mut self, ids: &[i64]) {
-        self.partial.extend(ids.iter().map(|id| *id as u64));
+    /// Takes the ids of a block's partial blocks.
+    pub fn push_partial(&mut self, digest: &Digest) {
+        self.partial |= &digest.partial;
     }
 
     /// Ids of partial blocks that occur more than once: each of them is an error, of one kind or another.

@@ -10,6 +10,8 @@ use roaring::RoaringTreemap;
 pub(crate) struct Intervals {
     /// Start to end; neither overlapping nor touching.
     map: BTreeMap<i64, i64>,
+    /// A part of the set that was added again: most of what is added again is always the same.
+    hit: Range<i64>,
 }
 
 impl Intervals {
@@ -18,7 +20,27 @@ impl Intervals {
         if range.is_empty() {
             return;
         }
+        if self.hit.start <= range.start && range.end <= self.hit.end {
+            return known(range);
+        }
         let (mut start, mut end) = (range.start, range.end);
+        // Most of what is new comes last.
+        if let Some(mut last) = self.map.last_entry()
+            && *last.key() <= start
+        {
+            let before = *last.get();
+            if before < start {
+                self.map.insert(start, end);
+                return;
+            }
+            if before <= end {
+                last.insert(end);
+                if before > start {
+                    known(start..before);
+                }
+                return;
+            }
+        }
         if let Some((&s, &e)) = self.map.range(..=start).next_back()
             && e >= start
         {
@@ -26,6 +48,7 @@ impl Intervals {
                 known(start..end.min(e));
             }
             if e >= end {
+                self.hit = range;
                 return;
             }
             start = s;

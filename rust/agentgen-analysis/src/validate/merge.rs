@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use agentgen_core::EndReason;
 use agentgen_trace::Layout;
-use roaring::RoaringTreemap;
 
 use super::cumulative::Cumulative;
 use super::digest::{Digest, Facts, Name, Run, Span, hash};
-use super::findings::{Findings, Found, Place};
+use super::findings::{Findings, Issue, Place};
 use super::incremental::{Incremental, Reuse};
 use super::law::Law;
+use super::questions::{Child, Duplicate, Questions, Split, ask};
 use super::rules;
 use super::session::Session;
 
@@ -44,45 +44,6 @@ pub(crate) struct Merge<'a> {
 enum Ids {
     Incremental(Incremental),
     Cumulative(Cumulative),
-}
-
-/// How a session ended that another continues.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Split {
-    /// Its last prompt and output, tokens.
-    pub next_context: Option<u64>,
-    pub group: Option<u32>,
-    pub prompt: Vec<Run>,
-}
-
-/// What only a second look at the rows can tell.
-#[derive(Debug, Default)]
-pub(crate) struct Questions {
-    /// Where was this id first?
-    pub reuses: Vec<(Place, Reuse)>,
-    /// Which session has this name already?
-    pub duplicates: Vec<Duplicate>,
-    /// How did the parent end, which was not split?
-    pub children: Vec<Child>,
-    /// Do these ids always name the same block?
-    pub suspects: RoaringTreemap,
-}
-
-#[derive(Debug)]
-pub(crate) struct Duplicate {
-    pub place: Place,
-    pub name: Name,
-    /// Its row looks like the first of a session.
-    pub starts: bool,
-}
-
-/// A continuation's first row.
-#[derive(Debug)]
-pub(crate) struct Child {
-    pub place: Place,
-    pub parent: Name,
-    pub input: u32,
-    pub group: Option<u32>,
 }
 
 impl<'a> Merge<'a> {
@@ -120,7 +81,7 @@ impl<'a> Merge<'a> {
         self.rows.resize(file as usize + 1, 0);
         self.rows[file as usize] += digest.count;
         for (line, fault) in digest.faults.drain(..) {
-            self.findings.add(Found::error(self.place(line), fault.rule, fault.found, fault.expected));
+            self.findings.add(Issue::error(self.place(line), fault.rule, fault.found, fault.expected));
         }
         for index in 0..digest.spans.len() {
             let after_fault = std::mem::take(&mut self.after_fault) || digest.spans[index].after_fault;
@@ -128,8 +89,8 @@ impl<'a> Merge<'a> {
         }
         self.after_fault |= digest.ends_with_fault;
         match &mut self.ids {
-            Ids::Incremental(ids) => ids.push_partial(&digest.partial),
-            Ids::Cumulative(ids) => ids.push_partial(&digest.partial),
+            Ids::Incremental(ids) => ids.push_partial(digest),
+            Ids::Cumulative(ids) => ids.push_partial(digest),
         }
         self.lines += digest.lines;
     }
@@ -232,9 +193,9 @@ impl<'a> Merge<'a> {
         if self.names.contains(&hash) {
             self.questions.children.push(child);
         } else {
-            self.findings.add(Found {
+            self.findings.add(Issue {
                 severity: self.law.parent_missing,
-                ..Found::error(
+                ..Issue::error(
                     place,
                     rules::PARENT_MISSING,
                     format!("parent_session_id {parent:?}, which no earlier row has as its session"),
@@ -255,8 +216,9 @@ impl<'a> Merge<'a> {
             if row.ids > 0 && !begins_with(own, &session.prompt) {
                 let place = self.place(row.line);
                 let found = "hash_ids that do not begin with all full blocks of the prompt before";
-                let expected = "a prompt that continues the session's previous one (of a continuation: the parent's last)";
-                self.findings.add(Found::error(place, rules::PROMPT_PREFIX, found, expected));
+                let expected =
+                    "a prompt that continues the session's previous one (of a continuation: the parent's last)";
+                self.findings.add(Issue::error(place, rules::PROMPT_PREFIX, found, expected));
             }
             session.prompt.clear();
             session.prompt.extend_from_slice(own);
@@ -269,16 +231,23 @@ impl<'a> Merge<'a> {
         self.retire(self.after_fault);
         let mut open: Vec<Session> = self.open.drain().map(|(_, s)| s).collect();
         open.sort_by(|a, b| a.name.as_ref().map(|n| &n.text).cmp(&b.name.as_ref().map(|n| &n.text)));
-        open.into_iter().for_each(|session| self.close(session));
+        for session in open {
+            self.close(session);
+        }
         for (file, _) in self.rows.iter().enumerate().filter(|(_, rows)| **rows == 0) {
             let place = Place { file: file as u32, line: 0 };
-            self.findings.add(Found::error(place, rules::EMPTY, "no rows", "at least one row"));
+            self.findings.add(Issue::error(place, rules::EMPTY, "no rows", "at least one row"));
         }
         self.questions.suspects = match self.ids {
             Ids::Incremental(ids) => ids.suspects(),
             Ids::Cumulative(ids) => ids.suspects(),
         };
-        Merged { findings: self.findings, questions: self.questions, rows: self.rows.iter().sum(), sessions: self.sessions }
+        Merged {
+            findings: self.findings,
+            questions: self.questions,
+            rows: self.rows.iter().sum(),
+            sessions: self.sessions,
+        }
     }
 }
 
@@ -290,42 +259,10 @@ pub(crate) struct Merged {
     pub sessions: u64,
 }
 
-/// Keeps a question about a certain error, or only counts the error when nobody would read the answer.
-fn ask<T>(questions: &mut Vec<T>, question: T, limit: usize, findings: &mut Findings) {
-    if questions.len() < limit {
-        questions.push(question);
-    } else {
-        findings.count_errors(1);
-    }
-}
-
 fn begins_with(runs: &[Run], prompt: &[Run]) -> bool {
     let Some((last, whole)) = prompt.split_last() else { return true };
     runs.len() >= prompt.len()
         && whole.iter().zip(runs).all(|(p, r)| (p.start, p.end) == (r.start, r.end))
         && runs[whole.len()].start == last.start
         && runs[whole.len()].end >= last.end
-}
-
-impl Child {
-    /// Holds it against the end of its parent.
-    pub fn check(&self, parent: &Split, law: &Law, out: &mut Findings) {
-        let name = &self.parent.text;
-        if let (Some(theirs), Some(ours)) = (parent.group, self.group)
-            && theirs != ours
-        {
-            let found = format!("group_id {ours}, of the parent {name:?} {theirs}");
-            out.add(Found::error(self.place, rules::PARENT_GROUP, found, "the parent's group"));
-        }
-        let Some(next) = parent.next_context else { return };
-        // Where the cap is unknown, any shorter prompt may have been capped.
-        let input = u64::from(self.input);
-        let cap = law.max_prompt_tokens().map_or(input, |max| u64::from(max) - 1);
-        let expected = next.min(cap);
-        if input != expected {
-            let found = format!("input_length {input}");
-            let expected = format!("{expected}: context and output of the parent's last row");
-            out.add(Found::error(self.place, rules::PARENT_CONTEXT, found, expected));
-        }
-    }
 }

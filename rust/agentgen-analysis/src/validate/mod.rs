@@ -14,6 +14,7 @@ mod law;
 mod layout;
 mod merge;
 mod parts;
+mod questions;
 mod resolve;
 mod rows;
 mod rules;
@@ -30,7 +31,7 @@ use agentgen_trace::source::{self, ReadOptions, Source, Stated};
 use agentgen_trace::{Cancel, Layout, Result, TraceError};
 
 use self::digest::{Digest, Digester};
-use self::findings::{Findings, Found};
+use self::findings::{Findings, Issue};
 pub use self::findings::{Finding, Report, Severity};
 use self::law::Law;
 use self::merge::{Merge, Merged};
@@ -159,7 +160,7 @@ impl<'a> Run<'a> {
 
     fn report(&self, findings: Findings, rows: u64, sessions: u64) -> Report {
         let (errors, warnings, list) = findings.finish();
-        let named = |found: Found| Finding {
+        let named = |found: Issue| Finding {
             severity: found.severity,
             file: self.names.get(found.place.file as usize).cloned().unwrap_or_default(),
             line: found.place.line,

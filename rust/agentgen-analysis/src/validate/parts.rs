@@ -29,7 +29,11 @@ pub(crate) struct Part {
 
 impl Content {
     /// Calls `each` with line, row, derived columns and faults of every row; returns the number of lines.
-    pub fn rows(&self, layout: Layout, mut each: impl FnMut(u32, &Row, Option<Derived>, &mut Vec<Fault>)) -> Result<u64> {
+    pub fn rows(
+        &self,
+        layout: Layout,
+        mut each: impl FnMut(u32, &Row, Option<Derived>, &mut Vec<Fault>),
+    ) -> Result<u64> {
         let (mut row, mut faults) = (Row::default(), Vec::new());
         match self {
             Self::Lines(block) => {
@@ -54,7 +58,8 @@ pub(crate) fn parts(
     cancel: &Cancel,
     consumed: &Consumed,
 ) -> impl Iterator<Item = Result<Part>> + Send + use<> {
-    let (cancel, consumed, meta) = (cancel.clone(), Arc::clone(consumed), Source { files: Vec::new(), ..source.clone() });
+    let (cancel, consumed, meta) =
+        (cancel.clone(), Arc::clone(consumed), Source { files: Vec::new(), ..source.clone() });
     consumed.store(0, Ordering::Relaxed);
     source.files.clone().into_iter().enumerate().flat_map(move |(index, file)| {
         let contents = contents(file, &meta, &cancel, &consumed).unwrap_or_else(|e| Box::new(std::iter::once(Err(e))));

@@ -10,14 +10,15 @@ use roaring::RoaringTreemap;
 
 use super::cumulative::START;
 use super::digest::hash;
-use super::findings::{Findings, Found, Place, Severity};
+use super::findings::{Findings, Issue, Place, Severity};
 use super::law::Law;
-use super::merge::{Merged, Split};
+use super::merge::Merged;
+use super::questions::{Child, Split};
 use super::rows::{RowIds, check_ids};
 use super::rules;
 
 /// Suspects beyond this many are counted, not resolved: so many mean that the trace is wrong as a whole.
-const MAX_SUSPECTS: u64 = 1 << 20;
+pub(super) const MAX_SUSPECTS: u64 = if cfg!(test) { 1_000 } else { 1 << 20 };
 
 /// What to look for.
 #[derive(Debug)]
@@ -33,7 +34,8 @@ impl Wanted {
         let mut ids: RoaringTreemap = questions.suspects.iter().take(MAX_SUSPECTS as usize).collect();
         ids.extend(questions.reuses.iter().map(|(_, reuse)| reuse.id as u64));
         let names = questions.duplicates.iter().map(|d| &d.name);
-        let sessions: HashSet<u64> = names.chain(questions.children.iter().map(|c| &c.parent)).map(|n| n.hash).collect();
+        let sessions: HashSet<u64> =
+            names.chain(questions.children.iter().map(|c| &c.parent)).map(|n| n.hash).collect();
         (!ids.is_empty() || !sessions.is_empty()).then_some(Self { ids, sessions })
     }
 }
@@ -196,8 +198,9 @@ impl Seen {
                 findings.count_errors(unresolved);
             }
             let found = format!("{unresolved} more ids that may name different blocks");
-            let warning = Found::error(Place::default(), rules::UNRESOLVED, found, "fewer suspects; mend the first ones");
-            findings.add(Found { severity: Severity::Warning, ..warning });
+            let warning =
+                Issue::error(Place::default(), rules::UNRESOLVED, found, "fewer suspects; mend the first ones");
+            findings.add(Issue { severity: Severity::Warning, ..warning });
         }
         for (place, reuse) in &questions.reuses {
             let first = self.ids.get(&reuse.id).map_or(*place, |seen| seen.first);
@@ -207,7 +210,7 @@ impl Seen {
             };
             let found = format!("id {}{more}, first in {}", reuse.id, at(first, *place, files));
             let expected = "new ids; ones seen before only at the start of a session's first row";
-            findings.add(Found::error(*place, rules::ID_REUSED, found, expected));
+            findings.add(Issue::error(*place, rules::ID_REUSED, found, expected));
         }
         for duplicate in &questions.duplicates {
             let name = &duplicate.name;
@@ -219,19 +222,25 @@ impl Seen {
             } else {
                 (rules::SESSION_SPLIT, "the rows of a session together")
             };
-            findings.add(Found::error(duplicate.place, rule, found, expected));
+            findings.add(Issue::error(duplicate.place, rule, found, expected));
         }
-        let any_end = questions.children.iter().any(|c| self.sessions.get(&c.parent.hash).is_some_and(|s| s.end.is_some()));
-        for child in &questions.children {
-            let Some(seen) = self.sessions.get(&child.parent.hash) else { continue };
-            if law.is_generated() || any_end {
-                let end = seen.end.map_or("no end_reason".into(), |e| format!("end_reason {:?}", e.name()));
-                let found = format!("parent_session_id {:?}, which has {end}", child.parent.text);
-                findings.add(Found::error(child.place, rules::PARENT_END, found, "a parent that ended restart_split"));
-            } else {
+        self.answer_children(&questions.children, law, findings);
+    }
+
+    /// Parents that had not ended when they were asked for.
+    fn answer_children(&self, children: &[Child], law: &Law, findings: &mut Findings) {
+        let parent = |child: &Child| self.sessions.get(&child.parent.hash);
+        let says_ends = law.is_generated() || children.iter().filter_map(parent).any(|s| s.end.is_some());
+        for child in children {
+            let Some(seen) = parent(child) else { continue };
+            if seen.end == Some(EndReason::RestartSplit) || (seen.end.is_none() && !says_ends) {
                 let next_context = seen.tokens.map(|(context, output)| context + u64::from(output));
                 let split = Split { next_context, group: seen.group, ..Split::default() };
                 child.check(&split, law, findings);
+            } else {
+                let end = seen.end.map_or("no end_reason".into(), |e| format!("end_reason {:?}", e.name()));
+                let found = format!("parent_session_id {:?}, which has {end}", child.parent.text);
+                findings.add(Issue::error(child.place, rules::PARENT_END, found, "a parent that ended restart_split"));
             }
         }
     }
@@ -243,7 +252,7 @@ impl Seen {
             is_innocent = false;
             let found =
                 format!("id {id} with {size} tokens, with {} tokens in {}", seen.size, at(seen.first, place, files));
-            out.add(Found::error(place, rules::ID_SIZE, found, "one size an id in the whole data set"));
+            out.add(Issue::error(place, rules::ID_SIZE, found, "one size an id in the whole data set"));
         }
         if law.layout == Layout::Cumulative
             && let Some((place, before)) = seen.other_before
@@ -252,8 +261,9 @@ impl Seen {
             let after = |before: i64| {
                 if before == START { "at the start of a prompt".to_owned() } else { format!("after id {before}") }
             };
-            let found = format!("id {id} {}, {} in {}", after(before), after(seen.before), at(seen.first, place, files));
-            out.add(Found::error(place, rules::ID_PARENT, found, "one id before an id: blocks are chained"));
+            let found =
+                format!("id {id} {}, {} in {}", after(before), after(seen.before), at(seen.first, place, files));
+            out.add(Issue::error(place, rules::ID_PARENT, found, "one id before an id: blocks are chained"));
         }
         // Foreign prompts may be identical, tails and all.
         let may_recur = law.layout == Layout::Cumulative && !law.is_generated();
@@ -262,9 +272,12 @@ impl Seen {
             && seen.size < law.block_size
             && let Some(place) = seen.again
         {
-            let found =
-                format!("id {id} of a partial block ({} tokens) again, first in {}", seen.size, at(seen.first, place, files));
-            out.add(Found::error(place, rules::PARTIAL_ID, found, "a new id for every partial block"));
+            let found = format!(
+                "id {id} of a partial block ({} tokens) again, first in {}",
+                seen.size,
+                at(seen.first, place, files)
+            );
+            out.add(Issue::error(place, rules::PARTIAL_ID, found, "a new id for every partial block"));
         }
     }
 }

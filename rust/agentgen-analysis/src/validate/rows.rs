@@ -1,6 +1,5 @@
 //! Rules that a row keeps or breaks alone.
 
-use agentgen_trace::Layout;
 use agentgen_trace::row::{Row, SessionKey};
 use agentgen_trace::source::Fault;
 
@@ -13,6 +12,9 @@ use super::rules;
 pub(crate) struct RowIds {
     pub runs: Vec<(i64, i64, u32)>,
     sorted: Vec<(i64, i64)>,
+    /// The session of the last generated row, and its run.
+    session: String,
+    run: Option<u64>,
 }
 
 impl RowIds {
@@ -68,17 +70,21 @@ pub(crate) fn check_ids(row: &Row, law: &Law, ids: &mut RowIds, faults: &mut Vec
         return false;
     }
     if let Some(known) = &law.origin {
-        check_space(row, known, law.layout, ids, faults);
+        check_space(row, known, ids, faults);
     }
     true
 }
 
 /// Generated ids: L1 at its own places, L1.5 behind it, the rest from the range of the session's run.
-fn check_space(row: &Row, known: &Known, layout: Layout, ids: &RowIds, faults: &mut Vec<Fault>) {
+fn check_space(row: &Row, known: &Known, ids: &mut RowIds, faults: &mut Vec<Fault>) {
     if row.session_key == SessionKey::None {
         return;
     }
-    let Some((run, _)) = known.names.run_of(&row.session_id).filter(|(run, _)| *run < known.sessions) else {
+    if ids.session != row.session_id {
+        ids.session.clone_from(&row.session_id);
+        ids.run = known.names.run_of(&row.session_id).map(|(run, _)| run).filter(|run| *run < known.sessions);
+    }
+    let Some(run) = ids.run else {
         let found = format!("session {:?}", row.session_id);
         faults.push(fault(rules::ID_SPACE, found, "a session id that the manifest's seed and session count give"));
         return;
@@ -95,14 +101,15 @@ fn check_space(row: &Row, known: &Known, layout: Layout, ids: &RowIds, faults: &
             let is_layer1 = *id < layer1;
             place >= prefix || (is_layer1 && *id != place) || (!is_layer1 && place < layer1)
         });
-        let foreign = (!private.is_empty()).then(|| private.clone().find(|id| !own.contains(id))).flatten();
+        let beyond = if private.start < own.start { private.start } else { private.start.max(own.end) };
+        let foreign = private.contains(&beyond).then_some(beyond);
         if let Some(id) = misplaced {
             let found = format!("id {id} of the shared prefix at position {} of hash_ids", at + (id - start));
             let expected = format!("L1 ids 0 to {} at their own positions, then L1.5, then the session's", layer1 - 1);
             return faults.push(fault(rules::ID_SPACE, found, expected));
         }
         if let Some(id) = foreign {
-            let found = format!("id {id} in {} layout", layout.name());
+            let found = format!("id {id}");
             let expected = format!("ids {} to {} for run {run} of this configuration", own.start, own.end - 1);
             return faults.push(fault(rules::ID_SPACE, found, expected));
         }

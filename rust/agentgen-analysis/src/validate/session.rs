@@ -4,12 +4,13 @@ use agentgen_core::EndReason;
 use agentgen_trace::Layout;
 
 use super::digest::{Facts, Name, Run};
-use super::findings::{Findings, Found, Place};
+use super::findings::{Findings, Issue, Place};
 use super::law::Law;
 use super::rules;
 
 /// A session that is being read.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // two repeat fields of its first row
 pub(crate) struct Session {
     /// `None`: a row that names none.
     pub name: Option<Name>,
@@ -66,7 +67,7 @@ impl Session {
     /// Takes its next row.
     pub fn push(&mut self, row: &Facts, place: Place, law: &Law, out: &mut Findings) {
         let mut error = |place, rule, found: String, expected: &str| {
-            out.add(Found::error(place, rule, found, expected));
+            out.add(Issue::error(place, rule, found, expected));
         };
         let is_first = self.rows == 0;
         if let Some(end) = self.end.take() {
@@ -95,9 +96,19 @@ impl Session {
         self.last = place;
     }
 
-    fn first_row(&self, row: &Facts, place: Place, law: &Law, error: &mut impl FnMut(Place, &'static str, String, &str)) {
+    fn first_row(
+        &self,
+        row: &Facts,
+        place: Place,
+        law: &Law,
+        error: &mut impl FnMut(Place, &'static str, String, &str),
+    ) {
         if law.is_generated() && row.has_restart != row.has_parent {
-            let found = if row.has_restart { "is_restart without parent_session_id" } else { "parent_session_id without is_restart" };
+            let found = if row.has_restart {
+                "is_restart without parent_session_id"
+            } else {
+                "parent_session_id without is_restart"
+            };
             error(place, rules::RESTART_FIELDS, found.into(), "both on a continuation's first row, else neither");
         }
         if law.is_generated() && row.group.is_none() && !self.is_cut {
@@ -176,8 +187,9 @@ impl Session {
     /// The session is over.
     pub fn close(&self, law: &Law, out: &mut Findings) {
         if law.is_generated() && self.end.is_none() && !self.is_cut && self.name.is_some() && self.tokens.is_some() {
-            let expected = "end_reason on a generated session's last row; the file seems cut off if this is its last row";
-            out.add(Found::error(self.last, rules::END_PLACE, "no end_reason", expected));
+            let expected =
+                "end_reason on a generated session's last row; the file seems cut off if this is its last row";
+            out.add(Issue::error(self.last, rules::END_PLACE, "no end_reason", expected));
         }
     }
 }

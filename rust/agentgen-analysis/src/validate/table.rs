@@ -27,8 +27,8 @@ pub(crate) fn rows(
     faults: &mut Vec<Fault>,
     mut each: impl FnMut(u32, &Row, Option<Derived>, &mut Vec<Fault>),
 ) -> Result<u64> {
-    let integers = |c| column(batch, c).map(|a| a.as_primitive::<UInt32Type>());
-    let times = |c| column(batch, c).map(|a| a.as_primitive::<Float64Type>());
+    let integers = |c| column(batch, c).map(AsArray::as_primitive::<UInt32Type>);
+    let times = |c| column(batch, c).map(AsArray::as_primitive::<Float64Type>);
     let (turn, group) = (integers(Column::TurnIndex)?, integers(Column::GroupId)?);
     let (input, context) = (integers(Column::InputLength)?, integers(Column::ContextLength)?);
     let output = integers(Column::OutputLength)?;
@@ -47,11 +47,8 @@ pub(crate) fn rows(
         if given(session) {
             row.session_id.push_str(session.value(at));
         }
-        let derived = Derived {
-            turn_index: turn.value(at),
-            context_length: context.value(at),
-            input_length: input.value(at),
-        };
+        let derived =
+            Derived { turn_index: turn.value(at), context_length: context.value(at), input_length: input.value(at) };
         row.input_length = match layout {
             Layout::Incremental => derived.input_length,
             Layout::Cumulative => derived.context_length,

@@ -6,6 +6,9 @@ use crate::error::ConfigError;
 /// Largest length in tokens; draws saturate here.
 pub(crate) const MAX_TOKENS: u32 = i32::MAX as u32;
 
+/// Most groups: their weights are held in memory.
+const MAX_GROUPS: u32 = 10_000_000;
+
 type Checked = Result<(), ConfigError>;
 
 /// Fails with `path: found value; expected ...` unless `ok`.
@@ -57,7 +60,8 @@ impl Config {
         rule(cache.layer1_tokens <= MAX_TOKENS, "cache.layer1_tokens", cache.layer1_tokens, "0 to 2147483647")?;
         rule(cache.layer1_5_tokens <= MAX_TOKENS, "cache.layer1_5_tokens", cache.layer1_5_tokens, "0 to 2147483647")?;
         let groups = &cache.layer1_5_groups;
-        rule(groups.num_groups >= 1, "cache.layer1_5_groups.num_groups", groups.num_groups, "at least 1")?;
+        let num_groups = groups.num_groups;
+        rule((1..=MAX_GROUPS).contains(&num_groups), "cache.layer1_5_groups.num_groups", num_groups, "1 to 10000000")?;
         let alpha = groups.zipf_alpha;
         rule(alpha.is_finite() && alpha >= 0.0, "cache.layer1_5_groups.zipf_alpha", alpha, "a number of at least 0")?;
         cache.layer2.check(true).map_err(|e| e.under("cache.layer2"))?;

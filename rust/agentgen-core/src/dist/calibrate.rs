@@ -3,8 +3,8 @@
 //! A mean stated for a lognormal that is then cut off, rounded down and clipped is missed, by up to a third for
 //! ordinary values. Calibration solves the parameters so that the draws themselves have it.
 
-use super::law::{DelayLaw, LengthLaw};
 use super::lognormal::Lognormal;
+use super::moments;
 use crate::config::Distribution;
 
 /// Sigmas tried where a mean and a median are stated: the smallest that fits wins.
@@ -69,8 +69,8 @@ impl Solver<'_> {
     pub fn mean(&self, p: Parameters) -> Option<f64> {
         let law = self.lognormal(p)?;
         Some(match self.shape {
-            Shape::Length { low, cap } => LengthLaw::new(law, low, cap).mean(),
-            Shape::Delay { clip } => DelayLaw::new(law, clip).mean(),
+            Shape::Length { low, cap } => moments::mean_of_floor(&law, low, cap),
+            Shape::Delay { clip } => moments::mean_of_clipped(&law, clip),
         })
     }
 
@@ -225,6 +225,7 @@ fn rounded(x: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::law::LengthLaw;
     use super::*;
 
     fn stated(mean: f64, median: Option<f64>, sigma: Option<f64>, max: Option<f64>) -> Distribution {

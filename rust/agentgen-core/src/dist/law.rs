@@ -2,10 +2,14 @@
 
 use serde::Serialize;
 
+use super::discrete::Discrete;
 use super::lognormal::Lognormal;
 use super::moments;
 use crate::config::MAX_TOKENS;
 use crate::rng::Stream;
+
+/// Up to this many different lengths, their probabilities are kept as a table.
+const TABLE: u32 = 65_536;
 
 /// Whole tokens: a truncated lognormal rounded down, never below `low`, never above `cap`.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,29 +17,50 @@ pub struct LengthLaw {
     law: Lognormal,
     low: u32,
     cap: u32,
+    /// The same law as exact probabilities from `smallest` on: drawn without a logarithm or an exponential. None
+    /// where the lengths are too many, or all one.
+    table: Option<Discrete>,
 }
 
 impl LengthLaw {
     pub(crate) fn new(law: Lognormal, low: u32, cap: u32) -> Self {
-        Self { law, low: low.min(cap), cap: cap.min(MAX_TOKENS) }
+        let cap = cap.min(MAX_TOKENS);
+        let mut lengths = Self { law, low: low.min(cap), cap, table: None };
+        let (smallest, largest) = (lengths.smallest(), lengths.whole(lengths.law.bounds().1));
+        if lengths.law.sigma() > 0.0 && largest - smallest < TABLE {
+            // P(X <= k) is P(Y < k + 1) of the lognormal Y.
+            let share = |k: u32| if k == largest { 1.0 } else { 1.0 - lengths.law.survival(f64::from(k) + 1.0) };
+            lengths.table = Some(Discrete::new((smallest..=largest).map(share).collect()));
+        }
+        lengths
     }
 
     /// The same rounding, floor and cap on another lognormal.
     pub(crate) fn with_lognormal(&self, law: Lognormal) -> Self {
-        Self { law, ..*self }
+        Self::new(law, self.low, self.cap)
     }
 
     /// One draw, in tokens.
     #[inline]
     pub fn draw(&self, stream: &mut Stream) -> u32 {
-        // A float beyond u32 saturates in the cast.
-        (self.law.quantile(stream.uniform()) as u32).clamp(self.low, self.cap)
+        let u = stream.uniform();
+        match &self.table {
+            Some(table) => self.smallest() + table.at(u),
+            None => self.whole(self.law.quantile(u)),
+        }
+    }
+
+    /// A length as it is written. A float beyond u32 saturates in the cast.
+    #[inline]
+    fn whole(&self, tokens: f64) -> u32 {
+        (tokens as u32).clamp(self.low, self.cap)
     }
 
     /// The smallest draw possible.
+    #[inline]
     #[must_use]
     pub fn smallest(&self) -> u32 {
-        (self.law.bounds().0 as u32).clamp(self.low, self.cap)
+        self.whole(self.law.bounds().0)
     }
 
     /// Mean of the draws.
@@ -47,7 +72,7 @@ impl LengthLaw {
     /// Median of the draws.
     #[must_use]
     pub fn median(&self) -> f64 {
-        f64::from((self.law.median() as u32).clamp(self.low, self.cap))
+        f64::from(self.whole(self.law.median()))
     }
 
     /// The law before rounding.

@@ -1,6 +1,7 @@
 //! Distributions: each exact, in bounded time, and the same on every platform.
 
 mod calibrate;
+mod discrete;
 mod law;
 mod lognormal;
 mod moments;

@@ -85,6 +85,20 @@ mod tests {
     }
 
     #[test]
+    fn a_table_draws_what_inversion_draws() {
+        use super::super::law::LengthLaw;
+        use crate::rng::{Purpose, Streams};
+        let law = Lognormal::new(8.7, 0.9, 0.0, 30_000.0).expect("has mass");
+        let lengths = LengthLaw::new(law.clone(), 30, 20_000);
+        let mut drawn = Streams::new(1).stream(Purpose::Content, 0);
+        let mut uniform = drawn.clone();
+        for _ in 0..100_000 {
+            let expected = (law.quantile(uniform.uniform()) as u32).clamp(30, 20_000);
+            assert_eq!(lengths.draw(&mut drawn), expected);
+        }
+    }
+
+    #[test]
     fn smooth_sum_equals_the_sum() {
         let law = Lognormal::new(8.7, 0.4, 0.0, 10_000.0).expect("has mass");
         let (smooth, each) = (sum_smooth(&law, 256.0, 10_000.0), sum_each(&law, 256.0, 10_000.0));

@@ -21,8 +21,8 @@ use crate::schema::Column;
 pub(super) type RowFault = (u64, Fault);
 
 /// A batch holds at most so many rows and, unless a single row has more, ids.
-pub(super) const BATCH_ROWS: usize = 65_536;
-pub(super) const BATCH_IDS: usize = 4 << 20;
+pub(crate) const BATCH_ROWS: usize = 65_536;
+pub(crate) const BATCH_IDS: usize = 4 << 20;
 
 /// Follows a block's rows through their sessions and makes the schema's columns of them.
 pub(super) fn batch(

@@ -2,6 +2,8 @@
 
 use agentgen_trace::Layout::{Cumulative, Incremental};
 
+use super::super::findings::Place;
+use super::super::resolve::MAX_SUSPECTS;
 use super::super::rules::*;
 use super::*;
 
@@ -12,18 +14,18 @@ const D: &str = r#""delay":1.5"#;
 
 /// Finds exactly these rules at these lines.
 #[track_caller]
-fn expect(lines: &[String], meta: &TraceMeta, expected: &[(&str, u64)]) -> Vec<Found> {
+fn expect(lines: &[String], meta: &TraceMeta, expected: &[(&str, u64)]) -> Vec<Issue> {
     let found = validate(&[&lines.concat()], Law::new(meta, false).unwrap());
     let rules: Vec<_> = found.iter().map(|f| (f.rule, f.place.line)).collect();
     assert_eq!(rules, expected, "{found:#?}");
     found
 }
 
-fn incremental(lines: &[String], expected: &[(&str, u64)]) -> Vec<Found> {
+fn incremental(lines: &[String], expected: &[(&str, u64)]) -> Vec<Issue> {
     expect(lines, &foreign(Incremental), expected)
 }
 
-fn cumulative(lines: &[String], expected: &[(&str, u64)]) -> Vec<Found> {
+fn cumulative(lines: &[String], expected: &[(&str, u64)]) -> Vec<Issue> {
     expect(lines, &foreign(Cumulative), expected)
 }
 
@@ -178,10 +180,7 @@ fn incremental_ids() {
         &[(ID_REUSED, 3)],
     );
     // A shared prefix that goes on into ids of a later row.
-    incremental(
-        &[row(A, 20, &[3, 4], T), row(B, 10, &[3], T), row(B, 20, &[4, 5], D)],
-        &[(ID_REUSED, 3)],
-    );
+    incremental(&[row(A, 20, &[3, 4], T), row(B, 10, &[3], T), row(B, 20, &[4, 5], D)], &[(ID_REUSED, 3)]);
 }
 
 #[test]
@@ -190,7 +189,7 @@ fn cumulative_ids() {
     let found = cumulative(&[first(), row("", 26, &[0, 1, 2], T)], &[(ID_SIZE, 2)]);
     assert_eq!(found[0].found, "id 2 with 6 tokens, with 5 tokens in line 1");
     cumulative(&[first(), row("", 35, &[0, 1, 2, 3], T)], &[(ID_SIZE, 2)]);
-    cumulative(&[first(), row("", 30, &[2, 5, 6], T)], &[(ID_SIZE, 2), (ID_PARENT, 2)].map(|(r, l)| (r, l)).into_iter().rev().collect::<Vec<_>>().as_slice());
+    cumulative(&[first(), row("", 30, &[2, 5, 6], T)], &[(ID_PARENT, 2), (ID_SIZE, 2)]);
     let found = cumulative(&[first(), row("", 30, &[0, 4, 1], T)], &[(ID_PARENT, 2)]);
     assert_eq!(found[0].found, "id 1 after id 4, after id 0 in line 1");
     let found = cumulative(&[first(), row("", 20, &[1, 5], T)], &[(ID_PARENT, 2)]);
@@ -209,7 +208,11 @@ fn generated_traces() {
     expect(&good, meta, &[]);
     expect(&[row(&a, 25, &[0, 1, 2], T), good[1].clone()], meta, &[(GROUP, 1)]);
     expect(&[good[0].clone(), row(&a, 10, &[3], D)], meta, &[(END_PLACE, 2)]);
-    expect(&[good[0].clone(), row(&a, 10, &[3], r#""timestamp":4,"end_reason":"forced_retire""#)], meta, &[(TIMING, 2)]);
+    expect(
+        &[good[0].clone(), row(&a, 10, &[3], r#""timestamp":4,"end_reason":"forced_retire""#)],
+        meta,
+        &[(TIMING, 2)],
+    );
     expect(&[good[0].clone(), row(&a, 70, &[3, 4, 5, 6, 7, 8, 9], &end)], meta, &[(CONTEXT_LIMIT, 2)]);
     // Ids: of another run, beyond the run's, L1 out of place, a name that the seed does not give.
     expect(&[good[0].clone(), row(&a, 10, &[14], &end)], meta, &[(ID_SPACE, 2)]);
@@ -217,7 +220,8 @@ fn generated_traces() {
     expect(&[row(&a, 25, &[1, 0, 2], &t(r#""group_id":0,"end_reason":"forced_retire""#))], meta, &[(ID_SPACE, 1)]);
     expect(&[row(A, 25, &[0, 1, 2], &t(r#""group_id":0,"end_reason":"forced_retire""#))], meta, &[(ID_SPACE, 1)]);
     // Continuations: both fields, the capped context.
-    let split = [row(&a, 25, &[0, 1, 2], &first), row(&a, 68, &[3, 4, 5, 6, 7, 8, 9], &d(r#""end_reason":"restart_split""#))];
+    let split =
+        [row(&a, 25, &[0, 1, 2], &first), row(&a, 68, &[3, 4, 5, 6, 7, 8, 9], &d(r#""end_reason":"restart_split""#))];
     let child = |input: u32, rest: &str| {
         let ids = [0, 1, 3, 4, 5, 6, 7, 8, 10, 11];
         let rest = t(&format!(r#""group_id":0,{rest},"end_reason":"forced_retire""#));
@@ -238,10 +242,34 @@ fn generated_traces() {
     expect(&[first.clone(), next(55, &[0, 1, 2, 5, 4, 11])], whole, &[(PROMPT_PREFIX, 2)]);
     expect(&[first.clone(), next(35, &[0, 1, 2, 11])], whole, &[(PROMPT_PREFIX, 2)]);
     expect(&[first.clone(), next(45, &[0, 1, 2, 3, 10])], whole, &[(PARTIAL_ID, 2)]);
-    let resumed = |ids: &[i64]| row(&b, 60, ids, &t(&format!(r#""group_id":0,{restart},"end_reason":"forced_retire""#)));
+    let resumed =
+        |ids: &[i64]| row(&b, 60, ids, &t(&format!(r#""group_id":0,{restart},"end_reason":"forced_retire""#)));
     let both = |ids: &[i64]| [first.clone(), next(55, &[0, 1, 2, 3, 4, 11]), resumed(ids)];
     expect(&both(&[0, 1, 2, 3, 4, 5]), whole, &[]);
     expect(&both(&[0, 1, 2, 3, 6, 7]), whole, &[(PROMPT_PREFIX, 3)]);
+    // In the order of time a continuation may begin before its parent's last row.
+    let sorted = |input: u32, end: &str| {
+        let [first, last, mut child] = both(&[0, 1, 2, 3, 4, 5]);
+        child = child.replace("60", &input.to_string());
+        [first, child, last.replace("restart_split", end)]
+    };
+    expect(&sorted(60, "restart_split"), whole, &[]);
+    expect(&sorted(59, "restart_split"), whole, &[(PARENT_CONTEXT, 2)]);
+    expect(&sorted(60, "forced_retire"), whole, &[(PARENT_END, 2)]);
+}
+
+#[test]
+fn too_many_suspects_are_counted_where_they_are_guilty() {
+    let count = MAX_SUSPECTS + 100;
+    let rows = |input: u32| (0..count as i64).map(|id| row("", input, &[id], T)).collect::<String>();
+    let text = rows(5) + &rows(6);
+    for (layout, expected) in [(Incremental, count), (Cumulative, MAX_SUSPECTS)] {
+        let law = Arc::new(Law::new(&foreign(layout), false).unwrap());
+        let (errors, warnings, list) = findings(&[&text], &law, 10_000, 2, 3);
+        assert_eq!((errors, warnings), (expected, 1));
+        let listed: Vec<_> = list.iter().map(|f| (f.rule, f.place.line)).collect();
+        assert_eq!(listed, [(UNRESOLVED, 0), (ID_SIZE, count + 1), (ID_SIZE, count + 2), (ID_SIZE, count + 3)]);
+    }
 }
 
 #[test]
@@ -251,5 +279,3 @@ fn every_rule_is_documented() {
         assert!(page.contains(&format!("| `{rule}` |")), "docs/validation.md has no row for {rule}");
     }
 }
-
-use super::super::findings::Place;

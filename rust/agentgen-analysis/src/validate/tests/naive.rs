@@ -6,6 +6,8 @@ use agentgen_trace::Layout;
 use agentgen_trace::row::Row;
 use agentgen_trace::source::parse_row;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use super::super::rules::*;
 use super::*;
@@ -102,5 +104,24 @@ proptest! {
     #[test]
     fn cumulative(text in trace(Layout::Cumulative)) {
         agree(&text, Layout::Cumulative)?;
+    }
+}
+
+#[test]
+fn random_traces_break_every_rule_and_some_none() {
+    let mut runner = TestRunner::deterministic();
+    for (layout, rules) in [
+        (Layout::Incremental, &[DUPLICATE_ID, ID_REUSED, ID_SIZE, PARTIAL_ID][..]),
+        (Layout::Cumulative, &[DUPLICATE_ID, ID_PARENT, ID_SIZE]),
+    ] {
+        let traces = trace(layout);
+        let broken: Vec<Rules> = std::iter::repeat_with(|| traces.new_tree(&mut runner).unwrap().current())
+            .take(300)
+            .map(|text| naive(&text, layout))
+            .collect();
+        for rule in rules {
+            assert!(broken.iter().flatten().any(|(broken, _)| broken == rule), "never {rule}");
+        }
+        assert!(broken.iter().any(Rules::is_empty), "never sound");
     }
 }
