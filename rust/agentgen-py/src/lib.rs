@@ -20,7 +20,7 @@ mod _native {
     #[pymodule_export]
     use super::stream::{Batch, BatchStream};
     #[pymodule_export]
-    use super::trace::{inspect, read};
+    use super::trace::{convert, inspect, read};
     #[pymodule_export]
     use super::validate::validate;
 

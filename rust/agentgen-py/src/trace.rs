@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use agentgen_core::Layout;
 use agentgen_trace::Cancel;
+use agentgen_trace::convert::convert as rewrite;
 use agentgen_trace::schema::schema;
 use agentgen_trace::source::{self, ReadOptions};
 use pyo3::prelude::*;
@@ -58,3 +59,30 @@ pub(crate) fn read(
     stream.map_err(Into::into)
 }
 
+#[pyfunction]
+#[pyo3(signature = (sources, target, *, layout=None, block_size=None, to_layout=None, sort=false, threads=None))]
+#[allow(clippy::too_many_arguments)] // each is a keyword of the Python function
+pub(crate) fn convert(
+    py: Python<'_>,
+    sources: Vec<PathBuf>,
+    target: PathBuf,
+    layout: Option<&str>,
+    block_size: Option<u32>,
+    to_layout: Option<&str>,
+    sort: bool,
+    threads: Option<usize>,
+) -> PyResult<String> {
+    let options = options(layout, block_size)?;
+    let to_layout: Option<Layout> = to_layout.map(self::layout).transpose()?;
+    let cancel = Cancel::default();
+    let converted = enter(
+        py,
+        &cancel,
+        |_| Ok(()),
+        || {
+            let source = source::resolve(&sources, options)?;
+            rewrite(&source, &target, to_layout, sort, thread_count(threads), &cancel)
+        },
+    )?;
+    serde_json::to_string(&converted).map_err(|e| bad_argument(e.to_string()))
+}

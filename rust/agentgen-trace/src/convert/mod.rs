@@ -2,6 +2,7 @@
 //!
 //! Incremental rows become cumulative ones as a stream. Times and ids change; all other columns stay as they are.
 
+mod file;
 mod numbering;
 mod sort;
 
@@ -20,6 +21,7 @@ use crate::meta::{Layout, TraceMeta};
 use crate::schema::{Column, schema};
 use crate::source::columns::{BATCH_IDS, id_lists, record_batch};
 
+pub use file::{Converted, convert};
 pub use sort::sort;
 
 /// A stream of batches with all columns.
