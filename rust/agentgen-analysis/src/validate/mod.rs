@@ -31,8 +31,8 @@ use agentgen_trace::source::{self, ReadOptions, Source, Stated};
 use agentgen_trace::{Cancel, Layout, Result, TraceError};
 
 use self::digest::{Digest, Digester};
-use self::findings::{Findings, Issue};
 pub use self::findings::{Finding, Report, Severity};
+use self::findings::{Findings, Issue};
 use self::law::Law;
 use self::merge::{Merge, Merged};
 use self::parts::{Consumed, Content, Part, each_part, parts};
@@ -148,7 +148,7 @@ impl<'a> Run<'a> {
         if let Some(Ok(first)) = rows.peek()
             && let Some(found) = layout::contradiction(first, &self.law, self.layout_from)?
         {
-            let mut findings = Findings::new(1);
+            let mut findings = Findings::new(self.options.max_errors);
             findings.add(found);
             return Ok(self.report(findings, 0, 0));
         }
@@ -201,11 +201,17 @@ where
 {
     let mut merge = Merge::new(law, options.max_errors);
     let own = Arc::clone(law);
-    each_part(first, options.threads, cancel, move |content| digest(content, &own), |file, mut digest| {
-        merge.take(file, &mut digest);
-        show();
-        Ok(())
-    })?;
+    each_part(
+        first,
+        options.threads,
+        cancel,
+        move |content| digest(content, &own),
+        |file, mut digest| {
+            merge.take(file, &mut digest);
+            show();
+            Ok(())
+        },
+    )?;
     let mut merged = merge.finish(files.len());
     if let Some(wanted) = Wanted::new(&merged) {
         let (own, wanted, mut seen) = (Arc::clone(law), Arc::new(wanted), Seen::default());
