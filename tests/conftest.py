@@ -10,11 +10,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import pytest
-from click.testing import CliRunner
-
 import agentgen
+import pytest
 from agentgen.cli import main
+from click.testing import CliRunner
 
 if TYPE_CHECKING:
     from click.testing import Result

@@ -7,11 +7,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import pytest
-from conftest import ROOT, command, one_line_only
-
 import agentgen
+import pytest
 from agentgen.cli import COMMANDS
+from conftest import ROOT, command, one_line_only
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,8 +98,8 @@ def test_a_bad_configuration_fails_with_its_lines(invoke: Invoke, tmp_path: Path
     (tmp_path / "a.json").write_text('{"block_size": 0, "calibrate": 1}')
     result = invoke("generate", "--config", tmp_path / "a.json", "--output", tmp_path, code=1)
     assert result.stderr.splitlines() == [
-        f"agentgen: error: {tmp_path}/a.json: block_size: found 0, expected at least 1",
-        f"agentgen: error: {tmp_path}/a.json: calibrate: found 1, expected true or false",
+        f"agentgen: error: {tmp_path / 'a.json'}: block_size: found 0, expected at least 1",
+        f"agentgen: error: {tmp_path / 'a.json'}: calibrate: found 1, expected true or false",
     ]
 
 
@@ -141,12 +140,11 @@ def test_quick_commands_import_nothing_slow(arguments: tuple[str, ...]) -> None:
     assert imported.isdisjoint({"pydantic", "yaml", "polars", "pyarrow", "numpy"})
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a closed pipe is another error there")
 def test_a_closed_pipe_is_no_failure_to_talk_about() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
-    done = subprocess.run(
-        command("config", "schema"), stdout=write_end, stderr=subprocess.PIPE, text=True, check=False
-    )
+    done = subprocess.run(command("config", "schema"), stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write_end)
     assert (done.returncode, done.stderr) == (1, "")
 
@@ -158,5 +156,5 @@ def test_a_terminal_without_the_letters_of_a_name(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"},
         check=True,
     )
-    assert done.stdout.decode("latin-1").endswith("café-\\u65e5\\u672c\n")
+    assert done.stdout.decode("latin-1").rstrip().endswith("café-\\u65e5\\u672c")
     assert (tmp_path / "café-日本" / "manifest.json").is_file()

@@ -6,10 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import manifest_of
-
 from agentgen.config import load_config
 from agentgen.errors import ConfigError
+from conftest import manifest_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +57,11 @@ BAD: list[tuple[str, str, str]] = [
     ("a.json", '{"generation_length": {"mean": 5}}', "generation_length: found mean, expected exactly one of"),
     ("a.json", '{"generation_length": {"mean": NaN, "sigma": 1}}', "generation_length.mean: found NaN, expected a fin"),
     ("a.json", '{"generation_length": {"mean": 9, "sigma": 1, "bias": 1}}', "(did you mean new_tokens_per_turn.bias?)"),
-    ("a.json", '{"new_tokens_per_turn": {"mean": 9, "sigma": 1, "bias": "x"}}', 'found "x", expected a number or "auto"'),
+    (
+        "a.json",
+        '{"new_tokens_per_turn": {"mean": 9, "sigma": 1, "bias": "x"}}',
+        'found "x", expected a number or "auto"',
+    ),
     ("a.json", "\u0000", "not JSON"),
     ("a.json", '{"cache": ' * 100_000, "not JSON: "),
     ("a.yaml", "a: [", "line 1, column 5: not YAML: "),

@@ -56,8 +56,7 @@ def generate(
     Raises:
         ConfigError: The configuration breaks a rule.
         OSError: The configuration file cannot be read.
-        TraceError: There is no column of a name in `columns`.
-        ValueError: Another argument is out of its range.
+        ValueError: Another argument is out of its range, or there is no column of a name in `columns`.
 
     Example:
         >>> import agentgen

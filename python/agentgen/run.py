@@ -171,7 +171,9 @@ def refuse_full(directory: Path, *, force: bool) -> None:
     if directory.exists() and not directory.is_dir():
         raise RunError(f"{directory}: found a file, expected a directory or nothing; choose another name")
     if not force and directory.is_dir() and any(directory.iterdir()):
-        raise RunError(f"{directory}: found a directory with files, expected none; choose another name, or replace it with force")
+        raise RunError(
+            f"{directory}: found a directory with files, expected none; choose another name, or replace it with force"
+        )
 
 
 def _refuse_strangers(directory: Path, parts: list[Path]) -> None:

@@ -42,7 +42,9 @@ class Commands(click.Group):
         sys.exit(result if isinstance(result, int) else 0)
 
 
-@click.group("agentgen", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.group(
+    "agentgen", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80}
+)
 @click.version_option(__version__, prog_name="agentgen", message="%(prog)s %(version)s")
 def main() -> None:
     """Agentic LLM request traces with KV-cache identity: generate, check, convert.

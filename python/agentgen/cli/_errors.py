@@ -66,9 +66,10 @@ def exit_code(error: BaseException) -> int:
 
 def _reason(error: OSError) -> str:
     reason = error.strerror or str(error)
-    if error.errno == errno.ENOSPC:
-        reason += "; nothing that looks whole is left"
-    return f"{error.filename}: {reason}" if error.filename else reason
+    if not error.filename:
+        return reason
+    left = "; nothing that looks whole is left" if error.errno == errno.ENOSPC else ""
+    return f"{error.filename}: {reason}{left}"
 
 
 def _say(message: str) -> None:

@@ -100,7 +100,7 @@ class NewTokens(Length):
 class Groups(Section):
     """The groups of L1.5, chosen with weight k^-zipf_alpha for k = 1, 2, ..."""
 
-    num_groups: Annotated[Whole, Field(ge=1, le=MAX_U32)]
+    num_groups: Annotated[Whole, Field(ge=1, le=10_000_000)]
     """Number of groups."""
     zipf_alpha: Annotated[Number, Field(ge=0)]
     """Exponent of the weights; 0 makes all groups alike."""
