@@ -16,6 +16,8 @@ RUST := $(shell find rust -name target -prune -o -type f \( -name '*.rs' -o -nam
 
 # The interpreter that clippy and maturin build against.
 export PYO3_PYTHON = $(abspath $(BIN)/python)
+export PIP_QUIET = 1
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench bench-baseline bench-instructions bench-peer test-interop clean
@@ -28,22 +30,17 @@ help: ## List the targets
 $(VENV)/made:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "agentgen needs CPython 3.11 or newer (set PYTHON=)")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip 'maturin>=1.9,<2'
+	$(BIN)/python -m pip install --upgrade pip 'maturin>=1.9,<2'
 	@touch $@
 
-# The package, editable, with its command and polars for `agentgen.scan`.
+# The package, editable, and the tools of the dependency group `dev`.
 $(VENV)/built: $(VENV)/made pyproject.toml $(RUST)
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --extras polars
-	@touch $@
-
-# The tools of the dependency group `dev`.
-$(VENV)/tools: pyproject.toml | $(VENV)/built
-	$(BIN)/python -m pip install --quiet --group dev
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --group dev
 	@touch $@
 
 .venv-peer/made: benches/peer/requirements.txt
 	$(PYTHON) -m venv .venv-peer
-	.venv-peer/$(SCRIPTS)/python -m pip install --quiet -r $<
+	.venv-peer/$(SCRIPTS)/python -m pip install -r $<
 	@touch $@
 
 # --- use ----------------------------------------------------------------------------------------------------------
@@ -54,11 +51,11 @@ demo: $(VENV)/built ## Build and install into .venv, generate 1,000 sessions, va
 	$(BIN)/agentgen validate demo/run
 	@echo "The files are in demo/run; $(BIN)/agentgen --help shows what else there is."
 
-test: $(VENV)/built $(VENV)/tools ## All tests: cargo, then pytest
+test: $(VENV)/built ## All tests: cargo, then pytest
 	cargo test
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/built $(VENV)/tools ## rustfmt, clippy, ruff, mypy, and the stub against the built module
+lint: $(VENV)/built ## rustfmt, clippy, ruff, mypy, and the stub against the built module
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(BIN)/ruff check
@@ -66,7 +63,7 @@ lint: $(VENV)/built $(VENV)/tools ## rustfmt, clippy, ruff, mypy, and the stub a
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest agentgen._native
 
-format: $(VENV)/tools ## Format all sources
+format: $(VENV)/built ## Format all sources
 	cargo fmt --all
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -75,11 +72,11 @@ format: $(VENV)/tools ## Format all sources
 
 PYTEST_BENCH := $(BIN)/python -m pytest benches/python -c benches/python/pytest.ini --benchmark-columns=min,median,rounds
 
-bench: $(VENV)/built $(VENV)/tools ## criterion, and the Python API beside its stored baseline
-	cargo bench --package agentgen-benches
+bench: $(VENV)/built ## criterion, and the Python API beside its stored baseline
+	cargo bench --profile release --package agentgen-benches
 	$(PYTEST_BENCH) --benchmark-compare=benches/python/baseline.json
 
-bench-baseline: $(VENV)/built $(VENV)/tools ## Store a new baseline of the Python API
+bench-baseline: $(VENV)/built ## Store a new baseline of the Python API
 	$(PYTEST_BENCH) --benchmark-json=benches/python/baseline.json
 
 bench-instructions: ## Instruction counts of the hottest loops against benches/instructions.json (valgrind)

@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 STORED = Path(__file__).with_name("instructions.json")
 TOLERANCE = 0.03
-PRESET, SESSIONS = "aiperf-1k-200k", "2000"
+PRESET, SESSIONS = "aiperf-1k-200k", "10000"
 LOOPS = ("batches", "jsonl")
 
 

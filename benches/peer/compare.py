@@ -188,28 +188,29 @@ class Bench:
         return Figure(self.jsonl.stat().st_size / 1e6 / run.seconds, run.peak_mb)
 
 
-# Which row a row's ratio is against.
+# The rows that a row is divided by, and how the ratio reads.
 AGAINST = {
-    "agentgen, Arrow batches": ["AIPerf, generate only", "floor, generate only"],
-    "agentgen, JSONL bytes discarded": ["AIPerf, generate only", "floor, JSONL bytes discarded"],
-    "agentgen, whole command, JSONL": ["AIPerf, whole command"],
-    "agentgen, whole command, Parquet": ["AIPerf, whole command"],
-    "agentgen, whole command, both": ["AIPerf, whole command"],
-    "agentgen, that JSONL (MB/s)": ["disk, `dd conv=fsync` of that JSONL (MB/s)"],
+    "agentgen, Arrow batches": {"AIPerf, generate only": "{:.0f} x AIPerf", "floor, generate only": "{:.2f} of floor"},
+    "agentgen, JSONL bytes discarded": {
+        "AIPerf, generate only": "{:.0f} x AIPerf",
+        "floor, JSONL bytes discarded": "{:.2f} of floor",
+    },
+    "agentgen, whole command, JSONL": {"AIPerf, whole command": "{:.0f} x AIPerf"},
+    "agentgen, whole command, Parquet": {"AIPerf, whole command": "{:.0f} x AIPerf"},
+    "agentgen, whole command, both": {"AIPerf, whole command": "{:.0f} x AIPerf"},
+    "agentgen, that JSONL (MB/s)": {"disk, `dd conv=fsync` of that JSONL (MB/s)": "{:.2f} of disk"},
 }
 
 
 def cell(medians: dict[str, Figure], row: str) -> str:
-    """`rate (ratios), peak memory`."""
-    figure = medians.get(row)
-    if figure is None:
+    """`rate (ratios), peak memory`; memory of the two programs that are compared only."""
+    if row not in medians:
         return "-"
-    ratios = []
-    for other in AGAINST.get(row, []):
-        if other in medians:
-            ratio = figure.rate / medians[other].rate
-            ratios.append(f"{ratio:.0f} x AIPerf" if other.startswith("AIPerf") else f"{ratio:.2f} of {other[:5]}")
-    return f"{figure.rate:,.0f}{' (' + ', '.join(ratios) + ')' if ratios else ''}, {figure.peak_mb:,.0f} MB"
+    figure = medians[row]
+    against = AGAINST.get(row, {})
+    ratios = [text.format(figure.rate / medians[other].rate) for other, text in against.items() if other in medians]
+    memory = f", {figure.peak_mb:,.0f} MB" if row.startswith(("AIPerf", "agentgen")) else ""
+    return f"{figure.rate:,.0f}{' (' + ', '.join(ratios) + ')' if ratios else ''}{memory}"
 
 
 def main() -> None:

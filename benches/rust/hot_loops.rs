@@ -44,10 +44,10 @@ fn generate(shard: &Arc<Shard>, threads: usize, as_jsonl: bool) -> Made {
     };
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        workers.into_iter().map(|worker| worker.join().expect("no panic")).fold(Made::default(), |sum, made| Made {
-            rows: sum.rows + made.rows,
-            bytes: sum.bytes + made.bytes,
-        })
+        workers
+            .into_iter()
+            .map(|worker| worker.join().expect("no panic"))
+            .fold(Made::default(), |sum, made| Made { rows: sum.rows + made.rows, bytes: sum.bytes + made.bytes })
     })
 }
 

@@ -1,13 +1,16 @@
 //! The stages of the pipeline, one by one, in the order of the data.
 
 use std::hint::black_box;
+use std::io::Write as _;
 use std::sync::Arc;
 
+use agentgen_analysis::validate::{Options, validate};
 use agentgen_benches::{SEED, all_columns, shard};
 use agentgen_core::dist::Lognormal;
 use agentgen_core::ids::RowIds;
 use agentgen_core::rng::{Purpose, Streams};
-use agentgen_core::{Plan, Simulator};
+use agentgen_core::{Layout, Plan, Simulator};
+use agentgen_trace::Cancel;
 use agentgen_trace::batch::BatchBuilder;
 use agentgen_trace::generate::Shard;
 use agentgen_trace::sink::{jsonl, parquet};
@@ -42,7 +45,9 @@ fn session(c: &mut Criterion, plan: &Plan) {
 
 fn ids(c: &mut Criterion, plan: &Plan) {
     let mut simulator = Simulator::new(plan);
-    let session = simulator.primary(0, 0).expect("presets can be generated");
+    let mut turns = |run| simulator.primary(run, 0).expect("presets can be generated").turns.len();
+    let longest = (0..SESSIONS).max_by_key(|run| turns(*run)).unwrap_or_default();
+    let session = simulator.primary(longest, 0).expect("presets can be generated");
     let mut group = c.benchmark_group("ids");
     group.throughput(Throughput::Elements(session.turns.len() as u64));
     group.bench_function("extents of a row", |b| {
@@ -93,13 +98,32 @@ fn encode(c: &mut Criterion, shard: &Arc<Shard>) {
     group.finish();
 }
 
+fn check(c: &mut Criterion, shard: &Arc<Shard>) {
+    let mut text = Vec::new();
+    for batch in make(shard, &mut BatchBuilder::new(all_columns(shard.plan()))) {
+        jsonl::write(&batch, shard.plan().layout(), &mut text).expect("all columns are there");
+    }
+    let mut file = tempfile::NamedTempFile::with_suffix(".jsonl").expect("a temporary file");
+    file.write_all(&text).expect("room for a temporary file");
+    let paths = [file.path().to_owned()];
+    // Nothing in a bare file says what it is made of.
+    let options =
+        Options { layout: Some(Layout::Incremental), block_size: Some(512), threads: 1, ..Options::default() };
+    let mut group = c.benchmark_group("validate");
+    group.throughput(Throughput::Bytes(text.len() as u64));
+    group.bench_function("jsonl, one thread", |b| {
+        b.iter(|| validate(&paths, &options, &Cancel::default(), &mut |_, _| ()).expect("a readable trace"));
+    });
+    group.finish();
+}
+
 fn stages(c: &mut Criterion) {
     let shard = shard(PRESET, SESSIONS);
     sampler(c);
     session(c, shard.plan());
     ids(c, shard.plan());
     encode(c, &shard);
-    // TODO(lead): `validate`: agentgen_analysis over the JSONL of `shard` in a temporary file, Throughput::Bytes.
+    check(c, &shard);
 }
 
 criterion_group!(benches, stages);

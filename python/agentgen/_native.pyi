@@ -7,6 +7,24 @@ Structured values cross as JSON text. Errors are the exceptions of `agentgen.err
 from collections.abc import Callable, Iterator, Sequence
 from typing import final
 
+__all__ = [
+    "FORMAT_VERSION",
+    "Batch",
+    "BatchStream",
+    "__version__",
+    "convert",
+    "generate",
+    "inspect",
+    "merge",
+    "preset",
+    "preset_names",
+    "read",
+    "resolve",
+    "validate",
+    "verify_run",
+    "write_run",
+]
+
 __version__: str
 FORMAT_VERSION: int
 
@@ -52,7 +70,7 @@ def generate(
     seed: int,
     sessions: int,
     layout: str = "incremental",
-    shard: tuple[int, int] = (0, 1),
+    shard: tuple[int, int] = ...,
     threads: int | None = None,
     columns: Sequence[str] | None = None,
     max_isl: int | None = None,
@@ -68,9 +86,9 @@ def write_run(
     sessions: int,
     created: str,
     layout: str = "incremental",
-    shard: tuple[int, int] = (0, 1),
+    shard: tuple[int, int] = ...,
     threads: int | None = None,
-    formats: Sequence[str] = ("jsonl", "parquet"),
+    formats: Sequence[str] = ...,
     compression: str = "none",
     max_isl: int | None = None,
     max_osl: int | None = None,
@@ -93,7 +111,11 @@ def merge(runs: Sequence[str], directory: str, *, created: str) -> str:
     """
 
 def inspect(paths: Sequence[str], *, layout: str | None = None, block_size: int | None = None) -> str:
-    """What a trace is, as JSON: `layout`, `block_size`, `layout_from`, `block_size_from` (manifest, metadata, option or inferred), `files`, `origin` (or null)."""
+    """What a trace is, as JSON.
+
+    `layout`, `block_size`; `layout_from`, `block_size_from` (manifest, metadata, option or inferred); `files`; `origin`
+    (or null).
+    """
 
 def read(
     paths: Sequence[str],
@@ -103,7 +125,10 @@ def read(
     columns: Sequence[str] | None = None,
     threads: int | None = None,
 ) -> BatchStream:
-    """Read a trace as the canonical table: JSONL (.gz, .zst) or Parquet files, run directories, sets of shards. Raises TraceError, OSError."""
+    """Read a trace as the canonical table.
+
+    Paths: JSONL (.gz, .zst) or Parquet files, run directories, sets of shards. Raises TraceError, OSError.
+    """
 
 def validate(
     paths: Sequence[str],
@@ -114,7 +139,10 @@ def validate(
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> str:
-    """Check a trace; returns the report as JSON. `progress(bytes_done, bytes_in_all)`. Raises TraceError (not readable as a trace at all), OSError."""
+    """Check a trace; returns the report as JSON. `progress(bytes_done, bytes_in_all)`.
+
+    Raises TraceError (not readable as a trace at all), OSError.
+    """
 
 def convert(
     sources: Sequence[str],
@@ -126,4 +154,7 @@ def convert(
     sort: bool = False,
     threads: int | None = None,
 ) -> str:
-    """Rewrite a trace; the target's name decides its format (.jsonl, .jsonl.zst, .parquet). Returns JSON: rows, sessions, layout, bytes, sha256. Raises TraceError, OSError."""
+    """Rewrite a trace; the target's name decides its format (.jsonl, .jsonl.zst, .parquet).
+
+    Returns JSON: rows, sessions, layout, bytes, sha256. Raises TraceError, OSError.
+    """

@@ -22,17 +22,8 @@ def print_run(directory: Path, manifest: dict[str, Any]) -> None:
     for file in manifest["files"]:
         click.echo(f"  {file['name']:<20} {size(file['bytes']):>10}")
     click.echo(f"  {MANIFEST}")
-    written = manifest["written"]
     click.echo()
-    click.echo(
-        f"{written['sessions']:,} sessions ({written['continuations']:,} of them continuations), "
-        f"{written['turns']:,} turns"
-    )
-    click.echo(f"{written['input_tokens']:,} new prompt tokens, {written['output_tokens']:,} output tokens")
-    comparison = directory / COMPARISON
-    if comparison.is_file():
-        click.echo()
-        click.echo(comparison.read_text(encoding="utf-8"), nl=False)
+    click.echo((directory / COMPARISON).read_text(encoding="utf-8"), nl=False)
 
 
 def size(count: float) -> str:

@@ -1,4 +1,7 @@
 //! `agentgen._native`: arguments in, results out. Nothing is computed here.
+#![forbid(unsafe_code)]
+// Arguments are made from Python objects for the call: there is nobody to borrow them from.
+#![allow(clippy::needless_pass_by_value)]
 
 use pyo3::prelude::*;
 

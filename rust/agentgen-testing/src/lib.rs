@@ -56,67 +56,68 @@ fn distribution(scale: f64) -> impl Strategy<Value = Distribution> {
 /// Valid configurations.
 fn configs() -> impl Strategy<Value = Config> {
     let block_size = prop_oneof![Just(1u32), Just(2), 3..64u32, Just(512), Just(4_096)];
-    (block_size, 1..3_000u32, 0..4u8).prop_flat_map(|(block_size, blocks, corner)| {
-        // Prompts of a few tokens, of a few thousand blocks, or of ten million tokens.
-        let max_prompt_tokens = match corner {
-            0 => blocks.min(40) + 3,
-            1 if block_size >= 4_096 => 10_000_000,
-            _ => blocks.saturating_mul(block_size).saturating_add(3),
-        };
-        let room = f64::from(max_prompt_tokens);
-        let groups = prop_oneof![Just(1u32), 2..50u32, Just(100_000)];
-        let layers = (0..=2u32, 0..=2u32, groups, 0.0..2.0f64);
-        let lengths = (distribution(room / 4.0), distribution(room / 12.0), distribution(room / 40.0));
-        let delays = (distribution(2_000.0), distribution(40_000.0), 0.0..=1.0f64);
-        let delay_rules = (proptest::option::of(0.0..60_000.0f64), proptest::option::of((0.0..2.0f64, 0.0..=1.0f64)));
-        let restarts = (prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0f64], 1..4u32, 1..8u32);
-        let arrival =
-            prop_oneof![Just(Arrival::Closed), (0.01..100.0f64).prop_map(|rate| Arrival::Poisson { rate })];
-        let ends = (proptest::option::weighted(0.25, (1..6u32, 0..10u32, any::<bool>())), 0.0..0.3f64, 1.0..4.0f64);
-        (layers, lengths, delays, delay_rules, restarts, (arrival, ends, proptest::option::of(0.5..1.5f64))).prop_map(
-            move |(layers, lengths, delays, delay_rules, restarts, (arrival, ends, bias))| {
-                let fits = |blocks: u32| blocks.min((max_prompt_tokens - 2) / block_size / 2) * block_size;
-                let (turns, base_probability, context_scaling) = ends;
-                let turns = turns.map(|(min, more, _)| Turns {
-                    mean: f64::from(min + more / 2),
-                    median: f64::from(min + more / 2),
-                    min,
-                    max: min + more,
-                    // Whether every session can have its turns is not known here.
-                    allow_truncation: true,
-                    max_session_attempts: None,
-                });
-                Config {
-                    max_prompt_tokens,
-                    block_size,
-                    cache: Cache {
-                        layer1_tokens: fits(layers.0).saturating_sub(u32::from(layers.0 == 2)),
-                        layer1_5_tokens: fits(layers.1),
-                        layer1_5_groups: Groups { num_groups: layers.2, zipf_alpha: layers.3 },
-                        layer2: lengths.0,
-                    },
-                    new_tokens_per_turn: Distribution { bias: bias.map(Bias::Factor), ..lengths.1 },
-                    generation_length: lengths.2,
-                    inter_turn_delay: InterTurnDelay {
-                        agentic_fraction: delays.2,
-                        agentic_delay: delays.0,
-                        human_delay: delays.1,
-                        max: delay_rules.0,
-                        context_speedup: delay_rules.1.map(|(slope, floor)| ContextSpeedup { slope, floor }),
-                    },
-                    reset: turns.is_none().then_some(Reset { base_probability, context_scaling }),
-                    restart_initial_probability: if turns.is_none() { restarts.0 } else { 0.0 },
-                    restart_turn_range: [restarts.1, restarts.1 + restarts.2],
-                    turns,
-                    arrival,
-                    calibrate: false,
-                }
-            },
-        )
-    })
-    .prop_filter("a cut leaves nothing to draw", |config| {
-        Plan::new(config, Overrides::default(), 0, 1, Layout::Incremental).is_ok()
-    })
+    (block_size, 1..3_000u32, 0..4u8)
+        .prop_flat_map(|(block_size, blocks, corner)| {
+            // Prompts of a few tokens, of a few thousand blocks, or of ten million tokens.
+            let max_prompt_tokens = match corner {
+                0 => blocks.min(40) + 3,
+                1 if block_size >= 4_096 => 10_000_000,
+                _ => blocks.saturating_mul(block_size).saturating_add(3),
+            };
+            let room = f64::from(max_prompt_tokens);
+            let groups = prop_oneof![Just(1u32), 2..50u32, Just(100_000)];
+            let layers = (0..=2u32, 0..=2u32, groups, 0.0..2.0f64);
+            let lengths = (distribution(room / 4.0), distribution(room / 12.0), distribution(room / 40.0));
+            let delays = (distribution(2_000.0), distribution(40_000.0), 0.0..=1.0f64);
+            let delay_rules =
+                (proptest::option::of(0.0..60_000.0f64), proptest::option::of((0.0..2.0f64, 0.0..=1.0f64)));
+            let restarts = (prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0f64], 1..4u32, 1..8u32);
+            let arrival =
+                prop_oneof![Just(Arrival::Closed), (0.01..100.0f64).prop_map(|rate| Arrival::Poisson { rate })];
+            let ends = (proptest::option::weighted(0.25, (1..6u32, 0..10u32, any::<bool>())), 0.0..0.3f64, 1.0..4.0f64);
+            (layers, lengths, delays, delay_rules, restarts, (arrival, ends, proptest::option::of(0.5..1.5f64)))
+                .prop_map(move |(layers, lengths, delays, delay_rules, restarts, (arrival, ends, bias))| {
+                    let fits = |blocks: u32| blocks.min((max_prompt_tokens - 2) / block_size / 2) * block_size;
+                    let (turns, base_probability, context_scaling) = ends;
+                    let turns = turns.map(|(min, more, _)| Turns {
+                        mean: f64::from(min + more / 2),
+                        median: f64::from(min + more / 2),
+                        min,
+                        max: min + more,
+                        // Whether every session can have its turns is not known here.
+                        allow_truncation: true,
+                        max_session_attempts: None,
+                    });
+                    Config {
+                        max_prompt_tokens,
+                        block_size,
+                        cache: Cache {
+                            layer1_tokens: fits(layers.0).saturating_sub(u32::from(layers.0 == 2)),
+                            layer1_5_tokens: fits(layers.1),
+                            layer1_5_groups: Groups { num_groups: layers.2, zipf_alpha: layers.3 },
+                            layer2: lengths.0,
+                        },
+                        new_tokens_per_turn: Distribution { bias: bias.map(Bias::Factor), ..lengths.1 },
+                        generation_length: lengths.2,
+                        inter_turn_delay: InterTurnDelay {
+                            agentic_fraction: delays.2,
+                            agentic_delay: delays.0,
+                            human_delay: delays.1,
+                            max: delay_rules.0,
+                            context_speedup: delay_rules.1.map(|(slope, floor)| ContextSpeedup { slope, floor }),
+                        },
+                        reset: turns.is_none().then_some(Reset { base_probability, context_scaling }),
+                        restart_initial_probability: if turns.is_none() { restarts.0 } else { 0.0 },
+                        restart_turn_range: [restarts.1, restarts.1 + restarts.2],
+                        turns,
+                        arrival,
+                        calibrate: false,
+                    }
+                })
+        })
+        .prop_filter("a cut leaves nothing to draw", |config| {
+            Plan::new(config, Overrides::default(), 0, 1, Layout::Incremental).is_ok()
+        })
 }
 
 /// The default preset with one thing changed after another: every mode, for golden digests.
@@ -129,14 +130,8 @@ pub fn modes() -> Vec<(&'static str, Case)> {
     let case = |config| Case { config, seed: 42, sessions: 100 };
     let mut turns = preset("default");
     turns.reset = None;
-    turns.turns = Some(Turns {
-        mean: 8.0,
-        median: 6.0,
-        min: 2,
-        max: 12,
-        allow_truncation: false,
-        max_session_attempts: None,
-    });
+    turns.turns =
+        Some(Turns { mean: 8.0, median: 6.0, min: 2, max: 12, allow_truncation: false, max_session_attempts: None });
     turns.new_tokens_per_turn.bias = Some(Bias::Auto(Auto::Auto));
     turns.arrival = Arrival::Poisson { rate: 2.0 };
     let mut restarts = preset("aiperf-1k-200k");

@@ -282,7 +282,7 @@ impl Times {
 /// Session names: each is stored (and checked to be text) once, however many rows show it.
 #[derive(Debug)]
 struct Names {
-    names: StringViewBuilder,
+    distinct: StringViewBuilder,
     /// For each row its name, or none.
     rows: Vec<u32>,
     valid: NullBufferBuilder,
@@ -290,14 +290,14 @@ struct Names {
 
 impl Default for Names {
     fn default() -> Self {
-        Self { names: StringViewBuilder::new(), rows: Vec::new(), valid: NullBufferBuilder::new(0) }
+        Self { distinct: StringViewBuilder::new(), rows: Vec::new(), valid: NullBufferBuilder::new(0) }
     }
 }
 
 impl Names {
     fn repeat(&mut self, name: &str, rows: usize) {
-        self.rows.resize(self.rows.len() + rows, self.names.len() as u32);
-        self.names.append_value(name);
+        self.rows.resize(self.rows.len() + rows, self.distinct.len() as u32);
+        self.distinct.append_value(name);
         self.valid.append_n_non_nulls(rows);
     }
 
@@ -309,6 +309,6 @@ impl Names {
     fn finish(&mut self) -> Result<ArrayRef> {
         let rows = UInt32Array::new(ScalarBuffer::from(take(&mut self.rows)), self.valid.finish());
         // Without checks: the rows are ours.
-        arrow_select::take::take(&self.names.finish(), &rows, None).map_err(internal)
+        arrow_select::take::take(&self.distinct.finish(), &rows, None).map_err(internal)
     }
 }

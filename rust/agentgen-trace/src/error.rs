@@ -30,6 +30,7 @@ pub enum TraceError {
 
 impl TraceError {
     /// An I/O error at `path`.
+    #[must_use]
     pub fn io(path: &Path, source: io::Error) -> Self {
         Self::Io { path: path.to_owned(), source }
     }

@@ -101,7 +101,6 @@ impl Shard {
 }
 
 /// All batches of a shard, in order.
-#[must_use]
 pub fn batches(
     shard: &Arc<Shard>,
     schema: &SchemaRef,

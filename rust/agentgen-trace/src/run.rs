@@ -17,7 +17,7 @@ use crate::manifest::{FILE_NAME, Manifest, SCHEMA_VERSION, Written};
 use crate::meta::{FORMAT_VERSION, Origin, TraceMeta};
 use crate::ordered::{Cancel, Ordered};
 use crate::schema::{Column, schema};
-use crate::sink::file::{PartialFile, write_whole};
+use crate::sink::file::{Buffers, PartialFile, write_whole};
 use crate::sink::{ZSTD_LEVEL, jsonl, parquet};
 
 /// Something that sees every row of a pass. Each thread has its own; the order of batches and merges must not matter.
@@ -95,7 +95,8 @@ pub fn write_run<O: Observer>(
     let schema = schema(&Column::ALL, &meta);
     let at = |name: &str| options.directory.join(name);
     let jsonl_name = if options.zstd { JSONL_ZSTD } else { JSONL };
-    let mut jsonl = options.jsonl.then(|| PartialFile::create(&at(jsonl_name))).transpose()?;
+    let buffers = Buffers::default();
+    let mut jsonl = options.jsonl.then(|| PartialFile::recycling(&at(jsonl_name), &buffers)).transpose()?;
     let mut rows = options.parquet.then(|| PartialFile::create(&at(PARQUET))).transpose()?;
     let mut parquet = rows.take().map(|file| parquet::Writer::start(file, &schema)).transpose()?;
     let encoder = parquet.as_ref().map(|(_, encoder)| encoder.clone());
@@ -111,6 +112,7 @@ pub fn write_run<O: Observer>(
             observer: Arc::clone(observer),
             jsonl: options.jsonl,
             zstd: options.zstd,
+            buffers: buffers.clone(),
             parquet: encoder.clone(),
             cancel: cancel.clone(),
         };
@@ -206,6 +208,7 @@ struct Worker<O> {
     observer: Arc<Mutex<O>>,
     jsonl: bool,
     zstd: bool,
+    buffers: Buffers,
     parquet: Option<parquet::Encoder>,
     cancel: Cancel,
 }
@@ -214,7 +217,7 @@ impl<O: Observer> Worker<O> {
     fn encode(&self, chunk: &Chunk, builder: &mut BatchBuilder) -> Result<Encoded> {
         let layout = self.shard.plan().layout();
         let primaries = chunk.primaries.end - chunk.primaries.start;
-        let mut encoded = Encoded { jsonl: Vec::new(), parquet: None, primaries, written: Written::default() };
+        let mut encoded = Encoded { jsonl: self.buffers.take(), parquet: None, primaries, written: Written::default() };
         let mut batches = Vec::new();
         self.shard.make(chunk, builder, &mut |batch| {
             self.cancel.check()?;

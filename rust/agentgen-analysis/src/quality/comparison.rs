@@ -23,20 +23,31 @@ pub(super) fn table(quality: &Quality, plan: &Plan) -> String {
     out
 }
 
-/// A line; writing to a string cannot fail.
+/// A line without blanks at its end; writing to a string cannot fail.
 macro_rules! line {
-    ($out:expr, $($arg:tt)*) => {{ let _ = writeln!($out, $($arg)*); }};
+    ($out:expr, $($arg:tt)*) => {{
+        let _ = write!($out, $($arg)*);
+        $out.truncate($out.trim_end_matches(' ').len());
+        $out.push('\n');
+    }};
 }
 
 fn write(out: &mut String, quality: &Quality, plan: &Plan) {
     let (written, config) = (quality.written, plan.config());
+    let count = |n: u64| grouped(n as f64);
     line!(
         out,
-        "{} sessions ({} continuations), {} turns, {} prompt tokens",
-        grouped(written.sessions as f64),
-        grouped(written.continuations as f64),
-        grouped(written.turns as f64),
-        grouped(written.context_tokens as f64)
+        "{} sessions ({} continuations), {} turns",
+        count(written.sessions),
+        count(written.continuations),
+        count(written.turns)
+    );
+    line!(
+        out,
+        "{} new prompt tokens, {} with what came before, {} output",
+        count(written.input_tokens),
+        count(written.context_tokens),
+        count(written.output_tokens)
     );
     line!(
         out,

@@ -38,7 +38,6 @@ impl Counts {
             page.iter().enumerate().filter(|(_, n)| **n > 0).map(move |(j, n)| (base + j as u64, *n))
         })
     }
-
 }
 
 /// The form in `statistics.json`.
@@ -206,7 +205,9 @@ mod tests {
     fn whole_numbers_are_exact() {
         let mut counts = Counts::default();
         let values: Vec<u64> = (0..1_000).map(|i| i * i % 7_919).collect();
-        values.iter().for_each(|v| counts.add(*v, 1));
+        for value in &values {
+            counts.add(*value, 1);
+        }
         let mut sorted = values.clone();
         sorted.sort_unstable();
         let observed = counts.observed(1.0).expect("not empty");

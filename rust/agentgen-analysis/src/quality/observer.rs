@@ -50,8 +50,11 @@ impl Observer for Statistics {
                 self.inter_turn_delay.add((delay.value(row) * 10.0).round() as u64);
                 continue;
             }
-            let first =
-                if is_restart.value(row) { &mut self.initial_context_of_continuations } else { &mut self.initial_context };
+            let first = if is_restart.value(row) {
+                &mut self.initial_context_of_continuations
+            } else {
+                &mut self.initial_context
+            };
             first.add(u64::from(context[row]), 1);
             if group.is_valid(row) {
                 self.sessions_by_group.add(u64::from(group.value(row)), 1);

@@ -80,10 +80,7 @@ impl Quality {
                 "initial_context_continuations",
                 nothing.metric(statistics.initial_context_of_continuations.observed(1.0)),
             ),
-            (
-                "new_tokens_per_turn",
-                field("new_tokens_per_turn").metric(statistics.new_tokens_per_turn.observed(1.0)),
-            ),
+            ("new_tokens_per_turn", field("new_tokens_per_turn").metric(statistics.new_tokens_per_turn.observed(1.0))),
             ("generation_length", field("generation_length").metric(statistics.generation_length.observed(1.0))),
             ("inter_turn_delay_ms", Stated::delay(plan).metric(statistics.inter_turn_delay.observed_ms())),
             ("turns_per_session", turns.metric(statistics.turns_per_session.observed(1.0))),

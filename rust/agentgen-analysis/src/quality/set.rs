@@ -47,9 +47,8 @@ pub fn merge_runs(runs: &[PathBuf], directory: &Path, created: &str) -> Result<M
     for (run, manifest) in &shards {
         let path = run.join(STATISTICS);
         let text = std::fs::read(&path).map_err(|e| TraceError::io(&path, e))?;
-        let part = serde_json::from_slice(&text).map_err(|e| {
-            TraceError::Format(format!("{}: not the statistics of a shard: {e}", path.display()))
-        })?;
+        let part = serde_json::from_slice(&text)
+            .map_err(|e| TraceError::Format(format!("{}: not the statistics of a shard: {e}", path.display())))?;
         statistics.merge(part);
         written.add(manifest.written);
     }
@@ -110,10 +109,7 @@ fn part(run: &Path, directory: &Path) -> Result<Part> {
     let absolute = |path: &Path| std::fs::canonicalize(path).map_err(|e| TraceError::io(path, e));
     let (run, directory) = (absolute(run)?, absolute(directory)?);
     let path = relative(&run, &directory);
-    Ok(Part {
-        path: path.to_string_lossy().replace('\\', "/"),
-        manifest_sha256: digest(&run.join(FILE_NAME))?.sha256,
-    })
+    Ok(Part { path: path.to_string_lossy().replace('\\', "/"), manifest_sha256: digest(&run.join(FILE_NAME))?.sha256 })
 }
 
 /// `path` as seen from `from`, both absolute.

@@ -54,8 +54,8 @@ impl Solver<'_> {
     pub fn calibrated(&self) -> Result<Parameters, String> {
         let d = self.stated;
         match (d.mean, d.median, d.sigma) {
-            (Some(mean), Some(median), _) => self.from_mean_and_median(mean, median),
-            (Some(mean), None, Some(sigma)) => self.from_mean_and_sigma(mean, sigma),
+            (Some(mean), Some(median), _) => self.solve_for_median(mean, median),
+            (Some(mean), None, Some(sigma)) => self.solve_for_sigma(mean, sigma),
             _ => Ok(self.textbook()),
         }
     }
@@ -74,7 +74,7 @@ impl Solver<'_> {
         })
     }
 
-    fn from_mean_and_sigma(&self, mean: f64, sigma: f64) -> Result<Parameters, String> {
+    fn solve_for_sigma(&self, mean: f64, sigma: f64) -> Result<Parameters, String> {
         if sigma == 0.0 {
             let constant = Parameters { mu: libm::log(mean), sigma };
             let (least, most) = self.cuts();
@@ -123,21 +123,20 @@ impl Solver<'_> {
         }
     }
 
-    fn from_mean_and_median(&self, mean: f64, median: f64) -> Result<Parameters, String> {
+    fn solve_for_median(&self, mean: f64, median: f64) -> Result<Parameters, String> {
         if let Some(found) = self.smallest_sigma(mean, median) {
             return Ok(found);
         }
-        Err(match self.feasible_medians(mean) {
-            Some((least, most)) => format!(
+        Err(if let Some((least, most)) = self.feasible_medians(mean) {
+            format!(
                 "mean {mean} with median {median} cannot be met after truncation and rounding: feasible medians for \
                  this mean are {} to {}",
                 rounded(least),
                 rounded(most)
-            ),
-            None => {
-                let (least, most) = self.cuts();
-                format!("mean {mean} cannot be met with any median: values lie from {least} to {most}")
-            }
+            )
+        } else {
+            let (least, most) = self.cuts();
+            format!("mean {mean} cannot be met with any median: values lie from {least} to {most}")
         })
     }
 
@@ -156,7 +155,7 @@ impl Solver<'_> {
         // A mean this close to its median asks for a narrower law than the narrowest: that one, with the mean exact.
         let width = mean * 0.5 * SIGMAS.0 * SIGMAS.0;
         if (0.0..=width * 1.01).contains(&previous.1) {
-            return self.from_mean_and_sigma(mean, SIGMAS.0).ok();
+            return self.solve_for_sigma(mean, SIGMAS.0).ok();
         }
         for i in 1..=SIGMA_STEPS {
             let sigma = SIGMAS.0 + step * f64::from(i);

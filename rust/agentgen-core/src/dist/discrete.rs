@@ -5,7 +5,7 @@
 pub(super) struct Discrete {
     /// `cumulative[k]`: share of the values up to k; the last is 1.
     cumulative: Vec<f64>,
-    /// `guide[j]`: the first value whose share exceeds j / guide.len(), so that a draw starts next to its answer.
+    /// `guide[j]`: the first value whose share exceeds `j / guide.len()`, so that a draw starts next to its answer.
     guide: Vec<u32>,
 }
 

@@ -24,14 +24,14 @@ fn sum_of_survival(law: &Lognormal, a: f64, b: f64) -> f64 {
     if a >= b {
         return 0.0;
     }
-    // Outside [left, right] survival is 1 or 0 to the last bit.
+    // Nine standard deviations hold all of the law, unless cuts leave only what lies beyond them.
+    let (spread, centre) = (libm::exp(9.0 * law.sigma()), libm::exp(law.mu()));
     let (min, max) = law.bounds();
-    let spread = libm::exp(9.0 * law.sigma());
-    let centre = libm::exp(law.mu());
-    let cut_low = if law.median() < centre / spread || law.median() > centre * spread { min } else { centre / spread };
-    let cut_high = if cut_low == min { max } else { centre * spread };
-    let left = cut_low.max(min).floor().clamp(a, b);
-    let right = cut_high.min(max).ceil().clamp(left, b);
+    let region = centre / spread..=centre * spread;
+    let (from, to) = if region.contains(&law.median()) { (*region.start(), *region.end()) } else { (min, max) };
+    // Below `left` survival is 1, above `right` it is 0, to the last bit.
+    let left = from.max(min).floor().clamp(a, b);
+    let right = to.min(max).ceil().clamp(left, b);
     let certain = left - a;
     if right - left <= SUMMED {
         return certain + sum_each(law, left, right);

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use sha2::{Digest as _, Sha256};
@@ -13,6 +14,23 @@ use crate::manifest::FileEntry;
 
 /// Buffers that may wait to be hashed.
 const HASH_QUEUE: usize = 2;
+
+/// Buffers that have been written and hashed, for those who fill them: their pages need not be cleared again.
+#[derive(Debug, Clone, Default)]
+pub struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Buffers {
+    /// An empty buffer, with the room of an old one if there is one.
+    #[must_use]
+    pub fn take(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn put_back(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+    }
+}
 
 /// A file being written under a temporary name. Hashing runs in a thread of its own, beside the writes. Dropped
 /// before [`PartialFile::complete`], it is removed.
@@ -28,15 +46,22 @@ pub struct PartialFile {
 impl PartialFile {
     /// Starts a file that will be called `path`.
     pub fn create(path: &Path) -> Result<Self> {
+        Self::recycling(path, &Buffers::default())
+    }
+
+    /// Starts a file whose buffers, once hashed, go to `buffers`.
+    pub fn recycling(path: &Path, buffers: &Buffers) -> Result<Self> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".partial");
         let partial = path.with_file_name(name);
         let file = File::create(&partial).map_err(|e| TraceError::io(&partial, e))?;
         let (sender, receiver) = sync_channel::<Vec<u8>>(HASH_QUEUE);
+        let buffers = buffers.clone();
         let thread = std::thread::spawn(move || {
             let mut hasher = Sha256::new();
             while let Ok(bytes) = receiver.recv() {
                 hasher.update(&bytes);
+                buffers.put_back(bytes);
             }
             hasher
         });
