@@ -114,7 +114,8 @@ fn shards_are_one_data_set_and_a_lone_one_only_warns() {
     }
 }
 
-/// Changes the first line of a generated file that has `with` in it, and expects one finding there and no other.
+/// Changes the first line of a generated file that has `with` in it, and expects one finding there and no other but
+/// that the file is not as its manifest says.
 fn spoil(layout: Layout, with: &str, expected: &str, change: impl Fn(&str) -> String) {
     let dir = TempDir::new().unwrap();
     let run = run(dir.path(), "default", layout, File::Jsonl, 0, 1);
@@ -127,7 +128,7 @@ fn spoil(layout: Layout, with: &str, expected: &str, change: impl Fn(&str) -> St
     let report = report(&[run]);
     assert!(!report.ok);
     let found: Vec<_> = report.findings.iter().map(|f| (f.rule, f.line)).collect();
-    assert_eq!(found, [(expected, at as u64 + 1)], "{report:#?}");
+    assert_eq!(found, [(expected, at as u64 + 1), ("digest", 0)], "{report:#?}");
 }
 
 #[test]

@@ -6,14 +6,14 @@ use agentgen_core::Plan;
 
 use super::report::{Metric, Quality};
 
-/// Metrics in reading order: key, title, unit.
-const ROWS: [(&str, &str, &str); 6] = [
-    ("initial_context", "Initial context", "tokens"),
-    ("initial_context_continuations", "  of continuations", "tokens"),
-    ("new_tokens_per_turn", "New tokens per turn", "tokens"),
-    ("generation_length", "Generation length", "tokens"),
-    ("inter_turn_delay_ms", "Inter-turn delay", "ms"),
-    ("turns_per_session", "Turns per session", "turns"),
+/// Metrics in reading order: key and title.
+const ROWS: [(&str, &str); 6] = [
+    ("initial_context", "initial context"),
+    ("initial_context_continuations", "  of continuations"),
+    ("new_tokens_per_turn", "new tokens per turn"),
+    ("generation_length", "generation length"),
+    ("inter_turn_delay_ms", "delay between turns, ms"),
+    ("turns_per_session", "turns per session"),
 ];
 
 /// The table.
@@ -34,50 +34,58 @@ macro_rules! line {
 
 fn write(out: &mut String, quality: &Quality, plan: &Plan) {
     let (written, config) = (quality.written, plan.config());
-    let count = |n: u64| grouped(n as f64);
+    for (count, what) in [
+        (written.sessions, "sessions"),
+        (written.continuations, "of them continue another after a restart"),
+        (written.turns, "turns"),
+        (written.input_tokens, "new prompt tokens"),
+        (written.context_tokens, "prompt tokens, history included"),
+        (written.output_tokens, "output tokens"),
+    ] {
+        if count > 0 {
+            line!(out, "{:>24} {what}", grouped(count as f64));
+        }
+    }
     line!(
         out,
-        "{} sessions ({} continuations), {} turns",
-        count(written.sessions),
-        count(written.continuations),
-        count(written.turns)
-    );
-    line!(
-        out,
-        "{} new prompt tokens, {} with what came before, {} output",
-        count(written.input_tokens),
-        count(written.context_tokens),
-        count(written.output_tokens)
-    );
-    line!(
-        out,
-        "{} layout, block size {}, prompts below {} tokens\n",
+        "\n{} layout, block size {}, prompts below {} tokens\n",
         plan.layout().name(),
         config.block_size,
         grouped(f64::from(config.max_prompt_tokens))
     );
-    line!(out, "{:<28}{:<8}{:>14}{:>14}{:>12}", "", "", "target", "written", "error");
-    for (key, title, unit) in ROWS {
+    let titles = ["target", "mean", "error", "median", "p05", "p95"];
+    line!(
+        out,
+        "{:<24}{:>9}{:>10}{:>10}{:>9}{:>9}{:>9}",
+        "",
+        titles[0],
+        titles[1],
+        titles[2],
+        titles[3],
+        titles[4],
+        titles[5]
+    );
+    for (key, title) in ROWS {
         if let Some(metric) = quality.metrics.get(key) {
-            write_metric(out, metric, &format!("{title}, {unit}"));
+            write_metric(out, metric, title);
         }
     }
-    line!(out, "\n{:<28}{:>22}{:>26}", "Session ends", "sessions", "share");
-    for (reason, ended) in &quality.end_reasons {
-        line!(out, "  {reason:<26}{:>22}{:>24.2} %", grouped(ended.count as f64), ended.fraction * 100.0);
+    line!(out, "");
+    for (reason, ended) in quality.end_reasons.iter().filter(|(_, ended)| ended.count > 0) {
+        let (count, percent) = (grouped(ended.count as f64), ended.fraction * 100.0);
+        line!(out, "{:>24} sessions ended by {reason} ({percent:.2} %)", count);
     }
     if let Some(last) = &quality.final_context_utilization {
         line!(
             out,
-            "\nLast context, share of the limit: mean {:.1} %, median {:.1} %, p95 {:.1} %",
+            "{:>22.1} % of the limit filled at the end (median {:.1} %)",
             last.mean * 100.0,
-            last.median * 100.0,
-            last.p95 * 100.0
+            last.median * 100.0
         );
     }
     if quality.groups.configured > 1 {
         let (seen, all) = (grouped(quality.groups.seen as f64), grouped(f64::from(quality.groups.configured)));
-        line!(out, "L1.5 groups: {seen} of {all} in use");
+        line!(out, "{seen:>24} of {all} L1.5 groups in use");
     }
     for warning in plan.warnings() {
         line!(out, "\nwarning: {warning}");
@@ -86,25 +94,25 @@ fn write(out: &mut String, quality: &Quality, plan: &Plan) {
 
 fn write_metric(out: &mut String, metric: &Metric, title: &str) {
     let Some(observed) = &metric.observed else { return };
-    let rows = [
-        ("mean", metric.target.mean, observed.mean, metric.error_percent.mean),
-        ("median", metric.target.median, observed.median, metric.error_percent.median),
-        ("p05", None, observed.p05, None),
-        ("p95", None, observed.p95, None),
-        ("p99", None, observed.p99, None),
-    ];
-    for (index, (name, target, value, error)) in rows.into_iter().enumerate() {
-        let target = target.map_or_else(|| "-".to_owned(), grouped);
-        let error = match error {
-            Some(error) if metric.overridden => format!("{error:+.2} % *"),
-            Some(error) => format!("{error:+.2} %"),
-            None => String::new(),
-        };
-        let title = if index == 0 { title } else { "" };
-        line!(out, "{title:<28}{name:<8}{target:>14}{:>14}{error:>12}", grouped(value));
+    let target = |target: Option<f64>| target.map_or_else(|| "-".to_owned(), grouped);
+    let mark = if metric.overridden { "*" } else { "" };
+    let error = |error: Option<f64>| error.map_or_else(String::new, |error| format!("{error:+.2} %{mark}"));
+    line!(
+        out,
+        "{title:<24}{:>9}{:>10}{:>10}{:>9}{:>9}{:>9}",
+        target(metric.target.mean),
+        grouped(observed.mean),
+        error(metric.error_percent.mean),
+        grouped(observed.median),
+        grouped(observed.p05),
+        grouped(observed.p95)
+    );
+    if metric.target.median.is_some() {
+        let (target, error) = (target(metric.target.median), error(metric.error_percent.median));
+        line!(out, "{:<24}{target:>9}{:>10}{error:>10}", "  its median", grouped(observed.median));
     }
     if metric.overridden {
-        line!(out, "{:<28}* overridden: the stated target cannot be met", "");
+        line!(out, "{:<24}* overridden: the stated target cannot be met", "");
     }
 }
 

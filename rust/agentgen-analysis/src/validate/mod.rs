@@ -7,6 +7,7 @@
 
 mod cumulative;
 mod digest;
+mod files;
 mod findings;
 mod incremental;
 mod intervals;
@@ -88,6 +89,10 @@ pub fn validate(
     }
 }
 
+fn shown(path: &PathBuf) -> String {
+    path.display().to_string()
+}
+
 const ASSUMED: &str = "assumed";
 
 fn stated(by: Stated) -> &'static str {
@@ -120,7 +125,13 @@ impl<'a> Run<'a> {
         }
         Ok(Self {
             source,
-            names: source.files.iter().map(|f| f.path.display().to_string()).collect(),
+            names: source
+                .files
+                .iter()
+                .map(|f| &f.path)
+                .chain(source.promised.iter().map(|p| &p.path))
+                .map(shown)
+                .collect(),
             bytes,
             layout_from: stated(source.layout_from),
             block_size_from: stated(source.block_size_from),
@@ -154,7 +165,16 @@ impl<'a> Run<'a> {
         }
         let mut show = || progress(self.consumed.load(Ordering::Relaxed), self.bytes);
         let again = || parts(self.source, self.cancel, &self.consumed);
-        let merged = check(rows, again, &self.law, &self.names, self.options, self.cancel, &mut show)?;
+        let (source, names) = (self.source, &self.names[..self.source.files.len()]);
+        let (merged, issues) = std::thread::scope(|scope| {
+            let issues = scope.spawn(|| files::check(&source.promised, source.files.len(), self.cancel));
+            let merged = check(rows, again, &self.law, names, self.options, self.cancel, &mut show);
+            (merged, issues.join())
+        });
+        let mut merged = merged?;
+        for issue in issues.map_err(|_| TraceError::Format("internal error: hashing panicked".into()))? {
+            merged.findings.add(issue);
+        }
         Ok(self.report(merged.findings, merged.rows, merged.sessions))
     }
 
@@ -174,7 +194,7 @@ impl<'a> Run<'a> {
             layout_from: self.layout_from.to_owned(),
             block_size: self.source.meta.block_size,
             block_size_from: self.block_size_from.to_owned(),
-            files: self.names.clone(),
+            files: self.names[..self.source.files.len()].to_vec(),
             rows,
             sessions,
             bytes: self.bytes,

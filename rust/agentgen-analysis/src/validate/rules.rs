@@ -34,6 +34,8 @@ pub(crate) const PARENT_END: &str = "parent-end";
 pub(crate) const PARENT_GROUP: &str = "parent-group";
 /// A continuation does not begin where its parent stopped.
 pub(crate) const PARENT_CONTEXT: &str = "parent-context";
+/// A file is not as its manifest says.
+pub(crate) const DIGEST: &str = "digest";
 /// No rows.
 pub(crate) const EMPTY: &str = "empty";
 /// The rows are evidently of the other layout.
@@ -55,7 +57,8 @@ pub(crate) const UNRESOLVED: &str = "unresolved";
 
 /// All that concern the trace.
 #[cfg(test)]
-pub(crate) const ALL: [&str; 24] = [
+pub(crate) const ALL: [&str; 25] = [
+    DIGEST,
     ID_COUNT,
     DUPLICATE_ID,
     TIMING,

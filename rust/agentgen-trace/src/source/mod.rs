@@ -17,4 +17,4 @@ mod sessions;
 pub use blocks::{Block, Blocks, Line};
 pub use json_row::{Fault, parse_row};
 pub use reader::open;
-pub use resolve::{DataFile, Format, ReadOptions, Source, Stated, resolve};
+pub use resolve::{DataFile, Format, Promised, ReadOptions, Source, Stated, resolve};

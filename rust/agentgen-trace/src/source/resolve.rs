@@ -10,7 +10,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
 use super::infer;
 use crate::error::{Result, TraceError};
-use crate::manifest::{self, Manifest, Shard};
+use crate::manifest::{self, FileEntry, Manifest, Shard};
 use crate::meta::{Layout, META_KEY, TraceMeta};
 
 /// Data files of a run directory, the preferred first.
@@ -70,6 +70,19 @@ pub struct Source {
     pub block_size_from: Stated,
     /// Whether these are some shards of several, not all.
     pub partial: bool,
+    /// The files that manifests vouch for: all of a run that was given as a whole, else those given.
+    pub promised: Vec<Promised>,
+}
+
+/// A file as a manifest describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promised {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Size and digest that it should have.
+    pub entry: FileEntry,
+    /// Whether the whole run was given, so that its digests are to be looked at too.
+    pub whole_run: bool,
 }
 
 /// What a manifest or a file's own metadata says.
@@ -88,6 +101,7 @@ struct Found {
     shards: BTreeSet<u64>,
     shard_count: u64,
     manifests: Vec<PathBuf>,
+    promised: Vec<Promised>,
 }
 
 /// Finds the data files behind `paths` (data files, run directories, sets of shards, manifests) and how to read them.
@@ -113,7 +127,7 @@ pub fn resolve(paths: &[PathBuf], options: ReadOptions) -> Result<Source> {
     };
     let partial = found.shard_count > found.shards.len() as u64;
     let meta = found.merged(layout, block_size);
-    Ok(Source { files: found.files, meta, layout_from, block_size_from, partial })
+    Ok(Source { files: found.files, meta, layout_from, block_size_from, partial, promised: found.promised })
 }
 
 /// The one value that option and statements agree on, if any of them has it.
@@ -178,6 +192,11 @@ impl Found {
                 DATA_FILES.join(", ")
             )));
         };
+        if let Some(manifest) = &manifest {
+            let promised =
+                |entry: &FileEntry| Promised { path: dir.join(&entry.name), entry: entry.clone(), whole_run: true };
+            self.promised.extend(manifest.files.iter().map(promised));
+        }
         self.push(path, manifest, place)
     }
 
@@ -187,6 +206,12 @@ impl Found {
         let manifest = Manifest::read(&place).ok();
         let manifest =
             manifest.filter(|m| path.file_name().and_then(|n| n.to_str()).is_some_and(|n| m.file(n).is_some()));
+        if let Some(manifest) = &manifest {
+            let named = manifest.files.iter().filter(|entry| path.file_name().is_some_and(|n| *n == *entry.name));
+            let promised =
+                |entry: &FileEntry| Promised { path: path.to_owned(), entry: entry.clone(), whole_run: false };
+            self.promised.extend(named.map(promised));
+        }
         self.push(path.to_owned(), manifest, place)
     }
 

@@ -1,0 +1,38 @@
+//! Files against their manifests: all of a run that is given as a whole, whichever of its formats the rows come from.
+
+use agentgen_trace::Cancel;
+use agentgen_trace::sink::file::digest;
+use agentgen_trace::source::Promised;
+
+use super::findings::{Issue, Place};
+use super::rules::DIGEST;
+
+/// What is wrong with each promised file; the first of them has the number `first`.
+pub(super) fn check(promised: &[Promised], first: usize, cancel: &Cancel) -> Vec<Issue> {
+    let numbered = promised.iter().enumerate().take_while(|_| !cancel.is_cancelled());
+    numbered.filter_map(|(i, file)| look(file, Place { file: (first + i) as u32, line: 0 })).collect()
+}
+
+fn look(file: &Promised, place: Place) -> Option<Issue> {
+    let expected = &file.entry;
+    let issue = |found: String, expected: String| Some(Issue::error(place, DIGEST, found, expected));
+    let bytes = match std::fs::metadata(&file.path) {
+        Ok(metadata) => metadata.len(),
+        Err(_) => return issue("no such file".into(), "the file that manifest.json lists".into()),
+    };
+    if bytes != expected.bytes {
+        return issue(format!("{bytes} bytes"), format!("{} bytes, as manifest.json says", expected.bytes));
+    }
+    // Hashing a single file that was named for its rows would take longer than checking them.
+    if !file.whole_run {
+        return None;
+    }
+    match digest(&file.path) {
+        Ok(found) if found.sha256 == expected.sha256 => None,
+        Ok(found) => issue(
+            format!("SHA-256 {}...", &found.sha256[..12]),
+            format!("{}..., as manifest.json says", expected.sha256.get(..12).unwrap_or_default()),
+        ),
+        Err(error) => issue(error.to_string(), "a readable file".into()),
+    }
+}

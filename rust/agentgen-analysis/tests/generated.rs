@@ -1,0 +1,142 @@
+//! Random data sets, through a run directory: everything written is valid, and the statistics are those of the rows.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use agentgen_analysis::quality::{Statistics, merge_runs};
+use agentgen_analysis::validate::{Options, validate};
+use agentgen_core::config::Overrides;
+use agentgen_testing::{Case, cases};
+use agentgen_trace::manifest::{Manifest, Shard};
+use agentgen_trace::run::{JSONL, PARQUET, RunOptions, write_run};
+use agentgen_trace::{Cancel, Layout, Origin};
+use proptest::prelude::*;
+
+fn write(case: &Case, layout: Layout, directory: &Path, shard: Shard) -> Manifest {
+    let Case { config, seed, sessions } = case.clone();
+    let origin = Origin { config, overrides: Overrides::default(), seed, sessions };
+    let options = RunOptions {
+        directory: directory.to_owned(),
+        jsonl: true,
+        parquet: true,
+        zstd: false,
+        shard,
+        threads: 2,
+        created: "2026-01-01T00:00:00Z".to_owned(),
+    };
+    let plan = Arc::new(case.plan(layout));
+    write_run(&plan, &origin, &options, Statistics::default, &Cancel::default(), &AtomicU64::new(0)).expect("writes")
+}
+
+const WHOLE: Shard = Shard { index: 0, count: 1 };
+
+fn layouts() -> impl Strategy<Value = Layout> {
+    prop_oneof![Just(Layout::Incremental), Just(Layout::Cumulative)]
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).expect("a text file")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    #[test]
+    fn everything_that_is_written_is_valid(case in cases(), layout in layouts()) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let manifest = write(&case, layout, directory.path(), WHOLE);
+        for name in [JSONL, PARQUET] {
+            let path = directory.path().join(name);
+            let report = validate(&[path], &Options::default(), &Cancel::default(), &mut |_, _| ()).expect("readable");
+            prop_assert!(report.ok && report.warnings == 0, "{name}: {:?}", report.findings);
+            prop_assert_eq!((report.rows, report.sessions), (manifest.written.turns, manifest.written.sessions));
+        }
+    }
+
+    #[test]
+    fn merged_shards_have_the_statistics_of_the_whole(case in cases(), layout in layouts(), count in 2..6u64) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| directory.path().join(name);
+        let whole = write(&case, layout, &at("whole"), WHOLE);
+        let runs: Vec<_> = (0..count).map(|index| at(&format!("shard-{index}"))).collect();
+        for (index, run) in (0..count).zip(&runs) {
+            write(&case, layout, run, Shard { index, count });
+        }
+        let merged = merge_runs(&runs, &at("set"), "2026-01-01T00:00:00Z").expect("belongs together");
+        prop_assert_eq!(merged.written, whole.written);
+        for name in ["quality.json", "comparison.txt"] {
+            prop_assert_eq!(text(&at("set").join(name)), text(&at("whole").join(name)));
+        }
+        let lines: String = runs.iter().map(|run| text(&run.join(JSONL))).collect();
+        prop_assert!(lines == text(&at("whole").join(JSONL)), "shards concatenated are the whole file");
+        let report = validate(&[at("set")], &Options::default(), &Cancel::default(), &mut |_, _| ()).expect("readable");
+        prop_assert!(report.ok && report.warnings == 0, "{:?}", report.findings);
+    }
+}
+
+#[test]
+fn merging_refuses_what_does_not_belong_together() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name);
+    let (_, mut case) = agentgen_testing::modes().swap_remove(0);
+    case.sessions = 4;
+    for index in 0..2 {
+        write(&case, Layout::Incremental, &at(&format!("{index}")), Shard { index, count: 2 });
+    }
+    case.seed += 1;
+    write(&case, Layout::Incremental, &at("seed"), Shard { index: 1, count: 2 });
+    write(&case, Layout::Incremental, &at("of-3"), Shard { index: 1, count: 3 });
+    let merge = |names: &[&str]| {
+        let runs: Vec<_> = names.iter().map(|name| at(name)).collect();
+        merge_runs(&runs, &at("set"), "").map(|_| ()).map_err(|e| e.to_string())
+    };
+    assert_eq!(merge(&["1", "0"]), Ok(()));
+    for (names, expected) in [
+        (&["0"][..], "shard 1 of 2 is missing"),
+        (&["1"], "shard 0 is missing"),
+        (&["0", "0"], "is shard 0 of 2 a second time"),
+        (&["0", "seed"], "another seed"),
+        (&["0", "of-3"], "is shard 1 of 3, expected one of 2"),
+        (&[], "no shards were named"),
+    ] {
+        let message = merge(names).expect_err("refused");
+        assert!(message.contains(expected), "{message}");
+    }
+    let data = at("0").join(JSONL);
+    let changed = text(&data).replacen(":1", ":2", 1);
+    std::fs::write(&data, changed).expect("writable");
+    assert!(merge(&["0", "1"]).is_err_and(|m| m.contains("dataset.jsonl is not as its manifest says")));
+}
+
+#[test]
+fn files_that_are_not_as_their_manifest_says_are_findings() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (_, mut case) = agentgen_testing::modes().swap_remove(0);
+    case.sessions = 4;
+    write(&case, Layout::Incremental, directory.path(), WHOLE);
+    let check = |path: &Path| {
+        validate(&[path.to_owned()], &Options::default(), &Cancel::default(), &mut |_, _| ()).expect("readable")
+    };
+    // Rows are read from the Parquet file: only the digest tells of the JSONL and of the statistics.
+    for name in [JSONL, "quality.json"] {
+        let path = directory.path().join(name);
+        let sound = std::fs::read(&path).expect("readable");
+        let cut = sound[..sound.len() - 1].to_vec();
+        for (spoilt, found) in [(cut.clone(), "bytes"), ([&cut, &b" "[..]].concat(), "SHA-256")] {
+            std::fs::write(&path, spoilt).expect("writable");
+            let report = check(directory.path());
+            assert_eq!((report.errors, report.findings[0].rule), (1, "digest"), "{:?}", report.findings);
+            assert!(report.findings[0].found.contains(found), "{:?}", report.findings);
+        }
+        std::fs::remove_file(&path).expect("removable");
+        assert!(check(directory.path()).findings[0].found.contains("no such file"));
+        std::fs::write(&path, sound).expect("writable");
+        assert!(check(directory.path()).ok);
+    }
+    // A file that is named alone is held against its size: here whole rows are missing.
+    let path = directory.path().join(JSONL);
+    let lines = text(&path);
+    std::fs::write(&path, &lines[..=lines[..lines.len() - 1].rfind("\n{").expect("rows")]).expect("writable");
+    assert!(check(&path).findings.iter().any(|f| f.rule == "digest"));
+}
