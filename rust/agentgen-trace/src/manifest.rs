@@ -2,11 +2,16 @@
 
 use std::path::Path;
 
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::UInt32Type;
 use serde::{Deserialize, Serialize};
 
+use crate::batch::internal;
 use crate::error::{Result, TraceError};
 use crate::meta::{Layout, Origin, TraceMeta};
-use crate::sink::file::digest;
+use crate::schema::Column;
+use crate::sink::file::{digest, write_whole};
 
 /// Version of this file's own shape.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -106,6 +111,13 @@ impl Manifest {
             .map_err(|e| TraceError::Format(format!("{}: not a manifest of a run: {e}", file.display())))
     }
 
+    /// Writes the manifest into a directory; the last file of a run, so that its presence means the run is whole.
+    pub fn write(&self, directory: &Path) -> Result<()> {
+        let mut json = serde_json::to_vec_pretty(self).map_err(internal)?;
+        json.push(b'\n');
+        write_whole(&directory.join(FILE_NAME), json).map(drop)
+    }
+
     /// What its data files say about themselves.
     #[must_use]
     pub fn meta(&self) -> TraceMeta {
@@ -127,5 +139,39 @@ impl Manifest {
     #[must_use]
     pub fn file(&self, name: &str) -> Option<&FileEntry> {
         self.files.iter().find(|f| f.name == name)
+    }
+}
+
+impl Written {
+    /// Adds other totals.
+    pub fn add(&mut self, other: Self) {
+        self.sessions += other.sessions;
+        self.continuations += other.continuations;
+        self.turns += other.turns;
+        self.input_tokens += other.input_tokens;
+        self.context_tokens += other.context_tokens;
+        self.output_tokens += other.output_tokens;
+    }
+
+    /// Totals of a batch with all columns.
+    #[must_use]
+    pub fn of(batch: &RecordBatch) -> Self {
+        let numbers = |column: Column| batch.column(column as usize).as_primitive::<UInt32Type>().values();
+        let sum = |column| numbers(column).iter().map(|n| u64::from(*n)).sum();
+        let restarts = batch.column(Column::IsRestart as usize).as_boolean().values();
+        let firsts = numbers(Column::TurnIndex).iter().enumerate().filter(|(_, turn)| **turn == 0);
+        let (mut sessions, mut continuations) = (0, 0);
+        for (row, _) in firsts {
+            sessions += 1;
+            continuations += u64::from(restarts.value(row));
+        }
+        Self {
+            sessions,
+            continuations,
+            turns: batch.num_rows() as u64,
+            input_tokens: sum(Column::InputLength),
+            context_tokens: sum(Column::ContextLength),
+            output_tokens: sum(Column::OutputLength),
+        }
     }
 }

@@ -6,19 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use agentgen_core::Plan;
 use arrow_array::RecordBatch;
-use arrow_array::cast::AsArray as _;
-use arrow_array::types::UInt32Type;
 use arrow_schema::SchemaRef;
 
 use crate::batch::{BatchBuilder, internal};
 use crate::error::{Result, TraceError};
 use crate::generate::{Chunk, Shard};
-use crate::manifest::{FILE_NAME, Manifest, SCHEMA_VERSION, Written};
+use crate::manifest::{Manifest, SCHEMA_VERSION, Written};
 use crate::meta::{FORMAT_VERSION, Origin, TraceMeta};
 use crate::ordered::{Cancel, Ordered};
 use crate::schema::{Column, schema};
 use crate::sink::file::{Buffers, PartialFile, write_whole};
-use crate::sink::{ZSTD_LEVEL, jsonl, parquet};
+use crate::sink::{NewDirectory, ZSTD_LEVEL, jsonl, parquet};
 
 /// Something that sees every row of a pass. Each thread has its own; the order of batches and merges must not matter.
 pub trait Observer: Send + Sized + 'static {
@@ -238,79 +236,5 @@ impl<O: Observer> Worker<O> {
         encoded.parquet = self.parquet.as_ref().map(|encoder| encoder.encode(&batches)).transpose()?;
         debug_assert!(batches.iter().all(|b| b.schema() == self.schema));
         Ok(encoded)
-    }
-}
-
-impl Written {
-    /// Adds other totals.
-    pub fn add(&mut self, other: Self) {
-        self.sessions += other.sessions;
-        self.continuations += other.continuations;
-        self.turns += other.turns;
-        self.input_tokens += other.input_tokens;
-        self.context_tokens += other.context_tokens;
-        self.output_tokens += other.output_tokens;
-    }
-
-    /// Totals of a batch with all columns.
-    #[must_use]
-    pub fn of(batch: &RecordBatch) -> Self {
-        let numbers = |column: Column| batch.column(column as usize).as_primitive::<UInt32Type>().values();
-        let sum = |column| numbers(column).iter().map(|n| u64::from(*n)).sum();
-        let restarts = batch.column(Column::IsRestart as usize).as_boolean().values();
-        let firsts = numbers(Column::TurnIndex).iter().enumerate().filter(|(_, turn)| **turn == 0);
-        let (mut sessions, mut continuations) = (0, 0);
-        for (row, _) in firsts {
-            sessions += 1;
-            continuations += u64::from(restarts.value(row));
-        }
-        Self {
-            sessions,
-            continuations,
-            turns: batch.num_rows() as u64,
-            input_tokens: sum(Column::InputLength),
-            context_tokens: sum(Column::ContextLength),
-            output_tokens: sum(Column::OutputLength),
-        }
-    }
-}
-
-impl Manifest {
-    /// Writes the manifest into a directory; the last file of a run, so that its presence means the run is whole.
-    pub fn write(&self, directory: &Path) -> Result<()> {
-        let mut json = serde_json::to_vec_pretty(self).map_err(internal)?;
-        json.push(b'\n');
-        write_whole(&directory.join(FILE_NAME), json).map(drop)
-    }
-}
-
-/// A directory that is removed again if it was made for a run that failed.
-struct NewDirectory {
-    path: PathBuf,
-    made: bool,
-}
-
-impl NewDirectory {
-    fn make(path: &Path) -> Result<Self> {
-        let made = !path.exists();
-        std::fs::create_dir_all(path).map_err(|e| TraceError::io(path, e))?;
-        // An older manifest must not vouch for files that are about to be replaced.
-        match std::fs::remove_file(path.join(FILE_NAME)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(TraceError::io(&path.join(FILE_NAME), e)),
-            _ => Ok(Self { path: path.to_owned(), made }),
-        }
-    }
-
-    fn keep(mut self) {
-        self.made = false;
-    }
-}
-
-impl Drop for NewDirectory {
-    fn drop(&mut self) {
-        if self.made {
-            // Only if empty: the partial files have removed themselves; anything else is not ours to delete.
-            let _ = std::fs::remove_dir(&self.path);
-        }
     }
 }

@@ -1,18 +1,21 @@
 //! Sessions into Arrow batches: each column is appended to directly, and only those asked for are made.
 
+mod columns;
+
 use std::sync::Arc;
 
 use agentgen_core::ids::{Extent, RowIds};
 use agentgen_core::{EndReason, Layout, Plan, Session};
-use arrow_array::builder::{ArrayBuilder as _, BooleanBufferBuilder, NullBufferBuilder, StringViewBuilder};
+use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::types::Int8Type;
 use arrow_array::{
-    ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int8Array, Int64Array, LargeListArray, RecordBatch,
-    StringArray, UInt32Array,
+    ArrayRef, BooleanArray, DictionaryArray, Int8Array, Int64Array, LargeListArray, RecordBatch, StringArray,
+    UInt32Array,
 };
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, SchemaRef};
 
+use self::columns::{Names, Times};
 use crate::error::{Result, TraceError};
 use crate::schema::Column;
 
@@ -248,67 +251,4 @@ fn take<T>(values: &mut Vec<T>) -> Vec<T> {
 
 fn numbers(values: &mut Vec<u32>) -> ArrayRef {
     Arc::new(UInt32Array::from(take(values)))
-}
-
-/// Tenths of a millisecond, kept as milliseconds; some rows have none.
-#[derive(Debug)]
-struct Times {
-    values: Vec<f64>,
-    valid: NullBufferBuilder,
-}
-
-impl Default for Times {
-    fn default() -> Self {
-        Self { values: Vec::new(), valid: NullBufferBuilder::new(0) }
-    }
-}
-
-impl Times {
-    fn extend(&mut self, tenths: impl ExactSizeIterator<Item = u64>) {
-        self.valid.append_n_non_nulls(tenths.len());
-        self.values.extend(tenths.map(|t| t as f64 / 10.0));
-    }
-
-    fn nulls(&mut self, rows: usize) {
-        self.valid.append_n_nulls(rows);
-        self.values.resize(self.values.len() + rows, 0.0);
-    }
-
-    fn finish(&mut self) -> Float64Array {
-        Float64Array::new(ScalarBuffer::from(take(&mut self.values)), self.valid.finish())
-    }
-}
-
-/// Session names: each is stored (and checked to be text) once, however many rows show it.
-#[derive(Debug)]
-struct Names {
-    distinct: StringViewBuilder,
-    /// For each row its name, or none.
-    rows: Vec<u32>,
-    valid: NullBufferBuilder,
-}
-
-impl Default for Names {
-    fn default() -> Self {
-        Self { distinct: StringViewBuilder::new(), rows: Vec::new(), valid: NullBufferBuilder::new(0) }
-    }
-}
-
-impl Names {
-    fn repeat(&mut self, name: &str, rows: usize) {
-        self.rows.resize(self.rows.len() + rows, self.distinct.len() as u32);
-        self.distinct.append_value(name);
-        self.valid.append_n_non_nulls(rows);
-    }
-
-    fn nulls(&mut self, rows: usize) {
-        self.rows.resize(self.rows.len() + rows, 0);
-        self.valid.append_n_nulls(rows);
-    }
-
-    fn finish(&mut self) -> Result<ArrayRef> {
-        let rows = UInt32Array::new(ScalarBuffer::from(take(&mut self.rows)), self.valid.finish());
-        // Without checks: the rows are ours.
-        arrow_select::take::take(&self.distinct.finish(), &rows, None).map_err(internal)
-    }
 }

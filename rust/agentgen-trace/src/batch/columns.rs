@@ -1,0 +1,71 @@
+//! Columns whose rows come in stretches: times that only some rows have, and names that many rows share.
+
+use arrow_array::builder::{ArrayBuilder as _, NullBufferBuilder, StringViewBuilder};
+use arrow_array::{ArrayRef, Float64Array, UInt32Array};
+use arrow_buffer::ScalarBuffer;
+
+use super::{internal, take};
+use crate::error::Result;
+
+/// Tenths of a millisecond, kept as milliseconds; some rows have none.
+#[derive(Debug)]
+pub(super) struct Times {
+    values: Vec<f64>,
+    valid: NullBufferBuilder,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { values: Vec::new(), valid: NullBufferBuilder::new(0) }
+    }
+}
+
+impl Times {
+    pub(super) fn extend(&mut self, tenths: impl ExactSizeIterator<Item = u64>) {
+        self.valid.append_n_non_nulls(tenths.len());
+        self.values.extend(tenths.map(|t| t as f64 / 10.0));
+    }
+
+    pub(super) fn nulls(&mut self, rows: usize) {
+        self.valid.append_n_nulls(rows);
+        self.values.resize(self.values.len() + rows, 0.0);
+    }
+
+    pub(super) fn finish(&mut self) -> Float64Array {
+        Float64Array::new(ScalarBuffer::from(take(&mut self.values)), self.valid.finish())
+    }
+}
+
+/// Session names: each is stored (and checked to be text) once, however many rows show it.
+#[derive(Debug)]
+pub(super) struct Names {
+    distinct: StringViewBuilder,
+    /// For each row its name, or none.
+    rows: Vec<u32>,
+    valid: NullBufferBuilder,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self { distinct: StringViewBuilder::new(), rows: Vec::new(), valid: NullBufferBuilder::new(0) }
+    }
+}
+
+impl Names {
+    pub(super) fn repeat(&mut self, name: &str, rows: usize) {
+        self.rows.resize(self.rows.len() + rows, self.distinct.len() as u32);
+        self.distinct.append_value(name);
+        self.valid.append_n_non_nulls(rows);
+    }
+
+    pub(super) fn nulls(&mut self, rows: usize) {
+        self.rows.resize(self.rows.len() + rows, 0);
+        self.valid.append_n_nulls(rows);
+    }
+
+    pub(super) fn finish(&mut self) -> Result<ArrayRef> {
+        let rows = UInt32Array::new(ScalarBuffer::from(take(&mut self.rows)), self.valid.finish());
+        // Without checks: the rows are ours.
+        arrow_select::take::take(&self.distinct.finish(), &rows, None).map_err(internal)
+    }
+}
