@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import agentgen
 import pytest
 from agentgen import _native
+from agentgen.config import load_config
 from conftest import manifest_of, needs
 
 if TYPE_CHECKING:
@@ -36,6 +37,47 @@ def test_selected_columns_come_in_the_tables_order() -> None:
     assert next(iter(batches.select(["hash_ids"]))).column_names == ["hash_ids"]
 
 
+def test_batches_say_what_they_are() -> None:
+    batches = agentgen.generate("aiperf-1k-200k", sessions=5, seed=3)
+    assert list(batches.columns) == COLUMNS
+    narrow = batches.select(["output_length", "session_id"])
+    assert narrow.columns == ("session_id", "output_length")
+    assert repr(narrow) == (
+        "Batches(config='aiperf-1k-200k', sessions=5, seed=3, layout='incremental', shard=(0, 1), "
+        "columns=('session_id', 'output_length'))"
+    )
+    with pytest.raises(TypeError, match="expected a list of names"):
+        batches.select("session_id")
+
+
+def test_presets_are_configurations() -> None:
+    presets = agentgen.presets()
+    assert next(iter(presets)) == "default"
+    for name, config in presets.items():
+        assert load_config(config).config == load_config(name).config
+
+
+def test_lists_are_no_strings(small_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="formats: found 'jsonl', expected a list"):
+        agentgen.write_run(tmp_path / "a", sessions=1, formats="jsonl")
+    with pytest.raises(TypeError, match=r"runs: found .*, expected a list"):
+        agentgen.merge(str(small_run), tmp_path / "a")
+    with pytest.raises(ValueError, match="compression: found zstd"):
+        agentgen.write_run(tmp_path / "a", sessions=1, formats=["parquet"], compression="zstd")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_replaced_unasked(small_run: Path, tmp_path: Path) -> None:
+    target = tmp_path / "a.parquet"
+    target.write_text("mine")
+    with pytest.raises(agentgen.RunError, match="give force=True"):
+        agentgen.convert(small_run, target)
+    assert target.read_text() == "mine"
+    agentgen.convert(small_run, target, force=True)
+    with pytest.raises(agentgen.RunError, match="give force=True"):
+        agentgen.write_run(tmp_path, sessions=1)
+
+
 def test_a_stream_left_early_can_be_started_again() -> None:
     batches = agentgen.generate(sessions=100_000, columns=["turn_index"])
     first = len(next(iter(batches)))
@@ -57,7 +99,10 @@ def test_a_stream_left_early_can_be_started_again() -> None:
         ({"layout": "flat"}, ValueError, "layout: found 'flat', expected one of incremental, cumulative"),
         ({"shard": (2, 2)}, ValueError, "shard index: found 2, expected a whole number from 0 to 1"),
         ({"threads": 0}, ValueError, "threads: found 0"),
-        ({"columns": ["no_such"]}, ValueError, "no_such"),
+        ({"shard": "0/4"}, TypeError, "shard: found '0/4', expected (index, count), such as (0, 4)"),
+        ({"columns": ["input_len"]}, ValueError, "columns: found 'input_len', expected some of session_id, "),
+        ({"columns": ["input_len"]}, ValueError, "(did you mean input_length?)"),
+        ({"columns": "input_length"}, TypeError, "columns: found 'input_length', expected a list of names"),
     ],
 )
 def test_bad_arguments_are_refused_at_the_call(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -105,7 +150,8 @@ def test_a_trace_says_what_it_is(small_run: Path) -> None:
     assert (trace.block_size, trace.block_size_from) == (512, "manifest")
     assert trace.origin is not None
     assert trace.origin["seed"] == 7
-    assert "incremental" in repr(trace)
+    assert repr(trace).startswith("Trace(layout='incremental', block_size=512, files=[")
+    assert list(trace.columns) == COLUMNS
 
 
 def test_what_is_not_a_trace(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ class TestScan:
             asked.append(columns)
             return _native.generate(_native.preset(CONFIG), seed=7, sessions=40, columns=columns)
 
-        lazy = agentgen.scan(agentgen.Batches(open_stream))
+        lazy = agentgen.scan(agentgen.Batches(open_stream, None, {}))
         asked.clear()
         query = lazy.filter(pl.col("turn_index") == 0).select(pl.col("output_length").sum())
         found = query.collect().item()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -41,11 +42,16 @@ def test_version(run: Run) -> None:
 
 # (arguments, exit code, part of the message)
 BAD: list[tuple[tuple[str, ...], int, str]] = [
-    (("generat",), 2, "No such command 'generat'"),
-    (("generate", "--sesions", "5"), 2, "--sessions"),
+    (("generat",), 2, "No such command 'generat' (did you mean generate?)."),
+    (("zzz",), 2, "No such command 'zzz'. (see"),
+    (("config", "lst"), 2, "No such command 'lst' (did you mean list?)."),
+    (("generate", "--sesions", "5"), 2, "No such option '--sesions' (did you mean --sessions?). (see"),
+    (("generate", "--session", "5"), 2, "(did you mean --sessions?)"),
+    (("generate", "--zzz"), 2, "No such option '--zzz'. (see"),
     (("generate", "--sessions", "0"), 2, "found 0, expected a whole number from 1"),
     (("generate", "--sessions", "1e3"), 2, "found 1e3, expected a whole number"),
     (("generate", "--sessions", "9" * 5000), 2, "expected a whole number"),
+    (("generate", "--sessions", "1__0"), 2, "found 1__0, expected a whole number"),
     (("generate", "--seed", "-1"), 2, "found -1, expected a whole number from 0"),
     (("generate", "--seed", str(2**64)), 2, "expected a whole number from 0 to 18446744073709551615"),
     (("generate", "--threads", "0"), 2, "found 0, expected a whole number from 1"),
@@ -58,11 +64,15 @@ BAD: list[tuple[tuple[str, ...], int, str]] = [
     (("generate", "--shard", "0/2", "--shards", "2"), 2, "--shard (one part) and --shards (all parts)"),
     (("generate", "--resume"), 2, "--resume needs the --shards and --name"),
     (("generate", "--name", "a/b"), 2, "found 'a/b', expected a name without a path"),
+    (("generate", "--name", "-x"), 2, "found '-x', expected a name that is no option"),
+    (("generate", "--format", "parquet", "--compression", "zstd"), 2, "--compression is of the JSONL file"),
     (("generate", "--name", ".."), 2, "found '..', expected a name without a path"),
     (("generate", "--max-isl", "2"), 2, "found 2, expected a whole number from 3"),
     (("generate", "--max-isl", "32000"), 1, "default: max_prompt_tokens: found 32000, expected at least"),
     (("generate", "--config", "defualt"), 2, "defualt: no such file, and the presets are default,"),
     (("generate", "--config", "defualt"), 2, "did you mean default?"),
+    (("generate", "--config", "aiperf"), 2, "(did you mean aiperf-0.13-default?)"),
+    (("generate", "--config", "run.jsonl"), 2, "run.jsonl: no such file"),
     (("validate",), 2, "Missing argument 'TRACE...'"),
     (("validate", "nowhere.jsonl"), 2, "Path 'nowhere.jsonl' does not exist"),
     (("validate", ".", "--format", "xml"), 2, "'xml' is not one of 'text', 'json'"),
@@ -115,9 +125,18 @@ def test_config_commands(invoke: Invoke) -> None:
         checked = invoke("config", "check", name).output
         assert checked.startswith(f"{name}: ok\n")
         assert "cache.layer2 " in checked
+        assert checked.splitlines()[-1].startswith("prefix: L1 32,256 + L1.5 ")
+        assert "turns" not in checked.replace("drops the turns", "")
         assert max(map(len, checked.splitlines())) <= 80
     shown = invoke("config", "show", "default").output
     assert '"block_size": 512' in shown
+
+
+def test_turn_counts_are_checked_too(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("turns: {mean: 10, median: 8, min: 2, max: 20}")
+    checked = invoke("config", "check", tmp_path / "a.yaml").output
+    assert re.search(r"^turns +10 +8$", checked, re.MULTILINE)
+    assert "\nturns: clamped to 2..20, which moves their mean (not calibrated)\n" in checked
 
 
 def test_a_shown_configuration_is_a_configuration(invoke: Invoke, tmp_path: Path) -> None:

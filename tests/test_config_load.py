@@ -67,7 +67,21 @@ BAD: list[tuple[str, str, str]] = [
     ("a.yaml", "a: [", "line 1, column 5: not YAML: "),
     ("a.yaml", "block_size: 1\nblock_size: 2\n", "line 2, column 1: not YAML: found the key 'block_size' twice"),
     ("a.yaml", "1: 2\n", "[1]: found 1, expected a name"),
-    ("a.yaml", "", "found NoneType, expected an object of fields"),
+    ("a.yaml", "", "found an empty file, expected an object of fields"),
+    ("a.json", " \n", "found an empty file, expected an object of fields"),
+    ("a.yaml", "# nothing\n", "found nothing, expected an object of fields"),
+    ("a.yaml", "max_prompt_tokens: 1e5", "expected a whole number without point or exponent (100000)"),
+    ("a.yaml", "seed: 3", "seed: found a field, expected an option beside the configuration: --seed 3"),
+    ("a.yaml", "formats: [jsonl]", "expected an option beside the configuration: --format"),
+    ("a.yaml", "cache: {layer1: 1}", "(did you mean layer1_tokens?)"),
+    ("a.yaml", "arrival: {poisson: 2.5}", 'arrival.poisson: found 2.5, expected {"rate": sessions per second}'),
+    ("a.yaml", "generation_length: 800", "generation_length: found 800, expected an object with mean + sigma (or"),
+    (
+        "a.yaml",
+        "generation_length: {max: 800}",
+        'a distribution is replaced as a whole (the default\'s is {"mean": 1000, "sigma": 0.3, "max": 1500})',
+    ),
+    ("a.yaml", "inter_turn_delay: {human_delay: {mean: 3}}", "inter_turn_delay.human_delay: found mean, expected"),
     ("a.yaml", "!!python/object/apply:os.getcwd []", "not YAML: could not determine a constructor"),
     ("a.toml", "x = \n", "not TOML: Invalid value (at line 1, column 5)"),
     ("a.txt", "{}", "found a .txt file, expected .json, .yaml or .toml"),
@@ -112,7 +126,13 @@ def test_bytes_that_are_not_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "hint"), [("defualt", "default"), ("aiperf-1k", "aiperf-1k-200k")])
 def test_a_missing_file_that_resembles_a_preset(name: str, hint: str) -> None:
-    with pytest.raises(FileNotFoundError, match=rf"did you mean {hint}\?"):
+    with pytest.raises(FileNotFoundError, match=rf"^{name}: no such file, .* \(did you mean {hint}\?\)$"):
+        load_config(name)
+
+
+@pytest.mark.parametrize("name", ["run.jsonl", "run.parquet", "run.jsonl.zst", "mine.yaml"])
+def test_a_missing_file_that_is_no_presets_name(name: str) -> None:
+    with pytest.raises(FileNotFoundError, match=rf"^{name}: no such file$"):
         load_config(name)
 
 

@@ -37,7 +37,8 @@ def test_a_run_has_its_files_and_a_summary(invoke: Invoke, tmp_path: Path) -> No
     assert names(run) == FILES
     lines = result.stdout.splitlines()
     assert lines[0] == str(run)
-    assert any(line.startswith("20 sessions (0 of them continuations), ") for line in lines)
+    assert any(line.startswith("20 sessions (0 continuations), ") for line in lines)
+    assert re.fullmatch(r"written in \d+\.\d s \([\d,]+ sessions/s\)", lines[-1])
     assert (run / "comparison.txt").read_text() in result.stdout
     assert max(map(len, lines[1:])) <= 80
     assert result.stderr == ""
@@ -84,7 +85,7 @@ def test_an_existing_directory_is_left_alone(invoke: Invoke, tmp_path: Path) -> 
     invoke(*generate)
     before = {path: path.read_bytes() for path in (tmp_path / "a").iterdir()}
     result = invoke(*generate, "--seed", 1, code=1)
-    assert "expected none; choose another name" in result.stderr
+    assert "expected none; choose another name, or give --force" in result.stderr
     assert {path: path.read_bytes() for path in (tmp_path / "a").iterdir()} == before
     invoke(*generate, "--seed", 1, "--force")
     assert manifest_of(tmp_path / "a")["seed"] == 1
@@ -127,11 +128,25 @@ class TestShards:
             invoke(*self.SHARDED, "--output", tmp_path, "--name", index, "--shard", f"{index}/2")
         result = invoke("merge", *reversed(runs), "--output", tmp_path / "whole")
         written = manifest_of(tmp_path / "whole")["written"]
-        assert f"{written['sessions']} sessions ({written['continuations']} of them continuations)" in result.output
+        assert f"{written['sessions']} sessions ({written['continuations']} continuations)" in result.output
+        assert re.search(r"^  2 parts +[\d.]+ kB$", result.output, re.MULTILINE)
         assert written["sessions"] - written["continuations"] == 40
         assert "ok: " in invoke("validate", tmp_path / "whole").output
         assert "expected none" in invoke("merge", *runs, "--output", tmp_path / "whole", code=1).stderr
         invoke("merge", *runs, "--output", tmp_path / "whole", "--force")
+
+    def test_a_resumed_run_says_what_it_kept(self, invoke: Invoke, tmp_path: Path) -> None:
+        loud = [part for part in self.SHARDED if part != "--quiet"]
+        generate = (*loud, "--output", tmp_path, "--shards", 4, "--resume")
+        assert invoke(*generate).stderr == "agentgen: kept 0 of 4 parts\n"
+        shutil.rmtree(tmp_path / "a" / "shard-1-of-4")
+        again = invoke(*generate)
+        assert again.stderr == "agentgen: kept 3 of 4 parts\n"
+        assert re.fullmatch(r"written in \d+\.\d s", again.stdout.splitlines()[-1])
+
+    def test_a_whole_run_is_no_shard(self, invoke: Invoke, small_run: Path, tmp_path: Path) -> None:
+        result = invoke("merge", small_run, "--output", tmp_path / "whole", code=1)
+        assert f"{small_run}: is a whole run, not a shard (made without --shard)" in result.stderr
 
     def test_what_does_not_belong_together(self, invoke: Invoke, tmp_path: Path) -> None:
         for index, seed in enumerate((7, 8)):
@@ -236,8 +251,21 @@ def test_ctrl_c_stops_and_cleans_up(
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert (out, err.strip()) == ("", "agentgen: error: interrupted")
+    left = "; 0 of 2 parts are complete: the same command with --resume goes on" if shards else ""
+    assert (out, err.strip()) == ("", f"agentgen: error: interrupted{left}")
     assert [path for path in (tmp_path / "a").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one process there")
+def test_parts_of_a_replaced_run_are_not_complete(
+    start: Callable[..., subprocess.Popen[str]], run: Run, tmp_path: Path
+) -> None:
+    generate = ("generate", "--format", "parquet", "--name", "a", "--quiet", "--output", tmp_path, "--shards", 2)
+    run(*generate, "--sessions", 20)
+    process = start(*generate, "--sessions", 50_000_000, "--force")
+    until(lambda: not any((tmp_path / "a").rglob("manifest.json")), process)
+    process.send_signal(signal.SIGINT)
+    assert "; 0 of 2 parts are complete" in process.communicate(timeout=60)[1]
 
 
 @pytest.fixture

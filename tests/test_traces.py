@@ -21,6 +21,21 @@ def test_a_sound_trace(invoke: Invoke, small_run: Path) -> None:
     assert first == "layout incremental (from the manifest), block size 512 (from the manifest)"
     assert last.startswith("ok: ")
     assert result.stderr == ""
+    assert f"{agentgen.validate(small_run)}\n" == result.stdout
+
+
+def test_a_file_without_rows(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").touch()
+    result = invoke("validate", tmp_path / "a.jsonl", code=1)
+    assert result.stdout.splitlines()[0] == "layout assumed (no row could be read)"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("dataset.jsonl", "dataset.parquet"), ("", "dataset.parquet"), ("", ""), ("", "../run")]
+)
+def test_the_same_rows_twice(one: str, other: str, invoke: Invoke, small_run: Path) -> None:
+    result = invoke("validate", small_run / one, small_run / other, code=2)
+    assert "both hold the same rows; give one (or the directory)" in result.stderr
 
 
 def test_findings_name_file_line_and_rule(invoke: Invoke, small_run: Path, tmp_path: Path) -> None:

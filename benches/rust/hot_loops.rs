@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use agentgen_benches::{all_columns, shard};
+use agentgen_trace::Cancel;
 use agentgen_trace::batch::BatchBuilder;
 use agentgen_trace::generate::Shard;
 use agentgen_trace::sink::jsonl;
@@ -21,7 +22,7 @@ struct Made {
 
 fn generate(shard: &Arc<Shard>, threads: usize, as_jsonl: bool) -> Made {
     let plan = shard.plan();
-    let chunks = Mutex::new(shard.chunks());
+    let chunks = Mutex::new(shard.chunks(&Cancel::default()));
     let next = || chunks.lock().unwrap_or_else(PoisonError::into_inner).next();
     let worker = || {
         let mut builder = BatchBuilder::new(all_columns(plan));

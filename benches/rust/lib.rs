@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agentgen_core::config::{self, Config, Overrides};
 use agentgen_core::{Layout, Plan};
-use agentgen_trace::TraceMeta;
+use agentgen_trace::{Cancel, TraceMeta};
 use agentgen_trace::generate::Shard;
 use agentgen_trace::schema::{Column, schema};
 use arrow_schema::SchemaRef;
@@ -20,7 +20,8 @@ pub const SEED: u64 = 42;
 pub fn shard(preset: &str, sessions: u64) -> Arc<Shard> {
     let config = Config::from_json(config::preset(preset).expect("a bundled preset")).expect("presets are valid");
     let plan = Plan::new(&config, Overrides::default(), SEED, sessions, Layout::Incremental);
-    Arc::new(Shard::new(Arc::new(plan.expect("presets can be generated")), 0, 1))
+    let plan = Arc::new(plan.expect("presets can be generated"));
+    Arc::new(Shard::new(plan, 0, 1, 1, &Cancel::default()).expect("not cancelled"))
 }
 
 /// The canonical table of a plan, all columns.

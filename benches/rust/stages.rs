@@ -66,7 +66,7 @@ fn ids(c: &mut Criterion, plan: &Plan) {
 /// All rows of a shard.
 fn make(shard: &Arc<Shard>, builder: &mut BatchBuilder) -> Vec<RecordBatch> {
     let mut batches = Vec::new();
-    for chunk in shard.chunks() {
+    for chunk in shard.chunks(&Cancel::default()) {
         let done = shard.make(&chunk, builder, &mut |batch| {
             batches.push(batch);
             Ok(())

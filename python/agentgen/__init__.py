@@ -11,9 +11,9 @@ Each function takes the table of `docs/trace-format.md` (one row a request) and 
 `generate` and `scan`, any file. Rows are made by compiled code that lets go of the GIL while it works.
 """
 
-from agentgen._api import convert, generate, merge, read, validate
+from agentgen._api import convert, generate, merge, presets, read, validate
 from agentgen._batches import Batches, Trace
-from agentgen._native import __version__
+from agentgen._native import Batch, __version__
 from agentgen._report import Finding, Report
 from agentgen._scan import scan
 from agentgen.errors import AgentgenError, ConfigError, RunError, TraceError
@@ -21,6 +21,7 @@ from agentgen.run import write_run
 
 __all__ = [
     "AgentgenError",
+    "Batch",
     "Batches",
     "ConfigError",
     "Finding",
@@ -32,6 +33,7 @@ __all__ = [
     "convert",
     "generate",
     "merge",
+    "presets",
     "read",
     "scan",
     "validate",

@@ -10,7 +10,7 @@ from agentgen import _native
 from agentgen._batches import Batches, Trace
 from agentgen._report import Report
 from agentgen.config import load_config
-from agentgen.run import utc_now
+from agentgen.run import refuse_file, refuse_twice, refuse_whole, utc_now
 from agentgen.settings import LAYOUTS, MAX_THREADS, MAX_TOKENS, check_choice, check_integer
 
 if TYPE_CHECKING:
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
     StrPath = str | os.PathLike[str]
     ConfigLike = StrPath | Mapping[str, Any]
+
+
+def presets() -> dict[str, dict[str, Any]]:
+    """The bundled configurations by name, the default one first; a changed copy is a configuration, too."""
+    return {name: json.loads(_native.preset(name)) for name in _native.preset_names()}
 
 
 def generate(
@@ -85,8 +90,16 @@ def generate(
                 max_osl=chosen.max_osl,
             )
 
+    made_from = {
+        "config": loaded.source,
+        "sessions": chosen.sessions,
+        "seed": chosen.seed,
+        "layout": chosen.layout,
+        "shard": chosen.shard,
+    }
+    batches = Batches(open_stream, columns, made_from)
     open_stream(columns).close()  # what is wrong is said here, not at the first batch
-    return Batches(open_stream, columns)
+    return batches
 
 
 def read(
@@ -129,8 +142,9 @@ def read(
     def open_stream(wanted: Sequence[str] | None) -> _native.BatchStream:
         return _native.read(sources, layout=layout, block_size=block_size, columns=wanted, threads=threads)
 
+    trace = Trace(open_stream, columns, about)
     open_stream(columns).close()
-    return Trace(open_stream, columns, about)
+    return trace
 
 
 def validate(
@@ -186,8 +200,9 @@ def convert(
     block_size: int | None = None,
     sort: bool = False,
     threads: int | None = None,
+    force: bool = False,
 ) -> dict[str, Any]:
-    """Rewrite a trace in another format or layout; an existing `target` is replaced.
+    """Rewrite a trace in another format or layout.
 
     Args:
         paths: What `read` takes.
@@ -197,17 +212,20 @@ def convert(
         block_size: As for `read`.
         sort: Order the rows by time.
         threads: Worker threads (default: one a core).
+        force: Replace a `target` that exists.
 
     Returns:
         `rows`, `sessions`, `layout`, `bytes` and `sha256` of what was written.
 
     Raises:
         TraceError: A source is not a trace, or cannot be had in that layout or order.
+        RunError: `target` exists.
         OSError: A file cannot be read or written; no partial target is left.
     """
     _check_reading(from_layout, block_size, threads)
     if layout is not None:
         check_choice("layout", layout, LAYOUTS)
+    refuse_file(os.fspath(target), force=force)
     text = _native.convert(
         _sources(paths),
         os.fspath(target),
@@ -244,7 +262,12 @@ def merge(runs: Sequence[StrPath], directory: StrPath) -> dict[str, Any]:
         >>> agentgen.merge(runs, directory)["sessions"]
         10
     """
-    text = _native.merge([os.fspath(run) for run in runs], os.fspath(directory), created=utc_now())
+    if isinstance(runs, (str, os.PathLike)):
+        raise TypeError(f"runs: found {str(runs)!r}, expected a list of run directories")
+    shards = [os.fspath(run) for run in runs]
+    for shard in shards:
+        refuse_whole(shard)
+    text = _native.merge(shards, os.fspath(directory), created=utc_now())
     manifest: dict[str, Any] = json.loads(text)
     return manifest
 
@@ -254,6 +277,7 @@ def _sources(paths: StrPath | Sequence[StrPath]) -> list[str]:
     sources = [os.fspath(path) for path in several]
     if not sources:
         raise ValueError("paths: found none, expected at least one file or run directory")
+    refuse_twice(sources)
     return sources
 
 

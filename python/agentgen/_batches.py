@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentgen._suggest import did_you_mean
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from agentgen._native import Batch, BatchStream
 
     Open = Callable[[Sequence[str] | None], BatchStream]
+
+# Columns of the canonical table, in its order.
+COLUMNS = (
+    "session_id",
+    "turn_index",
+    "group_id",
+    "input_length",
+    "context_length",
+    "output_length",
+    "delay_ms",
+    "timestamp_ms",
+    "hash_ids",
+    "is_restart",
+    "parent_session_id",
+    "end_reason",
+)
 
 
 class Batches:
@@ -19,13 +37,25 @@ class Batches:
     DuckDB by name), makes the rows anew with bounded memory. Batches cross without a copy, and no library is needed.
     """
 
-    def __init__(self, open_stream: Open, columns: Sequence[str] | None = None) -> None:
+    def __init__(self, open_stream: Open, columns: Sequence[str] | None, made_from: Mapping[str, Any]) -> None:
+        if columns is not None:
+            check_columns(columns)
         self._open_stream = open_stream
         self._columns = None if columns is None else tuple(columns)
+        self._made_from = made_from
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, in the table's order."""
+        return tuple(name for name in COLUMNS if self._columns is None or name in self._columns)
 
     def select(self, columns: Sequence[str]) -> Batches:
         """The same rows with these columns only, in the table's order; the others are never made."""
-        return Batches(self._open_stream, columns)
+        return Batches(self._open_stream, columns, self._made_from)
+
+    def __repr__(self) -> str:
+        stated = {**self._made_from, "columns": self.columns}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in stated.items())})"
 
     def __iter__(self) -> Iterator[Batch]:
         stream = self._open()
@@ -61,7 +91,8 @@ class Trace(Batches):
     """
 
     def __init__(self, open_stream: Open, columns: Sequence[str] | None, about: dict[str, Any]) -> None:
-        super().__init__(open_stream, columns)
+        made_from = {name: about[name] for name in ("layout", "block_size", "files")}
+        super().__init__(open_stream, columns, made_from)
         self.layout: str = about["layout"]
         self.block_size: int = about["block_size"]
         self.layout_from: str = about["layout_from"]
@@ -69,5 +100,13 @@ class Trace(Batches):
         self.files: list[str] = about["files"]
         self.origin: dict[str, Any] | None = about["origin"]
 
-    def __repr__(self) -> str:
-        return f"Trace(layout={self.layout!r}, block_size={self.block_size}, files={self.files!r})"
+
+def check_columns(columns: Sequence[str]) -> None:
+    """Refuse what is not a list of columns of the table."""
+    if isinstance(columns, str):
+        raise TypeError(f"columns: found {columns!r}, expected a list of names")
+    for name in columns:
+        if name not in COLUMNS:
+            raise ValueError(
+                f"columns: found {name!r}, expected some of {', '.join(COLUMNS)}{did_you_mean(str(name), COLUMNS)}"
+            )

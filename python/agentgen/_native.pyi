@@ -114,7 +114,7 @@ def inspect(paths: Sequence[str], *, layout: str | None = None, block_size: int 
     """What a trace is, as JSON.
 
     `layout`, `block_size`; `layout_from`, `block_size_from` (manifest, metadata, option or inferred); `files`; `origin`
-    (or null).
+    (or null). `validate` alone assumes both (`assumed`) of a file without a row that can be read.
     """
 
 def read(
@@ -154,7 +154,7 @@ def convert(
     sort: bool = False,
     threads: int | None = None,
 ) -> str:
-    """Rewrite a trace; the target's name decides its format (.jsonl, .jsonl.zst, .parquet).
+    """Rewrite a trace; the target's name decides its format (.jsonl, .jsonl.zst, .parquet). Replaces the target.
 
     Returns JSON: rows, sessions, layout, bytes, sha256. Raises TraceError, OSError.
     """

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SAID_BY = {"option": "as the option says", "inferred": "inferred from the rows"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Report:
     Attributes:
         ok: There are no errors.
         layout: How the rows were read: `incremental` or `cumulative`.
-        layout_from: How that is known: `manifest`, `metadata`, `option` or `inferred`.
+        layout_from: How that is known: `manifest`, `metadata`, `option`, `inferred`, or `assumed` without a row.
         block_size: Tokens a block.
         block_size_from: How that is known, likewise.
         files: The data files, in the order in which they were read.
@@ -72,6 +77,32 @@ class Report:
         findings = tuple(Finding(**finding) for finding in stated.pop("findings"))
         return cls(**{**stated, "files": tuple(stated["files"])}, findings=findings)
 
+    def __str__(self) -> str:
+        """How it was read, the findings, and the verdict."""
+        return "\n".join(self.lines("max_errors"))
+
+    def lines(self, option: str) -> Iterator[str]:
+        """The report for a person; `option` shows more findings."""
+        if self.layout_from == "assumed":
+            yield "layout assumed (no row could be read)"
+        else:
+            layout_from, size_from = (
+                SAID_BY.get(said, f"from the {said}") for said in (self.layout_from, self.block_size_from)
+            )
+            yield f"layout {self.layout} ({layout_from}), block size {self.block_size} ({size_from})"
+        yield from map(str, self.findings)
+        hidden = self.errors + self.warnings - len(self.findings)
+        if hidden:
+            yield f"... and {hidden:,} more ({option} shows more)"
+        verdict = "ok" if self.ok else _count(self.errors, "error")
+        if self.warnings:
+            verdict += f", {_count(self.warnings, 'warning')}"
+        yield f"{verdict}: {self.rows:,} rows in {self.sessions:,} sessions"
+
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data."""
         return asdict(self)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

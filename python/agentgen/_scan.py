@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agentgen import _native
 from agentgen._api import generate, read
 from agentgen._batches import Batches
+from agentgen.settings import CONFIG_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
     from agentgen._api import ConfigLike, StrPath
-
-CONFIG_SUFFIXES = {".json", ".yaml", ".yml", ".toml"}
 
 
 def scan(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentgen import _native
 from agentgen.config import load_config
-from agentgen.errors import RunError
+from agentgen.errors import RunError, TraceError
 from agentgen.settings import MAX_THREADS, check_integer
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def write_run(
         sessions=sessions,
         seed=seed,
         layout=layout,
-        formats=None if formats is None else tuple(formats),
+        formats=tuple(formats) if formats is not None and not isinstance(formats, str) else formats,
         compression=compression,
         shard=shard,
         max_isl=max_isl,
@@ -128,32 +128,40 @@ def write(
     return manifest
 
 
+def complete_shards(directory: Path, loaded: LoadedConfig, settings: Settings, count: int) -> list[Path]:
+    """The shards of this data set below `directory` that need not be written again.
+
+    Raises:
+        RunError: There are shards of another data set.
+    """
+    parts = _shards(directory, count)
+    _refuse_strangers(directory, parts)
+    complete = []
+    for index, part in enumerate(parts):
+        if _native.verify_run(str(part)):
+            _refuse_other(part, loaded, settings.updated(shard=(index, count)))
+            complete.append(part)
+    return complete
+
+
 def write_shards(
     directory: Path,
     loaded: LoadedConfig,
     settings: Settings,
     count: int,
     *,
-    resume: bool = False,
+    kept: Sequence[Path] = (),
     threads: int | None = None,
-    force: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Write a data set as shards in directories below `directory`, then join them there; returns the joint manifest.
-
-    With `resume`, shards that are complete are kept: a run that was stopped goes on where it was.
-    """
-    refuse_full(directory, force=force or resume)
-    width = len(str(count - 1))
-    parts = [directory / f"shard-{index:0{width}}-of-{count}" for index in range(count)]
-    if resume:
-        _refuse_strangers(directory, parts)
-    (directory / MANIFEST).unlink(missing_ok=True)  # a set is whole when all of its shards are
+    """Write the shards of a data set that are not `kept` below `directory` and join all; returns the joint manifest."""
+    parts = _shards(directory, count)
+    for place in (directory, *(part for part in parts if part not in kept)):
+        (place / MANIFEST).unlink(missing_ok=True)  # a set is whole when all of its shards are, and none is an old one
     for index, part in enumerate(parts):
         share = settings.updated(shard=(index, count))
         before = index * settings.sessions // count
-        if resume and _native.verify_run(str(part)):
-            _refuse_other(part, loaded, share)
+        if part in kept:
             continue
 
         def report(done: int, _in_all: int, before: int = before) -> None:
@@ -166,13 +174,44 @@ def write_shards(
     return manifest
 
 
-def refuse_full(directory: Path, *, force: bool) -> None:
-    """Refuse a directory with files in it, unless forced."""
+def _shards(directory: Path, count: int) -> list[Path]:
+    width = len(str(count - 1))
+    return [directory / f"shard-{index:0{width}}-of-{count}" for index in range(count)]
+
+
+def refuse_full(directory: Path, *, force: bool, option: str = "force=True") -> None:
+    """Refuse a directory with files in it, unless forced; `option` says how to."""
     if directory.exists() and not directory.is_dir():
         raise RunError(f"{directory}: found a file, expected a directory or nothing; choose another name")
     if not force and directory.is_dir() and any(directory.iterdir()):
         raise RunError(
-            f"{directory}: found a directory with files, expected none; choose another name, or replace it with force"
+            f"{directory}: found a directory with files, expected none; choose another name, or give {option}"
+        )
+
+
+def refuse_file(target: str, *, force: bool, option: str = "force=True") -> None:
+    """Refuse a file that exists, unless forced; `option` says how to."""
+    if not force and Path(target).exists():
+        raise RunError(f"{target}: found a file, expected none; choose another name, or give {option}")
+
+
+def refuse_twice(sources: list[str]) -> None:
+    """Refuse the files of one run, which hold the same rows, as two parts of a data set."""
+    homes: dict[Path, str] = {}
+    for source in sources:
+        path = Path(source)
+        home = path.parent if path.name in DATA_FILES and (path.parent / MANIFEST).exists() else path
+        other = homes.setdefault(home.resolve(), source)
+        if other is not source:
+            raise TraceError(f"{other} and {source}: both hold the same rows; give one (or the directory)")
+
+
+def refuse_whole(run: str) -> None:
+    """Refuse a run that is no shard; what else may be wrong with it is for the core to say."""
+    manifest = Path(run) / MANIFEST
+    if manifest.is_file() and load_config(manifest).settings.shard == (0, 1):
+        raise RunError(
+            f"{run}: is a whole run, not a shard (made without --shard); expected all shards of one data set"
         )
 
 

@@ -16,6 +16,9 @@ LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 FORMATS: tuple[Format, ...] = get_args(Format)
 COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
 
+CONFIG_SUFFIXES = {".json", ".yaml", ".yml", ".toml"}
+TRACE_SUFFIXES = {".jsonl", ".parquet", ".gz", ".zst"}
+
 MAX_SEED = 2**64 - 1
 MAX_SESSIONS = 2**48
 MIN_ISL = 3
@@ -56,17 +59,24 @@ class Settings:
             check_integer("max_osl", self.max_osl, 1, MAX_TOKENS)
         check_choice("layout", self.layout, LAYOUTS)
         check_choice("compression", self.compression, COMPRESSIONS)
+        if isinstance(self.formats, str):
+            raise TypeError(f"formats: found {self.formats!r}, expected a list of names")
         if not self.formats:
             raise ValueError(f"formats: found none, expected some of {', '.join(FORMATS)}")
         for name in self.formats:
             check_choice("formats", name, FORMATS)
+        if not isinstance(self.shard, tuple) or len(self.shard) != len(("index", "count")):
+            raise TypeError(f"shard: found {self.shard!r}, expected (index, count), such as (0, 4)")
         index, count = self.shard
         check_integer("shard count", count, 1, MAX_SESSIONS)
         check_integer("shard index", index, 0, count - 1)
 
     def updated(self, **stated: Any) -> Settings:
         """These settings with those that are not None put in place."""
-        return replace(self, **{name: value for name, value in stated.items() if value is not None})
+        chosen = replace(self, **{name: value for name, value in stated.items() if value is not None})
+        if stated.get("compression") == "zstd" and "jsonl" not in chosen.formats:
+            raise ValueError("compression: found zstd, which is of the JSONL file; expected jsonl in the formats")
+        return chosen
 
 
 def check_integer(name: str, value: object, low: int, high: int) -> None:

@@ -10,12 +10,13 @@ import click
 
 from agentgen import __version__
 from agentgen.cli._errors import exit_code
+from agentgen.cli._group import Suggesting
 
 # In the order of work; each is the attribute `command` of the module of its name.
 COMMANDS = ("generate", "validate", "convert", "merge", "config")
 
 
-class Commands(click.Group):
+class Commands(Suggesting):
     """Imports a command when it is named, and turns what goes wrong in it into one line and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002

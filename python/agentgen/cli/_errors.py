@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from agentgen._suggest import did_you_mean
 from agentgen.errors import AgentgenError, TraceError
 
 if TYPE_CHECKING:
@@ -39,14 +40,14 @@ def exit_code(error: BaseException) -> int:
         case click.exceptions.Exit():
             return error.exit_code
         case click.Abort() | KeyboardInterrupt():
-            _say("interrupted")
+            # click puts its Abort in place of a KeyboardInterrupt, which may say what is there to go on with.
+            _say("; ".join(("interrupted", *map(str, (error.__cause__ or error).args))))
             return INTERRUPTED
         case click.exceptions.NoArgsIsHelpError():
             click.echo(error.format_message(), err=True)
             return USAGE
         case click.UsageError():
-            hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
-            _say(error.format_message() + hint)
+            _say(_misused(error))
             return USAGE
         case BrokenPipeError():
             # Whoever read the output has seen enough; Python would complain once more when it flushes at its end.
@@ -62,6 +63,16 @@ def exit_code(error: BaseException) -> int:
             _say(_reason(error))
             return FAILED
     raise error
+
+
+def _misused(error: click.UsageError) -> str:
+    if not error.ctx:
+        return error.format_message()
+    message = error.format_message()
+    if isinstance(error, click.NoSuchOption):  # click suggests several
+        options = [name for option in error.ctx.command.get_params(error.ctx) for name in option.opts]
+        message = f"{error.message.removesuffix('.')}{did_you_mean(error.option_name, options)}."
+    return f"{message} (see {error.ctx.command_path} --help)"
 
 
 def _reason(error: OSError) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from click._termui_impl import ProgressBar
 
+LONGEST = 40  # characters of a number
 LONG = 0.5  # seconds: what is done sooner needs no progress bar
 
 
@@ -30,8 +31,9 @@ class Whole(click.ParamType[int]):
         self.high = high
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """From digits."""
-        if not re.fullmatch(r"-?\d{1,20}", str(value)) or not self.low <= int(value) <= self.high:
+        """From digits, which `_` may group."""
+        text = str(value)
+        if len(text) > LONGEST or not re.fullmatch(r"-?\d+(_\d+)*", text) or not self.low <= int(value) <= self.high:
             self.fail(f"found {value}, expected a whole number from {self.low} to {self.high}.", param, ctx)
         return int(value)
 
@@ -79,8 +81,13 @@ block_size_option = click.option(
 
 
 @contextmanager
-def progress_bar(label: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None] | None]:
-    """A callback (done, in all) that draws a bar on standard error, if that is a terminal and the work is long."""
+def progress_bar(
+    label: str, *, counted: bool = False, shown: bool = True
+) -> Iterator[Callable[[int, int], None] | None]:
+    """A callback (done, in all) that draws a bar on standard error, if that is a terminal and the work is long.
+
+    What is `counted` has its numbers shown.
+    """
     if not (shown and sys.stderr.isatty()):
         yield None
         return
@@ -92,7 +99,7 @@ def progress_bar(label: str, *, shown: bool = True) -> Iterator[Callable[[int, i
         if bar is None:
             if time.monotonic() - started < LONG:
                 return
-            bar = click.progressbar(length=in_all, label=label, file=sys.stderr)
+            bar = click.progressbar(length=in_all, label=label, file=sys.stderr, show_pos=counted)
             bar.render_progress()
         bar.update(done - bar.pos)
 

@@ -17,13 +17,24 @@ KILO = 1000
 def print_run(directory: Path, manifest: dict[str, Any]) -> None:
     """Where the files are, what is in them, and how close it came to its targets."""
     click.echo(str(directory))
-    for part in manifest.get("parts", []):
-        click.echo(f"  {part['path']}")
+    parts = [part["path"] for part in manifest.get("parts", [])]
+    for part in parts:
+        click.echo(f"  {part}")
+    if parts:
+        files = (file for part in parts for file in (directory / part).iterdir())
+        click.echo(f"  {f'{len(parts)} parts':<20} {size(sum(file.stat().st_size for file in files)):>10}")
     for file in manifest["files"]:
         click.echo(f"  {file['name']:<20} {size(file['bytes']):>10}")
     click.echo(f"  {MANIFEST}")
     click.echo()
     click.echo((directory / COMPARISON).read_text(encoding="utf-8"), nl=False)
+
+
+def print_speed(manifest: dict[str, Any], seconds: float, *, resumed: bool) -> None:
+    """How long it took, and the sessions in a second, unless some were there before."""
+    written = manifest["written"]
+    rate = (written["sessions"] - written["continuations"]) / seconds
+    click.echo(f"\nwritten in {seconds:.1f} s{'' if resumed else f' ({rate:,.0f} sessions/s)'}")
 
 
 def size(count: float) -> str:

@@ -11,6 +11,7 @@ from agentgen.cli._errors import reading
 from agentgen.cli._options import block_size_option, threads_option
 from agentgen.cli._summary import size
 from agentgen.errors import RunError
+from agentgen.run import refuse_file
 from agentgen.settings import LAYOUTS
 
 SUFFIXES = (".jsonl", ".jsonl.zst", ".parquet")
@@ -49,10 +50,16 @@ def command(
         trace = read(source, layout=from_layout, block_size=block_size)
     if any(target.exists() and target.samefile(file) for file in trace.files):
         raise RunError(f"{target}: found IN itself, expected another file")
-    if target.exists() and not force:
-        raise RunError(f"{target}: found a file, expected none; choose another name, or give --force")
+    refuse_file(str(target), force=force, option="--force")
     written = convert(
-        source, target, layout=layout, from_layout=from_layout, block_size=block_size, sort=sort, threads=threads
+        source,
+        target,
+        layout=layout,
+        from_layout=from_layout,
+        block_size=block_size,
+        sort=sort,
+        threads=threads,
+        force=force,
     )
     click.echo(
         f"{target}: {written['rows']:,} rows in {written['sessions']:,} sessions, "

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from agentgen.cli._errors import reading
 from agentgen.cli._options import FormatsType, ShardType, Whole, progress_bar, threads_option
-from agentgen.cli._summary import print_run
+from agentgen.cli._summary import print_run, print_speed
 from agentgen.config import load_config
-from agentgen.run import default_name, write, write_shards
+from agentgen.run import MANIFEST, complete_shards, default_name, refuse_full, write, write_shards
 from agentgen.settings import COMPRESSIONS, LAYOUTS, MAX_SEED, MAX_SESSIONS, MAX_TOKENS, MIN_ISL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @click.command("generate", short_help="Write a data set into a run directory.")
@@ -85,30 +90,59 @@ def command(
     With a run's manifest as --config, the options not given are the
     manifest's: the run comes out again, byte for byte.
     """
-    if resume and not (shards and name):
-        raise click.UsageError("--resume needs the --shards and --name that the run began with.")
-    if shards and stated["shard"]:
-        raise click.UsageError("--shard (one part) and --shards (all parts) exclude each other.")
-    if name is not None and (name in {"", ".", ".."} or Path(name).name != name):
-        raise click.BadParameter(
-            f"found {name!r}, expected a name without a path; --output says where.", param_hint="--name"
-        )
+    _check_options(name, shards, stated["shard"], resume=resume)
     with reading():
         loaded = load_config(config)
+    if stated["compression"] == "zstd" and "jsonl" not in (stated["formats"] or loaded.settings.formats):
+        raise click.UsageError("--compression is of the JSONL file, and --format does not name jsonl.")
     settings = loaded.settings.updated(**stated)
     if shards:
         settings = settings.updated(shard=(0, 1))
     for warning in loaded.resolve(settings)["warnings"]:
         click.echo(f"agentgen: warning: {warning}", err=True)
     directory = output / (name or default_name(loaded.name, settings))
-    with progress_bar("generating", shown=not quiet) as progress:
+    refuse_full(directory, force=force or resume, option="--force")
+    started = time.monotonic()
+    kept = complete_shards(directory, loaded, settings, shards) if shards and resume else []
+    if resume and not quiet:
+        click.echo(f"agentgen: kept {len(kept)} of {shards} parts", err=True)
+    with progress_bar("sessions", counted=True, shown=not quiet) as progress:
         if shards:
-            manifest = write_shards(
-                directory, loaded, settings, shards, resume=resume, threads=threads, force=force, progress=progress
-            )
+            with _told_how_to_go_on(directory, shards, resume=resume, named=bool(name)):
+                manifest = write_shards(
+                    directory, loaded, settings, shards, kept=kept, threads=threads, progress=progress
+                )
         else:
             manifest = write(directory, loaded, settings, threads=threads, force=force, progress=progress)
     if quiet:
         click.echo(str(directory))
     else:
         print_run(directory, manifest)
+        print_speed(manifest, time.monotonic() - started, resumed=bool(kept))
+
+
+def _check_options(name: str | None, shards: int | None, shard: object, *, resume: bool) -> None:
+    if resume and not (shards and name):
+        raise click.UsageError("--resume needs the --shards and --name that the run began with.")
+    if shards and shard:
+        raise click.UsageError("--shard (one part) and --shards (all parts) exclude each other.")
+    if name is not None and (name in {"", ".", ".."} or Path(name).name != name):
+        raise click.BadParameter(
+            f"found {name!r}, expected a name without a path; --output says where.", param_hint="--name"
+        )
+    if name is not None and name.startswith("-"):
+        raise click.BadParameter(f"found {name!r}, expected a name that is no option.", param_hint="--name")
+
+
+@contextmanager
+def _told_how_to_go_on(directory: Path, shards: int, *, resume: bool, named: bool) -> Iterator[None]:
+    """Let an interruption say what there is, and the options with which the same command goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        complete = len(list(directory.glob(f"shard-*-of-{shards}/{MANIFEST}")))
+        missing = ([] if resume else ["--resume"]) + ([] if named else [f"--name {directory.name}"])
+        options = f" with {' '.join(missing)}" if missing else ""
+        raise KeyboardInterrupt(
+            f"{complete} of {shards} parts are complete: the same command{options} goes on"
+        ) from None

@@ -29,7 +29,7 @@ def command(*, runs: tuple[str, ...], output: Path, quiet: bool, force: bool) ->
     where they are: DIR gets the manifest, quality and comparison of the
     whole, and stands for it wherever a trace is read.
     """
-    refuse_full(output, force=force)
+    refuse_full(output, force=force, option="--force")
     manifest = merge(runs, output)
     if quiet:
         click.echo(str(output))

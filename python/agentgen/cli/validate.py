@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import click
 
@@ -11,11 +10,6 @@ from agentgen._api import validate
 from agentgen.cli._errors import FAILED, reading
 from agentgen.cli._options import Whole, block_size_option, progress_bar, threads_option
 from agentgen.settings import LAYOUTS, MAX_TOKENS
-
-if TYPE_CHECKING:
-    from agentgen._report import Report
-
-SAID_BY = {"option": "as the option says", "inferred": "inferred from the rows"}
 
 
 @click.command("validate", short_help="Check that a trace can be replayed.")
@@ -55,27 +49,6 @@ def command(
     if form == "json":
         click.echo(json.dumps(report.to_dict(), indent=2))
     else:
-        _print(report)
+        click.echo("\n".join(report.lines("--max-errors")))
     if not report.ok:
         click.get_current_context().exit(FAILED)
-
-
-def _print(report: Report) -> None:
-    layout_from, size_from = (
-        SAID_BY.get(said, f"from the {said}") for said in (report.layout_from, report.block_size_from)
-    )
-    click.echo(f"layout {report.layout} ({layout_from}), block size {report.block_size} ({size_from})")
-    for finding in report.findings:
-        click.echo(str(finding))
-    hidden = report.errors + report.warnings - len(report.findings)
-    if hidden:
-        click.echo(f"... and {hidden:,} more (--max-errors shows more)")
-    checked = f"{report.rows:,} rows in {report.sessions:,} sessions"
-    verdict = "ok" if report.ok else _count(report.errors, "error")
-    if report.warnings:
-        verdict += f", {_count(report.warnings, 'warning')}"
-    click.echo(f"{verdict}: {checked}")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

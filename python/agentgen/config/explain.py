@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from typing import TYPE_CHECKING, Any
 
-from agentgen.config.models import Config, Section, section_of
+from agentgen._suggest import did_you_mean
+from agentgen.config.models import Config, Distribution, Rate, Section, section_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 
 TAGS = {"auto", "factor", "closed", "poisson"}
 LONGEST_VALUE = 60
+# What a run has beside its configuration, and the option that states it.
+OPTIONS = {
+    "sessions": "--sessions",
+    "seed": "--seed",
+    "layout": "--layout",
+    "formats": "--format",
+    "format": "--format",
+    "compression": "--compression",
+    "shard": "--shard",
+    "threads": "--threads",
+    "max_isl": "--max-isl",
+    "max_osl": "--max-osl",
+}
 
 EXPECTED = {
     "bool_type": "true or false",
@@ -36,6 +49,10 @@ EXPECTED_OF_FIELD = {
     "arrival": '"closed" or {"poisson": {"rate": sessions per second}}',
     "bias": 'a number or "auto"',
 }
+EXPECTED_OF_MODEL = {
+    Distribution: "an object with mean + sigma (or mean + median, or mu + sigma)",
+    Rate: '{"rate": sessions per second}',
+}
 
 
 def broken_rules(error: ValidationError) -> list[tuple[str, str]]:
@@ -48,12 +65,16 @@ def _broken_rule(finding: ErrorDetails) -> tuple[str, str]:
     path = _path(where)
     kind = finding["type"]
     if kind == "extra_forbidden":
-        return path, _unknown(where)
+        return path, _unknown(where, finding["input"])
     if kind == "missing":
         return path, "found nothing, expected a value"
     expected = EXPECTED.get(kind, finding["msg"]).format(**finding.get("ctx", {}))
     if kind in {"literal_error", "float_type"} and where[-1] in EXPECTED_OF_FIELD:
         expected = EXPECTED_OF_FIELD[str(where[-1])]
+    if kind == "model_type":
+        expected = next((text for base, text in EXPECTED_OF_MODEL.items() if issubclass(_model(where), base)), expected)
+    if kind == "int_type" and isinstance(finding["input"], float) and finding["input"].is_integer():
+        expected += f" without point or exponent ({int(finding['input'])})"
     return path, f"found {_shown(finding['input'])}, expected {expected}"
 
 
@@ -73,15 +94,21 @@ def _path(where: tuple[int | str, ...]) -> str:
     return path
 
 
-def _unknown(where: tuple[int | str, ...]) -> str:
+def _model(where: tuple[int | str, ...]) -> type[Section]:
     model: type[Section] = Config
-    for part in where[:-1]:
+    for part in where:
         model = section_of(model, str(part)) or model
-    siblings = list(model.model_fields)
+    return model
+
+
+def _unknown(where: tuple[int | str, ...], value: Any) -> str:
+    siblings = list(_model(where[:-1]).model_fields)
     key = str(where[-1])
+    if len(where) == 1 and key in OPTIONS:
+        example = f" {value}" if isinstance(value, (int, str)) else ""
+        return f"found a field, expected an option beside the configuration: {OPTIONS[key]}{example}"
     elsewhere = dict(_all_fields(Config, "")).get(key)
-    near = [elsewhere] if elsewhere else difflib.get_close_matches(key, siblings, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
+    hint = f" (did you mean {elsewhere}?)" if elsewhere else did_you_mean(key, siblings)
     return f"found an unknown field, expected one of {', '.join(siblings)}{hint}"
 
 

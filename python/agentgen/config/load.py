@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import errno
 import json
 import os
 import re
@@ -18,10 +16,11 @@ import yaml
 from pydantic import ValidationError
 
 from agentgen import _native
+from agentgen._suggest import did_you_mean
 from agentgen.config.explain import broken_rules
-from agentgen.config.models import Config, complete
+from agentgen.config.models import LAW, Config, complete, part_laws
 from agentgen.errors import ConfigError
-from agentgen.settings import Settings
+from agentgen.settings import CONFIG_SUFFIXES, TRACE_SUFFIXES, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,10 +107,22 @@ def load_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> LoadedCon
 def checked(stated: Mapping[str, Any], source: str) -> dict[str, Any]:
     """The complete configuration of the stated fields."""
     try:
-        return Config.model_validate(complete(stated)).model_dump()
+        config = Config.model_validate(complete(stated)).model_dump()
     except ValidationError as error:
         (path, rule), *more = broken_rules(error)
         raise ConfigError(path, rule, source, tuple(more)) from None
+    broken = tuple((path, _part_law(law, default)) for path, law, default in part_laws(stated))
+    if broken:
+        raise ConfigError(*broken[0], source, broken[1:])
+    return config
+
+
+def _part_law(stated: Mapping[str, Any], default: Mapping[str, Any]) -> str:
+    found = ", ".join(name for name in stated if name in LAW) or "none of them"
+    return (
+        f"found {found}, expected exactly one of mean + median, mean + sigma, mu + sigma: "
+        f"a distribution is replaced as a whole (the default's is {json.dumps(default)})"
+    )
 
 
 def parse(file: Path) -> dict[str, Any]:
@@ -120,12 +131,14 @@ def parse(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise FileNotFoundError(errno.ENOENT, _not_found(file), str(file)) from None
+        raise FileNotFoundError(f"{file}: {_not_found(file)}") from None
     except UnicodeDecodeError as error:
         raise ConfigError("", f"byte {error.start} is not UTF-8", str(file)) from None
     reader = readers.get(file.suffix.lower())
     if reader is None:
         raise ConfigError("", f"found a {file.suffix or 'nameless'} file, expected .json, .yaml or .toml", str(file))
+    if not text.strip():
+        raise ConfigError("", "found an empty file, expected an object of fields", str(file))
     try:
         stated = reader(text)
     except yaml.MarkedYAMLError as error:
@@ -139,15 +152,16 @@ def parse(file: Path) -> dict[str, Any]:
         reason = " ".join(str(error).split())
         raise ConfigError("", f"not {file.suffix[1:].upper()}: {reason}", str(file)) from None
     if not isinstance(stated, dict):
-        raise ConfigError("", f"found {type(stated).__name__}, expected an object of fields", str(file))
+        found = "nothing" if stated is None else type(stated).__name__
+        raise ConfigError("", f"found {found}, expected an object of fields", str(file))
     return stated
 
 
 def _not_found(file: Path) -> str:
+    if file.suffix in CONFIG_SUFFIXES | TRACE_SUFFIXES:
+        return "no such file"
     presets = _native.preset_names()
-    near = difflib.get_close_matches(str(file), presets, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    return f"no such file, and the presets are {', '.join(presets)}{hint}"
+    return f"no such file, and the presets are {', '.join(presets)}{did_you_mean(str(file), presets)}"
 
 
 def _json(text: str) -> Any:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 MAX_TOKENS = 2**31 - 1
 MAX_U32 = 2**32 - 1
 LARGEST_SAFE_INTEGER = 2**53
+LAW = {"mean", "median", "mu", "sigma"}
+PARAMETERS_OF_A_LAW = 2
 
 
 def _short(value: float) -> float:
@@ -249,6 +251,23 @@ def _overlay(model: type[Section], base: dict[str, Any], stated: Mapping[str, An
         else:
             merged[key] = value
     return merged
+
+
+def part_laws(stated: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Path, stated and default fields of each distribution that does not state two parameters of its law."""
+    yield from _part_laws(Config, json.loads(_native.preset("default")), stated, "")
+
+
+def _part_laws(
+    model: type[Section], preset: Mapping[str, Any], stated: Mapping[str, Any], above: str
+) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    for key, value in stated.items():
+        inner, below = section_of(model, key), preset.get(key)
+        if inner and isinstance(value, dict) and isinstance(below, dict):
+            if not issubclass(inner, Distribution):
+                yield from _part_laws(inner, below, value, f"{above}{key}.")
+            elif len(LAW & value.keys()) < PARAMETERS_OF_A_LAW:
+                yield above + key, value, below
 
 
 class _Untitled(GenerateJsonSchema):

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::error::ConfigError;
-use crate::laws::least_output;
+use crate::laws::least_growth;
 use crate::layout::Layout;
 use crate::rng::{Purpose, Streams};
 use crate::session::Session;
@@ -38,10 +38,8 @@ impl IdSpace {
         let (layer1_blocks, layer1_5_blocks) = config.prefix_blocks();
         let block_size = u64::from(config.block_size);
         let room = u64::from(config.max_prompt_tokens) - 1 - config.prefix_tokens();
-        let least_new = config.new_tokens_per_turn.min.map_or(1, |min| (min as u64).max(1));
-        let output = &config.generation_length;
-        let least_output = output.min.map_or(0, |min| min as u64).max(u64::from(least_output(output)));
-        let mut turns = 1 + (room - 1) / (least_new + least_output);
+        let (new_tokens, output) = least_growth(config);
+        let mut turns = 1 + (room - 1) / (new_tokens + output);
         if let Some(explicit) = &config.turns {
             turns = turns.min(u64::from(explicit.max));
         }

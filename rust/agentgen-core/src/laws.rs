@@ -135,9 +135,16 @@ fn no_mass(path: &str) -> ConfigError {
 }
 
 /// Outputs are at least 30 tokens, or max if that is less; an explicit smaller min wins.
-pub(crate) fn least_output(stated: &Distribution) -> u32 {
+fn least_output(stated: &Distribution) -> u32 {
     let floor = f64::from(LEAST_OUTPUT_TOKENS).min(stated.max.unwrap_or(f64::INFINITY));
     (stated.min.map_or(floor, |min| min.min(floor)) as u32).max(1)
+}
+
+/// The fewest new tokens and the fewest output tokens of a turn.
+pub(crate) fn least_growth(config: &Config) -> (u64, u64) {
+    let whole = |d: &Distribution| d.min.map_or(0, |min| min as u64);
+    let output = &config.generation_length;
+    (whole(&config.new_tokens_per_turn).max(1), whole(output).max(u64::from(least_output(output))))
 }
 
 struct Resolver<'a> {

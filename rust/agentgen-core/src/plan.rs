@@ -8,7 +8,7 @@ use crate::config::{Arrival, Config, Overrides};
 use crate::dist::Zipf;
 use crate::error::ConfigError;
 use crate::ids::{IdSpace, MAX_RUNS, SessionNames};
-use crate::laws::{Laws, Resolved};
+use crate::laws::{Laws, Resolved, least_growth};
 use crate::layout::Layout;
 use crate::rng::{Purpose, Streams};
 use crate::rules::Rules;
@@ -52,8 +52,8 @@ impl Plan {
             return Err(ConfigError::new("sessions", format!("found {sessions}, expected {expected}")));
         }
         let config = stated.overridden(overrides)?;
+        check_turns(&config)?;
         let laws = Laws::resolve(&config, !overrides.is_empty())?;
-        check_turns(&config, &laws)?;
         check_arrivals(&config, sessions)?;
         let streams = Streams::new(seed);
         let groups = &config.cache.layer1_5_groups;
@@ -157,21 +157,21 @@ impl Plan {
         first + self.streams.stream(Purpose::Slot, run).below(self.sessions - first)
     }
 
-    /// The runs whose continuations are written after primaries of `range`, by slot, then by run: 16 bytes each.
+    /// Of the runs in `origins`, those whose continuations are written after primaries of `slots`: 16 bytes each, not
+    /// yet in order.
     #[must_use]
-    pub fn continuations(&self, range: &Range<u64>) -> Vec<Continuation> {
+    pub fn continuations(&self, origins: Range<u64>, slots: &Range<u64>) -> Vec<Continuation> {
+        let split = origins.filter(|run| self.split(*run).is_some());
+        split.map(|run| Continuation { slot: self.slot(run), run }).filter(|c| slots.contains(&c.slot)).collect()
+    }
+
+    /// The runs that may have a continuation after primaries before `slot`: it comes at least a quarter later.
+    #[must_use]
+    pub fn origins_before(&self, slot: u64) -> Range<u64> {
         if self.config.restart_initial_probability == 0.0 {
-            return Vec::new();
+            return 0..0;
         }
-        // A continuation comes at least this far after its run.
-        let last = range.end.saturating_sub((self.sessions / RESTART_GAP).max(1));
-        let mut found: Vec<Continuation> = (0..last)
-            .filter(|run| self.split(*run).is_some())
-            .map(|run| Continuation { slot: self.slot(run), run })
-            .filter(|c| range.contains(&c.slot))
-            .collect();
-        found.sort_unstable();
-        found
+        0..slot.saturating_sub((self.sessions / RESTART_GAP).max(1))
     }
 }
 
@@ -193,6 +193,12 @@ pub struct ArrivalClock {
 }
 
 impl ArrivalClock {
+    /// The primary the clock stands at.
+    #[must_use]
+    pub fn run(&self) -> u64 {
+        self.run
+    }
+
     /// The arrival of primary `run`, in tenths of a millisecond, rounded half-even. The clock only moves forward.
     pub fn arrival_tenths(&mut self, plan: &Plan, run: u64) -> u64 {
         const TENTH: u128 = 100_000;
@@ -209,11 +215,11 @@ impl ArrivalClock {
 }
 
 /// The shortest session asked for must fit.
-fn check_turns(config: &Config, laws: &Laws) -> Result<(), ConfigError> {
+fn check_turns(config: &Config) -> Result<(), ConfigError> {
     let Some(turns) = config.turns.as_ref().filter(|t| !t.allow_truncation) else { return Ok(()) };
-    let growth = u64::from(laws.new_tokens.smallest()) + u64::from(laws.output.smallest());
-    let least =
-        config.prefix_tokens() + u64::from(laws.layer2.smallest()) + u64::from(turns.min - 1).saturating_mul(growth);
+    let (new_tokens, output) = least_growth(config);
+    let layer2 = config.cache.layer2.min.map_or(1, |min| (min as u64).max(1));
+    let least = config.prefix_tokens() + layer2 + u64::from(turns.min - 1).saturating_mul(new_tokens + output);
     if least < u64::from(config.max_prompt_tokens) {
         return Ok(());
     }

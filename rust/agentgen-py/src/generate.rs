@@ -57,23 +57,20 @@ pub(crate) fn generate(
     max_osl: Option<u32>,
 ) -> PyResult<BatchStream> {
     let (layout, shard, columns) = (self::layout(layout)?, checked_shard(shard)?, self::columns(columns)?);
-    let overrides = Overrides { max_isl, max_osl };
-    let stream = py.detach(|| {
-        let origin = Origin { config: Config::from_json(config)?, overrides, seed, sessions };
-        let plan = planned(&origin, layout)?;
-        let meta = TraceMeta {
-            layout,
-            block_size: plan.config().block_size,
-            format_version: Some(FORMAT_VERSION),
-            origin: Some(origin),
-        };
-        let schema = schema(&columns, &meta);
-        let cancel = Cancel::default();
-        let shard = Arc::new(Shard::new(plan, shard.index, shard.count));
-        let made = batches(&shard, &schema, thread_count(threads), &cancel);
-        Ok::<_, Failure>(BatchStream::new(schema, cancel, Box::new(made)))
-    });
-    stream.map_err(Into::into)
+    let config = Config::from_json(config).map_err(Failure::from)?;
+    let origin = Origin { config, overrides: Overrides { max_isl, max_osl }, seed, sessions };
+    let (cancel, threads) = (Cancel::default(), thread_count(threads));
+    let plan = py.detach(|| planned(&origin, layout))?;
+    let meta = TraceMeta {
+        layout,
+        block_size: plan.config().block_size,
+        format_version: Some(FORMAT_VERSION),
+        origin: Some(origin),
+    };
+    let schema = schema(&columns, &meta);
+    let shard = enter(py, &cancel, |_| Ok(()), || Shard::new(plan, shard.index, shard.count, threads, &cancel))?;
+    let made = py.detach(|| batches(&Arc::new(shard), &schema, threads, &cancel));
+    Ok(BatchStream::new(schema, cancel, Box::new(made)))
 }
 
 #[pyfunction]

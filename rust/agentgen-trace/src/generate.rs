@@ -15,6 +15,9 @@ use crate::ordered::{Cancel, Ordered};
 /// Results that may wait for their turn, for each thread.
 const WINDOW: usize = 2;
 
+/// Runs gone over between two looks at whether to stop.
+const SCAN: usize = 1 << 20;
+
 /// Primaries that are made together, and what is needed to make them alone.
 #[derive(Debug, Clone)]
 pub struct Chunk {
@@ -33,12 +36,22 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Shard `index` of `count`; finds the continuations that are written in it.
-    #[must_use]
-    pub fn new(plan: Arc<Plan>, index: u64, count: u64) -> Self {
+    /// Shard `index` of `count`. Finds the continuations that are written in it by going over all runs before, in
+    /// windows, on several threads.
+    pub fn new(plan: Arc<Plan>, index: u64, count: u64, threads: usize, cancel: &Cancel) -> Result<Self> {
         let primaries = plan.shard(index, count);
-        let continuations = plan.continuations(&primaries);
-        Self { plan, primaries, continuations }
+        let origins = plan.origins_before(primaries.end);
+        let windows =
+            (origins.start..origins.end).step_by(SCAN).map(move |start| start..origins.end.min(start + SCAN as u64));
+        let mut continuations = Vec::new();
+        for found in Ordered::start(threads, threads * WINDOW, cancel, windows, || {
+            let (plan, slots) = (Arc::clone(&plan), primaries.clone());
+            move |window: Range<u64>| Ok(plan.continuations(window, &slots))
+        }) {
+            continuations.extend(found?);
+        }
+        continuations.sort_unstable();
+        Ok(Self { plan, primaries, continuations })
     }
 
     /// The plan.
@@ -54,8 +67,8 @@ impl Shard {
     }
 
     /// The chunks in order. Their bounds do not depend on shards, so that equal sessions share a chunk everywhere.
-    pub fn chunks(self: &Arc<Self>) -> impl Iterator<Item = Chunk> + Send + 'static {
-        let shard = Arc::clone(self);
+    pub fn chunks(self: &Arc<Self>, cancel: &Cancel) -> impl Iterator<Item = Chunk> + Send + use<> {
+        let (shard, cancel) = (Arc::clone(self), cancel.clone());
         let size = shard.plan.chunk_sessions();
         let mut next = shard.primaries.start;
         let timed = shard.plan.config().arrival != Arrival::Closed;
@@ -63,6 +76,13 @@ impl Shard {
         std::iter::from_fn(move || {
             if next >= shard.primaries.end {
                 return None;
+            }
+            // A late shard's clock has all earlier arrivals to go over.
+            while timed && clock.run() + (SCAN as u64) < next {
+                clock.arrival_tenths(&shard.plan, clock.run() + SCAN as u64);
+                if cancel.is_cancelled() {
+                    return None;
+                }
             }
             let end = ((next / size + 1) * size).min(shard.primaries.end);
             let primaries = next..end;
@@ -107,7 +127,7 @@ pub fn batches(
     threads: usize,
     cancel: &Cancel,
 ) -> impl Iterator<Item = Result<RecordBatch>> + Send + use<> {
-    let chunks = Ordered::start(threads, threads * WINDOW, cancel, shard.chunks(), || {
+    let chunks = Ordered::start(threads, threads * WINDOW, cancel, shard.chunks(cancel), || {
         let (shard, mut builder, cancel) = (Arc::clone(shard), BatchBuilder::new(Arc::clone(schema)), cancel.clone());
         move |chunk: Chunk| {
             let mut made = Vec::new();

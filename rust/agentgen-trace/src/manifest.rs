@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::internal;
 use crate::error::{Result, TraceError};
-use crate::meta::{Layout, Origin, TraceMeta};
+use crate::meta::{FORMAT_VERSION, Layout, Origin, TraceMeta};
 use crate::schema::Column;
-use crate::sink::file::{digest, write_whole};
+use crate::sink::file::{SealedFile, digest, sealed};
 
 /// Version of this file's own shape.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -107,15 +107,31 @@ impl Manifest {
     pub fn read(path: &Path) -> Result<Self> {
         let file = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
         let text = std::fs::read(&file).map_err(|e| TraceError::io(&file, e))?;
-        serde_json::from_slice(&text)
-            .map_err(|e| TraceError::Format(format!("{}: not a manifest of a run: {e}", file.display())))
+        let manifest: Self = serde_json::from_slice(&text)
+            .map_err(|e| TraceError::Format(format!("{}: not a manifest of a run: {e}", file.display())))?;
+        for (what, found, known) in
+            [("schema", manifest.schema_version, SCHEMA_VERSION), ("format", manifest.format_version, FORMAT_VERSION)]
+        {
+            if found != known {
+                return Err(TraceError::Format(format!(
+                    "{}: found {what} version {found}, expected {known} (use the agentgen that wrote it)",
+                    file.display()
+                )));
+            }
+        }
+        Ok(manifest)
     }
 
-    /// Writes the manifest into a directory; the last file of a run, so that its presence means the run is whole.
+    /// Writes the manifest into a directory, after every other file: its presence means that the run is whole.
     pub fn write(&self, directory: &Path) -> Result<()> {
+        self.sealed(directory)?.publish().map(drop)
+    }
+
+    /// The manifest, written but not yet under its name.
+    pub(crate) fn sealed(&self, directory: &Path) -> Result<SealedFile> {
         let mut json = serde_json::to_vec_pretty(self).map_err(internal)?;
         json.push(b'\n');
-        write_whole(&directory.join(FILE_NAME), json).map(drop)
+        sealed(&directory.join(FILE_NAME), json)
     }
 
     /// What its data files say about themselves.

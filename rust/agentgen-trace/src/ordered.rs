@@ -1,6 +1,6 @@
 //! Parallel work whose results come out in the order of its input, a bounded number at a time.
 //!
-//! The only place that starts worker threads: generation, encoding, reading and validation all go through it.
+//! All work that is shared out goes through it: generation, encoding, reading and validation.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -15,7 +15,7 @@ use crate::manifest::{Manifest, SCHEMA_VERSION, Written};
 use crate::meta::{FORMAT_VERSION, Origin, TraceMeta};
 use crate::ordered::{Cancel, Ordered};
 use crate::schema::{Column, schema};
-use crate::sink::file::{Buffers, PartialFile, write_whole};
+use crate::sink::file::{Buffers, PartialFile, sealed};
 use crate::sink::{NewDirectory, ZSTD_LEVEL, jsonl, parquet};
 
 /// Something that sees every row of a pass. Each thread has its own; the order of batches and merges must not matter.
@@ -99,10 +99,11 @@ pub fn write_run<O: Observer>(
     let mut parquet = rows.take().map(|file| parquet::Writer::start(file, &schema)).transpose()?;
     let encoder = parquet.as_ref().map(|(_, encoder)| encoder.clone());
 
-    let shard = Arc::new(Shard::new(Arc::clone(plan), options.shard.index, options.shard.count));
+    let shard =
+        Arc::new(Shard::new(Arc::clone(plan), options.shard.index, options.shard.count, options.threads, cancel)?);
     let observers: Vec<Arc<Mutex<O>>> = (0..options.threads.max(1)).map(|_| Arc::new(Mutex::new(observer()))).collect();
     let mut next_observer = observers.iter();
-    let chunks = Ordered::start(options.threads, options.threads + 1, cancel, shard.chunks(), || {
+    let chunks = Ordered::start(options.threads, options.threads + 1, cancel, shard.chunks(cancel), || {
         let observer = next_observer.next().unwrap_or(&observers[0]);
         let worker = Worker {
             shard: Arc::clone(&shard),
@@ -130,16 +131,13 @@ pub fn write_run<O: Observer>(
         done.fetch_add(chunk.primaries, Ordering::Relaxed);
     }
 
-    let mut files = Vec::new();
-    // Nothing is renamed before everything that can fail for want of space has been written.
+    // Everything is on the disk, the manifest included, before anything gets its name.
     let rows = parquet.map(|(writer, _)| writer.finish().map_err(|e| parquet_error(&at(PARQUET), e))).transpose()?;
     let facts = RunFacts { origin, written, is_part: options.shard.count > 1 };
     let sidecars = merged(observers, observer)?.finish(plan, &facts)?;
-    for file in jsonl.into_iter().chain(rows) {
-        files.push(file.complete()?);
-    }
+    let mut files = jsonl.into_iter().chain(rows).map(PartialFile::seal).collect::<Result<Vec<_>>>()?;
     for (name, bytes) in sidecars {
-        files.push(write_whole(&at(name), bytes)?);
+        files.push(sealed(&at(name), bytes)?);
     }
     let formats = [("jsonl", options.jsonl), ("parquet", options.parquet)];
     let manifest = Manifest {
@@ -156,10 +154,13 @@ pub fn write_run<O: Observer>(
         written,
         effective: effective(plan),
         warnings: plan.warnings().to_vec(),
-        files,
+        files: files.iter().map(|file| file.entry().clone()).collect(),
         parts: Vec::new(),
     };
-    manifest.write(&options.directory)?;
+    files.push(manifest.sealed(&options.directory)?);
+    for file in files {
+        file.publish()?;
+    }
     directory.keep();
     Ok(manifest)
 }

@@ -19,7 +19,8 @@ use sha2::{Digest as _, Sha256};
 fn lines(plan: &Arc<Plan>, shard: (u64, u64), threads: usize) -> Vec<u8> {
     let layout = plan.layout();
     let meta = TraceMeta { layout, block_size: plan.config().block_size, format_version: None, origin: None };
-    let shard = Arc::new(Shard::new(Arc::clone(plan), shard.0, shard.1));
+    let shard = Shard::new(Arc::clone(plan), shard.0, shard.1, threads, &Cancel::default()).expect("not cancelled");
+    let shard = Arc::new(shard);
     let mut out = Vec::new();
     for batch in batches(&shard, &schema(&Column::ALL, &meta), threads, &Cancel::default()) {
         jsonl::write(&batch.expect("generates"), layout, &mut out).expect("writes");

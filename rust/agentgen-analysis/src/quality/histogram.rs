@@ -1,22 +1,32 @@
 //! Mergeable histograms: exact for whole numbers, within 0.05 % for times.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Values on one page.
 const PAGE: usize = 1 << PAGE_BITS;
-const PAGE_BITS: u32 = 10;
+const PAGE_BITS: u32 = 6;
+/// Values from here on are rare, and kept one by one.
+const PAGED: u64 = 1 << 24;
 
-/// Counts of whole numbers, in pages that exist once they are needed: memory follows the range of values seen, not
-/// their number. Sums are derived from the counts, so nothing depends on the order of additions.
+/// Counts of whole numbers: pages that exist once they are needed, and a map for the largest values. Memory follows
+/// the values seen, not their number or their size. Sums are derived from the counts, so nothing depends on the order
+/// of additions.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(from = "Sparse", into = "Sparse")]
 pub(super) struct Counts {
     pages: Vec<Option<Box<[u64; PAGE]>>>,
+    large: BTreeMap<u64, u64>,
 }
 
 impl Counts {
     #[inline]
     pub(super) fn add(&mut self, value: u64, times: u64) {
+        if value >= PAGED {
+            *self.large.entry(value).or_default() += times;
+            return;
+        }
         let page = (value >> PAGE_BITS) as usize;
         if page >= self.pages.len() {
             self.pages.resize(page + 1, None);
@@ -33,10 +43,11 @@ impl Counts {
     /// Values and how often they occurred, ascending.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
         let pages = self.pages.iter().enumerate().filter_map(|(i, page)| page.as_deref().map(|p| (i, p)));
-        pages.flat_map(|(i, page)| {
+        let paged = pages.flat_map(|(i, page)| {
             let base = (i << PAGE_BITS) as u64;
             page.iter().enumerate().filter(|(_, n)| **n > 0).map(move |(j, n)| (base + j as u64, *n))
-        })
+        });
+        paged.chain(self.large.iter().map(|(value, times)| (*value, *times)))
     }
 }
 
@@ -204,7 +215,7 @@ mod tests {
     #[test]
     fn whole_numbers_are_exact() {
         let mut counts = Counts::default();
-        let values: Vec<u64> = (0..1_000).map(|i| i * i % 7_919).collect();
+        let values: Vec<u64> = (0..1_000).map(|i| i * i % 7_919 * if i % 7 == 0 { 100_003 } else { 1 }).collect();
         for value in &values {
             counts.add(*value, 1);
         }

@@ -30,6 +30,11 @@ pub fn merge_runs(runs: &[PathBuf], directory: &Path, created: &str) -> Result<M
         return refuse(directory, "no shards were named; expected the run directories of all of them");
     };
     check_complete(&shards)?;
+    let same =
+        |a: &Path, b: &Path| std::fs::canonicalize(a).is_ok_and(|a| std::fs::canonicalize(b).is_ok_and(|b| a == b));
+    if let Some((run, _)) = shards.iter().find(|(run, _)| same(run, directory)) {
+        return refuse(run, "is one of the shards, expected another directory for the whole");
+    }
     for (run, manifest) in &shards {
         if let Some(difference) = difference(&first, manifest) {
             return refuse(run, &format!("does not belong with {}: another {difference}", first_run.display()));
@@ -68,6 +73,9 @@ pub fn merge_runs(runs: &[PathBuf], directory: &Path, created: &str) -> Result<M
 /// Every shard once.
 fn check_complete(shards: &[(&PathBuf, Manifest)]) -> Result<()> {
     let count = shards.first().map_or(0, |(_, m)| m.shard.count);
+    if let Some((run, _)) = shards.iter().find(|(_, m)| m.shard.count == 1 || m.file(STATISTICS).is_none()) {
+        return refuse(run, "is a whole data set, expected shards (made with --shard)");
+    }
     for (expected, (run, manifest)) in shards.iter().enumerate() {
         let Shard { index, count: of } = manifest.shard;
         if of != count {

@@ -1,6 +1,6 @@
 //! Files that appear under their names only when they are whole, with the digest of what went in.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -33,7 +33,7 @@ impl Buffers {
 }
 
 /// A file being written under a temporary name. Hashing runs in a thread of its own, beside the writes. Dropped
-/// before [`PartialFile::complete`], it is removed.
+/// before [`SealedFile::publish`], it is removed.
 #[derive(Debug)]
 pub struct PartialFile {
     path: PathBuf,
@@ -54,7 +54,7 @@ impl PartialFile {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".partial");
         let partial = path.with_file_name(name);
-        let file = File::create(&partial).map_err(|e| TraceError::io(&partial, e))?;
+        let file = locked(&partial)?;
         let (sender, receiver) = sync_channel::<Vec<u8>>(HASH_QUEUE);
         let buffers = buffers.clone();
         let thread = std::thread::spawn(move || {
@@ -86,21 +86,61 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Flushes to the disk, renames, and tells size and digest.
-    pub fn complete(mut self) -> Result<FileEntry> {
-        let fail = |path: &Path, e| TraceError::io(path, e);
-        if let Some(file) = self.file.take() {
-            file.sync_all().map_err(|e| fail(&self.path, e))?;
+    /// Flushes to the disk: nothing more can fail for want of space.
+    pub fn seal(mut self) -> Result<SealedFile> {
+        if let Some(file) = &self.file {
+            file.sync_all().map_err(|e| TraceError::io(&self.path, e))?;
         }
         let Some((sender, thread)) = self.hasher.take() else {
-            return Err(TraceError::Format("internal error: a file was completed twice".into()));
+            return Err(TraceError::Format("internal error: a file was sealed twice".into()));
         };
         drop(sender);
         let hasher = thread.join().map_err(|_| TraceError::Format("internal error: hashing panicked".into()))?;
-        std::fs::rename(&self.partial, &self.path).map_err(|e| fail(&self.path, e))?;
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(FileEntry { name, bytes: self.bytes, sha256: hex(&hasher.finalize()) })
+        let entry = FileEntry { name, bytes: self.bytes, sha256: hex(&hasher.finalize()) };
+        Ok(SealedFile { file: self, entry })
     }
+}
+
+/// A whole file that still has its temporary name.
+#[derive(Debug)]
+pub struct SealedFile {
+    file: PartialFile,
+    entry: FileEntry,
+}
+
+impl SealedFile {
+    /// Size and digest.
+    #[must_use]
+    pub fn entry(&self) -> &FileEntry {
+        &self.entry
+    }
+
+    /// Gives the file its name.
+    pub fn publish(self) -> Result<FileEntry> {
+        std::fs::rename(&self.file.partial, &self.file.path).map_err(|e| TraceError::io(&self.file.path, e))?;
+        Ok(self.entry)
+    }
+}
+
+/// Opens a temporary file that nobody else is writing. The lock goes with the process, so what a killed one left behind
+/// is written over.
+fn locked(partial: &Path) -> Result<File> {
+    let fail = |e| TraceError::io(partial, e);
+    let file = File::options().create(true).truncate(false).write(true).open(partial).map_err(fail)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(TraceError::Format(format!(
+                "{}: another process is writing it (wait for its end, or write elsewhere)",
+                partial.display()
+            )));
+        }
+        // A file system without locks.
+        Err(TryLockError::Error(_)) => {}
+    }
+    file.set_len(0).map_err(fail)?;
+    Ok(file)
 }
 
 impl Write for PartialFile {
@@ -116,17 +156,21 @@ impl Write for PartialFile {
 
 impl Drop for PartialFile {
     fn drop(&mut self) {
-        drop(self.file.take());
-        // After `complete` the name is gone, and that is all right.
+        // While the lock is still held; after `publish` the name is gone, and that is all right.
         let _ = std::fs::remove_file(&self.partial);
     }
 }
 
 /// Writes a small file whole.
 pub fn write_whole(path: &Path, bytes: Vec<u8>) -> Result<FileEntry> {
+    sealed(path, bytes)?.publish()
+}
+
+/// Writes a small file, still under its temporary name.
+pub fn sealed(path: &Path, bytes: Vec<u8>) -> Result<SealedFile> {
     let mut file = PartialFile::create(path)?;
     file.append(bytes).map_err(|e| TraceError::io(path, e))?;
-    file.complete()
+    file.seal()
 }
 
 /// Lower-case hex digits.

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use agentgen_core::ids::MAX_ID;
 use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{Float64Type, Int64Type, UInt32Type};
 use arrow_schema::SchemaRef;
 
 use super::file::PartialFile;
@@ -14,6 +17,7 @@ use crate::manifest::{FileEntry, Written};
 use crate::meta::Layout;
 use crate::ordered::{Cancel, Ordered};
 use crate::run::parquet_error;
+use crate::schema::Column;
 
 /// A format that can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +70,7 @@ pub fn write_table(
         let encoder = encoder.clone();
         move |batch: Result<RecordBatch>| {
             let batch = batch?;
+            check(&batch)?;
             let written = Written::of(&batch);
             if let Some(encoder) = &encoder {
                 return Ok((Encoded::RowGroup(encoder.encode([&batch])?), written));
@@ -95,5 +100,59 @@ pub fn write_table(
         None => file,
     };
     let file = file.ok_or_else(|| internal("no file"))?;
-    Ok((file.complete()?, total))
+    Ok((file.seal()?.publish()?, total))
+}
+
+/// Whether a reader of what is written will accept it: a table from elsewhere may hold anything its types can.
+fn check(batch: &RecordBatch) -> Result<()> {
+    let refuse = |column: Column, found: String, expected: &str| {
+        let name = column.name();
+        Err(TraceError::Format(format!("{name}: found {found}, expected {expected} (agentgen validate names the row)")))
+    };
+    for column in [Column::DelayMs, Column::TimestampMs] {
+        let times = batch.column(column as usize).as_primitive::<Float64Type>();
+        if let Some(time) = times.iter().flatten().find(|time| !(time.is_finite() && *time >= 0.0)) {
+            return refuse(column, time.to_string(), "a number of at least 0");
+        }
+    }
+    let ids = batch.column(Column::HashIds as usize).as_list::<i64>().values().as_primitive::<Int64Type>();
+    if let Some(id) = ids.values().iter().find(|id| !(0..=MAX_ID as i64).contains(*id)) {
+        return refuse(Column::HashIds, id.to_string(), "0 to 2^53 - 1");
+    }
+    let input = batch.column(Column::InputLength as usize).as_primitive::<UInt32Type>();
+    if input.values().contains(&0) {
+        return refuse(Column::InputLength, "0".to_owned(), "at least 1");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use agentgen_core::config::{Overrides, preset};
+    use agentgen_core::{Config, Plan};
+    use arrow_array::Float64Array;
+
+    use super::*;
+    use crate::generate::{Shard, batches};
+    use crate::meta::TraceMeta;
+    use crate::schema::schema;
+
+    #[test]
+    fn what_no_reader_would_accept_is_not_written() {
+        let config = Config::from_json(preset("default").expect("bundled")).expect("valid");
+        let plan = Plan::new(&config, Overrides::default(), 1, 2, Layout::Incremental).expect("feasible");
+        let meta = TraceMeta { layout: Layout::Incremental, block_size: 512, format_version: None, origin: None };
+        let schema = schema(&Column::ALL, &meta);
+        let cancel = Cancel::default();
+        let shard = Arc::new(Shard::new(Arc::new(plan), 0, 1, 1, &cancel).expect("not cancelled"));
+        let batch = batches(&shard, &schema, 1, &cancel).next().expect("a batch").expect("generates");
+        check(&batch).expect("sound");
+        let mut columns = batch.columns().to_vec();
+        columns[Column::DelayMs as usize] = Arc::new(Float64Array::from(vec![f64::NAN; batch.num_rows()]));
+        let spoilt = RecordBatch::try_new(Arc::clone(&schema), columns).expect("same types");
+        let message = check(&spoilt).expect_err("refused").to_string();
+        assert_eq!(message, "delay_ms: found NaN, expected a number of at least 0 (agentgen validate names the row)");
+    }
 }

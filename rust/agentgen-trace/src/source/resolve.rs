@@ -10,8 +10,9 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
 use super::infer;
 use crate::error::{Result, TraceError};
-use crate::manifest::{self, FileEntry, Manifest, Shard};
+use crate::manifest::{self, FileEntry, Manifest, Part, Shard};
 use crate::meta::{Layout, META_KEY, TraceMeta};
+use crate::sink::file::digest;
 
 /// Data files of a run directory, the preferred first.
 const DATA_FILES: [&str; 4] = ["dataset.parquet", "dataset.jsonl", "dataset.jsonl.zst", "dataset.jsonl.gz"];
@@ -182,7 +183,7 @@ impl Found {
             && !manifest.parts.is_empty()
         {
             // A part that is missing is an error of its own, so a set is never partial.
-            return manifest.parts.iter().try_for_each(|part| self.add_run(&dir.join(&part.path)));
+            return manifest.parts.iter().try_for_each(|part| self.add_part(dir, part));
         }
         let Some(path) = DATA_FILES.iter().map(|name| dir.join(name)).find(|p| p.is_file()) else {
             let what = if dir.is_dir() { "no data set" } else { "no such directory" };
@@ -198,6 +199,19 @@ impl Found {
             self.promised.extend(manifest.files.iter().map(promised));
         }
         self.push(path, manifest, place)
+    }
+
+    /// A shard of a set, if it still is the one that was merged.
+    fn add_part(&mut self, set: &Path, part: &Part) -> Result<()> {
+        let dir = set.join(&part.path);
+        let refuse = |what: &str| Err(TraceError::Format(format!("{}: {what}", dir.display())));
+        if !Manifest::read(&dir)?.parts.is_empty() {
+            return refuse("found a set of shards as a part of a set, expected one shard (merge the shards again)");
+        }
+        if digest(&dir.join(manifest::FILE_NAME))?.sha256 != part.manifest_sha256 {
+            return refuse("found another shard than the one that was merged (merge the shards again)");
+        }
+        self.add_run(&dir)
     }
 
     fn add_file(&mut self, path: &Path) -> Result<()> {
@@ -247,6 +261,12 @@ impl Found {
 
 fn format_of(path: &Path) -> Result<Format> {
     let mut magic = Vec::with_capacity(4);
+    let metadata = std::fs::metadata(path).map_err(|e| TraceError::io(path, e))?;
+    if !metadata.is_file() {
+        // It is read more than once: a pipe would be empty the second time.
+        let what = "found a pipe or a device, expected a file (write it to one first)";
+        return Err(TraceError::Format(format!("{}: {what}", path.display())));
+    }
     let file = File::open(path).map_err(|e| TraceError::io(path, e))?;
     file.take(4).read_to_end(&mut magic).map_err(|e| TraceError::io(path, e))?;
     Ok(if magic == b"PAR1" { Format::Parquet } else { Format::Jsonl })

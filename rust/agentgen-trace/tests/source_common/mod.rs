@@ -93,7 +93,7 @@ pub fn seeded(config: Config, seed: u64, sessions: u64, layout: Layout, (index, 
     let block_size = config.block_size;
     let origin = Some(Origin { config, overrides, seed, sessions });
     let meta = TraceMeta { layout, block_size, format_version: Some(FORMAT_VERSION), origin };
-    let shard = Arc::new(Shard::new(plan, index, count));
+    let shard = Arc::new(Shard::new(plan, index, count, 1, &Cancel::default()).expect("not cancelled"));
     let schema = schema(&Column::ALL, &meta);
     let batches = batches(&shard, &schema, 2, &Cancel::default()).collect::<Result<_, _>>().unwrap();
     Generated { meta, batches }

@@ -1,0 +1,233 @@
+//! The parts of a row, as they are usually written.
+
+use memchr::memchr2;
+
+use super::{KEYS, Key, MAX_ID};
+
+/// Bytes of a `u128`.
+const WORD: usize = 16;
+
+/// A place in a line of JSON. Whatever it reads, `None` means that something unusual is there.
+pub(super) struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// Whether nothing but white space follows.
+    pub fn is_at_end(&mut self) -> bool {
+        self.skip_space();
+        self.at == self.bytes.len()
+    }
+
+    /// The next byte; 0, which is nowhere valid, at the end.
+    #[inline]
+    fn peek(&self) -> u8 {
+        self.bytes.get(self.at).copied().unwrap_or(0)
+    }
+
+    #[inline]
+    pub fn skip_space(&mut self) {
+        while matches!(self.peek(), b' ' | b'\t' | b'\r' | b'\n') {
+            self.at += 1;
+        }
+    }
+
+    /// The next byte that is not white space, taken.
+    #[inline]
+    pub fn delimiter(&mut self) -> u8 {
+        self.skip_space();
+        let byte = self.peek();
+        self.at += 1;
+        byte
+    }
+
+    #[inline]
+    pub fn expect(&mut self, byte: u8) -> Option<()> {
+        (self.delimiter() == byte).then_some(())
+    }
+
+    /// The known key that comes next, looked for from one of [`KEYS`] on.
+    pub fn key(&mut self, usually_next: usize) -> Option<Key> {
+        self.expect(b'"')?;
+        let rest = self.bytes.get(self.at..)?;
+        let is_next = |name: &[u8]| rest.starts_with(name) && rest.get(name.len()) == Some(&b'"');
+        let (key, name) = KEYS[usually_next..].iter().chain(&KEYS).find(|(_, name)| is_next(name))?;
+        self.at += name.len() + 1;
+        Some(*key)
+    }
+
+    /// The bytes of a string without escapes, with something in it.
+    pub fn text(&mut self) -> Option<&'a [u8]> {
+        self.expect(b'"')?;
+        let rest = self.bytes.get(self.at..)?;
+        let text = &rest[..memchr2(b'"', b'\\', rest)?];
+        // A search for the first control character could end early, and so would not be vectorised.
+        let lowest = text.iter().copied().fold(u8::MAX, u8::min);
+        if text.is_empty() || lowest < b' ' || rest[text.len()] == b'\\' {
+            return None;
+        }
+        self.at += text.len() + 1;
+        Some(text)
+    }
+
+    pub fn boolean(&mut self) -> Option<bool> {
+        let rest = self.bytes.get(self.at..)?;
+        let value = rest.starts_with(b"true");
+        if !value && !rest.starts_with(b"false") {
+            return None;
+        }
+        self.at += if value { 4 } else { 5 };
+        Some(value)
+    }
+
+    /// Digits, read on top of `value`: the new value and how many they were.
+    #[inline]
+    fn digits(&mut self, mut value: u64) -> (u64, usize) {
+        let mut count = 0;
+        for byte in self.bytes.get(self.at..).unwrap_or_default() {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            // Wraps only in numbers longer than any that the callers accept.
+            value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+            count += 1;
+        }
+        self.at += count;
+        (value, count)
+    }
+
+    #[inline]
+    pub fn integer(&mut self, max: u64) -> Option<u64> {
+        let leading_zero = self.peek() == b'0';
+        let (value, digits) = self.digits(0);
+        let usual = digits > 0 && digits <= 16 && !(leading_zero && digits > 1);
+        (usual && value <= max).then_some(value)
+    }
+
+    /// A decimal that one division gives exactly: both operands are exact in `f64`.
+    pub fn decimal(&mut self) -> Option<f64> {
+        const POWERS: [f64; 17] =
+            [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16];
+        let whole = self.integer(MAX_ID)?;
+        if self.peek() != b'.' {
+            return Some(whole as f64);
+        }
+        self.at += 1;
+        let (value, places) = self.digits(whole);
+        let usual = places > 0 && whole.checked_ilog10().map_or(1, |d| d as usize + 1) + places <= 16;
+        (usual && value <= MAX_ID).then(|| value as f64 / POWERS[places])
+    }
+
+    pub fn ids(&mut self, ids: &mut Vec<i64>) -> Option<()> {
+        self.expect(b'[')?;
+        self.skip_space();
+        if self.peek() == b']' {
+            self.at += 1;
+            return Some(());
+        }
+        loop {
+            self.skip_space();
+            let start = self.at;
+            let id = self.integer(MAX_ID)?;
+            ids.push(id as i64);
+            self.successors(start, id, ids);
+            match self.delimiter() {
+                b',' => {}
+                b']' => return Some(()),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Takes the ids behind one that starts at `start` while each is one more than the one before, which most are. They
+    /// are told by their text, as counting up its last digit is much cheaper than reading all of them; so this ends
+    /// where a second digit would change.
+    fn successors(&mut self, start: usize, id: u64, ids: &mut Vec<i64>) {
+        // A comma and the digits, the first in the lowest byte.
+        let len = self.at - start + 1;
+        let Some(word) = self.word(start).filter(|_| len <= WORD) else { return };
+        let (mask, one) = (u128::MAX >> (8 * (WORD - len)), 1 << (8 * (len - 1)));
+        let mut text = (word << 8 | u128::from(b',')) & mask;
+        let mut last = id;
+        while last < id + 9 - id % 10 {
+            text += one;
+            let is_next = self.word(self.at).is_some_and(|word| word & mask == text);
+            if !is_next || self.bytes.get(self.at + len).is_some_and(u8::is_ascii_digit) {
+                break;
+            }
+            self.at += len;
+            last += 1;
+        }
+        ids.extend(id as i64 + 1..=last as i64);
+    }
+
+    /// The bytes from a place on, the first in the lowest byte, if there are as many.
+    fn word(&self, at: usize) -> Option<u128> {
+        self.bytes.get(at..)?.first_chunk::<WORD>().map(|bytes| u128::from_le_bytes(*bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The ids of a list, and what follows it.
+    fn ids(text: &str) -> Option<(Vec<i64>, &str)> {
+        let (mut cursor, mut ids) = (Cursor::new(text.as_bytes()), Vec::new());
+        cursor.ids(&mut ids)?;
+        Some((ids, &text[cursor.at..]))
+    }
+
+    /// Behind the list, so that every id may be one of [`WORD`] bytes.
+    const REST: &str = ",\"delay\":1234567.8}";
+
+    #[test]
+    fn numbers_that_only_begin_like_the_next_id_are_others() {
+        for (text, expected) in [
+            ("[1,20]", Some(vec![1, 20])),
+            ("[1,2,30,4]", Some(vec![1, 2, 30, 4])),
+            ("[8,9,10,11]", Some(vec![8, 9, 10, 11])),
+            ("[98,99,100]", Some(vec![98, 99, 100])),
+            ("[99,99,98,999]", Some(vec![99, 99, 98, 999])),
+            ("[1 ,2, 3\t,\n4]", Some(vec![1, 2, 3, 4])),
+            ("[9007199254740990,9007199254740991]", Some(vec![MAX_ID as i64 - 1, MAX_ID as i64])),
+            ("[9007199254740991,9007199254740992]", None),
+            (
+                "[999999999999998,999999999999999,1000000000000000]",
+                Some((0..3).map(|i| 999_999_999_999_998 + i).collect()),
+            ),
+            ("[9,:]", None),
+            ("[9,:,1]", None),
+            ("[1,2.0]", None),
+            ("[1,2e0]", None),
+            ("[1,2", None),
+            ("[1,2,]", None),
+            ("[1,,2]", None),
+            ("[0,01]", None),
+        ] {
+            let text = format!("{text}{REST}");
+            assert_eq!(ids(&text), expected.map(|ids| (ids, REST)), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ids_are_read_as_written(
+            runs in prop::collection::vec((0u32..54, any::<u64>(), 1i64..40), 1..5),
+            rest in prop::sample::select(vec!["", REST]),
+        ) {
+            let first = |(bits, id, len): &(u32, u64, i64)| (id & ((1 << bits) - 1)) as i64 - len;
+            let written: Vec<i64> = runs.iter().flat_map(|r| (first(r)..first(r) + r.2).filter(|id| *id >= 0)).collect();
+            let text = format!("{}{rest}", serde_json::to_string(&written).expect("a list"));
+            prop_assert_eq!(ids(&text), Some((written, rest)));
+        }
+    }
+}
