@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use agentgen_core::config::{self, Config, Overrides};
 use agentgen_core::{Layout, Plan};
-use agentgen_trace::{Cancel, TraceMeta};
 use agentgen_trace::generate::Shard;
 use agentgen_trace::schema::{Column, schema};
+use agentgen_trace::{Cancel, TraceMeta};
 use arrow_schema::SchemaRef;
 
 /// The seed of every benchmark.

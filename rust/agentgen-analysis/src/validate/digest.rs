@@ -228,7 +228,8 @@ impl<'a> Digester<'a> {
         let (mut partial, mut digest) = (self.partial, self.digest);
         partial.sort_unstable();
         digest.partial_again.extend(partial.windows(2).filter(|w| w[0] == w[1]).map(|w| w[0]));
-        digest.partial.extend(partial);
+        partial.dedup();
+        digest.partial.append(partial).expect("sorted, each id once");
         Digest { lines, ..digest }
     }
 }

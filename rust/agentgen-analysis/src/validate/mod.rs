@@ -89,10 +89,6 @@ pub fn validate(
     }
 }
 
-fn shown(path: &PathBuf) -> String {
-    path.display().to_string()
-}
-
 const ASSUMED: &str = "assumed";
 
 fn stated(by: Stated) -> &'static str {
@@ -130,7 +126,7 @@ impl<'a> Run<'a> {
                 .iter()
                 .map(|f| &f.path)
                 .chain(source.promised.iter().map(|p| &p.path))
-                .map(shown)
+                .map(|path| path.display().to_string())
                 .collect(),
             bytes,
             layout_from: stated(source.layout_from),

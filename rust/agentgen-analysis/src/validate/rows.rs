@@ -20,14 +20,10 @@ pub(crate) struct RowIds {
 impl RowIds {
     fn read(&mut self, ids: &[i64]) {
         self.runs.clear();
-        let mut rest = ids;
-        while let Some(&first) = rest.first() {
-            let mut len = 1;
-            while rest.get(len).is_some_and(|id| *id == first + len as i64) {
-                len += 1;
-            }
-            self.runs.push((first, first + len as i64, (ids.len() - rest.len()) as u32));
-            rest = &rest[len..];
+        let mut at = 0;
+        for run in ids.chunk_by(|id, next| id + 1 == *next) {
+            self.runs.push((run[0], run[0] + run.len() as i64, at));
+            at += run.len() as u32;
         }
     }
 

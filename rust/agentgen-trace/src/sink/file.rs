@@ -128,16 +128,12 @@ impl SealedFile {
 fn locked(partial: &Path) -> Result<File> {
     let fail = |e| TraceError::io(partial, e);
     let file = File::options().create(true).truncate(false).write(true).open(partial).map_err(fail)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(TraceError::Format(format!(
-                "{}: another process is writing it (wait for its end, or write elsewhere)",
-                partial.display()
-            )));
-        }
-        // A file system without locks.
-        Err(TryLockError::Error(_)) => {}
+    // A file system without locks gives another error, and no protection.
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Err(TraceError::Format(format!(
+            "{}: another process is writing it (wait for its end, or write elsewhere)",
+            partial.display()
+        )));
     }
     file.set_len(0).map_err(fail)?;
     Ok(file)

@@ -9,6 +9,7 @@ use agentgen_core::config::{Config, preset};
 use agentgen_trace::generate::{Shard, batches};
 use agentgen_trace::manifest::{self, FileEntry, Manifest, Part, Written as Totals};
 use agentgen_trace::schema::{Column, schema};
+use agentgen_trace::sink::file::digest;
 use agentgen_trace::sink::table::write_table;
 use agentgen_trace::source::{Source, open};
 use agentgen_trace::{Cancel, FORMAT_VERSION, Layout, Origin, Overrides, TraceMeta};
@@ -41,7 +42,8 @@ impl Written {
     pub fn set_of(&self, dirs: &[PathBuf]) {
         let parts = dirs.iter().map(|dir| {
             let path = format!("../{}", dir.components().next_back().unwrap().as_os_str().to_str().unwrap());
-            Part { path, manifest_sha256: String::new() }
+            let manifest_sha256 = digest(&dir.join("manifest.json")).unwrap().sha256;
+            Part { path, manifest_sha256 }
         });
         self.write_manifest(&Manifest { parts: parts.collect(), ..plain_manifest(0, 1) });
     }
