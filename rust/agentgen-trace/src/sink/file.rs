@@ -41,6 +41,7 @@ pub struct PartialFile {
     file: Option<File>,
     bytes: u64,
     hasher: Option<(SyncSender<Vec<u8>>, JoinHandle<Sha256>)>,
+    buffers: Buffers,
 }
 
 impl PartialFile {
@@ -56,16 +57,23 @@ impl PartialFile {
         let partial = path.with_file_name(name);
         let file = locked(&partial)?;
         let (sender, receiver) = sync_channel::<Vec<u8>>(HASH_QUEUE);
-        let buffers = buffers.clone();
+        let hashed = buffers.clone();
         let thread = std::thread::spawn(move || {
             let mut hasher = Sha256::new();
             while let Ok(bytes) = receiver.recv() {
                 hasher.update(&bytes);
-                buffers.put_back(bytes);
+                hashed.put_back(bytes);
             }
             hasher
         });
-        Ok(Self { path: path.to_owned(), partial, file: Some(file), bytes: 0, hasher: Some((sender, thread)) })
+        Ok(Self {
+            path: path.to_owned(),
+            partial,
+            file: Some(file),
+            bytes: 0,
+            hasher: Some((sender, thread)),
+            buffers: buffers.clone(),
+        })
     }
 
     /// Where the file will be.
@@ -141,7 +149,10 @@ fn locked(partial: &Path) -> Result<File> {
 
 impl Write for PartialFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.append(bytes.to_vec())?;
+        // From the pool that the hasher fills, so that the pool does not grow by every write.
+        let mut buffer = self.buffers.take();
+        buffer.extend_from_slice(bytes);
+        self.append(buffer)?;
         Ok(bytes.len())
     }
 
