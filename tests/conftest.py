@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import agentgen
 import pytest
-from agentgen.cli import main
+from agentgen.cli._commands import main
 from click.testing import CliRunner
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import agentgen
 import pytest
 from agentgen import _native
 from agentgen.config import load_config
+from agentgen.settings import Settings
 from conftest import manifest_of, needs
 
 if TYPE_CHECKING:
@@ -198,3 +199,36 @@ def test_every_public_name_is_documented() -> None:
         assert hasattr(agentgen, name)
         if name != "__version__":
             assert getattr(agentgen, name).__doc__
+
+
+class Index:
+    """A whole number of another library."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __index__(self) -> int:
+        return self.value
+
+
+def test_any_integer_type_will_do(tmp_path: Path) -> None:
+    number: Any = Index
+    manifest = agentgen.write_run(
+        tmp_path / "a", sessions=number(9), seed=number(3), shard=(number(0), number(2)), threads=number(1)
+    )
+    assert (manifest["sessions"], manifest["seed"], manifest["shard"]) == (9, 3, {"index": 0, "count": 2})
+
+
+def test_one_run_is_no_list_of_runs(tmp_path: Path) -> None:
+    for one in ("inc", tmp_path):
+        path: Any = one
+        with pytest.raises(TypeError, match=r"^runs: found '.*', expected a list of run directories$"):
+            agentgen.merge(path, tmp_path / "whole")
+
+
+def test_the_largest_number_of_sessions_is_the_cores() -> None:
+    with pytest.raises(agentgen.ConfigError, match=r"^sessions: found .*, expected 1 to 140737488355328$"):
+        _native.resolve(_native.preset("default"), sessions=2**47 + 1)
+    assert Settings(sessions=2**47).sessions == 2**47
+    with pytest.raises(ValueError, match="expected a whole number from 1 to 140737488355328"):
+        Settings(sessions=2**47 + 1)

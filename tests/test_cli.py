@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import shlex
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import agentgen
 import pytest
-from agentgen.cli import COMMANDS
+from agentgen.cli._commands import COMMANDS
 from conftest import ROOT, command, one_line_only
 
 if TYPE_CHECKING:
@@ -61,6 +63,15 @@ BAD: list[tuple[tuple[str, ...], int, str]] = [
     (("generate", "--compression", "gzip"), 2, "'gzip' is not one of 'none', 'zstd'"),
     (("generate", "--shard", "3/3"), 2, "found '3/3', expected i/n with 0 <= i < n"),
     (("generate", "--shard", "1"), 2, "found '1', expected i/n"),
+    (("generate", "--shard", "0/99999999999999999999999"), 2, "0 <= i < n <= 140737488355328"),
+    (("generate", "--shard", "0/" + "9" * 5000), 2, "0 <= i < n <= 140737488355328"),
+    (("generate", "--shard", "0/\u0664"), 2, "expected i/n"),
+    (("generate", "--sessions", "\u0664"), 2, "expected a whole number from 1 to 140737488355328"),
+    (("generate", "--sessions", str(2**47 + 1)), 2, "expected a whole number from 1 to 140737488355328"),
+    (("generate", "--config", ""), 2, "config: found an empty name, expected a preset"),
+    (("config", "check", ""), 2, "config: found an empty name, expected a preset"),
+    (("config", "check", "a\nb\x1b[31m.json"), 2, "a\\nb\\x1b[31m.json: no such file"),
+    (("config", "check", "\udcff.json"), 2, "\\udcff.json: no such file"),
     (("generate", "--shard", "0/2", "--shards", "2"), 2, "--shard (one part) and --shards (all parts)"),
     (("generate", "--resume"), 2, "--resume needs the --shards and --name"),
     (("generate", "--name", "a/b"), 2, "found 'a/b', expected a name without a path"),
@@ -177,3 +188,36 @@ def test_a_terminal_without_the_letters_of_a_name(tmp_path: Path) -> None:
     )
     assert done.stdout.decode("latin-1").rstrip().endswith("café-\\u65e5\\u672c")
     assert (tmp_path / "café-日本" / "manifest.json").is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize("arguments", ["config list", "generate --sessions 5 --name a"])
+def test_closed_streams_are_no_failure(arguments: str, closed: str, tmp_path: Path) -> None:
+    script = f"exec {shlex.join(command())} {arguments} {closed}"
+    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == (closed == "2>&-")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")  # noqa: PTH110
+def test_a_full_standard_output_is_named() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(command("config", "list"), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, f"agentgen: error: standard output: {os.strerror(errno.ENOSPC)}\n")
+
+
+@pytest.mark.parametrize("module", ["click", "agentgen._native", "agentgen.cli.config"])
+def test_an_interrupt_while_modules_are_imported(module: str) -> None:
+    script = f"""
+import runpy, sys
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+sys.argv = ["agentgen", "config", "list"]
+runpy.run_module("agentgen", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "agentgen: error: interrupted")

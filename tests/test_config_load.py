@@ -86,9 +86,31 @@ BAD: list[tuple[str, str, str]] = [
     ("a.toml", "x = \n", "not TOML: Invalid value (at line 1, column 5)"),
     ("a.txt", "{}", "found a .txt file, expected .json, .yaml or .toml"),
     ("nameless", "{}", "found a nameless file, expected .json, .yaml or .toml"),
-    ("manifest.json", '{"schema_version": 1, "config": {}}', "sessions: found nothing, expected what generate wrote"),
+    ("manifest.json", '{"schema_version": 1, "config": {}}', "overrides: found nothing, expected what generate wrote"),
     ("manifest.json", '{"schema_version": 1, "config": 3}', "config: found no object, expected the one that"),
     ("manifest.json", '{"schema_version": 1, "config": {"a": 1}}', "a: found an unknown field"),
+    (
+        "manifest.json",
+        '{"schema_version": 1, "config": {}, "overrides": null}',
+        "overrides: found no object, expected the one that generate wrote",
+    ),
+    (
+        "manifest.json",
+        '{"schema_version": 2, "config": {"a": 1}}',
+        "found schema version 2, expected 1 (use the agentgen that wrote it)",
+    ),
+    (
+        "manifest.json",
+        '{"schema_version": 1, "format_version": 9, "config": {"a": 1}}',
+        "found format version 9, expected 1 (use the agentgen that wrote it)",
+    ),
+    ("a.yaml", "? [1, 2]\n: 3\n", "line 1, column 3: not YAML: found a list or mapping as a key, expected a name"),
+    ("a.yaml", "cache:\n  ? {a: 1}\n  : 3\n", "line 2, column 5: not YAML: found a list or mapping as a key"),
+    ("a.yaml", "a: !!bool maybe", "not YAML: found a value that is not what its tag (!!) says"),
+    ("a.yaml", "a: !!timestamp x", "not YAML: found a value that is not what its tag (!!) says"),
+    ("a.json", '{"a\\nb\\u001b[31m": 1}', "a\\nb\\x1b[31m: found an unknown field"),
+    ("a.json", '{"a\\ud800": 1}', 'found "a\\ud800", expected valid Unicode'),
+    ("a.json", '{"block_size": "\\ud800"}', 'block_size: found "\\ud800", expected a whole number'),
 ]
 
 

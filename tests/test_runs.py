@@ -12,6 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+import agentgen
 import pytest
 from agentgen import _native
 from conftest import command, manifest_of
@@ -37,7 +38,7 @@ def test_a_run_has_its_files_and_a_summary(invoke: Invoke, tmp_path: Path) -> No
     assert names(run) == FILES
     lines = result.stdout.splitlines()
     assert lines[0] == str(run)
-    assert any(line.startswith("20 sessions (0 continuations), ") for line in lines)
+    assert "20 sessions" in [line.strip() for line in lines]
     assert re.fullmatch(r"written in \d+\.\d s \([\d,]+ sessions/s\)", lines[-1])
     assert (run / "comparison.txt").read_text() in result.stdout
     assert max(map(len, lines[1:])) <= 80
@@ -98,6 +99,46 @@ def test_force_leaves_nothing_of_the_old_run(invoke: Invoke, tmp_path: Path) -> 
     assert names(tmp_path / "a") == [name for name in FILES if name != "dataset.jsonl"]
 
 
+def test_force_checks_everything_before_it_removes_anything(invoke: Invoke, tmp_path: Path) -> None:
+    generate = ("generate", *SMALL, "--output", tmp_path, "--name", "a")
+    invoke(*generate)
+    before = {path: path.read_bytes() for path in (tmp_path / "a").iterdir()}
+    for shards in ((), ("--shards", 2)):
+        invoke(*generate, "--force", "--max-isl", 32_000, *shards, code=1)
+        assert {path: path.read_bytes() for path in (tmp_path / "a").iterdir()} == before
+    with pytest.raises(agentgen.ConfigError):
+        agentgen.write_run(tmp_path / "a", sessions=1, max_isl=32_000, force=True)
+    assert {path: path.read_bytes() for path in (tmp_path / "a").iterdir()} == before
+
+
+def test_force_replaces_a_run_in_parts(invoke: Invoke, tmp_path: Path) -> None:
+    generate = ("generate", *SMALL, "--output", tmp_path, "--name", "a", "--force")
+    invoke(*generate, "--shards", 2)
+    (tmp_path / "a" / "shard-1-of-2" / "notes").write_text("mine")
+    invoke(*generate)
+    assert names(tmp_path / "a") == sorted([*FILES, "shard-1-of-2"])
+    assert names(tmp_path / "a" / "shard-1-of-2") == ["notes"], "what no run wrote stays"
+    invoke(*generate, "--shards", 3)
+    assert [name for name in names(tmp_path / "a") if name.startswith("dataset")] == []
+    invoke(*generate, "--shard", "0/2")
+    assert "statistics.json" in names(tmp_path / "a")
+    invoke(*generate)
+    assert names(tmp_path / "a") == sorted([*FILES, "shard-1-of-2"])
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_convert_never_replaces_a_file_of_a_run(force: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    agentgen.write_run(tmp_path / "a", sessions=5)
+    before = {path: path.read_bytes() for path in (tmp_path / "a").iterdir()}
+    jsonl, copy = tmp_path / "a" / "dataset.jsonl", tmp_path / "copy.jsonl"
+    with pytest.raises(agentgen.RunError, match=r"dataset\.jsonl: found a file of the run that is there"):
+        agentgen.convert(tmp_path / "a", jsonl, force=force)
+    agentgen.convert(jsonl, copy)
+    with pytest.raises(agentgen.RunError, match=r"copy\.jsonl: found the source itself"):
+        agentgen.convert(copy, copy, force=force)
+    assert {path: path.read_bytes() for path in (tmp_path / "a").iterdir()} == before
+
+
 def test_an_empty_directory_may_be_filled_and_a_file_not(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     invoke("generate", *SMALL, "--output", tmp_path, "--name", "a")
@@ -128,7 +169,9 @@ class TestShards:
             invoke(*self.SHARDED, "--output", tmp_path, "--name", index, "--shard", f"{index}/2")
         result = invoke("merge", *reversed(runs), "--output", tmp_path / "whole")
         written = manifest_of(tmp_path / "whole")["written"]
-        assert f"{written['sessions']} sessions ({written['continuations']} continuations)" in result.output
+        lines = [line.strip() for line in result.output.splitlines()]
+        assert f"{written['sessions']} sessions" in lines
+        assert f"{written['continuations']} of them continue another after a restart" in lines
         assert re.search(r"^  2 parts +[\d.]+ kB$", result.output, re.MULTILINE)
         assert written["sessions"] - written["continuations"] == 40
         assert "ok: " in invoke("validate", tmp_path / "whole").output
@@ -303,6 +346,16 @@ def test_a_full_disk_leaves_nothing_that_looks_whole(formats: str, mounted: Call
     assert str(disk / "a") in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert [path for path in disk.rglob("*") if path.is_file()] == []
+
+
+def test_a_full_disk_keeps_the_data_of_the_run_to_replace(mounted: Callable[[str], Path], run: Run) -> None:
+    disk = mounted("size=1m")
+    generate = ("generate", "--output", disk, "--name", "a", "--quiet")
+    run(*generate, "--sessions", 20)
+    before = {path.name: path.read_bytes() for path in (disk / "a").glob("dataset.*")}
+    run(*generate, "--sessions", 20_000, "--force", code=1)
+    assert len(before) == 2
+    assert {path.name: path.read_bytes() for path in (disk / "a").glob("dataset.*")} == before
 
 
 def test_a_directory_that_cannot_be_written_to(mounted: Callable[[str], Path], run: Run) -> None:

@@ -11,13 +11,28 @@ Each function takes the table of `docs/trace-format.md` (one row a request) and 
 `generate` and `scan`, any file. Rows are made by compiled code that lets go of the GIL while it works.
 """
 
-from agentgen._api import convert, generate, merge, presets, read, validate
-from agentgen._batches import Batches, Trace
-from agentgen._native import Batch, __version__
-from agentgen._report import Finding, Report
-from agentgen._scan import scan
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from agentgen.errors import AgentgenError, ConfigError, RunError, TraceError
-from agentgen.run import write_run
+
+if TYPE_CHECKING:
+    from agentgen._api import convert, generate, merge, presets, read, validate
+    from agentgen._batches import Batches, Trace
+    from agentgen._native import Batch, __version__
+    from agentgen._report import Finding, Report
+    from agentgen._scan import scan
+    from agentgen.run import write_run
+
+# Imported on first use: the command has to be there, and stop at Ctrl-C, before the compiled module is loaded.
+_HOMES = {
+    "_api": ("convert", "generate", "merge", "presets", "read", "validate"),
+    "_batches": ("Batches", "Trace"),
+    "_native": ("Batch", "__version__"),
+    "_report": ("Finding", "Report"),
+    "_scan": ("scan",),
+    "run": ("write_run",),
+}
 
 __all__ = [
     "AgentgenError",
@@ -39,3 +54,16 @@ __all__ = [
     "validate",
     "write_run",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            value = getattr(import_module(f"agentgen.{home}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'agentgen' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -10,7 +10,7 @@ from agentgen import _native
 from agentgen._batches import Batches, Trace
 from agentgen._report import Report
 from agentgen.config import load_config
-from agentgen.run import refuse_file, refuse_twice, refuse_whole, utc_now
+from agentgen.run import refuse_target, refuse_twice, refuse_whole, utc_now
 from agentgen.settings import LAYOUTS, MAX_THREADS, MAX_TOKENS, check_choice, check_integer
 
 if TYPE_CHECKING:
@@ -219,15 +219,16 @@ def convert(
 
     Raises:
         TraceError: A source is not a trace, or cannot be had in that layout or order.
-        RunError: `target` exists.
+        RunError: `target` exists, or is a source or a file of a run (`force` or not).
         OSError: A file cannot be read or written; no partial target is left.
     """
     _check_reading(from_layout, block_size, threads)
     if layout is not None:
         check_choice("layout", layout, LAYOUTS)
-    refuse_file(os.fspath(target), force=force)
+    sources = _sources(paths)
+    refuse_target(os.fspath(target), sources, force=force)
     text = _native.convert(
-        _sources(paths),
+        sources,
         os.fspath(target),
         layout=from_layout,
         block_size=block_size,

@@ -12,6 +12,8 @@ Beside them: `OSError` from the operating system (2 when an input cannot be read
 
 from __future__ import annotations
 
+from agentgen._text import printable
+
 
 class AgentgenError(Exception):
     """Base of every error that this package defines."""
@@ -37,7 +39,7 @@ class ConfigError(AgentgenError, ValueError):
     def __str__(self) -> str:
         """One line for each broken rule."""
         return "\n".join(
-            ": ".join(part for part in (self.source, path, rule) if part)
+            printable(": ".join(part for part in (self.source, path, rule) if part))
             for path, rule in ((self.path, self.rule), *self.more)
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agentgen import _native
 from agentgen.config import load_config
 from agentgen.errors import RunError, TraceError
-from agentgen.settings import MAX_THREADS, check_integer
+from agentgen.settings import MANIFEST, MAX_THREADS, check_integer
 
 if TYPE_CHECKING:
     import os
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]
 
-MANIFEST = "manifest.json"
 DATA_FILES = ("dataset.jsonl", "dataset.jsonl.zst", "dataset.parquet")
+SIDECARS = ("statistics.json", "quality.json", "comparison.txt")
+PART_NAME = re.compile(r"shard-[0-9]+-of-[0-9]+")
 
 
 def write_run(
@@ -106,8 +108,7 @@ def write(
 ) -> dict[str, Any]:
     """Write one run, or one shard, into a directory of its own; returns the manifest."""
     refuse_full(directory, force=force)
-    for name in (MANIFEST, *DATA_FILES):  # a run replaced by one of another format leaves nothing behind
-        (directory / name).unlink(missing_ok=True)
+    loaded.resolve(settings)  # before anything of an older run goes
     with loaded.named_in_errors():
         text = _native.write_run(
             str(directory),
@@ -125,6 +126,7 @@ def write(
             progress=progress,
         )
     manifest: dict[str, Any] = json.loads(text)
+    _remove_leftovers(directory, manifest)
     return manifest
 
 
@@ -155,6 +157,7 @@ def write_shards(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the shards of a data set that are not `kept` below `directory` and join all; returns the joint manifest."""
+    loaded.resolve(settings)  # before anything of an older run goes
     parts = _shards(directory, count)
     for place in (directory, *(part for part in parts if part not in kept)):
         (place / MANIFEST).unlink(missing_ok=True)  # a set is whole when all of its shards are, and none is an old one
@@ -171,7 +174,23 @@ def write_shards(
         write(part, loaded, share, threads=threads, force=True, progress=report)
     text = _native.merge([str(part) for part in parts], str(directory), created=utc_now())
     manifest: dict[str, Any] = json.loads(text)
+    _remove_leftovers(directory, manifest)
     return manifest
+
+
+def _remove_leftovers(directory: Path, manifest: Mapping[str, Any]) -> None:
+    """Remove the files of an older run that the new one in its place does not have."""
+    files = {file["name"] for file in manifest["files"]}
+    for name in {*DATA_FILES, "statistics.json"} - files:
+        (directory / name).unlink(missing_ok=True)
+    parts = {part["path"] for part in manifest.get("parts", ())}
+    for part in directory.glob("shard-*-of-*"):
+        if part.name in parts or not PART_NAME.fullmatch(part.name) or part.is_symlink() or not part.is_dir():
+            continue
+        for name in (MANIFEST, *DATA_FILES, *SIDECARS):
+            (part / name).unlink(missing_ok=True)
+        if not any(part.iterdir()):  # else it has what no run wrote
+            part.rmdir()
 
 
 def _shards(directory: Path, count: int) -> list[Path]:
@@ -189,10 +208,23 @@ def refuse_full(directory: Path, *, force: bool, option: str = "force=True") -> 
         )
 
 
-def refuse_file(target: str, *, force: bool, option: str = "force=True") -> None:
-    """Refuse a file that exists, unless forced; `option` says how to."""
+def refuse_target(target: str, sources: Sequence[str], *, force: bool, option: str = "force=True") -> None:
+    """Refuse a source and a file of a run as a target; and a file that exists, unless forced (`option` says how to)."""
+    path = Path(target)
+    if path.exists() and any(Path(source).exists() and path.samefile(source) for source in sources):
+        raise RunError(f"{target}: found the source itself, expected another file")
+    if path.name in _listed(path.parent / MANIFEST):
+        raise RunError(f"{target}: found a file of the run that is there, expected another name or directory")
     if not force and Path(target).exists():
         raise RunError(f"{target}: found a file, expected none; choose another name, or give {option}")
+
+
+def _listed(manifest: Path) -> set[str]:
+    """The files that a manifest lists; none if it is not there or not one that can be read."""
+    try:
+        return {file["name"] for file in json.loads(manifest.read_text(encoding="utf-8"))["files"]}
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
 
 
 def refuse_twice(sources: list[str]) -> None:
@@ -227,12 +259,10 @@ def _refuse_strangers(directory: Path, parts: list[Path]) -> None:
 def _refuse_other(part: Path, loaded: LoadedConfig, settings: Settings) -> None:
     """Refuse to join a shard that other arguments made."""
     there = load_config(part)
-    manifest = json.loads((part / MANIFEST).read_text(encoding="utf-8"))
     pairs: dict[str, tuple[object, object]] = {
         name: (getattr(there.settings, name), getattr(settings, name)) for name in vars(settings)
     }
     pairs["config"] = (there.config, loaded.config)
-    pairs["format_version"] = (manifest.get("format_version"), _native.FORMAT_VERSION)
     for name, (found, expected) in pairs.items():
         if found != expected:
             shown = "another one" if name == "config" else f"{found}, expected {expected}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -16,11 +17,12 @@ LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 FORMATS: tuple[Format, ...] = get_args(Format)
 COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
 
+MANIFEST = "manifest.json"
 CONFIG_SUFFIXES = {".json", ".yaml", ".yml", ".toml"}
 TRACE_SUFFIXES = {".jsonl", ".parquet", ".gz", ".zst"}
 
 MAX_SEED = 2**64 - 1
-MAX_SESSIONS = 2**48
+MAX_SESSIONS = 2**47
 MIN_ISL = 3
 MAX_TOKENS = 2**31 - 1
 MAX_THREADS = 1024
@@ -51,12 +53,12 @@ class Settings:
     shard: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
-        check_integer("sessions", self.sessions, 1, MAX_SESSIONS)
-        check_integer("seed", self.seed, 0, MAX_SEED)
+        self._set("sessions", check_integer("sessions", self.sessions, 1, MAX_SESSIONS))
+        self._set("seed", check_integer("seed", self.seed, 0, MAX_SEED))
         if self.max_isl is not None:
-            check_integer("max_isl", self.max_isl, MIN_ISL, MAX_TOKENS)
+            self._set("max_isl", check_integer("max_isl", self.max_isl, MIN_ISL, MAX_TOKENS))
         if self.max_osl is not None:
-            check_integer("max_osl", self.max_osl, 1, MAX_TOKENS)
+            self._set("max_osl", check_integer("max_osl", self.max_osl, 1, MAX_TOKENS))
         check_choice("layout", self.layout, LAYOUTS)
         check_choice("compression", self.compression, COMPRESSIONS)
         if isinstance(self.formats, str):
@@ -68,8 +70,12 @@ class Settings:
         if not isinstance(self.shard, tuple) or len(self.shard) != len(("index", "count")):
             raise TypeError(f"shard: found {self.shard!r}, expected (index, count), such as (0, 4)")
         index, count = self.shard
-        check_integer("shard count", count, 1, MAX_SESSIONS)
-        check_integer("shard index", index, 0, count - 1)
+        count = check_integer("shard count", count, 1, MAX_SESSIONS)
+        self._set("shard", (check_integer("shard index", index, 0, count - 1), count))
+
+    def _set(self, name: str, value: object) -> None:
+        """Put the plain integer in place of another library's."""
+        object.__setattr__(self, name, value)
 
     def updated(self, **stated: Any) -> Settings:
         """These settings with those that are not None put in place."""
@@ -79,12 +85,14 @@ class Settings:
         return chosen
 
 
-def check_integer(name: str, value: object, low: int, high: int) -> None:
-    """Refuse what is not a whole number from `low` to `high`."""
-    if isinstance(value, bool) or not isinstance(value, int):
+def check_integer(name: str, value: Any, low: int, high: int) -> int:
+    """The whole number, of whatever integer type; refuses what is none from `low` to `high`."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name}: found {value!r}, expected a whole number from {low} to {high}")
-    if not low <= value <= high:
-        raise ValueError(f"{name}: found {value}, expected a whole number from {low} to {high}")
+    number = operator.index(value)
+    if not low <= number <= high:
+        raise ValueError(f"{name}: found {number}, expected a whole number from {low} to {high}")
+    return number
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:

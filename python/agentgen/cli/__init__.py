@@ -1,55 +1,20 @@
-"""The command `agentgen`: a group whose commands are imported when they are run."""
+"""The command `agentgen`."""
 
 from __future__ import annotations
 
+import os
 import sys
-from importlib import import_module
-from typing import Any, NoReturn
-
-import click
-
-from agentgen import __version__
-from agentgen.cli._errors import exit_code
-from agentgen.cli._group import Suggesting
-
-# In the order of work; each is the attribute `command` of the module of its name.
-COMMANDS = ("generate", "validate", "convert", "merge", "config")
 
 
-class Commands(Suggesting):
-    """Imports a command when it is named, and turns what goes wrong in it into one line and an exit code."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """All commands, in the order of work."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command, imported."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = import_module(f"agentgen.cli.{cmd_name}").command
-        return command
-
-    def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
-        """Run, and exit with 0 (ok), 1 (findings or failed), 2 (usage or unreadable) or 130 (interrupted)."""
-        for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show is no reason to fail
-                stream.reconfigure(errors="backslashreplace")
-        try:
-            result = super().main(args, prog_name or "agentgen", **{**extra, "standalone_mode": False})
-            sys.stdout.flush()
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  exit_code raises again what it does not know
-            sys.exit(exit_code(error))
-        sys.exit(result if isinstance(result, int) else 0)
-
-
-@click.group(
-    "agentgen", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80}
-)
-@click.version_option(__version__, prog_name="agentgen", message="%(prog)s %(version)s")
 def main() -> None:
-    """Agentic LLM request traces with KV-cache identity: generate, check, convert.
+    """Run the command, which may be interrupted from here on: while its modules are imported, too."""
+    try:
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is None:  # closed by whoever started the command
+                setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  open to the end
+        from agentgen.cli._commands import main as commands  # noqa: PLC0415
 
-    Exit codes: 0 ok, 1 findings or failed, 2 usage or unreadable input,
-    130 interrupted.
-    """
+        commands()
+    except KeyboardInterrupt:
+        sys.stderr.write("agentgen: error: interrupted\n")
+        sys.exit(130)

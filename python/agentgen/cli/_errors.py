@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from agentgen._suggest import did_you_mean
-from agentgen.errors import AgentgenError, TraceError
+from agentgen._text import printable
+from agentgen.errors import AgentgenError, ConfigError, TraceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,18 +50,14 @@ def exit_code(error: BaseException) -> int:
         case click.UsageError():
             _say(_misused(error))
             return USAGE
-        case BrokenPipeError():
-            # Whoever read the output has seen enough; Python would complain once more when it flushes at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return FAILED
         case TraceError() | UnreadableError():
             _say(str(error))
             return USAGE
         case AgentgenError():
-            _say(str(error))
+            _say(*(str(error).split("\n") if isinstance(error, ConfigError) else [str(error)]))
             return FAILED
         case OSError():
-            _say(_reason(error))
+            _say_failed(error)
             return FAILED
     raise error
 
@@ -83,6 +80,17 @@ def _reason(error: OSError) -> str:
     return f"{error.filename}: {reason}{left}"
 
 
-def _say(message: str) -> None:
-    for line in message.splitlines():
-        click.echo(f"agentgen: error: {line}", err=True)
+def _say_failed(error: OSError) -> None:
+    if error.filename or not error.strerror:
+        _say(_reason(error))
+        return
+    # Only standard output has no name.
+    if not isinstance(error, BrokenPipeError):  # whoever read a pipe has seen enough
+        _say(f"standard output: {error.strerror}")
+    # Python would complain once more when it flushes at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        click.echo(f"agentgen: error: {printable(line)}", err=True)

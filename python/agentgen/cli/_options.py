@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agentgen.settings import FORMATS, MAX_THREADS, MAX_TOKENS
+from agentgen.settings import FORMATS, MAX_SESSIONS, MAX_THREADS, MAX_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,11 @@ class Whole(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """From digits, which `_` may group."""
         text = str(value)
-        if len(text) > LONGEST or not re.fullmatch(r"-?\d+(_\d+)*", text) or not self.low <= int(value) <= self.high:
+        if (
+            len(text) > LONGEST
+            or not re.fullmatch(r"-?[0-9]+(_[0-9]+)*", text)
+            or not self.low <= int(value) <= self.high
+        ):
             self.fail(f"found {value}, expected a whole number from {self.low} to {self.high}.", param, ctx)
         return int(value)
 
@@ -47,9 +51,9 @@ class ShardType(click.ParamType[tuple[int, int]]):
         """From `i/n` to (i, n)."""
         if isinstance(value, tuple):
             return value
-        match = re.fullmatch(r"(\d+)/(\d+)", value)
-        if not match or int(match[1]) >= int(match[2]):
-            self.fail(f"found {value!r}, expected i/n with 0 <= i < n.", param, ctx)
+        match = re.fullmatch(r"([0-9]+)/([0-9]+)", value) if len(value) <= LONGEST else None
+        if not match or not int(match[1]) < int(match[2]) <= MAX_SESSIONS:
+            self.fail(f"found {value!r}, expected i/n with 0 <= i < n <= {MAX_SESSIONS}.", param, ctx)
         return int(match[1]), int(match[2])
 
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agentgen.settings import MANIFEST
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-MANIFEST = "manifest.json"
 COMPARISON = "comparison.txt"
 KILO = 1000
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from agentgen import _native
+from agentgen._text import printable
 from agentgen.cli._errors import reading
 from agentgen.cli._group import Suggesting
 from agentgen.config import json_schema, load_config
@@ -51,7 +52,7 @@ def check(name: str) -> None:
     with reading():
         loaded = load_config(name)
     solved = loaded.resolve(loaded.settings)
-    click.echo(f"{loaded.source}: ok")
+    click.echo(f"{printable(loaded.source)}: ok")
     click.echo()
     click.echo(f"{'':<32}{'mean':>11}{'median':>11}{'mean':>13}{'median':>11}")
     click.echo(f"{'':<32}{'stated':>11}{'stated':>11}{'drawn':>13}{'drawn':>11}")

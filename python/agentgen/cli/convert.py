@@ -10,8 +10,7 @@ from agentgen._api import convert, read
 from agentgen.cli._errors import reading
 from agentgen.cli._options import block_size_option, threads_option
 from agentgen.cli._summary import size
-from agentgen.errors import RunError
-from agentgen.run import refuse_file
+from agentgen.run import refuse_target
 from agentgen.settings import LAYOUTS
 
 SUFFIXES = (".jsonl", ".jsonl.zst", ".parquet")
@@ -47,10 +46,8 @@ def command(
     if not target.name.endswith(SUFFIXES):
         raise click.BadParameter(f"found {target.name!r}, expected a name in {', '.join(SUFFIXES)}.", param_hint="OUT")
     with reading():
-        trace = read(source, layout=from_layout, block_size=block_size)
-    if any(target.exists() and target.samefile(file) for file in trace.files):
-        raise RunError(f"{target}: found IN itself, expected another file")
-    refuse_file(str(target), force=force, option="--force")
+        read(source, layout=from_layout, block_size=block_size)
+    refuse_target(str(target), [source], force=force, option="--force")
     written = convert(
         source,
         target,

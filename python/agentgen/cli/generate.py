@@ -13,8 +13,8 @@ from agentgen.cli._errors import reading
 from agentgen.cli._options import FormatsType, ShardType, Whole, progress_bar, threads_option
 from agentgen.cli._summary import print_run, print_speed
 from agentgen.config import load_config
-from agentgen.run import MANIFEST, complete_shards, default_name, refuse_full, write, write_shards
-from agentgen.settings import COMPRESSIONS, LAYOUTS, MAX_SEED, MAX_SESSIONS, MAX_TOKENS, MIN_ISL
+from agentgen.run import complete_shards, default_name, refuse_full, write, write_shards
+from agentgen.settings import COMPRESSIONS, LAYOUTS, MANIFEST, MAX_SEED, MAX_SESSIONS, MAX_TOKENS, MIN_ISL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

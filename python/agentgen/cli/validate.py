@@ -7,6 +7,7 @@ import json
 import click
 
 from agentgen._api import validate
+from agentgen._text import printable
 from agentgen.cli._errors import FAILED, reading
 from agentgen.cli._options import Whole, block_size_option, progress_bar, threads_option
 from agentgen.settings import LAYOUTS, MAX_TOKENS
@@ -49,6 +50,6 @@ def command(
     if form == "json":
         click.echo(json.dumps(report.to_dict(), indent=2))
     else:
-        click.echo("\n".join(report.lines("--max-errors")))
+        click.echo("\n".join(map(printable, report.lines("--max-errors"))))
     if not report.ok:
         click.get_current_context().exit(FAILED)

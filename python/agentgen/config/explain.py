@@ -42,6 +42,7 @@ EXPECTED = {
     "less_than_equal": "at most {le:.15g}",
     "list_type": "a list of two whole numbers",
     "model_type": "an object",
+    "string_unicode": "valid Unicode",
     "too_long": "{max_length} values",
     "too_short": "{min_length} values",
 }

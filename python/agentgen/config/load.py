@@ -20,12 +20,12 @@ from agentgen._suggest import did_you_mean
 from agentgen.config.explain import broken_rules
 from agentgen.config.models import LAW, Config, complete, part_laws
 from agentgen.errors import ConfigError
-from agentgen.settings import CONFIG_SUFFIXES, TRACE_SUFFIXES, Settings
+from agentgen.settings import CONFIG_SUFFIXES, MANIFEST, TRACE_SUFFIXES, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MANIFEST = "manifest.json"
+SCHEMA_VERSION = 1  # of manifests
 RUN_NAME = re.compile(r"(?P<config>.+)_\d+s_seed\d+_\d{8}-\d{6}")
 
 
@@ -90,6 +90,8 @@ def load_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> LoadedCon
     if isinstance(config, Mapping):
         return LoadedConfig("config", "config", checked(config, "config"), Settings())
     name = os.fspath(config)
+    if not name:
+        raise FileNotFoundError("config: found an empty name, expected a preset, a file or a run directory")
     if name in _native.preset_names():
         return LoadedConfig(name, name, checked(json.loads(_native.preset(name)), name), Settings())
     path = Path(name)
@@ -97,6 +99,7 @@ def load_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> LoadedCon
     source = str(file)
     stated = parse(file)
     if "schema_version" in stated and "config" in stated:
+        _check_versions(stated, source)
         run_name = file.absolute().parent.name
         match = RUN_NAME.fullmatch(run_name)
         known = checked(_section(stated, "config", source), source)
@@ -183,11 +186,15 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         seen = set()
         for key, _ in node.value:
-            if key.value in seen and isinstance(key, yaml.ScalarNode):
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(
+                    problem="found a list or mapping as a key, expected a name", problem_mark=key.start_mark
+                )
+            if key.value in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"found the key {key.value!r} twice, expected it once", problem_mark=key.start_mark
                 )
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
@@ -197,17 +204,31 @@ _Loader.add_implicit_resolver(
 
 
 def _yaml(text: str) -> Any:
-    return yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
+    except (LookupError, AttributeError, TypeError):  # PyYAML's own, of `!!bool maybe` and the like
+        raise yaml.YAMLError("found a value that is not what its tag (!!) says") from None
 
 
 def _section(manifest: Mapping[str, Any], name: str, source: str) -> Mapping[str, Any]:
+    if name not in manifest:
+        raise ConfigError(name, "found nothing, expected what generate wrote", source)
     section = manifest[name]
     if not isinstance(section, Mapping):
         raise ConfigError(name, "found no object, expected the one that generate wrote", source)
     return section
 
 
+def _check_versions(manifest: Mapping[str, Any], source: str) -> None:
+    for what, known in (("schema", SCHEMA_VERSION), ("format", _native.FORMAT_VERSION)):
+        found = manifest.get(f"{what}_version", known)
+        if found != known:
+            rule = f"found {what} version {found}, expected {known} (use the agentgen that wrote it)"
+            raise ConfigError("", rule, source)
+
+
 def _settings(manifest: Mapping[str, Any], source: str) -> Settings:
+    overrides, shard = (_section(manifest, name, source) for name in ("overrides", "shard"))
     try:
         return Settings(
             sessions=manifest["sessions"],
@@ -215,9 +236,9 @@ def _settings(manifest: Mapping[str, Any], source: str) -> Settings:
             layout=manifest["layout"],
             formats=tuple(manifest["formats"]),
             compression=manifest["compression"],
-            max_isl=manifest["overrides"]["max_isl"],
-            max_osl=manifest["overrides"]["max_osl"],
-            shard=(manifest["shard"]["index"], manifest["shard"]["count"]),
+            max_isl=overrides["max_isl"],
+            max_osl=overrides["max_osl"],
+            shard=(shard["index"], shard["count"]),
         )
     except KeyError as error:
         raise ConfigError(str(error.args[0]), "found nothing, expected what generate wrote", source) from None

@@ -158,6 +158,7 @@ pub fn write_run<O: Observer>(
         parts: Vec::new(),
     };
     files.push(manifest.sealed(&options.directory)?);
+    directory.forget()?;
     for file in files {
         file.publish()?;
     }

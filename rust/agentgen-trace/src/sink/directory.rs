@@ -12,14 +12,19 @@ pub(crate) struct NewDirectory {
 }
 
 impl NewDirectory {
-    /// Makes it if missing, and takes an older run's manifest away.
+    /// Makes it if missing.
     pub(crate) fn make(path: &Path) -> Result<Self> {
         let made = !path.exists();
         std::fs::create_dir_all(path).map_err(|e| TraceError::io(path, e))?;
-        // An older manifest must not vouch for files that are about to be replaced.
-        match std::fs::remove_file(path.join(FILE_NAME)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(TraceError::io(&path.join(FILE_NAME), e)),
-            _ => Ok(Self { path: path.to_owned(), made }),
+        Ok(Self { path: path.to_owned(), made })
+    }
+
+    /// Takes an older run's manifest away, which must not vouch for files that are about to be replaced.
+    pub(crate) fn forget(&self) -> Result<()> {
+        let manifest = self.path.join(FILE_NAME);
+        match std::fs::remove_file(&manifest) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(TraceError::io(&manifest, e)),
+            _ => Ok(()),
         }
     }
 
