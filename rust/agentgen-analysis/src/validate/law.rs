@@ -2,6 +2,7 @@
 
 use agentgen_core::ids::{IdSpace, SessionNames};
 use agentgen_core::rng::Streams;
+use agentgen_core::{Config, EndReason};
 use agentgen_trace::{Layout, Result, TraceMeta};
 
 use super::findings::Severity;
@@ -24,6 +25,47 @@ pub(crate) struct Known {
     pub sessions: u64,
     pub ids: IdSpace,
     pub names: SessionNames,
+    /// Partial tails of whole prompts are numbered from here, counted from the run's first id.
+    pub own_blocks: i64,
+    config: Config,
+}
+
+/// What the name of a generated session says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kin {
+    pub run: u64,
+    pub is_continuation: bool,
+}
+
+impl Known {
+    /// Whose name it is; `None` if the configuration has no such session.
+    pub fn kin(&self, name: &str) -> Option<Kin> {
+        let (run, is_continuation) = self.names.run_of(name)?;
+        (run < self.sessions).then_some(Kin { run, is_continuation })
+    }
+
+    /// L1.5 groups.
+    pub fn groups(&self) -> u32 {
+        self.config.cache.layer1_5_groups.num_groups
+    }
+
+    /// Primaries that start, at least, between a session and its continuation.
+    pub fn gap(&self) -> u64 {
+        (self.sessions / 4).max(1)
+    }
+
+    /// Whether a session can end like this.
+    pub fn can_end(&self, end: EndReason, is_continuation: bool) -> bool {
+        let turns = self.config.turns.as_ref();
+        match end {
+            EndReason::ForcedRetire => turns.is_none_or(|t| t.allow_truncation),
+            EndReason::ProbabilisticReset => self.config.reset.is_some_and(|r| r.base_probability > 0.0),
+            EndReason::RestartSplit => {
+                self.config.restart_initial_probability > 0.0 && self.sessions > 1 && !is_continuation
+            }
+            EndReason::TargetTurnCount => turns.is_some(),
+        }
+    }
 }
 
 impl Law {
@@ -33,7 +75,9 @@ impl Law {
             let ids = IdSpace::new(&config, origin.sessions)?;
             let names = SessionNames::new(&Streams::new(origin.seed));
             let (max_prompt_tokens, sessions) = (config.max_prompt_tokens, origin.sessions);
-            Ok::<_, agentgen_core::ConfigError>(Known { max_prompt_tokens, sessions, ids, names })
+            let room = u64::from(max_prompt_tokens) - 1 - config.prefix_tokens();
+            let own_blocks = room.div_ceil(u64::from(config.block_size)) as i64;
+            Ok::<_, agentgen_core::ConfigError>(Known { max_prompt_tokens, sessions, ids, names, own_blocks, config })
         };
         Ok(Self {
             layout: meta.layout,

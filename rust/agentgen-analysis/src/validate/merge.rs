@@ -1,5 +1,7 @@
 //! The part of validation that must see rows in order: digests of blocks, one after the other.
 
+mod generated;
+
 use std::collections::{HashMap, HashSet};
 
 use agentgen_core::EndReason;
@@ -8,6 +10,7 @@ use agentgen_trace::Layout;
 use super::cumulative::Cumulative;
 use super::digest::{Digest, Facts, Name, Run, Span, hash};
 use super::findings::{Findings, Issue, Place};
+use super::fresh::{Fresh, Stray};
 use super::incremental::{Incremental, Reuse};
 use super::law::Law;
 use super::questions::{Child, Duplicate, Questions, Split, ask};
@@ -39,6 +42,13 @@ pub(crate) struct Merge<'a> {
     pub rows: Vec<u64>,
     pub sessions: u64,
     reuses: Vec<Reuse>,
+    fresh: Fresh,
+    strays: Vec<Stray>,
+    /// Lines of the block with ids that their rows alone rule out.
+    out_of_space: Vec<u32>,
+    /// The file's last primary, of generated ones, and how many there were in all files.
+    last_primary: Option<u64>,
+    primaries: u64,
 }
 
 enum Ids {
@@ -70,17 +80,26 @@ impl<'a> Merge<'a> {
             rows: Vec::new(),
             sessions: 0,
             reuses: Vec::new(),
+            fresh: Fresh::default(),
+            strays: Vec::new(),
+            out_of_space: Vec::new(),
+            last_primary: None,
+            primaries: 0,
         }
     }
 
     /// Takes the next block of a file.
     pub fn take(&mut self, file: u32, digest: &mut Digest) {
         if file != self.file {
-            (self.file, self.lines) = (file, 0);
+            (self.file, self.lines, self.last_primary) = (file, 0, None);
         }
         self.rows.resize(file as usize + 1, 0);
         self.rows[file as usize] += digest.count;
+        self.out_of_space.clear();
         for (line, fault) in digest.faults.drain(..) {
+            if fault.rule == rules::ID_SPACE {
+                self.out_of_space.push(line);
+            }
             self.findings.add(Issue::error(self.place(line), fault.rule, fault.found, fault.expected));
         }
         for index in 0..digest.spans.len() {
@@ -113,6 +132,7 @@ impl<'a> Merge<'a> {
         let mut session = known.unwrap_or_else(|| self.start(name, span, &first, after_fault));
         if after_fault && !session.is_new() {
             session.lose_a_row();
+            self.fresh.lose_a_row();
         }
         let starts = session.is_new();
         let rows = &digest.rows[span.rows.start as usize..span.rows.end as usize];
@@ -124,6 +144,7 @@ impl<'a> Merge<'a> {
             Ids::Cumulative(ids) => ids.push(digest, span),
         }
         self.has_lost_ids |= rows.iter().any(|row| row.ids == 0);
+        self.fresh(digest, index, &session, starts);
         for i in 0..self.reuses.len() {
             let reuse = self.reuses[i];
             let place = self.place(digest.rows[reuse.row as usize].line);
@@ -151,7 +172,11 @@ impl<'a> Merge<'a> {
         session.close(self.law, &mut self.findings);
         if let (Some(name), Some(EndReason::RestartSplit)) = (&session.name, session.end) {
             let (next_context, group) = (session.next_context(), session.group);
-            self.splits.insert(name.hash, Split { next_context, group, prompt: session.prompt });
+            let run = session.kin.filter(|kin| !kin.is_continuation).map(|kin| (kin.run, session.last));
+            // Whole prompts are mixed, and repeat what their continuations need.
+            let has_inputs = run.is_some() && self.law.layout == Layout::Incremental && !session.is_cut;
+            let inputs = if has_inputs { self.fresh.inputs() } else { None };
+            self.splits.insert(name.hash, Split { next_context, group, prompt: session.prompt, run, inputs });
         }
     }
 
@@ -159,6 +184,7 @@ impl<'a> Merge<'a> {
         self.sessions += 1;
         let place = self.place(first.line);
         let mut is_cut = after_fault;
+        let kin = self.law.origin.as_ref().zip(name.as_ref()).and_then(|(known, name)| known.kin(&name.text));
         if let Some(name) = &name
             && !self.names.insert(name.hash)
         {
@@ -166,25 +192,40 @@ impl<'a> Merge<'a> {
             is_cut |= !starts;
             let duplicate = Duplicate { place, name: name.clone(), starts };
             ask(&mut self.questions.duplicates, duplicate, self.limit, &mut self.findings);
+        } else if let Some(kin) = kin {
+            self.order(kin, place);
         }
-        let mut session = Session::new(name, is_cut);
+        let mut session = Session::new(name, kin, is_cut);
         if let Some(parent) = &span.parent
             && !first.is_faulty
         {
-            session.prompt = self.continuation(parent, place, first, is_cut);
+            session.prompt = self.continuation(parent, place, first, &session);
         }
         session
     }
 
     /// Checks a continuation against its parent; returns the parent's last prompt.
-    fn continuation(&mut self, parent: &str, place: Place, first: &Facts, is_cut: bool) -> Vec<Run> {
+    fn continuation(&mut self, parent: &str, place: Place, first: &Facts, session: &Session) -> Vec<Run> {
         let hash = hash(parent);
         let child = Child { place, parent: Name { text: parent.into(), hash }, input: first.input, group: first.group };
         if let Some(split) = self.splits.get(&hash) {
-            if !is_cut {
+            if !session.is_cut {
                 child.check(split, self.law, &mut self.findings);
             }
+            if let (Some((theirs, _)), Some(ours)) = (split.run, session.kin)
+                && theirs != ours.run
+            {
+                let found = format!("parent_session_id {parent:?}, which is of another run");
+                let expected = "the session that this one's id says it continues";
+                self.findings.add(Issue::error(place, rules::RESTART_FIELDS, found, expected));
+            }
             return split.prompt.clone();
+        }
+        if session.name.as_ref().is_some_and(|name| *name == child.parent) {
+            let found = format!("parent_session_id {parent:?}, the session itself");
+            let expected = "the parent session earlier in the data set";
+            self.findings.add(Issue::error(place, rules::PARENT_MISSING, found, expected));
+            return Vec::new();
         }
         // The parent, or its last row, may be what was lost.
         if self.has_lost_lines {
@@ -234,6 +275,7 @@ impl<'a> Merge<'a> {
         for session in open {
             self.close(session);
         }
+        self.missing_continuations();
         // A shard of a generated set may have no sessions; the set as a whole may not.
         let may_be_empty = self.law.is_generated() && self.rows.iter().any(|rows| *rows > 0);
         for (file, _) in self.rows.iter().enumerate().filter(|(_, rows)| **rows == 0 && !may_be_empty) {

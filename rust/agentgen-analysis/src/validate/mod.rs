@@ -9,6 +9,7 @@ mod cumulative;
 mod digest;
 mod files;
 mod findings;
+mod fresh;
 mod incremental;
 mod intervals;
 mod law;

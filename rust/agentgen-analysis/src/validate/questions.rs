@@ -15,6 +15,10 @@ pub(crate) struct Split {
     pub next_context: Option<u64>,
     pub group: Option<u32>,
     pub prompt: Vec<Run>,
+    /// The run, of a generated session, and its last row.
+    pub run: Option<(u64, Place)>,
+    /// New tokens of its turns, where ids of the continuation follow from them and none was lost.
+    pub inputs: Option<Box<[u32]>>,
 }
 
 /// What only a second look at the rows can tell.

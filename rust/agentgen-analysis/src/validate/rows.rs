@@ -1,5 +1,6 @@
 //! Rules that a row keeps or breaks alone.
 
+use agentgen_trace::Layout;
 use agentgen_trace::row::{Row, SessionKey};
 use agentgen_trace::source::Fault;
 
@@ -67,6 +68,7 @@ pub(crate) fn check_ids(row: &Row, law: &Law, ids: &mut RowIds, faults: &mut Vec
     }
     if let Some(known) = &law.origin {
         check_space(row, known, ids, faults);
+        check_places(row, law, known, ids, faults);
     }
     true
 }
@@ -108,6 +110,43 @@ fn check_space(row: &Row, known: &Known, ids: &mut RowIds, faults: &mut Vec<Faul
             let found = format!("id {id}");
             let expected = format!("ids {} to {} for run {run} of this configuration", own.start, own.end - 1);
             return faults.push(fault(rules::ID_SPACE, found, expected));
+        }
+    }
+}
+
+/// Generated ids that follow from their places: the whole prefix of a prompt, and full blocks of whole prompts.
+fn check_places(row: &Row, law: &Law, known: &Known, ids: &RowIds, faults: &mut Vec<Fault>) {
+    let is_whole = law.layout == Layout::Cumulative;
+    let is_first = row.group_id.is_some() && row.delay.is_none();
+    let Some(run) = ids.run.filter(|_| faults.is_empty() && (is_whole || is_first)) else { return };
+    let (base, layer1) = (known.ids.base(run) as i64, known.ids.layer1_blocks() as i64);
+    let prefix = known.ids.prefix_blocks() as i64;
+    let group = row.group_id.filter(|g| *g < known.groups());
+    let group_first = group.map(|g| layer1 + i64::from(g) * (prefix - layer1));
+    let is_partial = is_whole && !row.input_length.is_multiple_of(law.block_size);
+    let tail = if is_partial { row.hash_ids.len() as i64 - 1 } else { i64::MAX };
+    for &(start, end, at) in &ids.runs {
+        let (at, mut place) = (i64::from(at), i64::from(at));
+        // From one kind of block to the next: in between, ids and places go up together.
+        while place < at + (end - start) {
+            let id = start + (place - at);
+            let (expected, next) = if place < layer1 {
+                (Some(place), layer1)
+            } else if place < prefix {
+                (group_first.map(|first| first + place - layer1), prefix)
+            } else if !is_whole {
+                break;
+            } else if place == tail {
+                (Some(id.max(base + known.own_blocks)), i64::MAX)
+            } else {
+                (Some(base + place - prefix), tail)
+            };
+            if let Some(expected) = expected.filter(|expected| *expected != id) {
+                let found = format!("id {id} at position {place} of hash_ids");
+                let least = if place == tail { " or more" } else { "" };
+                return faults.push(fault(rules::ID_SPACE, found, format!("id {expected}{least} at this place")));
+            }
+            place = next;
         }
     }
 }

@@ -52,12 +52,18 @@ pub(crate) const ID_PARENT: &str = "id-parent";
 pub(crate) const PROMPT_PREFIX: &str = "prompt-prefix";
 /// An id outside the range that the configuration gives its kind.
 pub(crate) const ID_SPACE: &str = "id-space";
+/// Generated sessions that are not in the order in which they are written.
+pub(crate) const SESSION_ORDER: &str = "session-order";
+/// A generated session that was split, and no session that continues it.
+pub(crate) const CONTINUATION_MISSING: &str = "continuation-missing";
+/// A prompt that does not grow by the output before it and something new.
+pub(crate) const CONTEXT_GROWTH: &str = "context-growth";
 /// Checks that were left out because too much was wrong.
 pub(crate) const UNRESOLVED: &str = "unresolved";
 
 /// All that concern the trace.
 #[cfg(test)]
-pub(crate) const ALL: [&str; 25] = [
+pub(crate) const ALL: [&str; 28] = [
     DIGEST,
     ID_COUNT,
     DUPLICATE_ID,
@@ -83,4 +89,7 @@ pub(crate) const ALL: [&str; 25] = [
     ID_PARENT,
     PROMPT_PREFIX,
     ID_SPACE,
+    SESSION_ORDER,
+    CONTINUATION_MISSING,
+    CONTEXT_GROWTH,
 ];

@@ -5,7 +5,7 @@ use agentgen_trace::Layout;
 
 use super::digest::{Facts, Name, Run};
 use super::findings::{Findings, Issue, Place};
-use super::law::Law;
+use super::law::{Kin, Law};
 use super::rules;
 
 /// A session that is being read.
@@ -14,7 +14,9 @@ use super::rules;
 pub(crate) struct Session {
     /// `None`: a row that names none.
     pub name: Option<Name>,
-    last: Place,
+    /// Of a generated session, unless its name is wrong.
+    pub kin: Option<Kin>,
+    pub last: Place,
     rows: u32,
     /// Prompt and output tokens of the last row; `None` behind a row that could not be read.
     tokens: Option<(u64, u32)>,
@@ -32,9 +34,10 @@ pub(crate) struct Session {
 
 impl Session {
     /// Before its first row. `is_cut`: rows of it may have been lost before that.
-    pub fn new(name: Option<Name>, is_cut: bool) -> Self {
+    pub fn new(name: Option<Name>, kin: Option<Kin>, is_cut: bool) -> Self {
         Self {
             name,
+            kin,
             last: Place::default(),
             rows: 0,
             tokens: None,
@@ -91,6 +94,13 @@ impl Session {
             self.times(row, place, &mut error);
             self.context(row, is_first, place, law, &mut error);
             self.end = row.end;
+            if let (Some(known), Some(kin), Some(end)) = (&law.origin, self.kin, self.end)
+                && !known.can_end(end, kin.is_continuation)
+            {
+                let which = if kin.is_continuation { "a continuation" } else { "a session" };
+                let found = format!("end_reason {:?} of {which}", end.name());
+                error(place, rules::END_REASON, found, "an end_reason that the configuration allows");
+            }
         }
         self.rows += 1;
         self.last = place;
@@ -110,6 +120,24 @@ impl Session {
                 "parent_session_id without is_restart"
             };
             error(place, rules::RESTART_FIELDS, found.into(), "both on a continuation's first row, else neither");
+        }
+        if let Some(kin) = self.kin
+            && row.has_restart == row.has_parent
+            && row.has_restart != kin.is_continuation
+            && !self.is_cut
+        {
+            let (found, expected) = if kin.is_continuation {
+                ("no is_restart and parent_session_id", "both: the session id is a continuation's")
+            } else {
+                ("is_restart and parent_session_id", "neither: the session id is a primary's")
+            };
+            error(place, rules::RESTART_FIELDS, found.into(), expected);
+        }
+        if let (Some(known), Some(group)) = (&law.origin, row.group)
+            && group >= known.groups()
+        {
+            let expected = format!("a group below num_groups = {}", known.groups());
+            error(place, rules::GROUP, format!("group_id {group}"), &expected);
         }
         if law.is_generated() && row.group.is_none() && !self.is_cut {
             error(place, rules::GROUP, "no group_id".into(), "group_id on a session's first row");
@@ -163,6 +191,14 @@ impl Session {
         };
         self.tokens = context.map(|c| (c, row.output));
         let Some(context) = context else { return };
+        if let Some(before) = before
+            && context <= before
+            && !is_first
+            && law.is_generated()
+        {
+            let expected = format!("more than {before}, the context and output of the row before");
+            error(place, rules::CONTEXT_GROWTH, format!("a prompt of {context} tokens"), &expected);
+        }
         if let Some(max) = law.max_prompt_tokens()
             && context >= u64::from(max)
             && !std::mem::replace(&mut self.is_over_limit, true)

@@ -145,6 +145,7 @@ fn parents() {
     incremental(&both(split, child(55, 4, "a")), &[(PARENT_GROUP, 3)]);
     incremental(&both("forced_retire", child(55, 3, "a")), &[(PARENT_END, 3)]);
     incremental(&both(split, child(55, 3, "c")), &[(PARENT_MISSING, 3)]);
+    incremental(&both(split, child(55, 3, "b")), &[(PARENT_MISSING, 3)]);
     // A parent comes first.
     incremental(&[&child(55, 3, "a")[..], &parent(split)].concat(), &[(PARENT_MISSING, 1)]);
     // In a shard alone it may be elsewhere.
@@ -229,33 +230,39 @@ fn generated_traces() {
     };
     let parent = format!(r#""parent_session_id":"{}""#, name(0, false));
     let restart = format!(r#""is_restart":true,{parent}"#);
-    expect(&[&split[..], &[child(99, &restart)]].concat(), meta, &[]);
-    expect(&[&split[..], &[child(91, &restart)]].concat(), meta, &[(PARENT_CONTEXT, 3)]);
-    expect(&[&split[..], &[child(99, &parent)]].concat(), meta, &[(RESTART_FIELDS, 3)]);
-    expect(&[&split[..], &[child(99, r#""is_restart":true"#)]].concat(), meta, &[(RESTART_FIELDS, 3)]);
+    // A continuation is written after another primary at least.
+    let other = |key: &str, id: i64| {
+        row(&format!("{key}={}", name(1, false)), 25, &[0, 1, id], &t(r#""group_id":0,"end_reason":"forced_retire""#))
+    };
+    let with = |child: String| [&split[..], &[other("session_id", 14), child]].concat();
+    expect(&with(child(99, &restart)), meta, &[]);
+    expect(&with(child(91, &restart)), meta, &[(PARENT_CONTEXT, 4)]);
+    expect(&with(child(99, &parent)), meta, &[(RESTART_FIELDS, 4)]);
+    expect(&with(child(99, r#""is_restart":true"#)), meta, &[(RESTART_FIELDS, 4)]);
 
     // Whole prompts.
     let (a, b) = (a.replace("session", "conversation"), b.replace("session", "conversation"));
     let first = row(&a, 45, &[0, 1, 2, 3, 10], &t(r#""group_id":0"#));
     let next = |input: u32, ids: &[i64]| row(&a, input, ids, &t(r#""end_reason":"restart_split""#));
     expect(&[first.clone(), next(55, &[0, 1, 2, 3, 4, 11])], whole, &[]);
-    expect(&[first.clone(), next(55, &[0, 1, 2, 5, 4, 11])], whole, &[(PROMPT_PREFIX, 2)]);
-    expect(&[first.clone(), next(35, &[0, 1, 2, 11])], whole, &[(PROMPT_PREFIX, 2)]);
-    expect(&[first.clone(), next(45, &[0, 1, 2, 3, 10])], whole, &[(PARTIAL_ID, 2)]);
+    expect(&[first.clone(), next(55, &[0, 1, 2, 5, 4, 11])], whole, &[(ID_SPACE, 2), (PROMPT_PREFIX, 2)]);
+    expect(&[first.clone(), next(35, &[0, 1, 2, 11])], whole, &[(CONTEXT_GROWTH, 2), (PROMPT_PREFIX, 2)]);
+    expect(&[first.clone(), next(45, &[0, 1, 2, 3, 10])], whole, &[(CONTEXT_GROWTH, 2), (PARTIAL_ID, 2)]);
     let resumed =
         |ids: &[i64]| row(&b, 60, ids, &t(&format!(r#""group_id":0,{restart},"end_reason":"forced_retire""#)));
-    let both = |ids: &[i64]| [first.clone(), next(55, &[0, 1, 2, 3, 4, 11]), resumed(ids)];
+    let middle = || other("conversation_id", 22);
+    let both = |ids: &[i64]| [first.clone(), next(55, &[0, 1, 2, 3, 4, 11]), middle(), resumed(ids)];
     expect(&both(&[0, 1, 2, 3, 4, 5]), whole, &[]);
-    expect(&both(&[0, 1, 2, 3, 6, 7]), whole, &[(PROMPT_PREFIX, 3)]);
+    expect(&both(&[0, 1, 2, 3, 6, 7]), whole, &[(ID_SPACE, 4), (PROMPT_PREFIX, 4)]);
     // In the order of time a continuation may begin before its parent's last row.
     let sorted = |input: u32, end: &str| {
-        let [first, last, mut child] = both(&[0, 1, 2, 3, 4, 5]);
+        let [first, last, middle, mut child] = both(&[0, 1, 2, 3, 4, 5]);
         child = child.replace("60", &input.to_string());
-        [first, child, last.replace("restart_split", end)]
+        [first, middle, child, last.replace("restart_split", end)]
     };
     expect(&sorted(60, "restart_split"), whole, &[]);
-    expect(&sorted(59, "restart_split"), whole, &[(PARENT_CONTEXT, 2)]);
-    expect(&sorted(60, "forced_retire"), whole, &[(PARENT_END, 2)]);
+    expect(&sorted(59, "restart_split").map(|l| l.replace("4,5]", "4,12]")), whole, &[(PARENT_CONTEXT, 3)]);
+    expect(&sorted(60, "forced_retire"), whole, &[(PARENT_END, 3)]);
 }
 
 #[test]

@@ -30,6 +30,7 @@ pub fn foreign(layout: Layout) -> TraceMeta {
 pub fn generated(layout: Layout) -> TraceMeta {
     let mut config = Config::from_json(preset("default").unwrap()).unwrap();
     (config.max_prompt_tokens, config.block_size, config.cache.layer1_tokens) = (100, BLOCK_SIZE, 20);
+    config.restart_initial_probability = 1.0;
     let origin = Origin { config, overrides: Overrides::default(), seed: 7, sessions: 4 };
     TraceMeta { origin: Some(origin), ..foreign(layout) }
 }
