@@ -97,9 +97,7 @@ def generate(
         "layout": chosen.layout,
         "shard": chosen.shard,
     }
-    batches = Batches(open_stream, columns, made_from)
-    open_stream(columns).close()  # what is wrong is said here, not at the first batch
-    return batches
+    return Batches(open_stream, columns, made_from, check_now=True)
 
 
 def read(

@@ -37,10 +37,19 @@ class Batches:
     DuckDB by name), makes the rows anew with bounded memory. Batches cross without a copy, and no library is needed.
     """
 
-    def __init__(self, open_stream: Open, columns: Sequence[str] | None, made_from: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        open_stream: Open,
+        columns: Sequence[str] | None,
+        made_from: Mapping[str, Any],
+        *,
+        check_now: bool = False,
+    ) -> None:
         if columns is not None:
             check_columns(columns)
         self._open_stream = open_stream
+        # What is wrong is said here, not at the first batch; the first reader gets this stream.
+        self._opened = open_stream(columns) if check_now else None
         self._columns = None if columns is None else tuple(columns)
         self._made_from = made_from
 
@@ -75,7 +84,8 @@ class Batches:
         return self._open().__arrow_c_stream__(requested_schema)
 
     def _open(self) -> BatchStream:
-        return self._open_stream(self._columns)
+        opened, self._opened = self._opened, None
+        return opened or self._open_stream(self._columns)
 
 
 class Trace(Batches):

@@ -69,7 +69,9 @@ pub(crate) fn generate(
     };
     let schema = schema(&columns, &meta);
     let shard = enter(py, &cancel, |_| Ok(()), || Shard::new(plan, shard.index, shard.count, threads, &cancel))?;
-    let made = py.detach(|| batches(&Arc::new(shard), &schema, threads, &cancel));
+    // The work starts with the first batch that is asked for.
+    let (shard, columns, stop) = (Arc::new(shard), schema.clone(), cancel.clone());
+    let made = std::iter::once_with(move || batches(&shard, &columns, threads, &stop)).flatten();
     Ok(BatchStream::new(schema, cancel, Box::new(made)))
 }
 

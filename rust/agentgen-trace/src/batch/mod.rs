@@ -20,7 +20,7 @@ use crate::error::{Result, TraceError};
 use crate::schema::Column;
 
 /// A batch is handed on when it holds this many rows or ids.
-const FULL_ROWS: usize = 131_072;
+const FULL_ROWS: usize = 32_768;
 const FULL_IDS: usize = 4_194_304;
 
 /// Appends sessions of one plan.
