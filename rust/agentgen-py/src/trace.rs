@@ -31,8 +31,8 @@ pub(crate) fn inspect(
     let told = serde_json::json!({
         "layout": source.meta.layout,
         "block_size": source.meta.block_size,
-        "layout_from": source.layout_from,
-        "block_size_from": source.block_size_from,
+        "layout_from": source.layout_from.name(),
+        "block_size_from": source.block_size_from.name(),
         "files": source.files.iter().map(|f| f.path.display().to_string()).collect::<Vec<_>>(),
         "origin": source.meta.origin,
     });

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use agentgen_core::Plan;
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
 
 use crate::batch::{BatchBuilder, internal};
 use crate::error::{Result, TraceError};
@@ -95,8 +94,8 @@ pub fn write_run<O: Observer>(
     let jsonl_name = if options.zstd { JSONL_ZSTD } else { JSONL };
     let buffers = Buffers::default();
     let mut jsonl = options.jsonl.then(|| PartialFile::recycling(&at(jsonl_name), &buffers)).transpose()?;
-    let mut rows = options.parquet.then(|| PartialFile::create(&at(PARQUET))).transpose()?;
-    let mut parquet = rows.take().map(|file| parquet::Writer::start(file, &schema)).transpose()?;
+    let start = || parquet::Writer::start(PartialFile::create(&at(PARQUET))?, &schema);
+    let mut parquet = options.parquet.then(start).transpose()?;
     let encoder = parquet.as_ref().map(|(_, encoder)| encoder.clone());
 
     let shard =
@@ -107,7 +106,6 @@ pub fn write_run<O: Observer>(
         let observer = next_observer.next().unwrap_or(&observers[0]);
         let worker = Worker {
             shard: Arc::clone(&shard),
-            schema: Arc::clone(&schema),
             observer: Arc::clone(observer),
             jsonl: options.jsonl,
             zstd: options.zstd,
@@ -204,7 +202,6 @@ pub(crate) fn parquet_error(path: &Path, error: ::parquet::errors::ParquetError)
 /// Makes and encodes chunks on one thread.
 struct Worker<O> {
     shard: Arc<Shard>,
-    schema: SchemaRef,
     observer: Arc<Mutex<O>>,
     jsonl: bool,
     zstd: bool,
@@ -236,7 +233,6 @@ impl<O: Observer> Worker<O> {
             encoded.jsonl = zstd::bulk::compress(&encoded.jsonl, ZSTD_LEVEL).map_err(internal)?;
         }
         encoded.parquet = self.parquet.as_ref().map(|encoder| encoder.encode(&batches)).transpose()?;
-        debug_assert!(batches.iter().all(|b| b.schema() == self.schema));
         Ok(encoded)
     }
 }

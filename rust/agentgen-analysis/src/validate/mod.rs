@@ -29,7 +29,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use agentgen_trace::source::{self, ReadOptions, Source, Stated};
+use agentgen_trace::source::{self, ReadOptions, Source};
 use agentgen_trace::{Cancel, Layout, Result, TraceError};
 
 use self::digest::{Digest, Digester};
@@ -92,15 +92,6 @@ pub fn validate(
 
 const ASSUMED: &str = "assumed";
 
-fn stated(by: Stated) -> &'static str {
-    match by {
-        Stated::Option => "option",
-        Stated::Manifest => "manifest",
-        Stated::Metadata => "metadata",
-        Stated::Inferred => "inferred",
-    }
-}
-
 /// One validation.
 struct Run<'a> {
     source: &'a Source,
@@ -130,8 +121,8 @@ impl<'a> Run<'a> {
                 .map(|path| path.display().to_string())
                 .collect(),
             bytes,
-            layout_from: stated(source.layout_from),
-            block_size_from: stated(source.block_size_from),
+            layout_from: source.layout_from.name(),
+            block_size_from: source.block_size_from.name(),
             law: Arc::new(Law::new(&source.meta, source.partial)?),
             options,
             cancel,

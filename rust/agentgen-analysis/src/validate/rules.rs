@@ -22,7 +22,7 @@ pub(crate) const RESTART_FIELDS: &str = "restart-fields";
 pub(crate) const DERIVED: &str = "derived-column";
 /// A prompt reaches `max_prompt_tokens`.
 pub(crate) const CONTEXT_LIMIT: &str = "context-limit";
-/// A session whose rows are not together, or two sessions of one name.
+/// A session whose rows are not together.
 pub(crate) const SESSION_SPLIT: &str = "session-split";
 /// Two sessions of one name.
 pub(crate) const SESSION_DUPLICATE: &str = "session-duplicate";

@@ -1,5 +1,6 @@
 //! Rows of the canonical table, as the rules see rows.
 
+use agentgen_core::config::MAX_TOKENS;
 use agentgen_trace::row::{Row, SessionKey};
 use agentgen_trace::schema::Column;
 use agentgen_trace::source::Fault;
@@ -9,9 +10,6 @@ use arrow_array::types::{Float64Type, Int8Type, Int64Type, UInt32Type};
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
 
 use super::digest::Derived;
-
-/// The longest prompt, output or turn that the model knows.
-const MAX_LENGTH: u32 = i32::MAX as u32;
 
 fn column(batch: &RecordBatch, column: Column) -> Result<&ArrayRef> {
     batch.column_by_name(column.name()).ok_or_else(|| TraceError::Format(format!("no column {}", column.name())))
@@ -78,8 +76,8 @@ fn ranges(row: &Row, derived: Derived, faults: &mut Vec<Fault>) {
         ("context_length", derived.context_length, 1),
         ("output_length", row.output_length, 0),
     ] {
-        if !(min..=MAX_LENGTH).contains(&value) {
-            fault(format!("{name} {value}"), format!("an integer from {min} to {MAX_LENGTH}"));
+        if !(min..=MAX_TOKENS).contains(&value) {
+            fault(format!("{name} {value}"), format!("an integer from {min} to {MAX_TOKENS}"));
         }
     }
     for (name, value) in [("timestamp_ms", row.timestamp), ("delay_ms", row.delay)] {

@@ -6,7 +6,7 @@
 mod presets;
 mod rules;
 
-pub(crate) use rules::MAX_TOKENS;
+pub use rules::MAX_TOKENS;
 
 pub use presets::{preset, preset_names};
 use serde::{Deserialize, Serialize};

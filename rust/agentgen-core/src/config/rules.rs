@@ -4,7 +4,7 @@ use super::{Arrival, Bias, Config, Distribution, Turns};
 use crate::error::ConfigError;
 
 /// Largest length in tokens; draws saturate here.
-pub(crate) const MAX_TOKENS: u32 = i32::MAX as u32;
+pub const MAX_TOKENS: u32 = i32::MAX as u32;
 
 /// Most groups: their weights are held in memory.
 const MAX_GROUPS: u32 = 10_000_000;

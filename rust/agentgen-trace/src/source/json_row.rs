@@ -13,9 +13,9 @@ use super::json_faults;
 use crate::row::{Row, SessionKey};
 
 /// Lengths are at most this.
-pub(super) const MAX_LENGTH: u64 = (1 << 31) - 1;
+pub(super) const MAX_LENGTH: u64 = agentgen_core::config::MAX_TOKENS as u64;
 /// Ids are at most this: what every JSON reader keeps exact.
-pub(super) const MAX_ID: u64 = (1 << 53) - 1;
+pub(super) use agentgen_core::ids::MAX_ID;
 /// U+FEFF in UTF-8.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 

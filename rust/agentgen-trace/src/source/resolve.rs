@@ -36,8 +36,7 @@ pub struct DataFile {
 }
 
 /// Where a setting comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stated {
     /// The caller.
     Option,
@@ -47,6 +46,19 @@ pub enum Stated {
     Metadata,
     /// Nobody said it: the rows allow nothing else.
     Inferred,
+}
+
+impl Stated {
+    /// The word in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Option => "option",
+            Self::Manifest => "manifest",
+            Self::Metadata => "metadata",
+            Self::Inferred => "inferred",
+        }
+    }
 }
 
 /// What the caller knows about the trace.
