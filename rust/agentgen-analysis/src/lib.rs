@@ -1,5 +1,9 @@
-//! Validation and statistics over traces.
+//! Validation, statistics and reuse over traces.
 #![forbid(unsafe_code)]
 
+pub mod analyze;
+pub mod conversations;
+mod histogram;
 pub mod quality;
+pub mod reuse;
 pub mod validate;

@@ -1,7 +1,6 @@
 //! How well a generated data set meets its targets: collected in the generating pass, mergeable over shards.
 
 mod comparison;
-mod histogram;
 mod observer;
 mod report;
 mod set;

@@ -10,8 +10,8 @@ use arrow_array::{Array as _, RecordBatch};
 use serde::{Deserialize, Serialize};
 
 use super::comparison;
-use super::histogram::{Counts, Times};
 use super::report::Quality;
+use crate::histogram::{Counts, Times};
 
 /// Name of the file that holds a shard's statistics for merging.
 pub(super) const STATISTICS: &str = "statistics.json";

@@ -6,8 +6,8 @@ use agentgen_core::{EndReason, Plan, Targets};
 use agentgen_trace::manifest::Written;
 use serde::Serialize;
 
-pub use super::histogram::Observed;
 use super::observer::Statistics;
+pub use crate::histogram::Observed;
 
 /// One measured quantity.
 #[derive(Debug, Clone, PartialEq, Serialize)]

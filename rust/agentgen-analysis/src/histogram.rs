@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Values on one page.
@@ -15,14 +16,14 @@ const PAGED: u64 = 1 << 24;
 /// of additions.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(from = "Sparse", into = "Sparse")]
-pub(super) struct Counts {
+pub(crate) struct Counts {
     pages: Vec<Option<Box<[u64; PAGE]>>>,
     large: BTreeMap<u64, u64>,
 }
 
 impl Counts {
     #[inline]
-    pub(super) fn add(&mut self, value: u64, times: u64) {
+    pub(crate) fn add(&mut self, value: u64, times: u64) {
         if value >= PAGED {
             *self.large.entry(value).or_default() += times;
             return;
@@ -34,14 +35,14 @@ impl Counts {
         self.pages[page].get_or_insert_with(|| Box::new([0; PAGE]))[value as usize % PAGE] += times;
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         for (value, times) in other.iter() {
             self.add(value, times);
         }
     }
 
     /// Values and how often they occurred, ascending.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
         let pages = self.pages.iter().enumerate().filter_map(|(i, page)| page.as_deref().map(|p| (i, p)));
         let paged = pages.flat_map(|(i, page)| {
             let base = (i << PAGE_BITS) as u64;
@@ -73,7 +74,7 @@ impl From<Counts> for Sparse {
 
 /// Times in tenths of a millisecond: exact below 2048, then 1024 buckets an octave; mean and deviation exact.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Times {
+pub(crate) struct Times {
     buckets: Counts,
     sum: u64,
     /// High and low half of the sum of squares.
@@ -85,7 +86,7 @@ const OCTAVE: u64 = EXACT / 2;
 
 impl Times {
     #[inline]
-    pub(super) fn add(&mut self, tenths: u64) {
+    pub(crate) fn add(&mut self, tenths: u64) {
         self.buckets.add(bucket(tenths), 1);
         self.sum += tenths;
         self.add_squares(u128::from(tenths) * u128::from(tenths));
@@ -100,7 +101,7 @@ impl Times {
         u128::from(self.squares.0) << 64 | u128::from(self.squares.1)
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.buckets.merge(&other.buckets);
         self.sum += other.sum;
         self.add_squares(other.squares());
@@ -127,7 +128,7 @@ fn middle(bucket: u64) -> f64 {
 }
 
 /// Count, mean, standard deviation (of the population) and percentiles (linear between ranks).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Observed {
     /// How many values.
     pub count: u64,
@@ -151,7 +152,7 @@ pub struct Observed {
 
 impl Counts {
     /// Summary of the values, each multiplied by `unit`; `None` when there are none.
-    pub(super) fn observed(&self, unit: f64) -> Option<Observed> {
+    pub(crate) fn observed(&self, unit: f64) -> Option<Observed> {
         let (mut sum, mut squares) = (0u128, 0u128);
         for (value, times) in self.iter() {
             sum += u128::from(value) * u128::from(times);
@@ -162,9 +163,40 @@ impl Counts {
     }
 }
 
+impl Counts {
+    /// Two-sample Kolmogorov-Smirnov distance; `None` if a side is empty.
+    pub(crate) fn distance(&self, other: &Self) -> Option<f64> {
+        let total = |counts: &Self| counts.iter().map(|(_, times)| times).sum::<u64>();
+        let (ours, theirs) = (total(self), total(other));
+        if ours == 0 || theirs == 0 {
+            return None;
+        }
+        let (mut a, mut b) = (self.iter().peekable(), other.iter().peekable());
+        let (mut seen, mut other_seen, mut distance) = (0, 0, 0.0_f64);
+        while let (Some(&(x, n)), Some(&(y, m))) = (a.peek(), b.peek()) {
+            if x <= y {
+                seen += n;
+                a.next();
+            }
+            if y <= x {
+                other_seen += m;
+                b.next();
+            }
+            let difference = seen as f64 / ours as f64 - other_seen as f64 / theirs as f64;
+            distance = distance.max(difference.abs());
+        }
+        Some(distance)
+    }
+}
+
 impl Times {
+    /// As [`Counts::distance`], over the buckets.
+    pub(crate) fn distance(&self, other: &Self) -> Option<f64> {
+        self.buckets.distance(&other.buckets)
+    }
+
     /// Summary in milliseconds.
-    pub(super) fn observed_ms(&self) -> Option<Observed> {
+    pub(crate) fn observed_ms(&self) -> Option<Observed> {
         let ranks: Vec<(f64, u64)> = self.buckets.iter().map(|(b, times)| (middle(b), times)).collect();
         observed(&ranks, u128::from(self.sum), self.squares(), 0.1)
     }

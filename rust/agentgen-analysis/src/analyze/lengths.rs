@@ -1,0 +1,88 @@
+//! How long things are: sessions, prompts, outputs, pauses.
+
+use std::collections::BTreeMap;
+
+use super::report::LengthSummaries;
+use crate::conversations::Conversation;
+use crate::histogram::{Counts, Times};
+
+/// Distributions over the sessions and requests of a trace.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lengths {
+    pub sessions: u64,
+    pub continuations: u64,
+    pub input_tokens: u64,
+    pub prompt_tokens: u64,
+    pub output_tokens: u64,
+    pub ends: BTreeMap<String, u64>,
+    requests: u64,
+    initial_context: Counts,
+    initial_context_of_continuations: Counts,
+    context: Counts,
+    new_tokens_per_turn: Counts,
+    generation_length: Counts,
+    inter_turn_delay: Times,
+    turns_per_session: Counts,
+}
+
+impl Lengths {
+    pub(super) fn add(&mut self, conversation: &Conversation) {
+        if conversation.names_its_session() {
+            self.sessions += 1;
+            self.turns_per_session.add(conversation.turns.len() as u64, 1);
+        }
+        let first = u64::from(conversation.first_context_tokens());
+        if conversation.is_continuation {
+            self.continuations += 1;
+            self.initial_context_of_continuations.add(first, 1);
+        } else {
+            self.initial_context.add(first, 1);
+        }
+        if let Some(end) = conversation.end {
+            *self.ends.entry(end.name().to_owned()).or_default() += 1;
+        }
+        for (index, turn) in conversation.turns.iter().enumerate() {
+            self.requests += 1;
+            self.input_tokens += u64::from(turn.input_tokens);
+            self.prompt_tokens += u64::from(turn.context_tokens);
+            self.output_tokens += u64::from(turn.output_tokens);
+            self.context.add(u64::from(turn.context_tokens), 1);
+            self.generation_length.add(u64::from(turn.output_tokens), 1);
+            if index > 0 {
+                self.new_tokens_per_turn.add(u64::from(turn.input_tokens), 1);
+            }
+            if let Some(delay_ms) = turn.delay_ms {
+                self.inter_turn_delay.add((delay_ms * 10.0).round() as u64);
+            }
+        }
+    }
+
+    pub(super) fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    pub(super) fn summaries(&self) -> LengthSummaries {
+        LengthSummaries {
+            initial_context: self.initial_context.observed(1.0),
+            initial_context_of_continuations: self.initial_context_of_continuations.observed(1.0),
+            context: self.context.observed(1.0),
+            new_tokens_per_turn: self.new_tokens_per_turn.observed(1.0),
+            generation_length: self.generation_length.observed(1.0),
+            inter_turn_delay_ms: self.inter_turn_delay.observed_ms(),
+            turns_per_session: self.turns_per_session.observed(1.0),
+        }
+    }
+
+    /// Two-sample Kolmogorov-Smirnov distances, by name; of what both traces have.
+    pub(super) fn distances(&self, other: &Self) -> Vec<(&'static str, f64)> {
+        let pairs = [
+            ("initial_context", self.initial_context.distance(&other.initial_context)),
+            ("context", self.context.distance(&other.context)),
+            ("new_tokens_per_turn", self.new_tokens_per_turn.distance(&other.new_tokens_per_turn)),
+            ("generation_length", self.generation_length.distance(&other.generation_length)),
+            ("inter_turn_delay_ms", self.inter_turn_delay.distance(&other.inter_turn_delay)),
+            ("turns_per_session", self.turns_per_session.distance(&other.turns_per_session)),
+        ];
+        pairs.into_iter().filter_map(|(name, distance)| Some((name, distance?))).collect()
+    }
+}

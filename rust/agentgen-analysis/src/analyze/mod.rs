@@ -1,0 +1,104 @@
+//! Everything there is to say about traces: lengths, reuse, and how far two of them are apart.
+
+mod lengths;
+mod plan;
+mod report;
+pub mod schemas;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use agentgen_core::Layout;
+use agentgen_core::timeline::Timing;
+use agentgen_trace::schema::Column;
+use agentgen_trace::source::{self, ReadOptions, Source};
+use agentgen_trace::{Cancel, Result, TraceError};
+
+use crate::conversations::{Conversation, Ordered, conversations, ordered};
+use crate::reuse::{self, Settings, SharedLayers};
+use lengths::Lengths;
+
+pub use plan::{Plan, PlanOptions, PlanPoint, Replicas, plan};
+pub use report::{Analysis, Distance, LengthSummaries, ReuseFigures, TimelineFacts, TraceAnalysis};
+
+/// How to read traces and what to assume of the cache.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The traces' layout, if it is to be stated.
+    pub layout: Option<Layout>,
+    /// The traces' block size, if it is to be stated.
+    pub trace_block_size: Option<u32>,
+    /// The cache's block size; the trace's own if `None`.
+    pub block_size: Option<u32>,
+    /// Whether the KV of outputs stays in the cache.
+    pub cached_outputs: bool,
+    /// The timeline's parameters.
+    pub timing: Timing,
+    /// Threads that parse.
+    pub threads: usize,
+}
+
+impl Options {
+    fn settings(&self, source: &Source) -> Settings {
+        let layers = source.meta.origin.as_ref().map(|origin| SharedLayers::of(&origin.config));
+        Settings {
+            block_tokens: self.block_size.unwrap_or(source.meta.block_size),
+            id_tokens: source.meta.block_size,
+            cached_outputs: self.cached_outputs,
+            timing: self.timing,
+            layers: layers.unwrap_or_default(),
+        }
+    }
+
+    fn resolve(&self, trace: &PathBuf) -> Result<Source> {
+        source::resolve(
+            std::slice::from_ref(trace),
+            ReadOptions { layout: self.layout, block_size: self.trace_block_size },
+        )
+    }
+}
+
+/// The sessions of a trace in the order in which they start.
+fn sessions(source: &Source, threads: usize, cancel: &Cancel) -> Result<Ordered<'static>> {
+    let batches = source::open(source, &Column::ALL, threads, cancel)?;
+    ordered(&source.meta, conversations(&source.meta, batches))
+}
+
+/// Analyses each of the traces; `done` counts sessions.
+pub fn analyze(traces: &[PathBuf], options: &Options, cancel: &Cancel, done: &AtomicU64) -> Result<Analysis> {
+    let analyzed: Vec<(TraceAnalysis, Lengths)> =
+        traces.iter().map(|trace| one(trace, options, cancel, done)).collect::<Result<_>>()?;
+    let mut distances = Vec::new();
+    if let Some(((first, lengths), others)) = analyzed.split_first() {
+        for (other, other_lengths) in others {
+            distances.extend(Distance::between(&first.trace, lengths, &other.trace, other_lengths));
+        }
+    }
+    Ok(Analysis::new(analyzed.into_iter().map(|(trace, _)| trace).collect(), distances))
+}
+
+fn one(trace: &PathBuf, options: &Options, cancel: &Cancel, done: &AtomicU64) -> Result<(TraceAnalysis, Lengths)> {
+    let source = options.resolve(trace)?;
+    let settings = options.settings(&source);
+    let mut lengths = Lengths::default();
+    let each = |conversation: &Conversation| {
+        lengths.add(conversation);
+        done.fetch_add(1, Ordering::Relaxed);
+    };
+    let reuse = reuse::measure(sessions(&source, options.threads, cancel)?, &settings, cancel, each)
+        .map_err(|error| located(trace, error))?;
+    if lengths.requests() == 0 {
+        return Err(TraceError::Format(format!("{}: no requests", trace.display())));
+    }
+    Ok((TraceAnalysis::new(trace, &source, &settings, &lengths, reuse), lengths))
+}
+
+/// Names the trace in an error that does not.
+fn located(trace: &std::path::Path, error: TraceError) -> TraceError {
+    match error {
+        TraceError::Format(text) if !text.contains(&*trace.to_string_lossy()) => {
+            TraceError::Format(format!("{}: {text}", trace.display()))
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,207 @@
+//! What `agentgen analyze` says, as data.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use agentgen_core::Layout;
+use agentgen_core::timeline::Timing;
+use agentgen_trace::source::Source;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::lengths::Lengths;
+use crate::conversations::Clock;
+use crate::histogram::Observed;
+use crate::reuse::{
+    CurvePoint, HitRates, LayerRate, Reuse, SessionRates, Settings, Size, TtlPoint, TurnRate, WorkingSetPoint,
+};
+
+/// Neighbouring points of the capacity curve are this far apart.
+const CURVE_STEP: f64 = 0.001;
+
+/// Analyses of traces, side by side.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Analysis {
+    /// Version of this form.
+    pub schema_version: u32,
+    /// What made it.
+    pub program: String,
+    /// In the order asked for.
+    pub traces: Vec<TraceAnalysis>,
+    /// From the first trace to each of the others.
+    pub distances: Vec<Distance>,
+}
+
+/// One trace.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct TraceAnalysis {
+    /// The path, as it was given.
+    pub trace: String,
+    /// What its hash ids cover.
+    #[schemars(with = "String")]
+    pub layout: Layout,
+    /// How the layout is known.
+    pub layout_from: String,
+    /// Tokens a hash id of the trace.
+    pub trace_block_size: u32,
+    /// Tokens a block of the cache.
+    pub block_size: u32,
+    /// Sessions, continuations included; 0 where the trace names none.
+    pub sessions: u64,
+    /// Sessions that continue another.
+    pub continuations: u64,
+    /// Requests.
+    pub requests: u64,
+    /// New tokens of all prompts.
+    pub input_tokens: u64,
+    /// Tokens of all prompts.
+    pub prompt_tokens: u64,
+    /// Tokens of all outputs.
+    pub output_tokens: u64,
+    /// Sessions by why they ended, where the trace says so.
+    pub end_reasons: BTreeMap<String, u64>,
+    /// Distributions.
+    pub lengths: LengthSummaries,
+    /// The order of requests that figures across sessions depend on.
+    pub timeline: TimelineFacts,
+    /// What a prefix cache finds.
+    pub reuse: ReuseFigures,
+}
+
+/// Distributions, under the names of `quality.json`; null where a trace has none. Tokens, but for delays and turns.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct LengthSummaries {
+    /// First prompts of sessions that continue no other.
+    pub initial_context: Option<Observed>,
+    /// First prompts of continuations.
+    pub initial_context_of_continuations: Option<Observed>,
+    /// Prompts.
+    pub context: Option<Observed>,
+    /// New tokens of the turns after the first.
+    pub new_tokens_per_turn: Option<Observed>,
+    /// Outputs.
+    pub generation_length: Option<Observed>,
+    /// Pauses between turns, ms.
+    pub inter_turn_delay_ms: Option<Observed>,
+    /// Turns of a session.
+    pub turns_per_session: Option<Observed>,
+}
+
+/// The reference timeline that was used.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct TimelineFacts {
+    /// `closed`: sessions in file order on `concurrency` slots; `arrivals`: at their arrivals; `recorded`: requests at
+    /// their own times.
+    pub clock: Clock,
+    /// Slots; null unless closed.
+    pub concurrency: Option<usize>,
+    /// New tokens of a prompt computed in a second.
+    pub prefill_tokens_per_second: f64,
+    /// Output tokens in a second.
+    pub decode_tokens_per_second: f64,
+    /// Start of the last request, ms.
+    pub duration_ms: f64,
+}
+
+/// What a prefix cache finds. `docs/reuse.md` has every definition.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ReuseFigures {
+    /// Whether the KV of outputs stays in the cache.
+    pub cached_outputs: bool,
+    /// Infinite cache; continuations go on from their parents' tokens.
+    pub logical: HitRates,
+    /// Infinite cache; each continuation read alone, as a replayer does that does not know parents. Null without
+    /// continuations.
+    pub replayed: Option<HitRates>,
+    /// Spread of the sessions' own rates (token-weighted, logical); null where the trace names no sessions.
+    pub by_session: Option<SessionRates>,
+    /// By part of the prompt (logical).
+    pub by_layer: Vec<LayerRate>,
+    /// By turn index (logical).
+    pub by_turn: Vec<TurnRate>,
+    /// The least-recently-used cache of every capacity, on the timeline: share of block references.
+    pub capacity_curve: Vec<CurvePoint>,
+    /// The infinite cache that forgets blocks some time after their last use: token-weighted.
+    pub ttl: Vec<TtlPoint>,
+    /// What a cache would have to hold.
+    pub working_set: Vec<WorkingSetPoint>,
+    /// Distinct blocks, and the memory that the analysis took.
+    pub size: Size,
+}
+
+/// How far a distribution of one trace is from another's.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Distance {
+    /// The first trace.
+    pub trace: String,
+    /// The other.
+    pub other: String,
+    /// Which distribution.
+    pub metric: String,
+    /// Two-sample Kolmogorov-Smirnov distance: the largest difference of the shares at or below a value, 0 to 1.
+    pub ks: f64,
+}
+
+impl Analysis {
+    pub(super) fn new(traces: Vec<TraceAnalysis>, distances: Vec<Distance>) -> Self {
+        let program = concat!("agentgen ", env!("CARGO_PKG_VERSION")).to_owned();
+        Self { schema_version: 1, program, traces, distances }
+    }
+}
+
+impl TraceAnalysis {
+    pub(super) fn new(trace: &Path, source: &Source, settings: &Settings, lengths: &Lengths, reuse: Reuse) -> Self {
+        Self {
+            trace: trace.display().to_string(),
+            layout: source.meta.layout,
+            layout_from: source.layout_from.name().to_owned(),
+            trace_block_size: settings.id_tokens,
+            block_size: settings.block_tokens,
+            sessions: lengths.sessions,
+            continuations: lengths.continuations,
+            requests: lengths.requests(),
+            input_tokens: lengths.input_tokens,
+            prompt_tokens: lengths.prompt_tokens,
+            output_tokens: lengths.output_tokens,
+            end_reasons: lengths.ends.clone(),
+            lengths: lengths.summaries(),
+            timeline: TimelineFacts::new(reuse.clock, &settings.timing, reuse.duration_ms),
+            reuse: ReuseFigures {
+                cached_outputs: settings.cached_outputs,
+                logical: reuse.logical,
+                replayed: reuse.replayed,
+                by_session: reuse.by_session,
+                by_layer: reuse.by_layer,
+                by_turn: reuse.by_turn,
+                capacity_curve: reuse.curve.points(settings.block_tokens, CURVE_STEP),
+                ttl: reuse.ttl,
+                working_set: reuse.working_set,
+                size: reuse.size,
+            },
+        }
+    }
+}
+
+impl TimelineFacts {
+    pub(super) fn new(clock: Clock, timing: &Timing, duration_ms: f64) -> Self {
+        Self {
+            clock,
+            concurrency: (clock == Clock::Closed).then_some(timing.concurrency),
+            prefill_tokens_per_second: timing.prefill_tokens_per_second,
+            decode_tokens_per_second: timing.decode_tokens_per_second,
+            duration_ms,
+        }
+    }
+}
+
+impl Distance {
+    pub(super) fn between(trace: &str, lengths: &Lengths, other: &str, other_lengths: &Lengths) -> Vec<Self> {
+        let distance = |(metric, ks): (&'static str, f64)| Self {
+            trace: trace.to_owned(),
+            other: other.to_owned(),
+            metric: metric.to_owned(),
+            ks,
+        };
+        lengths.distances(other_lengths).into_iter().map(distance).collect()
+    }
+}

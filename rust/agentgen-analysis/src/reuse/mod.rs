@@ -1,0 +1,249 @@
+//! What of a trace's prompts a prefix cache can find: the one implementation of every hit rate.
+//!
+//! Requests come in the order of the reference timeline; each looks its prompt up in the tree of all chains before it,
+//! and leaves its own there. `docs/reuse.md` defines the figures.
+
+mod ages;
+mod curve;
+mod parts;
+mod rates;
+mod recency;
+mod report;
+mod working_set;
+
+use agentgen_core::kv::{Found, Prompt, Tree};
+use agentgen_core::timeline::{Request, TimedSession, TimedTurn, Timeline, Timing};
+use agentgen_trace::{Cancel, Result};
+
+use crate::conversations::{Conversation, Ordered, Reading};
+use ages::Ages;
+use curve::Distances;
+use parts::{Layers, Turns};
+use rates::{Counters, Hit, Tally};
+use recency::Recency;
+use working_set::WorkingSet;
+
+pub use ages::TtlPoint;
+pub use curve::{Curve, CurvePoint};
+pub use parts::{Layer, LayerRate, SharedLayers, TurnRate};
+pub use rates::{HitRates, SessionRates};
+pub use report::{Reuse, Size};
+pub use working_set::WorkingSetPoint;
+
+/// What the figures depend on, beside the trace.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// Tokens a block of the cache.
+    pub block_tokens: u32,
+    /// Tokens a hash id of the trace.
+    pub id_tokens: u32,
+    /// Whether the KV of outputs stays in the cache.
+    pub cached_outputs: bool,
+    /// The timeline's parameters.
+    pub timing: Timing,
+    /// Sizes of the layers that sessions share.
+    pub layers: SharedLayers,
+}
+
+/// The last use of an extent.
+#[derive(Debug, Clone, Copy, Default)]
+struct Used {
+    /// The request, as [`Recency`] numbers it.
+    request: u32,
+    start_ms: f64,
+    /// When the last request that used it was over.
+    end_ms: f64,
+}
+
+/// A session on the timeline, and what its prompts have found.
+struct Session {
+    conversation: Conversation,
+    logical: Tally,
+    replayed: Tally,
+}
+
+impl TimedSession for Session {
+    fn number(&self) -> u64 {
+        self.conversation.number()
+    }
+
+    fn arrival_ms(&self) -> f64 {
+        self.conversation.arrival_ms()
+    }
+
+    fn parent(&self) -> Option<u64> {
+        TimedSession::parent(&self.conversation)
+    }
+
+    fn may_be_continued(&self) -> bool {
+        self.conversation.may_be_continued()
+    }
+
+    fn turn(&self, index: usize) -> Option<TimedTurn> {
+        self.conversation.turn(index)
+    }
+}
+
+/// Follows the requests of a trace on its timeline. `each` sees every session once, when its first request is sent.
+pub fn measure(
+    ordered: Ordered<'_>,
+    settings: &Settings,
+    cancel: &Cancel,
+    mut each: impl FnMut(&Conversation),
+) -> Result<Reuse> {
+    let (clock, start) = (ordered.clock, ordered.start());
+    let sessions = ordered.conversations.map(|conversation| {
+        let session = |conversation| Session { conversation, logical: Tally::default(), replayed: Tally::default() };
+        conversation.map(session)
+    });
+    let mut timeline = Timeline::new(settings.timing, start, sessions);
+    let mut measure = Measure::new(*settings);
+    while let Some(request) = timeline.next() {
+        let mut request = request?;
+        if request.turn == 0 {
+            cancel.check()?;
+            each(&request.session.conversation);
+        }
+        measure.request(&mut request);
+    }
+    Ok(measure.finish(clock))
+}
+
+/// The readings of a trace with continuations apart from the parents: only the rates of an infinite cache.
+#[derive(Clone)]
+struct Replayed {
+    tree: Tree<Used>,
+    counters: Counters,
+}
+
+struct Measure {
+    settings: Settings,
+    tree: Tree<Used>,
+    counters: Counters,
+    /// Once there is a continuation: up to then, both readings are the same.
+    replayed: Option<Replayed>,
+    has_sessions: bool,
+    layers: Layers,
+    turns: Turns,
+    ages: Ages,
+    recency: Recency,
+    distances: Distances,
+    working_set: WorkingSet,
+}
+
+impl Measure {
+    fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            tree: Tree::new(settings.id_tokens, settings.block_tokens),
+            counters: Counters::new(),
+            replayed: None,
+            has_sessions: false,
+            layers: Layers::default(),
+            turns: Turns::default(),
+            ages: Ages::default(),
+            recency: Recency::new(),
+            distances: Distances::default(),
+            working_set: WorkingSet::new(),
+        }
+    }
+
+    fn request(&mut self, request: &mut Request<'_, Session>) {
+        let Settings { block_tokens, cached_outputs, layers, .. } = self.settings;
+        let Session { conversation, logical, replayed } = &mut *request.session;
+        self.working_set.advance(request.start_ms);
+        self.has_sessions |= conversation.names_its_session();
+        if conversation.is_continuation && self.replayed.is_none() {
+            self.replayed = Some(Replayed { tree: self.tree.clone(), counters: self.counters.clone() });
+        }
+        if let Some(other) = &mut self.replayed {
+            let prompt = conversation.prompt(request.turn, Reading::Replayed, block_tokens, cached_outputs);
+            let hit = other.request(&prompt);
+            replayed.add(&prompt, hit);
+            if request.is_last {
+                other.counters.session(*replayed);
+            }
+        }
+        let prompt = conversation.prompt(request.turn, Reading::Logical, block_tokens, cached_outputs);
+        let found = self.tree.find(prompt.stream, prompt.kept_blocks);
+        let hit = Hit::new(&prompt, found.blocks, block_tokens);
+        self.counters.request(&prompt, hit, block_tokens);
+        logical.add(&prompt, hit);
+        if self.replayed.is_none() {
+            *replayed = *logical;
+        }
+        if request.is_last {
+            self.counters.session(*logical);
+        }
+        self.layers.add(layers, conversation, prompt.context_tokens, hit.tokens);
+        self.turns.add(request.turn, prompt.context_tokens, hit.tokens);
+        self.use_again(&prompt, found, hit, request.start_ms);
+        self.keep(&prompt, found, request.start_ms, request.end_ms);
+    }
+
+    /// Distances and ages of what a request finds.
+    fn use_again(&mut self, prompt: &Prompt<'_>, found: Found, hit: Hit, now_ms: f64) {
+        let block = u64::from(self.settings.block_tokens);
+        let mut path = self.tree.path(found.node).peekable();
+        // The end of the blocks that were last used by one request: they lie one after the other in the order of use.
+        let mut last = hit.blocks;
+        while let Some(node) = path.next() {
+            let (start, end) = self.tree.span(node);
+            let used = *self.tree.data(node);
+            if start >= hit.blocks {
+                continue;
+            }
+            let end_token = (u64::from(end.min(hit.blocks)) * block).min(u64::from(prompt.context_tokens));
+            self.ages.add((now_ms - used.end_ms).max(0.0), end_token - u64::from(start) * block);
+            if path.peek().is_none_or(|before| self.tree.data(*before).request != used.request) {
+                self.distances.add(self.recency.after(used.request), u64::from(last - start));
+                last = start;
+            }
+        }
+    }
+
+    /// Leaves a request's chain in the tree, used last by this request.
+    fn keep(&mut self, prompt: &Prompt<'_>, found: Found, start_ms: f64, end_ms: f64) {
+        if self.recency.is_full() {
+            let tree = &mut self.tree;
+            self.recency.renumber(|number| {
+                tree.for_each(|(start, end), used| used.request = number(used.request, u64::from(end - start)));
+            });
+        }
+        let request = self.recency.next();
+        let common = found.blocks.min(prompt.kept_blocks);
+        let new = Used { request, start_ms, end_ms };
+        let last = self.tree.grow(found, prompt.stream, common, new, true);
+        for node in self.tree.path(last) {
+            let (start, end) = self.tree.span(node);
+            let used = self.tree.data(node);
+            self.recency.remove(used.request, u64::from(end - start));
+            self.working_set.next_use(used.start_ms, start_ms, u64::from(end - start));
+        }
+        self.recency.add(request, u64::from(prompt.kept_blocks));
+        self.working_set.first_use(start_ms, u64::from(prompt.kept_blocks - common));
+        // New blocks may join an extent that is used as long as they are.
+        let extend = self.tree.data(last).end_ms <= end_ms;
+        let found = Found { node: last, blocks: common };
+        let end = self.tree.grow(found, prompt.stream, prompt.kept_blocks, new, extend);
+        self.tree.touch(end, |_, used| *used = Used { end_ms: used.end_ms.max(end_ms), ..new });
+    }
+
+    fn finish(mut self, clock: crate::conversations::Clock) -> Reuse {
+        let working_set = &mut self.working_set;
+        self.tree.for_each(|(start, end), used| working_set.last_use(used.start_ms, u64::from(end - start)));
+        Reuse::new(self, clock)
+    }
+}
+
+impl Replayed {
+    fn request(&mut self, prompt: &Prompt<'_>) -> Hit {
+        let block_tokens = self.tree.block_tokens();
+        let found = self.tree.find(prompt.stream, prompt.kept_blocks);
+        let hit = Hit::new(prompt, found.blocks, block_tokens);
+        self.counters.request(prompt, hit, block_tokens);
+        let found = Found { blocks: found.blocks.min(prompt.kept_blocks), ..found };
+        self.tree.grow(found, prompt.stream, prompt.kept_blocks, Used::default(), true);
+        hit
+    }
+}

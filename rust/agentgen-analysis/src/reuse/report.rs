@@ -1,0 +1,69 @@
+//! The figures of a trace.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Curve, HitRates, LayerRate, Measure, SessionRates, TtlPoint, TurnRate, WorkingSetPoint};
+use crate::conversations::Clock;
+
+/// Everything [`super::measure`] finds out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reuse {
+    /// How requests were ordered.
+    pub clock: Clock,
+    /// Start of the last request, ms.
+    pub duration_ms: f64,
+    /// Infinite cache: continuations go on from their parents' tokens.
+    pub logical: HitRates,
+    /// Infinite cache: continuations are read alone. `None` where the trace has none.
+    pub replayed: Option<HitRates>,
+    /// `None` where the trace names no sessions.
+    pub by_session: Option<SessionRates>,
+    /// By part of the prompt.
+    pub by_layer: Vec<LayerRate>,
+    /// By turn index.
+    pub by_turn: Vec<TurnRate>,
+    /// At every capacity.
+    pub curve: Curve,
+    /// By time to live.
+    pub ttl: Vec<TtlPoint>,
+    /// Over time.
+    pub working_set: Vec<WorkingSetPoint>,
+    /// What it took.
+    pub size: Size,
+}
+
+/// Distinct blocks, and the memory that held them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Size {
+    /// Different blocks, outputs included.
+    pub distinct_blocks: u64,
+    /// Extents: runs of blocks that always move together.
+    pub extents: u64,
+    /// Memory of the extents.
+    pub memory_bytes: u64,
+}
+
+impl Reuse {
+    pub(super) fn new(measure: Measure, clock: Clock) -> Self {
+        let has_sessions = measure.has_sessions;
+        let block_tokens = measure.settings.block_tokens;
+        Self {
+            clock,
+            duration_ms: measure.working_set.end_ms(),
+            logical: measure.counters.rates(has_sessions),
+            replayed: measure.replayed.map(|replayed| replayed.counters.rates(has_sessions)),
+            by_session: has_sessions.then(|| measure.counters.sessions()),
+            by_layer: measure.layers.rates(),
+            by_turn: measure.turns.rates(),
+            curve: measure.distances.curve(measure.counters.blocks),
+            ttl: measure.ages.points(measure.counters.prompt_tokens),
+            working_set: measure.working_set.points(block_tokens),
+            size: Size {
+                distinct_blocks: measure.recency.blocks(),
+                extents: measure.tree.extents() as u64,
+                memory_bytes: measure.tree.memory_bytes() as u64,
+            },
+        }
+    }
+}

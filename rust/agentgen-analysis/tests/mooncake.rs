@@ -1,0 +1,62 @@
+//! The public trace that `docs/reuse.md` names figures of: 12,031 requests, whole prompts, no sessions.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use agentgen_analysis::conversations::{conversations, ordered};
+use agentgen_analysis::reuse::{self, Reuse, Settings, SharedLayers};
+use agentgen_core::timeline::Timing;
+use agentgen_trace::Cancel;
+use agentgen_trace::schema::Column;
+use agentgen_trace::source::{self, ReadOptions};
+
+fn conversation_trace() -> Option<PathBuf> {
+    let shared = std::env::var_os("AGENTGEN_SHARED_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
+    let path = shared.join("mooncake/conversation_trace.jsonl");
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("SKIPPED: {} is not there (AGENTGEN_SHARED_DATA names the folder)", path.display());
+    None
+}
+
+fn measured(path: &Path, block_tokens: u32) -> Reuse {
+    let cancel = Cancel::default();
+    let source = source::resolve(&[path.to_owned()], ReadOptions { layout: None, block_size: Some(512) }).unwrap();
+    let batches = source::open(&source, &Column::ALL, 2, &cancel).unwrap();
+    let settings = Settings {
+        block_tokens,
+        id_tokens: source.meta.block_size,
+        cached_outputs: true,
+        timing: Timing::default(),
+        layers: SharedLayers::default(),
+    };
+    let sessions = ordered(&source.meta, conversations(&source.meta, batches)).unwrap();
+    reuse::measure(sessions, &settings, &cancel, |_| ()).unwrap()
+}
+
+/// To the digits that the figures were published with.
+fn percent(rate: f64, digits: usize) -> String {
+    format!("{:.digits$}", 100.0 * rate)
+}
+
+#[test]
+fn the_published_table() {
+    let Some(path) = conversation_trace() else { return };
+    let reuse = measured(&path, 512);
+    let rate = |tokens: u64| reuse.curve.hit_rate(tokens / 512);
+    assert_eq!(percent(rate(1_000_000), 1), "5.3");
+    assert_eq!(percent(rate(3_000_000), 1), "13.6");
+    assert_eq!(percent(rate(10_000_000), 1), "28.5");
+    assert_eq!(percent(rate(30_000_000), 1), "35.9");
+    assert_eq!(percent(rate(50_000_000), 2), "36.35");
+    assert_eq!(percent(reuse.logical.block_references, 1), "36.6");
+    assert_eq!(reuse.curve.limit(), reuse.logical.block_references);
+    assert_eq!(percent(reuse.logical.token_weighted, 1), "37.4");
+    assert_eq!(percent(reuse.logical.full_blocks, 1), "38.2");
+    assert_eq!(percent(reuse.logical.request_mean, 1), "40.9");
+    assert_eq!(percent(reuse.curve.hit_rate(10_000), 1), "21.2");
+    assert_eq!(reuse.logical.session_mean, None);
+    assert_eq!(reuse.replayed, None);
+}

@@ -1,0 +1,16 @@
+//! KV identity: what a prefix cache can tell apart, and what it holds.
+//!
+//! `stream` (tokens by where they come from) → `keys` (one chained key a block) or `tree` (the same chains with blocks
+//! that always move together held as one extent) → `cache` (a tree with a capacity). `docs/reuse.md` defines each.
+
+mod cache;
+mod keys;
+mod prompt;
+mod stream;
+mod tree;
+
+pub use cache::{Inserted, Policy, PrefixCache};
+pub use keys::{BlockKey, block_keys};
+pub use prompt::Prompt;
+pub use stream::{Piece, Stream};
+pub use tree::{Found, NodeId, Tree};

@@ -1,0 +1,237 @@
+//! A conversation's tokens, named by where they come from.
+
+/// Marks a source as a conversation rather than a hash id.
+const OWN: u64 = 1 << 63;
+
+/// Consecutive tokens from one source: from token `offset` of hash id `source` on through the ids that follow it
+/// (each has the trace's block size), or positions of a conversation's own tokens. Two pieces that begin with the
+/// same token go on with the same tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    source: u64,
+    offset: u32,
+    /// How many.
+    tokens: u32,
+}
+
+impl Piece {
+    /// The `(source, offset, tokens)` that hashes are made of.
+    pub(super) fn parts(self) -> [u64; 2] {
+        [self.source, u64::from(self.offset) << 32 | u64::from(self.tokens)]
+    }
+
+    /// How many tokens.
+    #[must_use]
+    pub fn tokens(self) -> u32 {
+        self.tokens
+    }
+
+    /// Source and offset of the token `n` after the first.
+    fn token(self, n: u32, id_tokens: u32) -> (u64, u32) {
+        if self.source & OWN != 0 {
+            return (self.source, self.offset + n);
+        }
+        let offset = u64::from(self.offset) + u64::from(n);
+        (self.source + offset / u64::from(id_tokens), (offset % u64::from(id_tokens)) as u32)
+    }
+
+    /// The first `n` tokens.
+    pub(super) fn first(self, n: u32) -> Self {
+        Self { tokens: n, ..self }
+    }
+
+    /// All but the first `n` tokens, if any are left.
+    pub(super) fn after(self, n: u32, id_tokens: u32) -> Option<Self> {
+        let tokens = self.tokens.checked_sub(n).filter(|left| *left > 0)?;
+        let (source, offset) = self.token(n, id_tokens);
+        Some(Self { source, offset, tokens })
+    }
+
+    /// Whether two pieces begin with the same token.
+    pub(super) fn begins_like(self, other: Self) -> bool {
+        (self.source, self.offset) == (other.source, other.offset)
+    }
+}
+
+/// Adds a piece at the end; pieces that go on from one another become one, so that equal tokens are equal pieces.
+pub(super) fn join(pieces: &mut Vec<Piece>, piece: Piece, id_tokens: u32) {
+    if piece.tokens == 0 {
+        return;
+    }
+    match pieces.last_mut() {
+        Some(last) if last.token(last.tokens, id_tokens) == (piece.source, piece.offset) => last.tokens += piece.tokens,
+        _ => pieces.push(piece),
+    }
+}
+
+/// Tokens that `a` and `b` have in common from their beginning.
+pub(super) fn common(mut a: impl Iterator<Item = Piece>, mut b: impl Iterator<Item = Piece>, id_tokens: u32) -> u64 {
+    let (mut x, mut y) = (a.next(), b.next());
+    let mut same = 0;
+    while let (Some(p), Some(q)) = (x, y)
+        && p.begins_like(q)
+    {
+        let n = p.tokens.min(q.tokens);
+        same += u64::from(n);
+        x = p.after(n, id_tokens).or_else(|| a.next());
+        y = q.after(n, id_tokens).or_else(|| b.next());
+    }
+    same
+}
+
+/// A conversation's tokens from its first one on: input by hash id, outputs and all that follows the first of them by
+/// (conversation, position), since no other conversation can have them but one that continues it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
+    /// Tokens of one hash id.
+    id_tokens: u32,
+    pieces: Vec<Piece>,
+    /// Position of each piece.
+    starts: Vec<u64>,
+    tokens: u64,
+}
+
+impl Stream {
+    /// An empty stream of a trace whose ids stand for `id_tokens` tokens each.
+    ///
+    /// # Panics
+    /// If `id_tokens` is 0.
+    #[must_use]
+    pub fn new(id_tokens: u32) -> Self {
+        assert!(id_tokens > 0, "an id stands for at least one token");
+        Self { id_tokens, pieces: Vec::new(), starts: Vec::new(), tokens: 0 }
+    }
+
+    /// Tokens so far.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    /// Tokens of one hash id.
+    #[must_use]
+    pub fn id_tokens(&self) -> u32 {
+        self.id_tokens
+    }
+
+    /// Appends the chunks `ids`, which hold `tokens` tokens: all are full but the last.
+    pub fn push_ids(&mut self, ids: &[i64], tokens: u64) {
+        let (mut left, mut rest) = (tokens, ids);
+        while let Some(&first) = rest.first() {
+            let run = rest.iter().zip(first..).take_while(|(id, expected)| **id == *expected).count();
+            let held = left.min(run as u64 * u64::from(self.id_tokens));
+            self.push(Piece { source: first as u64, offset: 0, tokens: held as u32 });
+            left -= held;
+            rest = &rest[run..];
+        }
+    }
+
+    /// Appends what `ids` hold from token `from` on (`ids` name the stream from its first token, up to `to`).
+    pub fn push_ids_from(&mut self, ids: &[i64], from: u64, to: u64) {
+        let mut tail = Self::new(self.id_tokens);
+        let block = u64::from(self.id_tokens);
+        let skipped = (from / block).min(ids.len() as u64);
+        tail.push_ids(&ids[skipped as usize..], to.saturating_sub(skipped * block));
+        for piece in tail.pieces_from(from - skipped * block) {
+            self.push(piece);
+        }
+    }
+
+    /// Appends tokens that only `conversation` has.
+    pub fn push_own(&mut self, conversation: u64, tokens: u64) {
+        self.push(Piece { source: OWN | conversation, offset: self.tokens as u32, tokens: tokens as u32 });
+    }
+
+    /// Keeps the first `tokens` tokens.
+    pub fn truncate(&mut self, tokens: u64) {
+        while let Some(start) = self.starts.last().copied()
+            && self.tokens > tokens
+        {
+            if start < tokens {
+                let last = self.pieces.len() - 1;
+                self.pieces[last] = self.pieces[last].first((tokens - start) as u32);
+                self.tokens = tokens;
+            } else {
+                self.pieces.pop();
+                self.starts.pop();
+                self.tokens = start;
+            }
+        }
+    }
+
+    pub(super) fn push(&mut self, piece: Piece) {
+        join(&mut self.pieces, piece, self.id_tokens);
+        if self.pieces.len() > self.starts.len() {
+            self.starts.push(self.tokens);
+        }
+        self.tokens += u64::from(piece.tokens);
+    }
+
+    /// The tokens from position `from` on.
+    pub(super) fn pieces_from(&self, from: u64) -> impl Iterator<Item = Piece> {
+        let index = self.starts.partition_point(|start| *start <= from).saturating_sub(1);
+        let skipped = from - self.starts.get(index).copied().unwrap_or(from);
+        let first = self.pieces.get(index).and_then(|piece| piece.after(skipped as u32, self.id_tokens));
+        first.into_iter().chain(self.pieces.iter().skip(index + 1).copied())
+    }
+}
+
+/// The first `tokens` tokens of `pieces`.
+pub(super) fn take(pieces: impl Iterator<Item = Piece>, tokens: u64) -> impl Iterator<Item = Piece> {
+    pieces.scan(tokens, |left, piece| {
+        let n = u64::from(piece.tokens).min(*left);
+        *left -= n;
+        (n > 0).then(|| piece.first(n as u32))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every token of a stream, one by one.
+    fn tokens(stream: &Stream) -> Vec<(u64, u32)> {
+        stream.pieces.iter().flat_map(|p| (0..p.tokens).map(|n| p.token(n, stream.id_tokens))).collect()
+    }
+
+    #[test]
+    fn consecutive_ids_are_one_piece_and_a_partial_chunk_ends_it() {
+        let mut stream = Stream::new(4);
+        stream.push_ids(&[7, 8, 9], 10);
+        assert_eq!(stream.pieces, [Piece { source: 7, offset: 0, tokens: 10 }]);
+        stream.push_ids(&[10], 4);
+        assert_eq!(stream.pieces.len(), 2, "id 9 holds 2 tokens, so 10 does not follow from it");
+        assert_eq!(tokens(&stream)[8..], [(9, 0), (9, 1), (10, 0), (10, 1), (10, 2), (10, 3)]);
+        stream.push_own(3, 2);
+        stream.push_own(3, 5);
+        assert_eq!((stream.pieces.len(), stream.tokens()), (3, 21));
+    }
+
+    #[test]
+    fn cutting_is_cutting_tokens() {
+        let mut whole = Stream::new(4);
+        whole.push_ids(&[1, 2, 9, 30, 31], 18);
+        whole.push_own(0, 7);
+        for n in 0..=25 {
+            let mut cut = whole.clone();
+            cut.truncate(n);
+            assert_eq!(tokens(&cut), tokens(&whole)[..n as usize]);
+            let mut rest = Stream::new(4);
+            whole.pieces_from(n).for_each(|piece| rest.push(piece));
+            assert_eq!(tokens(&rest), tokens(&whole)[n as usize..], "from {n}");
+            assert_eq!(take(whole.pieces_from(0), n).map(|p| u64::from(p.tokens)).sum::<u64>(), n);
+        }
+    }
+
+    #[test]
+    fn ids_from_a_position() {
+        let mut whole = Stream::new(4);
+        whole.push_ids(&[1, 2, 9, 30, 31], 18);
+        for from in 0..=18 {
+            let mut start = whole.clone();
+            start.truncate(from);
+            start.push_ids_from(&[1, 2, 9, 30, 31], from, 18);
+            assert_eq!(start, whole);
+        }
+    }
+}
