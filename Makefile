@@ -20,7 +20,7 @@ export PIP_QUIET = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-baseline bench-instructions bench-peer test-interop clean
+.PHONY: help demo test lint format bench bench-baseline bench-instructions bench-peer bench-peer-analyze test-interop clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -85,6 +85,9 @@ bench-instructions: ## Instruction counts of the hottest loops against benches/i
 bench-peer: $(VENV)/built $(PEER_MADE) ## Beside AIPerf in one run: a Markdown table
 	cargo build --release --package agentgen-benches
 	$(BIN)/python benches/peer/compare.py --peer $(PEERBIN)
+
+bench-peer-analyze: $(VENV)/built $(PEER_MADE) ## The analysis beside AIPerf's: a Markdown table
+	$(BIN)/python benches/peer/analyze.py --peer $(PEERBIN)
 
 test-interop: $(VENV)/built $(PEER_MADE) ## AIPerf's distributions, validator and loader against our files
 	AGENTGEN=$(abspath $(BIN))/agentgen $(PEERBIN)/python -m pytest tests/interop

@@ -16,16 +16,15 @@ import math
 import os
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentgen import _native
+from process import execute, machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,36 +38,11 @@ FLOOR_NAMES = {"aiperf-0.13-default": "default", "aiperf-1k-200k": "real"}
 
 
 @dataclass
-class Run:
-    """One process."""
-
-    seconds: float
-    peak_mb: float
-    output: str
-
-
-@dataclass
 class Figure:
     """What one run says: a rate in the row's unit, and peak memory."""
 
     rate: float
     peak_mb: float
-
-
-def execute(command: list[str], cwd: Path | None = None) -> Run:
-    """Run to the end; fails loudly."""
-    with tempfile.TemporaryFile("w+") as output:
-        start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        text = output.read()
-    if process.returncode:
-        sys.exit(f"{' '.join(command)} -> {process.returncode}\n{text}")
-    # Kilobytes, but bytes on macOS.
-    return Run(seconds, usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3), text)
 
 
 def aiperf_config(preset: str) -> dict[str, Any]:
@@ -239,8 +213,7 @@ def main() -> None:
         }
         for preset, rows in seen.items()
     }
-    memory_gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    print(f"{os.cpu_count()} cores, {memory_gib:.0f} GiB. Sessions/s (MB/s where said) and peak memory; medians of")
+    print(f"{machine()}. Sessions/s (MB/s where said) and peak memory; medians of")
     print(
         f"{arguments.rounds} alternating runs of {arguments.sessions:,} sessions (AIPerf: {arguments.peer_sessions:,})."
     )

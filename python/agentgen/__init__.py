@@ -1,4 +1,4 @@
-"""Agentic LLM request traces with KV-cache identity: generate, read, scan, validate.
+"""Agentic LLM request traces with KV-cache identity: generate, read, scan, validate, analyze.
 
     import agentgen
 
@@ -14,7 +14,7 @@ Each function takes the table of `docs/trace-format.md` (one row a request) and 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from agentgen.errors import AgentgenError, ConfigError, RunError, TraceError
+from agentgen.errors import AgentgenError, ConfigError, ModelError, PlanError, RunError, TraceError
 
 if TYPE_CHECKING:
     from agentgen._api import convert, generate, merge, presets, read, validate
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from agentgen._native import Batch, __version__
     from agentgen._report import Finding, Report
     from agentgen._scan import scan
+    from agentgen.analysis.analyze import Analysis, analyze
+    from agentgen.analysis.plan import Plan, models, plan
     from agentgen.run import write_run
 
 # Imported on first use: the command has to be there, and stop at Ctrl-C, before the compiled module is loaded.
@@ -31,23 +33,32 @@ _HOMES = {
     "_native": ("Batch", "__version__"),
     "_report": ("Finding", "Report"),
     "_scan": ("scan",),
+    "analysis.analyze": ("Analysis", "analyze"),
+    "analysis.plan": ("Plan", "models", "plan"),
     "run": ("write_run",),
 }
 
 __all__ = [
     "AgentgenError",
+    "Analysis",
     "Batch",
     "Batches",
     "ConfigError",
     "Finding",
+    "ModelError",
+    "Plan",
+    "PlanError",
     "Report",
     "RunError",
     "Trace",
     "TraceError",
     "__version__",
+    "analyze",
     "convert",
     "generate",
     "merge",
+    "models",
+    "plan",
     "presets",
     "read",
     "scan",

@@ -5,21 +5,26 @@ Structured values cross as JSON text. Errors are the exceptions of `agentgen.err
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import final
+from typing import TypedDict, final, type_check_only
 
 __all__ = [
     "FORMAT_VERSION",
     "Batch",
     "BatchStream",
     "__version__",
+    "analyze",
     "convert",
     "generate",
     "inspect",
     "merge",
+    "model",
+    "model_names",
+    "plan",
     "preset",
     "preset_names",
     "read",
     "resolve",
+    "schema",
     "validate",
     "verify_run",
     "write_run",
@@ -157,4 +162,55 @@ def convert(
     """Rewrite a trace; the target's name decides its format (.jsonl, .jsonl.zst, .parquet). Replaces the target.
 
     Returns JSON: rows, sessions, layout, bytes, sha256. Raises TraceError, OSError.
+    """
+
+@type_check_only
+class Assumptions(TypedDict):
+    """How traces are read, what the cache does, and the reference timeline's parameters."""
+
+    layout: str | None
+    trace_block_size: int | None
+    block_size: int | None
+    cached_outputs: bool
+    concurrency: int
+    prefill_tokens_per_second: float
+    decode_tokens_per_second: float
+    threads: int | None
+
+def analyze(
+    traces: Sequence[str], assumptions: Assumptions, *, progress: Callable[[int, int], None] | None = None
+) -> str:
+    """Analyse each of the traces (JSON: `schema("analysis")`). `progress(sessions_done, 0)`.
+
+    Raises TraceError, OSError, KeyboardInterrupt.
+    """
+
+def plan(
+    trace: str,
+    assumptions: Assumptions,
+    *,
+    target_hit_rate: float,
+    kv_bytes_per_token: int,
+    kv_bytes_per_session: int = 0,
+    sessions: int | None = None,
+    replica_bytes: int | None = None,
+    model: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> str:
+    """How much KV memory a trace needs (JSON: `schema("plan")`). `progress` as for `analyze`.
+
+    `sessions`: slots, instead of those of the assumptions. Raises PlanError, TraceError, OSError, KeyboardInterrupt.
+    """
+
+def schema(name: str) -> str:
+    """The JSON Schema of what `analysis` or `plan` is. Raises ValueError."""
+
+def model_names() -> list[str]:
+    """Names of the models whose KV bytes are known, sorted."""
+
+def model(*, name: str | None = None, config_json: str | None = None, kv_dtype: str = "bf16") -> str:
+    """A model of the catalogue, or one by the text of its `config.json`.
+
+    Returns JSON: `source` (or null), `kv_dtype`, `kv_bytes_per_token`, `kv_bytes_per_session`. Raises ModelError,
+    ValueError (no such name).
     """

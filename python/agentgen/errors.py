@@ -4,7 +4,9 @@
     └── AgentgenError
         ├── ConfigError (also a ValueError)   1   a configuration breaks a rule
         ├── TraceError  (also a ValueError)   2   a file is not a trace that can be read
-        └── RunError                          1   run directories do not fit together
+        ├── ModelError  (also a ValueError)   2   a model is not known, or its config.json does not say what it keeps
+        ├── RunError                          1   run directories do not fit together
+        └── PlanError                         1   no memory gives what was asked for
 
 Beside them: `OSError` from the operating system (2 when an input cannot be read, 1 otherwise) and `KeyboardInterrupt`
 (130).
@@ -46,6 +48,14 @@ class ConfigError(AgentgenError, ValueError):
 
 class TraceError(AgentgenError, ValueError):
     """A file is not the trace that it should be: file, line where known, what was found and expected."""
+
+
+class ModelError(AgentgenError, ValueError):
+    """The KV bytes of a model's tokens cannot be told: an unknown name, or a field of its `config.json`."""
+
+
+class PlanError(AgentgenError):
+    """No amount of memory, or number of replicas, gives the hit rate that was asked for."""
 
 
 class RunError(AgentgenError):

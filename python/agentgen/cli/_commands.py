@@ -13,7 +13,7 @@ from agentgen.cli._errors import exit_code
 from agentgen.cli._group import Suggesting
 
 # In the order of work; each is the attribute `command` of the module of its name.
-COMMANDS = ("generate", "validate", "convert", "merge", "config")
+COMMANDS = ("generate", "validate", "convert", "merge", "analyze", "plan", "models", "config")
 
 
 class Commands(Suggesting):
@@ -48,7 +48,7 @@ class Commands(Suggesting):
 )
 @click.version_option(__version__, prog_name="agentgen", message="%(prog)s %(version)s")
 def main() -> None:
-    """Agentic LLM request traces with KV-cache identity: generate, check, convert.
+    """Agentic LLM request traces with KV-cache identity: generate, check, analyze.
 
     Exit codes: 0 ok, 1 findings or failed, 2 usage or unreadable input,
     130 interrupted.

@@ -112,3 +112,25 @@ def progress_bar(
     finally:
         if bar is not None:
             bar.render_finish()
+
+
+@contextmanager
+def progress_count(label: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None] | None]:
+    """As `progress_bar`, for sessions of which nobody knows how many there are: their number, on one line."""
+    if not (shown and sys.stderr.isatty()):
+        yield None
+        return
+    started = time.monotonic()
+    told = False
+
+    def progress(done: int, _in_all: int) -> None:
+        nonlocal told
+        if told or time.monotonic() - started >= LONG:
+            click.echo(f"\r{label}: {done:,} sessions", nl=False, err=True)
+            told = True
+
+    try:
+        yield progress
+    finally:
+        if told:
+            click.echo(err=True)

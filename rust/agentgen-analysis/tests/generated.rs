@@ -63,7 +63,7 @@ proptest! {
         for (index, run) in (0..count).zip(&runs) {
             write(&case, layout, run, Shard { index, count });
         }
-        let merged = merge_runs(&runs, &at("set"), "2026-01-01T00:00:00Z").expect("belongs together");
+        let merged = merge_runs(&runs, &at("set"), "2026-01-01T00:00:00Z", 2, &Cancel::default()).expect("belongs together");
         prop_assert_eq!(merged.written, whole.written);
         for name in ["quality.json", "comparison.txt"] {
             prop_assert_eq!(text(&at("set").join(name)), text(&at("whole").join(name)));
@@ -89,7 +89,7 @@ fn merging_refuses_what_does_not_belong_together() {
     write(&case, Layout::Incremental, &at("of-3"), Shard { index: 1, count: 3 });
     let merge = |names: &[&str]| {
         let runs: Vec<_> = names.iter().map(|name| at(name)).collect();
-        merge_runs(&runs, &at("set"), "").map(|_| ()).map_err(|e| e.to_string())
+        merge_runs(&runs, &at("set"), "", 1, &Cancel::default()).map(|_| ()).map_err(|e| e.to_string())
     };
     assert_eq!(merge(&["1", "0"]), Ok(()));
     for (names, expected) in [

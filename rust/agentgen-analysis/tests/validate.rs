@@ -9,20 +9,22 @@ use agentgen_analysis::validate::{Options, Report, Severity, validate};
 use agentgen_core::{Config, Plan, config};
 use agentgen_trace::manifest::Shard;
 use agentgen_trace::run::{Observer, RunFacts, RunOptions, write_run};
-use agentgen_trace::{Cancel, Layout, Origin, Overrides, Result, TraceError};
+use agentgen_trace::{Cancel, Layout, Origin, Overrides, Result, TraceError, TraceMeta};
 use arrow_array::RecordBatch;
 use tempfile::TempDir;
 
 struct NoObserver;
 
 impl Observer for NoObserver {
+    type InOrder = ();
+    fn in_order(_: &TraceMeta) {}
     fn batch(&mut self, _: &RecordBatch) -> Result<()> {
         Ok(())
     }
 
     fn merge(&mut self, _: Self) {}
 
-    fn finish(self, _: &Plan, _: &RunFacts<'_>) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    fn finish(self, (): (), _: &Plan, _: &RunFacts<'_>) -> Result<Vec<(&'static str, Vec<u8>)>> {
         Ok(Vec::new())
     }
 }

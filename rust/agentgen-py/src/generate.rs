@@ -13,6 +13,7 @@ use agentgen_trace::run::{RunOptions, write_run as write};
 use agentgen_trace::schema::{Column, schema};
 use agentgen_trace::{Cancel, FORMAT_VERSION, Origin, TraceError, TraceMeta};
 use pyo3::prelude::*;
+use serde::Serialize;
 
 use crate::enter::{enter, report, threads as thread_count};
 use crate::error::{Failure, bad_argument, named};
@@ -117,8 +118,9 @@ pub(crate) fn write_run(
     json(&manifest)
 }
 
-fn json(manifest: &Manifest) -> PyResult<String> {
-    serde_json::to_string(manifest).map_err(|e| bad_argument(e.to_string()))
+/// A structured value on its way to Python.
+pub(crate) fn json(value: &impl Serialize) -> PyResult<String> {
+    serde_json::to_string(value).map_err(|e| bad_argument(e.to_string()))
 }
 
 #[pyfunction]
@@ -130,11 +132,12 @@ pub(crate) fn verify_run(py: Python<'_>, directory: PathBuf) -> PyResult<bool> {
 #[pyo3(signature = (runs, directory, *, created))]
 pub(crate) fn merge(py: Python<'_>, runs: Vec<PathBuf>, directory: PathBuf, created: &str) -> PyResult<String> {
     // What does not belong together is an error about runs, not about a trace.
+    let cancel = Cancel::default();
     let merged = enter(
         py,
-        &Cancel::default(),
+        &cancel,
         |_| Ok(()),
-        || match merge_runs(&runs, &directory, created) {
+        || match merge_runs(&runs, &directory, created, thread_count(None), &cancel) {
             Err(TraceError::Format(message)) => Ok(Err(message)),
             other => other.map(Ok),
         },

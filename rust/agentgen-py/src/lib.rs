@@ -5,6 +5,7 @@
 
 use pyo3::prelude::*;
 
+mod analyze;
 mod config;
 mod enter;
 mod error;
@@ -16,6 +17,8 @@ mod validate;
 /// What Python sees; `_native.pyi` describes it.
 #[pymodule(gil_used = false)]
 mod _native {
+    #[pymodule_export]
+    use super::analyze::{analyze, model, model_names, plan, schema};
     #[pymodule_export]
     use super::config::{preset, preset_names, resolve};
     #[pymodule_export]

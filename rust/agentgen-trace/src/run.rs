@@ -19,12 +19,28 @@ use crate::sink::{NewDirectory, ZSTD_LEVEL, jsonl, parquet};
 
 /// Something that sees every row of a pass. Each thread has its own; the order of batches and merges must not matter.
 pub trait Observer: Send + Sized + 'static {
+    /// Sees the same batches in the order of the file.
+    type InOrder: InOrder;
+    /// Before the first batch.
+    fn in_order(meta: &TraceMeta) -> Self::InOrder;
     /// Takes in a batch with all columns.
     fn batch(&mut self, batch: &RecordBatch) -> Result<()>;
     /// Takes in what another observer saw.
     fn merge(&mut self, other: Self);
     /// The files it adds to the run directory: name and content.
-    fn finish(self, plan: &Plan, run: &RunFacts<'_>) -> Result<Vec<(&'static str, Vec<u8>)>>;
+    fn finish(self, in_order: Self::InOrder, plan: &Plan, run: &RunFacts<'_>) -> Result<Vec<(&'static str, Vec<u8>)>>;
+}
+
+/// Something that sees every row of a pass in the order of the file.
+pub trait InOrder {
+    /// Takes in a batch with all columns.
+    fn batch(&mut self, batch: &RecordBatch) -> Result<()>;
+}
+
+impl InOrder for () {
+    fn batch(&mut self, _: &RecordBatch) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What an observer may want to know at the end.
@@ -68,6 +84,7 @@ pub const PARQUET: &str = "dataset.parquet";
 struct Encoded {
     jsonl: Vec<u8>,
     parquet: Option<parquet::RowGroup>,
+    batches: Vec<RecordBatch>,
     primaries: u64,
     written: Written,
 }
@@ -117,8 +134,12 @@ pub fn write_run<O: Observer>(
         move |chunk: Chunk| worker.encode(&chunk, &mut builder)
     });
     let mut written = Written::default();
+    let mut in_order = O::in_order(&meta);
     for chunk in chunks {
         let chunk = chunk?;
+        for batch in &chunk.batches {
+            in_order.batch(batch)?;
+        }
         if let Some(file) = &mut jsonl {
             file.append(chunk.jsonl).map_err(|e| TraceError::io(file.path(), e))?;
         }
@@ -132,7 +153,7 @@ pub fn write_run<O: Observer>(
     // Everything is on the disk, the manifest included, before anything gets its name.
     let rows = parquet.map(|(writer, _)| writer.finish().map_err(|e| parquet_error(&at(PARQUET), e))).transpose()?;
     let facts = RunFacts { origin, written, is_part: options.shard.count > 1 };
-    let sidecars = merged(observers, observer)?.finish(plan, &facts)?;
+    let sidecars = merged(observers, observer)?.finish(in_order, plan, &facts)?;
     let mut files = jsonl.into_iter().chain(rows).map(PartialFile::seal).collect::<Result<Vec<_>>>()?;
     for (name, bytes) in sidecars {
         files.push(sealed(&at(name), bytes)?);
@@ -214,8 +235,9 @@ impl<O: Observer> Worker<O> {
     fn encode(&self, chunk: &Chunk, builder: &mut BatchBuilder) -> Result<Encoded> {
         let layout = self.shard.plan().layout();
         let primaries = chunk.primaries.end - chunk.primaries.start;
-        let mut encoded = Encoded { jsonl: self.buffers.take(), parquet: None, primaries, written: Written::default() };
-        let mut batches = Vec::new();
+        let written = Written::default();
+        let mut encoded =
+            Encoded { jsonl: self.buffers.take(), parquet: None, batches: Vec::new(), primaries, written };
         self.shard.make(chunk, builder, &mut |batch| {
             self.cancel.check()?;
             self.observer.lock().unwrap_or_else(PoisonError::into_inner).batch(&batch)?;
@@ -223,16 +245,14 @@ impl<O: Observer> Worker<O> {
             if self.jsonl {
                 jsonl::write(&batch, layout, &mut encoded.jsonl)?;
             }
-            if self.parquet.is_some() {
-                batches.push(batch);
-            }
+            encoded.batches.push(batch);
             Ok(())
         })?;
         if self.zstd && !encoded.jsonl.is_empty() {
             // A frame a chunk: frames one after the other are a valid file.
             encoded.jsonl = zstd::bulk::compress(&encoded.jsonl, ZSTD_LEVEL).map_err(internal)?;
         }
-        encoded.parquet = self.parquet.as_ref().map(|encoder| encoder.encode(&batches)).transpose()?;
+        encoded.parquet = self.parquet.as_ref().map(|encoder| encoder.encode(&encoded.batches)).transpose()?;
         Ok(encoded)
     }
 }

@@ -21,11 +21,13 @@ use proptest::prelude::*;
 struct Blind;
 
 impl Observer for Blind {
+    type InOrder = ();
+    fn in_order(_: &TraceMeta) {}
     fn batch(&mut self, _: &RecordBatch) -> Result<()> {
         Ok(())
     }
     fn merge(&mut self, _: Self) {}
-    fn finish(self, _: &Plan, _: &RunFacts<'_>) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    fn finish(self, (): (), _: &Plan, _: &RunFacts<'_>) -> Result<Vec<(&'static str, Vec<u8>)>> {
         Ok(Vec::new())
     }
 }

@@ -18,7 +18,7 @@ use crate::conversations::{Conversation, Ordered, conversations, ordered};
 use crate::reuse::{self, Settings, SharedLayers};
 use lengths::Lengths;
 
-pub use plan::{Plan, PlanOptions, PlanPoint, Replicas, plan};
+pub use plan::{Impossible, Plan, PlanOptions, PlanPoint, Replicas, plan};
 pub use report::{Analysis, Distance, LengthSummaries, ReuseFigures, TimelineFacts, TraceAnalysis};
 
 /// How to read traces and what to assume of the cache.

@@ -1,7 +1,7 @@
 //! The capacity curve read backwards: how much memory a hit rate costs.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use agentgen_trace::{Cancel, Result, TraceError};
 use schemars::JsonSchema;
@@ -22,7 +22,15 @@ pub struct PlanOptions {
     pub kv_bytes_per_session: u64,
     /// KV memory of one replica, bytes.
     pub replica_bytes: Option<u64>,
+    /// Sessions open at once, if that is stated; a trace with its own arrivals says it itself.
+    pub sessions: Option<usize>,
+    /// The model's name, to be told with the answer.
+    pub model: Option<String>,
 }
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Impossible(pub String);
 
 /// How much KV memory a trace needs.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -37,6 +45,8 @@ pub struct Plan {
     pub block_size: u32,
     /// The order of requests that the figures depend on.
     pub timeline: TimelineFacts,
+    /// The model that was named; null if bytes were.
+    pub model: Option<String>,
     /// KV bytes of a token.
     pub kv_bytes_per_token: u64,
     /// KV bytes of a session beside those of its tokens; for each open session they come on top.
@@ -89,20 +99,30 @@ struct Replayable {
     settings: Settings,
 }
 
-/// Plans the memory for a trace.
+/// Plans the memory for a trace; `done` counts its sessions.
 pub fn plan(
     trace: &PathBuf,
     options: &Options,
     asked: &PlanOptions,
     cancel: &Cancel,
     done: &AtomicU64,
-) -> Result<Plan> {
+) -> Result<Result<Plan, Impossible>> {
     let source = options.resolve(trace)?;
-    let settings = options.settings(&source);
-    let ordered = sessions(&source, options.threads, cancel)?;
+    let mut settings = options.settings(&source);
+    let ordered = sessions(&source, options.threads, cancel).map_err(|error| located(trace, error))?;
     let clock = ordered.clock;
+    if let Some(sessions) = asked.sessions {
+        if clock != Clock::Closed {
+            let own = if clock == Clock::Arrivals { "arrivals" } else { "recorded times" };
+            return Ok(Err(Impossible(format!(
+                "{}: sessions: found {sessions}, expected none: the trace has {own}, which say how many are open",
+                trace.display()
+            ))));
+        }
+        settings.timing.concurrency = sessions;
+    }
     let counted = ordered.conversations.inspect(|_| {
-        done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        done.fetch_add(1, Ordering::Relaxed);
     });
     let conversations = counted.collect::<Result<Vec<_>>>().map_err(|error| located(trace, error))?;
     if conversations.is_empty() {
@@ -111,22 +131,37 @@ pub fn plan(
     let replayable = Replayable { clock, conversations, settings };
     let (curve, duration_ms) = replayable.replica(1, cancel)?;
     let point = |hit_rate: f64| asked.point(&curve, &settings, hit_rate);
-    let capacity = point(asked.target_hit_rate).ok_or_else(|| {
-        TraceError::Format(format!(
-            "{}: a hit rate of {} is out of reach: an infinite cache finds {:.4} of all block references (lower the \
-             target)",
+    let Some(capacity) = point(asked.target_hit_rate) else {
+        return Ok(Err(Impossible(format!(
+            "{}: target hit rate: found {}, expected at most {:.4}, what an infinite cache finds of all block \
+             references",
             trace.display(),
             asked.target_hit_rate,
-            curve.limit()
-        ))
-    })?;
-    let replicas = asked.replica_bytes.map(|bytes| replayable.replicas(bytes, asked, cancel)).transpose()?;
-    Ok(Plan {
+            (curve.limit() * 1e4).floor() / 1e4
+        ))));
+    };
+    let replicas = match asked.replica_bytes {
+        None => None,
+        Some(bytes) => match replayable.replicas(bytes, asked, cancel)? {
+            Some(replicas) => Some(replicas),
+            None => {
+                return Ok(Err(Impossible(format!(
+                    "{}: no number of replicas with {:.1} GB each has a hit rate of {}: what sessions share is held by \
+                     each replica, or found by none (expected more memory, or a lower target)",
+                    trace.display(),
+                    bytes as f64 / 1e9,
+                    asked.target_hit_rate
+                ))));
+            }
+        },
+    };
+    Ok(Ok(Plan {
         schema_version: 1,
         program: concat!("agentgen ", env!("CARGO_PKG_VERSION")).to_owned(),
         trace: trace.display().to_string(),
         block_size: settings.block_tokens,
         timeline: TimelineFacts::new(clock, &settings.timing, duration_ms),
+        model: asked.model.clone(),
         kv_bytes_per_token: asked.kv_bytes_per_token,
         kv_bytes_per_session: asked.kv_bytes_per_session,
         target_hit_rate: asked.target_hit_rate,
@@ -134,7 +169,7 @@ pub fn plan(
         capacity,
         points: SHARES.iter().filter_map(|share| point(share * curve.limit())).collect(),
         replicas,
-    })
+    }))
 }
 
 impl PlanOptions {
@@ -174,8 +209,8 @@ impl Replayable {
         self.settings.timing.concurrency.div_ceil(replicas as usize)
     }
 
-    /// The fewest replicas of this size that have the rate asked for.
-    fn replicas(&self, replica_bytes: u64, asked: &PlanOptions, cancel: &Cancel) -> Result<Replicas> {
+    /// The fewest replicas of this size that have the rate asked for; `None` if no number has.
+    fn replicas(&self, replica_bytes: u64, asked: &PlanOptions, cancel: &Cancel) -> Result<Option<Replicas>> {
         let most = match self.clock {
             Clock::Closed => self.settings.timing.concurrency,
             Clock::Arrivals | Clock::Recorded => self.conversations.len(),
@@ -195,13 +230,7 @@ impl Replayable {
             enough = (2 * enough).min(most);
             each = fit(enough)?;
         }
-        let Some(mut each) = each else {
-            return Err(TraceError::Format(format!(
-                "no number of replicas with {replica_bytes} bytes of KV memory has a hit rate of {}: prefixes that all \
-                 sessions share are held by each (raise the replica's memory, or lower the target)",
-                asked.target_hit_rate
-            )));
-        };
+        let Some(mut each) = each else { return Ok(None) };
         while enough - too_few > 1 {
             let between = too_few + (enough - too_few) / 2;
             match fit(between)? {
@@ -210,6 +239,6 @@ impl Replayable {
             }
         }
         let sessions_each = (self.clock == Clock::Closed).then(|| self.slots(enough));
-        Ok(Replicas { replica_bytes, replicas: enough, sessions_each, each })
+        Ok(Some(Replicas { replica_bytes, replicas: enough, sessions_each, each }))
     }
 }

@@ -18,15 +18,7 @@ pub fn conversations<B: Iterator<Item = Result<RecordBatch>>>(
     meta: &TraceMeta,
     batches: B,
 ) -> impl Iterator<Item = Result<Conversation>> + use<B> {
-    let mut assembler = Assembler {
-        layout: meta.layout,
-        id_tokens: meta.block_size,
-        started: VecDeque::new(),
-        first_number: 0,
-        by_name: HashMap::new(),
-        current: String::new(),
-        parents: HashMap::new(),
-    };
+    let mut assembler = Assembler::new(meta);
     let mut batches = batches.map(Some).chain(std::iter::once_with(|| None));
     std::iter::from_fn(move || {
         loop {
@@ -46,6 +38,7 @@ pub fn conversations<B: Iterator<Item = Result<RecordBatch>>>(
 }
 
 /// A session in its place in the file.
+#[derive(Debug)]
 enum Place {
     Growing(Growing),
     Complete(Conversation),
@@ -53,7 +46,9 @@ enum Place {
     Empty,
 }
 
-struct Assembler {
+/// Takes rows, gives sessions.
+#[derive(Debug)]
+pub(crate) struct Assembler {
     layout: Layout,
     id_tokens: u32,
     /// In the order of their first rows.
@@ -68,7 +63,20 @@ struct Assembler {
 }
 
 impl Assembler {
-    fn take(&mut self, batch: &RecordBatch) -> Result<()> {
+    pub(crate) fn new(meta: &TraceMeta) -> Self {
+        Self {
+            layout: meta.layout,
+            id_tokens: meta.block_size,
+            started: VecDeque::new(),
+            first_number: 0,
+            by_name: HashMap::new(),
+            current: String::new(),
+            parents: HashMap::new(),
+        }
+    }
+
+    /// Takes the rows of a batch with all columns.
+    pub(crate) fn take(&mut self, batch: &RecordBatch) -> Result<()> {
         let rows = Rows::new(batch);
         (0..batch.num_rows()).try_for_each(|index| self.row(&rows.row(index)))
     }
@@ -147,7 +155,7 @@ impl Assembler {
     }
 
     /// The first of the sessions, if its rows are all there.
-    fn complete(&mut self) -> Option<Conversation> {
+    pub(crate) fn complete(&mut self) -> Option<Conversation> {
         match self.started.pop_front()? {
             Place::Complete(conversation) => {
                 self.first_number += 1;
@@ -160,7 +168,8 @@ impl Assembler {
         }
     }
 
-    fn end(&mut self) {
+    /// There are no more rows.
+    pub(crate) fn end(&mut self) {
         for position in 0..self.started.len() {
             self.finish(position);
         }

@@ -15,6 +15,7 @@ pub(super) struct Parent {
     first_context_tokens: u32,
 }
 
+#[derive(Debug)]
 pub(super) struct Growing {
     name: String,
     layout: Layout,

@@ -9,6 +9,7 @@ use agentgen_core::EndReason;
 use agentgen_core::kv::{Prompt, Stream};
 use agentgen_core::timeline::{Send, TimedSession, TimedTurn};
 
+pub(crate) use assemble::Assembler;
 pub use assemble::conversations;
 pub use order::{Clock, Ordered, ordered};
 
@@ -78,6 +79,12 @@ impl Conversation {
         // Without sessions nobody can tell what an output's tokens are.
         let output = (cached_outputs && !self.is_by_ids).then_some(turn.output_tokens);
         Prompt::new(stream, turn.context_tokens, output, block_tokens)
+    }
+
+    /// Whether the prompt of a turn goes on from the one before.
+    #[must_use]
+    pub fn goes_on(&self, turn: usize) -> bool {
+        turn > 0 && self.streams.binary_search_by_key(&turn, |(first, _)| *first).is_err()
     }
 
     /// Whether the trace says which session its requests belong to.

@@ -2,6 +2,7 @@
 
 use agentgen_core::{EndReason, Plan};
 use agentgen_trace::Result;
+use agentgen_trace::meta::TraceMeta;
 use agentgen_trace::run::{Observer, RunFacts};
 use agentgen_trace::schema::Column;
 use arrow_array::cast::AsArray as _;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::comparison;
 use super::report::Quality;
 use crate::histogram::{Counts, Times};
+use crate::reuse::FileOrder;
 
 /// Name of the file that holds a shard's statistics for merging.
 pub(super) const STATISTICS: &str = "statistics.json";
@@ -32,6 +34,12 @@ pub struct Statistics {
 }
 
 impl Observer for Statistics {
+    type InOrder = FileOrder;
+
+    fn in_order(meta: &TraceMeta) -> FileOrder {
+        FileOrder::new(meta)
+    }
+
     fn batch(&mut self, batch: &RecordBatch) -> Result<()> {
         let numbers = |column: Column| batch.column(column as usize).as_primitive::<UInt32Type>();
         let turn = numbers(Column::TurnIndex).values();
@@ -84,8 +92,8 @@ impl Observer for Statistics {
         }
     }
 
-    fn finish(self, plan: &Plan, run: &RunFacts<'_>) -> Result<Vec<(&'static str, Vec<u8>)>> {
-        let quality = Quality::new(&self, plan, run.written);
+    fn finish(self, in_order: FileOrder, plan: &Plan, run: &RunFacts<'_>) -> Result<Vec<(&'static str, Vec<u8>)>> {
+        let quality = Quality::new(&self, in_order.finish(), plan, run.written);
         let mut files = vec![
             ("quality.json", quality.to_json()),
             ("comparison.txt", comparison::table(&quality, plan).into_bytes()),

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::observer::Statistics;
 pub use crate::histogram::Observed;
+use crate::reuse::InfiniteReuse;
 
 /// One measured quantity.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -57,6 +58,8 @@ pub struct Quality {
     pub final_context_utilization: Option<Observed>,
     /// L1.5 groups, by primaries and continuations.
     pub groups: Groups,
+    /// What an infinite cache finds.
+    pub reuse: InfiniteReuse,
 }
 
 /// Groups listed.
@@ -65,7 +68,7 @@ const LARGEST: usize = 10;
 impl Quality {
     /// Compares statistics with a plan's targets.
     #[must_use]
-    pub fn new(statistics: &Statistics, plan: &Plan, written: Written) -> Self {
+    pub fn new(statistics: &Statistics, reuse: InfiniteReuse, plan: &Plan, written: Written) -> Self {
         let config = plan.config();
         let prefix = config.prefix_tokens() as f64;
         let nothing = Stated::default();
@@ -100,6 +103,7 @@ impl Quality {
             end_reasons: EndReason::ALL.into_iter().map(ended).collect(),
             final_context_utilization: statistics.final_context.observed(1.0 / f64::from(config.max_prompt_tokens)),
             groups: Groups { configured: config.cache.layer1_5_groups.num_groups, seen, largest },
+            reuse,
         }
     }
 

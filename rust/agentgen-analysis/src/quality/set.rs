@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use agentgen_core::Plan;
 use agentgen_trace::manifest::{FILE_NAME, Manifest, Part, Shard, Written};
-use agentgen_trace::run::{Observer as _, RunFacts};
+use agentgen_trace::run::{InOrder as _, Observer as _, RunFacts};
+use agentgen_trace::schema::Column;
 use agentgen_trace::sink::file::{digest, write_whole};
-use agentgen_trace::{Result, TraceError};
+use agentgen_trace::source::{self, ReadOptions};
+use agentgen_trace::{Cancel, Result, TraceError};
 
 use super::observer::{STATISTICS, Statistics};
+use crate::reuse::FileOrder;
 
 pub(super) fn format_error(error: impl std::fmt::Display) -> TraceError {
     TraceError::Format(format!("internal error: {error}"))
@@ -23,7 +26,13 @@ fn refuse<T>(directory: &Path, what: &str) -> Result<T> {
 ///
 /// Refused unless every shard of the same config, seed, session count, layout and format version is there once, with
 /// all its files at their digests.
-pub fn merge_runs(runs: &[PathBuf], directory: &Path, created: &str) -> Result<Manifest> {
+pub fn merge_runs(
+    runs: &[PathBuf],
+    directory: &Path,
+    created: &str,
+    threads: usize,
+    cancel: &Cancel,
+) -> Result<Manifest> {
     let mut shards = runs.iter().map(|run| Ok((run, Manifest::read(run)?))).collect::<Result<Vec<_>>>()?;
     shards.sort_by_key(|(_, manifest)| manifest.shard.index);
     let Some((first_run, first)) = shards.first().cloned() else {
@@ -57,10 +66,17 @@ pub fn merge_runs(runs: &[PathBuf], directory: &Path, created: &str) -> Result<M
         statistics.merge(part);
         written.add(manifest.written);
     }
+    // Reuse has no parts that could be added up: a continuation's parent may be in another shard.
+    let in_order: Vec<PathBuf> = shards.iter().map(|(run, _)| (*run).clone()).collect();
+    let source = source::resolve(&in_order, ReadOptions::default())?;
+    let mut reuse = FileOrder::new(&source.meta);
+    for batch in source::open(&source, &Column::ALL, threads, cancel)? {
+        reuse.batch(&batch?)?;
+    }
     std::fs::create_dir_all(directory).map_err(|e| TraceError::io(directory, e))?;
     let facts = RunFacts { origin, written, is_part: false };
     let mut files = Vec::new();
-    for (name, bytes) in statistics.finish(&Arc::new(plan), &facts)? {
+    for (name, bytes) in statistics.finish(reuse, &Arc::new(plan), &facts)? {
         files.push(write_whole(&directory.join(name), bytes)?);
     }
     let parts = shards.iter().map(|(run, _)| part(run, directory)).collect::<Result<_>>()?;

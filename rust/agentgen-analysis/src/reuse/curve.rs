@@ -140,16 +140,25 @@ impl Curve {
     }
 
     /// Points that lose nothing that can be seen: no two neighbours are further apart than `step` of the hit rate, and
-    /// the last is the smallest capacity that finds everything.
+    /// the last is the smallest capacity that finds everything. Beside these, capacities that people ask for: 1, 2, 3
+    /// and 5 times each power of ten tokens, and the smallest ones that find 50, 90 and 99 % of what can be found.
     #[must_use]
     pub fn points(&self, block_tokens: u32, step: f64) -> Vec<CurvePoint> {
+        let block = u64::from(block_tokens);
         let stride = ((step * self.blocks as f64) as u64).max(1);
-        let marks = (0..=self.hits / stride).map(|n| n * stride).chain([self.hits]);
-        let mut capacities: Vec<u64> = marks.filter_map(|hits| self.capacity(hits)).collect();
+        let steps = (0..=self.hits / stride).map(|n| n * stride);
+        let shares = [0.5, 0.9, 0.99, 1.0].map(|share: f64| (share * self.hits as f64).ceil() as u64);
+        let capacities = steps.chain(shares).filter_map(|hits| self.capacity(hits));
+        let most = self.capacity(self.hits).unwrap_or(0);
+        let decades = std::iter::successors(Some(1_u64), |power| power.checked_mul(10));
+        let round = decades.flat_map(|power| [1, 2, 3, 5].map(|times| power.saturating_mul(times) / block));
+        let round = round.skip_while(|blocks| *blocks == 0).take_while(|blocks| *blocks < most);
+        let mut capacities: Vec<u64> = capacities.chain(round).collect();
+        capacities.sort_unstable();
         capacities.dedup();
         let point = |capacity_blocks| CurvePoint {
             capacity_blocks,
-            capacity_tokens: capacity_blocks * u64::from(block_tokens),
+            capacity_tokens: capacity_blocks * block,
             hit_rate: self.hit_rate(capacity_blocks),
         };
         capacities.into_iter().map(point).collect()

@@ -5,26 +5,30 @@
 
 mod ages;
 mod curve;
+mod file_order;
+mod infinite;
 mod parts;
 mod rates;
 mod recency;
 mod report;
 mod working_set;
 
-use agentgen_core::kv::{Found, Prompt, Tree};
+use agentgen_core::kv::{Found, Prompt};
 use agentgen_core::timeline::{Request, TimedSession, TimedTurn, Timeline, Timing};
 use agentgen_trace::{Cancel, Result};
 
 use crate::conversations::{Conversation, Ordered, Reading};
 use ages::Ages;
 use curve::Distances;
+use infinite::Infinite;
 use parts::{Layers, Turns};
-use rates::{Counters, Hit, Tally};
+use rates::{Hit, Tally};
 use recency::Recency;
 use working_set::WorkingSet;
 
 pub use ages::TtlPoint;
 pub use curve::{Curve, CurvePoint};
+pub use file_order::{FileOrder, InfiniteReuse};
 pub use parts::{Layer, LayerRate, SharedLayers, TurnRate};
 pub use rates::{HitRates, SessionRates};
 pub use report::{Reuse, Size};
@@ -55,11 +59,22 @@ struct Used {
     end_ms: f64,
 }
 
-/// A session on the timeline, and what its prompts have found.
+/// What a session's prompts have found, and left.
+#[derive(Debug, Clone, Copy)]
+struct Track {
+    tally: Tally,
+    left: Found,
+}
+
+impl Track {
+    const NEW: Self = Self { tally: Tally::NEW, left: Found::NOTHING };
+}
+
+/// A session on the timeline.
 struct Session {
     conversation: Conversation,
-    logical: Tally,
-    replayed: Tally,
+    logical: Track,
+    replayed: Track,
 }
 
 impl TimedSession for Session {
@@ -93,7 +108,7 @@ pub fn measure(
 ) -> Result<Reuse> {
     let (clock, start) = (ordered.clock, ordered.start());
     let sessions = ordered.conversations.map(|conversation| {
-        let session = |conversation| Session { conversation, logical: Tally::default(), replayed: Tally::default() };
+        let session = |conversation| Session { conversation, logical: Track::NEW, replayed: Track::NEW };
         conversation.map(session)
     });
     let mut timeline = Timeline::new(settings.timing, start, sessions);
@@ -109,19 +124,11 @@ pub fn measure(
     Ok(measure.finish(clock))
 }
 
-/// The readings of a trace with continuations apart from the parents: only the rates of an infinite cache.
-#[derive(Clone)]
-struct Replayed {
-    tree: Tree<Used>,
-    counters: Counters,
-}
-
 struct Measure {
     settings: Settings,
-    tree: Tree<Used>,
-    counters: Counters,
+    logical: Infinite<Used>,
     /// Once there is a continuation: up to then, both readings are the same.
-    replayed: Option<Replayed>,
+    replayed: Option<Infinite<Used>>,
     has_sessions: bool,
     layers: Layers,
     turns: Turns,
@@ -135,8 +142,7 @@ impl Measure {
     fn new(settings: Settings) -> Self {
         Self {
             settings,
-            tree: Tree::new(settings.id_tokens, settings.block_tokens),
-            counters: Counters::new(),
+            logical: Infinite::new(settings.id_tokens, settings.block_tokens),
             replayed: None,
             has_sessions: false,
             layers: Layers::default(),
@@ -154,48 +160,51 @@ impl Measure {
         self.working_set.advance(request.start_ms);
         self.has_sessions |= conversation.names_its_session();
         if conversation.is_continuation && self.replayed.is_none() {
-            self.replayed = Some(Replayed { tree: self.tree.clone(), counters: self.counters.clone() });
+            self.replayed = Some(self.logical.clone());
         }
-        if let Some(other) = &mut self.replayed {
+        if !conversation.goes_on(request.turn) {
+            (logical.left, replayed.left) = (Found::NOTHING, Found::NOTHING);
+        }
+        if let Some(infinite) = &mut self.replayed {
             let prompt = conversation.prompt(request.turn, Reading::Replayed, block_tokens, cached_outputs);
-            let hit = other.request(&prompt);
-            replayed.add(&prompt, hit);
+            let (left, hit) = infinite.request(&prompt, replayed.left);
+            replayed.left = left;
+            replayed.tally.add(&prompt, hit);
             if request.is_last {
-                other.counters.session(*replayed);
+                infinite.counters.session(replayed.tally);
             }
         }
         let prompt = conversation.prompt(request.turn, Reading::Logical, block_tokens, cached_outputs);
-        let found = self.tree.find(prompt.stream, prompt.kept_blocks);
-        let hit = Hit::new(&prompt, found.blocks, block_tokens);
-        self.counters.request(&prompt, hit, block_tokens);
-        logical.add(&prompt, hit);
-        if self.replayed.is_none() {
-            *replayed = *logical;
-        }
+        let (found, hit) = self.logical.look_up(&prompt, logical.left);
+        logical.tally.add(&prompt, hit);
         if request.is_last {
-            self.counters.session(*logical);
+            self.logical.counters.session(logical.tally);
         }
         self.layers.add(layers, conversation, prompt.context_tokens, hit.tokens);
         self.turns.add(request.turn, prompt.context_tokens, hit.tokens);
         self.use_again(&prompt, found, hit, request.start_ms);
-        self.keep(&prompt, found, request.start_ms, request.end_ms);
+        logical.left = self.keep(&prompt, found, request.start_ms, request.end_ms);
+        if self.replayed.is_none() {
+            *replayed = *logical;
+        }
     }
 
     /// Distances and ages of what a request finds.
     fn use_again(&mut self, prompt: &Prompt<'_>, found: Found, hit: Hit, now_ms: f64) {
         let block = u64::from(self.settings.block_tokens);
-        let mut path = self.tree.path(found.node).peekable();
+        let tree = &self.logical.tree;
+        let mut path = tree.path(found.node).peekable();
         // The end of the blocks that were last used by one request: they lie one after the other in the order of use.
         let mut last = hit.blocks;
         while let Some(node) = path.next() {
-            let (start, end) = self.tree.span(node);
-            let used = *self.tree.data(node);
+            let (start, end) = tree.span(node);
+            let used = *tree.data(node);
             if start >= hit.blocks {
                 continue;
             }
             let end_token = (u64::from(end.min(hit.blocks)) * block).min(u64::from(prompt.context_tokens));
             self.ages.add((now_ms - used.end_ms).max(0.0), end_token - u64::from(start) * block);
-            if path.peek().is_none_or(|before| self.tree.data(*before).request != used.request) {
+            if path.peek().is_none_or(|before| tree.data(*before).request != used.request) {
                 self.distances.add(self.recency.after(used.request), u64::from(last - start));
                 last = start;
             }
@@ -203,9 +212,9 @@ impl Measure {
     }
 
     /// Leaves a request's chain in the tree, used last by this request.
-    fn keep(&mut self, prompt: &Prompt<'_>, found: Found, start_ms: f64, end_ms: f64) {
+    fn keep(&mut self, prompt: &Prompt<'_>, found: Found, start_ms: f64, end_ms: f64) -> Found {
+        let tree = &mut self.logical.tree;
         if self.recency.is_full() {
-            let tree = &mut self.tree;
             self.recency.renumber(|number| {
                 tree.for_each(|(start, end), used| used.request = number(used.request, u64::from(end - start)));
             });
@@ -213,37 +222,26 @@ impl Measure {
         let request = self.recency.next();
         let common = found.blocks.min(prompt.kept_blocks);
         let new = Used { request, start_ms, end_ms };
-        let last = self.tree.grow(found, prompt.stream, common, new, true);
-        for node in self.tree.path(last) {
-            let (start, end) = self.tree.span(node);
-            let used = self.tree.data(node);
+        let last = tree.grow(found, prompt.stream, common, new, true);
+        for node in tree.path(last) {
+            let (start, end) = tree.span(node);
+            let used = tree.data(node);
             self.recency.remove(used.request, u64::from(end - start));
             self.working_set.next_use(used.start_ms, start_ms, u64::from(end - start));
         }
         self.recency.add(request, u64::from(prompt.kept_blocks));
         self.working_set.first_use(start_ms, u64::from(prompt.kept_blocks - common));
         // New blocks may join an extent that is used as long as they are.
-        let extend = self.tree.data(last).end_ms <= end_ms;
+        let extend = tree.data(last).end_ms <= end_ms;
         let found = Found { node: last, blocks: common };
-        let end = self.tree.grow(found, prompt.stream, prompt.kept_blocks, new, extend);
-        self.tree.touch(end, |_, used| *used = Used { end_ms: used.end_ms.max(end_ms), ..new });
+        let end = tree.grow(found, prompt.stream, prompt.kept_blocks, new, extend);
+        tree.touch(end, |_, used| *used = Used { end_ms: used.end_ms.max(end_ms), ..new });
+        Found { node: end, blocks: prompt.kept_blocks }
     }
 
     fn finish(mut self, clock: crate::conversations::Clock) -> Reuse {
         let working_set = &mut self.working_set;
-        self.tree.for_each(|(start, end), used| working_set.last_use(used.start_ms, u64::from(end - start)));
+        self.logical.tree.for_each(|(start, end), used| working_set.last_use(used.start_ms, u64::from(end - start)));
         Reuse::new(self, clock)
-    }
-}
-
-impl Replayed {
-    fn request(&mut self, prompt: &Prompt<'_>) -> Hit {
-        let block_tokens = self.tree.block_tokens();
-        let found = self.tree.find(prompt.stream, prompt.kept_blocks);
-        let hit = Hit::new(prompt, found.blocks, block_tokens);
-        self.counters.request(prompt, hit, block_tokens);
-        let found = Found { blocks: found.blocks.min(prompt.kept_blocks), ..found };
-        self.tree.grow(found, prompt.stream, prompt.kept_blocks, Used::default(), true);
-        hit
     }
 }

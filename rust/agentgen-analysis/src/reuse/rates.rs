@@ -20,13 +20,15 @@ impl Hit {
 }
 
 /// A session's prompts so far.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Tally {
     prompt_tokens: u64,
     hit_tokens: u64,
 }
 
 impl Tally {
+    pub(super) const NEW: Self = Self { prompt_tokens: 0, hit_tokens: 0 };
+
     pub(super) fn add(&mut self, prompt: &Prompt<'_>, hit: Hit) {
         self.prompt_tokens += u64::from(prompt.context_tokens);
         self.hit_tokens += u64::from(hit.tokens);

@@ -51,18 +51,18 @@ impl Reuse {
         Self {
             clock,
             duration_ms: measure.working_set.end_ms(),
-            logical: measure.counters.rates(has_sessions),
+            logical: measure.logical.counters.rates(has_sessions),
             replayed: measure.replayed.map(|replayed| replayed.counters.rates(has_sessions)),
-            by_session: has_sessions.then(|| measure.counters.sessions()),
+            by_session: has_sessions.then(|| measure.logical.counters.sessions()),
             by_layer: measure.layers.rates(),
             by_turn: measure.turns.rates(),
-            curve: measure.distances.curve(measure.counters.blocks),
-            ttl: measure.ages.points(measure.counters.prompt_tokens),
+            curve: measure.distances.curve(measure.logical.counters.blocks),
+            ttl: measure.ages.points(measure.logical.counters.prompt_tokens),
             working_set: measure.working_set.points(block_tokens),
             size: Size {
                 distinct_blocks: measure.recency.blocks(),
-                extents: measure.tree.extents() as u64,
-                memory_bytes: measure.tree.memory_bytes() as u64,
+                extents: measure.logical.tree.extents() as u64,
+                memory_bytes: measure.logical.tree.memory_bytes() as u64,
             },
         }
     }

@@ -159,7 +159,7 @@ impl Stream {
         }
     }
 
-    pub(super) fn push(&mut self, piece: Piece) {
+    fn push(&mut self, piece: Piece) {
         join(&mut self.pieces, piece, self.id_tokens);
         if self.pieces.len() > self.starts.len() {
             self.starts.push(self.tokens);
@@ -174,6 +174,16 @@ impl Stream {
         let first = self.pieces.get(index).and_then(|piece| piece.after(skipped as u32, self.id_tokens));
         first.into_iter().chain(self.pieces.iter().skip(index + 1).copied())
     }
+}
+
+/// All but the first `tokens` tokens of `pieces`.
+pub(super) fn pieces_after(pieces: &[Piece], tokens: u64, id_tokens: u32) -> impl Iterator<Item = Piece> {
+    let mut left = tokens;
+    pieces.iter().filter_map(move |piece| {
+        let skipped = left.min(u64::from(piece.tokens));
+        left -= skipped;
+        piece.after(skipped as u32, id_tokens)
+    })
 }
 
 /// The first `tokens` tokens of `pieces`.

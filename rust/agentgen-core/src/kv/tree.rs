@@ -2,7 +2,7 @@
 
 use hashbrown::HashTable;
 
-use super::stream::{Piece, Stream, common, join, take};
+use super::stream::{Piece, Stream, common, join, pieces_after, take};
 
 /// An extent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +25,11 @@ pub struct Found {
     pub node: NodeId,
     /// Blocks from the beginning of the chain.
     pub blocks: u32,
+}
+
+impl Found {
+    /// No block.
+    pub const NOTHING: Self = Self { node: NodeId::ROOT, blocks: 0 };
 }
 
 /// A run of blocks that every chain has whole or not at all, and what the tree's user keeps of it.
@@ -94,20 +99,43 @@ impl<T: Copy + Default> Tree<T> {
     /// The first blocks of `stream`, at most `blocks` of them, that are a chain of the tree.
     #[must_use]
     pub fn find(&self, stream: &Stream, blocks: u32) -> Found {
-        let mut found = Found { node: NodeId::ROOT, blocks: 0 };
-        while found.blocks < blocks
-            && let Some(child) = self.child(found, stream, Self::hash_of(found.node, self.block(stream, found.blocks)))
-        {
-            let node = &self.nodes[child.index()];
-            let from = self.tokens(found.blocks);
-            let same = common(stream.pieces_from(from), node.label.iter().copied(), self.id_tokens);
-            let end = (found.blocks + (same / u64::from(self.block_tokens)) as u32).min(node.end);
-            found = Found { node: child, blocks: end.min(blocks) };
-            if found.blocks < node.end {
-                break;
+        self.find_from(Found::NOTHING, stream, blocks)
+    }
+
+    /// As [`Self::find`], where `known` was found earlier of a stream that begins the same, and nothing has been taken
+    /// from the tree since: time in proportion to what is new.
+    #[must_use]
+    pub fn find_from(&self, known: Found, stream: &Stream, blocks: u32) -> Found {
+        let mut found =
+            Found { blocks: known.blocks.min(blocks), node: self.holder(known.node, known.blocks.min(blocks)) };
+        loop {
+            let (start, end) = self.span(found.node);
+            if found.blocks < end {
+                let label = pieces_after(
+                    &self.nodes[found.node.index()].label,
+                    self.tokens(found.blocks - start),
+                    self.id_tokens,
+                );
+                let same = common(stream.pieces_from(self.tokens(found.blocks)), label, self.id_tokens);
+                let until = found.blocks + (same / u64::from(self.block_tokens)) as u32;
+                found.blocks = until.min(end).min(blocks);
             }
+            if found.blocks < end || found.blocks >= blocks {
+                return found;
+            }
+            let Some(child) = self.child(found, stream) else { return found };
+            // Its first block is known to be the same.
+            found = Found { node: child, blocks: found.blocks + 1 };
         }
-        found
+    }
+
+    /// The extent on the chain of `node` that block number `blocks` from its beginning lies in.
+    fn holder(&self, node: NodeId, blocks: u32) -> NodeId {
+        let mut at = node;
+        while at != NodeId::ROOT && blocks <= self.nodes[at.index()].start {
+            at = self.nodes[at.index()].parent;
+        }
+        at
     }
 
     /// Makes the first `blocks` blocks of `stream` a chain that ends where an extent ends, and returns that extent.
@@ -116,10 +144,7 @@ impl<T: Copy + Default> Tree<T> {
     /// about to move together.
     pub fn grow(&mut self, found: Found, stream: &Stream, blocks: u32, data: T, extend: bool) -> NodeId {
         let common = found.blocks.min(blocks);
-        let mut at = found.node;
-        while common <= self.nodes[at.index()].start && at != NodeId::ROOT {
-            at = self.nodes[at.index()].parent;
-        }
+        let mut at = self.holder(found.node, common);
         if common < self.nodes[at.index()].end {
             at = self.split(at, common);
         }
@@ -222,9 +247,7 @@ impl<T: Copy + Default> Tree<T> {
         let (parent, start, hash, data) = (node.parent, node.start, node.hash, node.data);
         let cut = u64::from(blocks - start) * u64::from(self.block_tokens);
         let head: Vec<Piece> = take(node.label.iter().copied(), cut).collect();
-        let mut tail = Stream::new(self.id_tokens);
-        node.label.iter().for_each(|piece| tail.push(*piece));
-        let tail: Vec<Piece> = tail.pieces_from(cut).collect();
+        let tail: Vec<Piece> = pieces_after(&node.label, cut, self.id_tokens).collect();
 
         if let Ok(entry) = self.heads.find_entry(hash, |other| *other == id) {
             entry.remove();
@@ -252,7 +275,11 @@ impl<T: Copy + Default> Tree<T> {
     }
 
     /// The extent after `found` that begins with the stream's next block.
-    fn child(&self, found: Found, stream: &Stream, hash: u64) -> Option<NodeId> {
+    fn child(&self, found: Found, stream: &Stream) -> Option<NodeId> {
+        if self.is_leaf(found.node) {
+            return None;
+        }
+        let hash = Self::hash_of(found.node, self.block(stream, found.blocks));
         let block = u64::from(self.block_tokens);
         let matches = |id: &NodeId| {
             let node = &self.nodes[id.index()];

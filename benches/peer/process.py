@@ -1,0 +1,45 @@
+"""One process, measured: what every comparison in this folder is made of."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass
+class Run:
+    """One process."""
+
+    seconds: float
+    peak_mb: float
+    output: str
+
+
+def execute(command: list[str], cwd: Path | None = None) -> Run:
+    """Run to the end; fails loudly."""
+    with tempfile.TemporaryFile("w+") as output:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        text = output.read()
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} -> {process.returncode}\n{text}")
+    # Kilobytes, but bytes on macOS.
+    return Run(seconds, usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3), text)
+
+
+def machine() -> str:
+    """Cores and memory."""
+    memory_gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    return f"{os.cpu_count()} cores, {memory_gib:.0f} GiB"

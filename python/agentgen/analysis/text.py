@@ -1,0 +1,254 @@
+"""An analysis for a person: tables that name the definition of every figure."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+from agentgen._report import SAID_BY
+from agentgen.analysis.tables import NONE, WIDTH, duration, number, percent, short, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    Stated = dict[str, Any]
+
+CAPACITIES = 12
+TURNS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+SHARES = (0.5, 0.9, 0.99, 1.0)
+STATISTICS = ("mean", "median", "p95")
+READINGS = ("logical", "replayed")
+
+METRICS = {
+    "initial_context": "first prompt, tokens",
+    "initial_context_of_continuations": "restarted prompt, tokens",
+    "context": "prompt, tokens",
+    "new_tokens_per_turn": "new in a turn, tokens",
+    "generation_length": "output, tokens",
+    "inter_turn_delay_ms": "delay, ms",
+    "turns_per_session": "turns of a session",
+}
+DEFINITIONS = {
+    "block_references": "blocks found / all blocks of the prompts",
+    "full_blocks": "full blocks found / full blocks",
+    "token_weighted": "tokens found / tokens of the prompts",
+    "request_mean": "mean over requests: tokens found / tokens",
+    "session_mean": "mean over sessions: tokens found / tokens",
+}
+LAYERS = {
+    "l1": "L1: shared by all sessions",
+    "l1_5": "L1.5: shared by a group",
+    "l2": "L2: rest of the first prompt",
+    "carried": "carried over by a restart",
+    "history": "after the first prompt",
+}
+WORKING_SET = (
+    ("distinct_tokens", "used at all"),
+    ("live_tokens", "used and to be used again, at the peak"),
+    ("recent_tokens", "used in the last 5 minutes, at the peak"),
+)
+
+
+def lines(analysis: Stated) -> Iterator[str]:
+    """All tables; several traces side by side, under letters."""
+    traces: list[Stated] = analysis["traces"]
+    names = _names(len(traces))
+    for name, trace in zip(names, traces, strict=True):
+        yield from _what_it_is(name, trace)
+    yield ""
+    if len(traces) == 1:
+        yield from _lengths(traces[0])
+    else:
+        yield from _lengths_side_by_side(names, traces, analysis["distances"])
+    for part in (_rates, _layers, _turns, _curve, _shares, _ttl, _working_set, _size):
+        shown = list(part(names, traces))
+        if shown:
+            yield ""
+            yield from shown
+
+
+def _names(count: int) -> list[str]:
+    if count == 1:
+        return [""]
+    return [chr(ord("A") + index) if count <= 26 else str(index + 1) for index in range(count)]  # noqa: PLR2004  A-Z
+
+
+def _headings(names: Iterable[str], *columns: str) -> list[str]:
+    """Each of the columns for each of the traces."""
+    return [f"{name} {column}".strip() for name in names for column in columns]
+
+
+def _what_it_is(name: str, trace: Stated) -> Iterator[str]:
+    yield f"{name}  {trace['trace']}" if name else trace["trace"]
+    layout_from = SAID_BY.get(trace["layout_from"], f"from the {trace['layout_from']}")
+    yield f"  rows      {trace['layout']} ({layout_from}), {trace['trace_block_size']:,} tokens a hash id"
+    sessions = f"{trace['sessions']:,} sessions" if trace["sessions"] else "sessions not named"
+    if trace["continuations"]:
+        sessions += f", {trace['continuations']:,} of them continue another"
+    yield f"  holds     {trace['requests']:,} requests; {sessions}"
+    if trace["end_reasons"]:
+        ends = ", ".join(f"{count:,}\N{NO-BREAK SPACE}{reason}" for reason, count in trace["end_reasons"].items())
+        wrapped = wrap(ends, WIDTH, initial_indent="  ended     ", subsequent_indent=" " * 12)
+        yield from (line.replace("\N{NO-BREAK SPACE}", " ") for line in wrapped)
+    new = f", {trace['input_tokens']:,} of them new" if trace["sessions"] else ""
+    yield f"  prompts   {trace['prompt_tokens']:,} tokens{new}"
+    yield f"  outputs   {trace['output_tokens']:,} tokens"
+    outputs = "outputs stay cached" if trace["reuse"]["cached_outputs"] else "outputs are not cached"
+    outputs = outputs if trace["sessions"] else "equal hash ids are equal content"
+    yield f"  cache     blocks of {trace['block_size']:,} tokens; {outputs}"
+    yield f"  timeline  {timeline(trace['timeline'])}"
+    yield f"            until {duration(trace['timeline']['duration_ms'])}"
+
+
+def timeline(facts: Stated) -> str:
+    """The parameters of the reference timeline, on one line."""
+    order = {
+        "closed": f"{facts['concurrency']} sessions at once",
+        "arrivals": "sessions at their arrivals",
+        "recorded": "requests at their own times",
+    }[facts["clock"]]
+    prefill, decode = (f"{facts[f'{step}_tokens_per_second']:,.10g}" for step in ("prefill", "decode"))
+    return f"{order}; prefill {prefill}, decode {decode} tokens/s"
+
+
+def _lengths(trace: Stated) -> Iterator[str]:
+    headings = ("count", "mean", "median", "p05", "p95", "p99")
+    rows = [
+        (name, [number(trace["lengths"][metric][heading]) for heading in headings])
+        for metric, name in METRICS.items()
+        if trace["lengths"][metric] and (metric != "initial_context" or trace["sessions"])  # else all are first ones
+    ]
+    yield from table("lengths", headings, rows)
+
+
+def _lengths_side_by_side(names: list[str], traces: list[Stated], distances: list[Stated]) -> Iterator[str]:
+    apart = {(distance["other"], distance["metric"]): f"{distance['ks']:.3f}" for distance in distances}
+    rows = []
+    for metric, name in METRICS.items():
+        found = [trace["lengths"][metric] for trace in traces]
+        if any(found):
+            label = f"{name:<26}"
+            for statistic in STATISTICS:
+                rows.append((label + statistic, [number(each and each[statistic]) for each in found]))
+                label = " " * len(label)
+            rows.append((f"{label}KS", [apart.get((trace["trace"], metric), NONE) for trace in traces]))
+    yield from table("lengths (KS: two-sample Kolmogorov-Smirnov distance from A, 0 to 1)", names, rows)
+
+
+def _rates(names: list[str], traces: list[Stated]) -> Iterator[str]:
+    found = {
+        f"{name} {reading}".strip(): trace["reuse"][reading]
+        for name, trace in zip(names, traces, strict=True)
+        for reading in READINGS
+        if trace["reuse"][reading]
+    }
+    rows = [
+        (words, [percent(rates[definition]) for rates in found.values()])
+        for definition, words in DEFINITIONS.items()
+        if any(rates[definition] is not None for rates in found.values())
+    ]
+    read_both_ways = len(found) > len(traces)
+    title = "hit rate of an infinite cache, by definition"
+    yield from table(title, list(found) if read_both_ways else names, rows)
+    if read_both_ways:
+        yield "  logical: a continuation goes on from its parent's tokens; replayed: its rows"
+        yield "  are read alone. All that follows is logical."
+
+
+def _layers(names: list[str], traces: list[Stated]) -> Iterator[str]:
+    by_layer = [{rate["layer"]: rate for rate in trace["reuse"]["by_layer"]} for trace in traces]
+    known = [layer for layer in LAYERS if any(layer in rates for rates in by_layer)]
+    if len(known) > 1:
+        shares_known = not {"l1", "l1_5"}.isdisjoint(known)
+        rows = []
+        for layer in known:
+            cells = []
+            for rates, trace in zip(by_layer, traces, strict=True):
+                rate = rates.get(layer, {})
+                share = rate["prompt_tokens"] / trace["prompt_tokens"] if rate else None
+                cells += [percent(share), percent(rate.get("hit_rate"))]
+            rows.append((LAYERS[layer] if shares_known else LAYERS[layer].removeprefix("L2: rest of the "), cells))
+        title = "by part of the prompt: its share of all tokens; tokens found / its tokens"
+        yield from table(title, _headings(names, "share", "found"), rows)
+
+
+def _turns(names: list[str], traces: list[Stated]) -> Iterator[str]:
+    by_turn = [{rate["turn_index"]: rate for rate in trace["reuse"]["by_turn"]} for trace in traces]
+    last = max(max(rates, default=0) for rates in by_turn)
+    if last > 0:
+        rows = []
+        for turn in TURNS:
+            if turn <= last:
+                found = [rates.get(turn, {}) for rates in by_turn]
+                cells = [(number(rate.get("requests", 0)), percent(rate.get("hit_rate"))) for rate in found]
+                rows.append((f"turn {turn}", [cell for pair in cells for cell in pair]))
+        title = "by turn: requests; tokens found / tokens of their prompts"
+        yield from table(title, _headings(names, "requests", "found"), rows)
+
+
+def _curve(names: list[str], traces: list[Stated]) -> Iterator[str]:
+    curves = [trace["reuse"]["capacity_curve"] for trace in traces]
+    rows = [
+        (f"{short(tokens)} tokens", [percent(rate_at(curve, tokens)) for curve in curves])
+        for tokens in round_capacities(max(curve[-1]["capacity_tokens"] for curve in curves))
+    ]
+    rows.append(("no limit", [percent(curve[-1]["hit_rate"]) for curve in curves]))
+    yield from table("LRU cache by capacity: blocks found / all blocks of the prompts", names, rows)
+
+
+def _shares(names: list[str], traces: list[Stated]) -> Iterator[str]:
+    rows = []
+    for share in SHARES:
+        label = f"{100 * share:.0f} % of the rate without a limit"
+        rows.append((label, [number(_capacity_for(trace["reuse"]["capacity_curve"], share)) for trace in traces]))
+    yield from table("LRU cache by hit rate: capacity, tokens", names, rows)
+
+
+def _ttl(names: list[str], traces: list[Stated]) -> Iterator[str]:
+    columns = [[point["hit_rate"] for point in trace["reuse"]["ttl"]] for trace in traces]
+    ttls = [point["ttl_ms"] for point in traces[0]["reuse"]["ttl"]]
+    rows = []
+    for ttl_ms, *rates in zip(ttls, *columns, strict=True):
+        rows.append(("no limit" if ttl_ms is None else duration(ttl_ms), [percent(rate) for rate in rates]))
+    while len(rows) > 2 and rows[-2][1] == rows[-3][1] == rows[-1][1]:  # noqa: PLR2004  longer ones find no more
+        del rows[-2]
+    title = "infinite cache by time to live after the last use: tokens found / tokens"
+    yield from table(title, names, rows)
+
+
+def _working_set(names: list[str], traces: list[Stated]) -> Iterator[str]:
+    rows = [
+        (words, [number(max(point[kind] for point in trace["reuse"]["working_set"])) for trace in traces])
+        for kind, words in WORKING_SET
+    ]
+    yield from table("working set, tokens of distinct blocks", names, rows)
+
+
+def _size(names: list[str], traces: list[Stated]) -> Iterator[str]:
+    sizes = [trace["reuse"]["size"] for trace in traces]
+    rows = [
+        ("distinct blocks", [number(size["distinct_blocks"]) for size in sizes]),
+        ("extents (blocks that move together)", [number(size["extents"]) for size in sizes]),
+        ("memory of the extents, kB", [number(size["memory_bytes"] // 1000) for size in sizes]),
+    ]
+    yield from table("size of the analysis", names, rows)
+
+
+def round_capacities(largest: int) -> list[int]:
+    """A dozen round numbers (1, 2, 5, 10, ...), of which the last is the first that is not below `largest`."""
+    series = [digit * 10**exponent for exponent in range(19) for digit in (1, 2, 5)]
+    end = next(index for index, capacity in enumerate(series) if capacity >= largest) + 1
+    return series[max(0, end - CAPACITIES) : end]
+
+
+def rate_at(curve: list[Stated], tokens: int) -> float:
+    """The hit rate of the largest point within a capacity: exact at round ones, which are points."""
+    index = bisect_right(curve, tokens, key=lambda point: point["capacity_tokens"])
+    return float(curve[index - 1]["hit_rate"])
+
+
+def _capacity_for(curve: list[Stated], share: float) -> int:
+    """The first point that has this share of the limit."""
+    least = share * curve[-1]["hit_rate"]
+    return next(int(point["capacity_tokens"]) for point in curve if point["hit_rate"] >= least)

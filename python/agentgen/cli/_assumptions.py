@@ -1,0 +1,124 @@
+"""What `analyze` and `plan` assume of the cache, of time, and of traces; and the types of such options."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agentgen.analysis.figures import DECODE_TOKENS_PER_SECOND, MAX_BYTES, PREFILL_TOKENS_PER_SECOND
+from agentgen.cli._options import LONGEST, Whole
+from agentgen.settings import LAYOUTS, MAX_TOKENS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+UNITS = {
+    "b": 1,
+    **{f"{letter}b": 1000**power for power, letter in enumerate("kmgtp", 1)},
+    **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgtp", 1)},
+}
+
+
+class Rate(click.ParamType[float]):
+    """Tokens a second."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """From a decimal number above 0."""
+        rate = _decimal(str(value))
+        if not 0 < rate < math.inf:
+            self.fail(f"found {value}, expected a number above 0.", param, ctx)
+        return rate
+
+
+class Share(click.ParamType[float]):
+    """A part of the whole: `0.9` or `90%`."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """From a decimal number above 0, to 1 or 100 %."""
+        text, whole = str(value), 1
+        if text.endswith("%"):
+            text, whole = text.removesuffix("%").rstrip(), 100
+        share = _decimal(text) / whole
+        if not 0 < share <= 1:
+            self.fail(f"found {value}, expected a number above 0, to 1 (or 100%).", param, ctx)
+        return share
+
+
+class ByteSize(click.ParamType[int]):
+    """Bytes, with a decimal (`80GB`) or binary (`64GiB`) unit."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """From a number and a unit to whole bytes."""
+        text = str(value)
+        match = re.fullmatch(r"([0-9]+)(?:\.([0-9]+))? ?([A-Za-z]+)", text) if len(text) <= LONGEST else None
+        unit = UNITS.get(match[3].lower(), 0) if match else 0
+        count = 0
+        if match and unit:
+            part = match[2] or ""
+            count = int(match[1] + part) * unit // 10 ** len(part)
+        if not 1 <= count <= MAX_BYTES:
+            self.fail(f"found {value!r}, expected a size such as 80GB or 64GiB.", param, ctx)
+        return count
+
+
+def _decimal(text: str) -> float:
+    """The number that plain digits write; NaN if they are none."""
+    plain = len(text) <= LONGEST and re.fullmatch(r"([0-9]+(\.[0-9]+)?|\.[0-9]+)([eE][+-]?[0-9]+)?", text)
+    return float(text) if plain else math.nan
+
+
+_ASSUMPTIONS = (
+    click.option(
+        "--block-size",
+        type=Whole(1, MAX_TOKENS),
+        metavar="TOKENS",
+        help="Block size of the cache. [default: the trace's]",
+    ),
+    click.option(
+        "--no-cached-outputs",
+        "cached_outputs",
+        is_flag=True,
+        default=True,
+        flag_value=False,
+        help="The KV of outputs is not kept.",
+    ),
+    click.option(
+        "--prefill-rate",
+        "prefill_tokens_per_second",
+        type=Rate(),
+        default=PREFILL_TOKENS_PER_SECOND,
+        metavar="TOKENS",
+        help="New tokens of a prompt computed in a second. [default: 20000]",
+    ),
+    click.option(
+        "--decode-rate",
+        "decode_tokens_per_second",
+        type=Rate(),
+        default=DECODE_TOKENS_PER_SECOND,
+        metavar="TOKENS",
+        help="Tokens of an output made in a second. [default: 60]",
+    ),
+    click.option("--layout", type=click.Choice(LAYOUTS), help="Layout of a trace that does not say."),
+    click.option(
+        "--trace-block-size",
+        type=Whole(1, MAX_TOKENS),
+        metavar="TOKENS",
+        help="Tokens a hash id, of a trace that does not say.",
+    ),
+)
+
+
+def assumption_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What `analyze` and `plan` assume: of the cache, of time, and of a trace that does not say."""
+    for option in reversed(_ASSUMPTIONS):
+        command = option(command)
+    return command

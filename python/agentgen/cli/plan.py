@@ -1,0 +1,80 @@
+"""`agentgen plan`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from agentgen._text import printable
+from agentgen.analysis.figures import MAX_CONCURRENCY
+from agentgen.analysis.plan import KV_DTYPES, plan
+from agentgen.cli._assumptions import ByteSize, Share, assumption_options
+from agentgen.cli._errors import reading
+from agentgen.cli._options import Whole, progress_count
+from agentgen.settings import MAX_TOKENS
+
+
+@click.command("plan", short_help="KV memory that a hit rate costs.")
+@click.argument("trace", metavar="TRACE", type=click.Path(exists=True))
+@click.option(
+    "--target-hit-rate",
+    type=Share(),
+    required=True,
+    metavar="SHARE",
+    help="Blocks found / all blocks of the prompts: 0.9 or 90%.",
+)
+@click.option("--model", metavar="NAME|FILE", help="A name of agentgen models, or a model's config.json.")
+@click.option(
+    "--kv-bytes-per-token", type=Whole(1, MAX_TOKENS), metavar="BYTES", help="KV of a token, instead of --model."
+)
+@click.option(
+    "--kv-dtype", type=click.Choice(KV_DTYPES), help="Numbers that the model's KV is kept in. [default: bf16]"
+)
+@click.option(
+    "--sessions",
+    type=Whole(1, MAX_CONCURRENCY),
+    metavar="N",
+    help="Sessions open at once, of a trace without arrivals. [default: 50]",
+)
+@click.option(
+    "--replica-memory",
+    "replica_bytes",
+    type=ByteSize(),
+    metavar="SIZE",
+    help="KV memory of a replica, such as 80GB or 64GiB: tells how many it takes.",
+)
+@assumption_options
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def command(
+    *,
+    trace: str,
+    model: str | None,
+    kv_bytes_per_token: int | None,
+    kv_dtype: str | None,
+    sessions: int | None,
+    as_json: bool,
+    **stated: Any,
+) -> None:
+    """KV memory that a hit rate costs: the smallest prefix cache that has it.
+
+    The cache evicts the least recently used block, and sees the trace on the
+    timeline of agentgen analyze. Replicas share the sessions out: each keeps
+    its own for as long as they last.
+    """
+    if (model is None) == (kv_bytes_per_token is None):
+        found = "neither" if model is None else "both"
+        raise click.UsageError(f"--model and --kv-bytes-per-token: found {found}, expected one of them.")
+    if kv_dtype and model is None:
+        raise click.UsageError("--kv-dtype is of a --model; --kv-bytes-per-token is what it comes to.")
+    with reading(), progress_count("planning", shown=not as_json) as progress:
+        planned = plan(
+            trace,
+            model=model,
+            kv_bytes_per_token=kv_bytes_per_token,
+            kv_dtype=kv_dtype or KV_DTYPES[0],
+            sessions=sessions,
+            progress=progress,
+            **stated,
+        )
+    click.echo(planned.to_json() if as_json else "\n".join(map(printable, str(planned).splitlines())))

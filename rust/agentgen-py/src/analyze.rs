@@ -1,0 +1,127 @@
+//! Reuse: analysing traces, planning memory, and what models keep of a token.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use agentgen_analysis::analyze as analysis;
+use agentgen_analysis::analyze::{Options, PlanOptions, schemas};
+use agentgen_core::models::{self, Geometry, KvDtype};
+use agentgen_core::timeline::Timing;
+use agentgen_trace::{Cancel, Result};
+use pyo3::prelude::*;
+
+use crate::enter::{enter, report, threads as thread_count};
+use crate::error::{bad_argument, named};
+use crate::generate::{json, layout};
+
+/// What both questions are asked with.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Assumptions {
+    layout: Option<String>,
+    trace_block_size: Option<u32>,
+    block_size: Option<u32>,
+    cached_outputs: bool,
+    concurrency: usize,
+    prefill_tokens_per_second: f64,
+    decode_tokens_per_second: f64,
+    threads: Option<usize>,
+}
+
+impl Assumptions {
+    fn options(self) -> PyResult<Options> {
+        let timing = Timing {
+            concurrency: self.concurrency,
+            prefill_tokens_per_second: self.prefill_tokens_per_second,
+            decode_tokens_per_second: self.decode_tokens_per_second,
+        };
+        Ok(Options {
+            layout: self.layout.as_deref().map(layout).transpose()?,
+            trace_block_size: self.trace_block_size,
+            block_size: self.block_size,
+            cached_outputs: self.cached_outputs,
+            timing,
+            threads: thread_count(self.threads),
+        })
+    }
+}
+
+#[pyfunction]
+#[pyo3(signature = (traces, assumptions, *, progress=None))]
+pub(crate) fn analyze(
+    py: Python<'_>,
+    traces: Vec<PathBuf>,
+    assumptions: Assumptions,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<String> {
+    let options = assumptions.options()?;
+    json(&watched(py, progress, |cancel, done| analysis::analyze(&traces, &options, cancel, done))?)
+}
+
+#[pyfunction]
+#[pyo3(signature = (trace, assumptions, *, target_hit_rate, kv_bytes_per_token, kv_bytes_per_session=0,
+                    sessions=None, replica_bytes=None, model=None, progress=None))]
+#[allow(clippy::too_many_arguments)] // each is a keyword of the Python function
+pub(crate) fn plan(
+    py: Python<'_>,
+    trace: PathBuf,
+    assumptions: Assumptions,
+    target_hit_rate: f64,
+    kv_bytes_per_token: u64,
+    kv_bytes_per_session: u64,
+    sessions: Option<usize>,
+    replica_bytes: Option<u64>,
+    model: Option<String>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<String> {
+    let options = assumptions.options()?;
+    let asked =
+        PlanOptions { target_hit_rate, kv_bytes_per_token, kv_bytes_per_session, replica_bytes, sessions, model };
+    let planned = watched(py, progress, |cancel, done| analysis::plan(&trace, &options, &asked, cancel, done))?;
+    json(&planned.map_err(|impossible| named("PlanError", [impossible.0]))?)
+}
+
+/// Runs long work that counts sessions.
+fn watched<T: Send>(
+    py: Python<'_>,
+    progress: Option<Py<PyAny>>,
+    work: impl FnOnce(&Cancel, &AtomicU64) -> Result<T> + Send,
+) -> PyResult<T> {
+    let (cancel, done) = (Cancel::default(), AtomicU64::new(0));
+    let tell = |py: Python<'_>| report(progress.as_ref(), py, done.load(Ordering::Relaxed), 0);
+    enter(py, &cancel, tell, || work(&cancel, &done))
+}
+
+/// The JSON Schema of what `analyze` or `plan` returns.
+#[pyfunction]
+pub(crate) fn schema(name: &str) -> PyResult<String> {
+    schemas::schema(name).ok_or_else(|| bad_argument(format!("no schema named {name}")))
+}
+
+#[pyfunction]
+pub(crate) fn model_names() -> Vec<&'static str> {
+    models::names().collect()
+}
+
+/// A model of the catalogue by its name, or one by the text of its `config.json`.
+#[pyfunction]
+#[pyo3(signature = (*, name=None, config_json=None, kv_dtype="bf16"))]
+pub(crate) fn model(name: Option<&str>, config_json: Option<&str>, kv_dtype: &str) -> PyResult<String> {
+    let refused = |error: models::ModelError| named("ModelError", [error.to_string()]);
+    let dtype: KvDtype = kv_dtype.parse().map_err(refused)?;
+    let (source, geometry) = match (name, config_json) {
+        (Some(name), None) => {
+            let model = models::find(name).ok_or_else(|| bad_argument(format!("no model named {name}")))?;
+            (Some(model.source), model.geometry)
+        }
+        (None, Some(text)) => (None, Geometry::from_config_json(text).map_err(refused)?),
+        _ => return Err(bad_argument("one of name and config_json")),
+    };
+    let told = serde_json::json!({
+        "source": source,
+        "kv_dtype": dtype.to_string(),
+        "kv_bytes_per_token": geometry.bytes_per_token(dtype),
+        "kv_bytes_per_session": geometry.bytes_per_sequence(dtype),
+    });
+    Ok(told.to_string())
+}

@@ -1,0 +1,258 @@
+"""`plan`: memory for a hit rate, replicas, models, and sizes as people write them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import agentgen
+import click
+import jsonschema
+import pytest
+from agentgen.cli._assumptions import ByteSize, Share
+from conftest import ROOT, SHARED_DATA, needs, one_line_only
+
+if TYPE_CHECKING:
+    from conftest import Invoke, Run
+
+MOONCAKE = SHARED_DATA / "mooncake" / "conversation_trace.jsonl"
+
+
+def test_a_plan_is_the_curve_read_backwards(small_run: Path) -> None:
+    plan = agentgen.plan(small_run, target_hit_rate=0.8, kv_bytes_per_token=1_000)
+    (trace,) = agentgen.analyze(small_run).to_dict()["traces"]
+    curve = trace["reuse"]["capacity_curve"]
+    below = [point for point in curve if point["capacity_tokens"] < plan.capacity_tokens]
+    above = [point for point in curve if point["capacity_tokens"] >= plan.capacity_tokens]
+    assert below[-1]["hit_rate"] < 0.8 <= above[0]["hit_rate"]
+    assert plan.to_dict()["capacity"]["hit_rate"] == pytest.approx(0.8, abs=0.001)
+    assert plan.capacity_bytes == 1_000 * plan.capacity_tokens
+    assert plan.limit_hit_rate == trace["reuse"]["logical"]["block_references"]
+    assert (plan.target_hit_rate, plan.replicas) == (0.8, None)
+    assert plan.to_dict()["timeline"] == trace["timeline"]
+
+
+def test_more_sessions_or_a_higher_rate_take_more(small_run: Path) -> None:
+    def tokens(rate: float, sessions: int) -> int:
+        return agentgen.plan(small_run, target_hit_rate=rate, kv_bytes_per_token=1, sessions=sessions).capacity_tokens
+
+    assert tokens(0.7, 2) < tokens(0.7, 20) < tokens(0.85, 20)
+
+
+def test_replicas_share_the_sessions(small_run: Path) -> None:
+    def plan(size: int) -> dict[str, Any]:
+        return agentgen.plan(
+            small_run, target_hit_rate=0.8, kv_bytes_per_token=1_000, sessions=16, replica_bytes=size
+        ).to_dict()
+
+    need = plan(10**15)
+    assert need["replicas"] == {
+        "replica_bytes": 10**15,
+        "replicas": 1,
+        "sessions_each": 16,
+        "each": need["capacity"],
+    }
+    half = plan(need["capacity"]["capacity_bytes"] // 2)["replicas"]
+    assert half["replicas"] > 1
+    assert half["sessions_each"] == -(-16 // half["replicas"])
+    assert half["each"]["capacity_bytes"] <= half["replica_bytes"]
+    with pytest.raises(agentgen.PlanError, match=r"no number of replicas with 0\.0 GB each"):
+        plan(1_000)
+
+
+def test_models_have_bytes_and_sources() -> None:
+    models = agentgen.models()
+    assert models["llama-3.1-8b"]["kv_bytes_per_token"] == 32 * 2 * 8 * 128 * 2
+    assert models["gpt-oss-20b"]["kv_bytes_per_session"] > 0
+    assert list(models) == sorted(models)
+    assert all(model["source"].startswith("https://") for model in models.values())
+    half = agentgen.models("fp8")
+    assert all(2 * half[name]["kv_bytes_per_token"] == models[name]["kv_bytes_per_token"] for name in models)
+
+
+def test_a_model_by_name_and_by_its_file(small_run: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    fields = {"model_type": "qwen3", "num_hidden_layers": 36, "num_key_value_heads": 8, "head_dim": 128}
+    config.write_text(json.dumps(fields))
+    plans = [
+        agentgen.plan(small_run, target_hit_rate=0.5, **which)
+        for which in (
+            {"model": "Qwen3-8B"},
+            {"model": config},
+            {"model": str(config)},
+            {"kv_bytes_per_token": 36 * 2 * 8 * 128 * 2},
+        )
+    ]
+    assert [plan.to_dict()["model"] for plan in plans] == ["Qwen3-8B", str(config), str(config), None]
+    unnamed = [{**plan.to_dict(), "model": None} for plan in plans]
+    assert all(plan == unnamed[0] for plan in unnamed)
+    fp8 = agentgen.plan(small_run, target_hit_rate=0.5, model="qwen3-8b", kv_dtype="fp8")
+    assert 2 * fp8.capacity_bytes == plans[0].capacity_bytes
+
+
+def test_bad_models(small_run: Path, tmp_path: Path) -> None:
+    def refused(model: object, message: str) -> None:
+        which: Any = model
+        with pytest.raises(agentgen.ModelError, match=message):
+            agentgen.plan(small_run, target_hit_rate=0.5, model=which)
+
+    refused("lama-3.1-8b", r"^model: found 'lama-3.1-8b', expected a name .* \(did you mean llama-3.1-8b\?\)$")
+    refused("zzz", r"^model: found 'zzz', expected a name of agentgen models or a file$")
+    refused(Path("llama-3.1-8b"), r"^model: found 'llama-3.1-8b', expected a name")
+    config = tmp_path / "config.json"
+    config.write_text('{"model_type": "llama"}')
+    refused(config, rf"^{config}: num_hidden_layers: missing; expected a whole number")
+    config.write_bytes(b"\xff\xfe")
+    refused(config, rf"^{config}: .*not JSON")
+    with pytest.raises(IsADirectoryError):
+        agentgen.plan(small_run, target_hit_rate=0.5, model=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({}, TypeError, "kv_bytes_per_token and model: found neither, expected one of them"),
+        ({"kv_bytes_per_token": 1, "model": "x"}, TypeError, "kv_bytes_per_token and model: found both"),
+        ({"kv_bytes_per_token": 0}, ValueError, "kv_bytes_per_token: found 0, expected a whole number from 1"),
+        ({"target_hit_rate": 0}, ValueError, "target_hit_rate: found 0, expected a number above 0, to 1"),
+        ({"target_hit_rate": 1.01}, ValueError, "target_hit_rate: found 1.01, expected a number above 0, to 1"),
+        ({"target_hit_rate": float("nan")}, ValueError, "target_hit_rate: found nan, expected a number above 0"),
+        ({"sessions": 0}, ValueError, "sessions: found 0, expected a whole number from 1"),
+        ({"replica_bytes": 0}, ValueError, "replica_bytes: found 0, expected a whole number from 1"),
+        ({"block_size": 0}, ValueError, "block_size: found 0, expected a whole number from 1"),
+        ({"model": "qwen3-8b", "kv_dtype": "int4"}, ValueError, "kv_dtype: found 'int4', expected one of bf16, fp8"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, Any], error: type[Exception], message: str, small_run: Path) -> None:
+    given: dict[str, Any] = {"target_hit_rate": 0.5, **arguments}
+    if not arguments.keys() & {"kv_bytes_per_token", "model"} and arguments:
+        given["kv_bytes_per_token"] = 1
+    with pytest.raises(error, match=f"^{message}"):
+        agentgen.plan(small_run, **given)
+
+
+def test_sessions_of_a_trace_with_its_own_times(invoke: Invoke, tmp_path: Path) -> None:
+    config: dict[str, Any] = {"arrival": {"poisson": {"rate": 2}}}
+    agentgen.write_run(tmp_path / "run", config, sessions=20)
+    asked = ("plan", tmp_path / "run", "--kv-bytes-per-token", 1, "--target-hit-rate", 0.5)
+    assert "  timeline  sessions at their arrivals; " in invoke(*asked).stdout
+    result = invoke(*asked, "--sessions", 50, code=1)
+    assert result.stderr == (
+        f"agentgen: error: {tmp_path / 'run'}: sessions: found 50, expected none: the trace has arrivals, which "
+        "say how many are open\n"
+    )
+
+
+def test_mooncake() -> None:
+    if not MOONCAKE.exists():
+        pytest.skip(f"{MOONCAKE} is not there")
+    plan = agentgen.plan(MOONCAKE, target_hit_rate=0.285, kv_bytes_per_token=1)
+    assert plan.capacity_tokens == pytest.approx(10e6, rel=0.02)
+    with pytest.raises(agentgen.PlanError, match=r"found 0\.9, expected at most 0\.3664"):
+        agentgen.plan(MOONCAKE, target_hit_rate=0.9, kv_bytes_per_token=1)
+
+
+def test_tables(invoke: Invoke, small_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(small_run.parent)
+    text = invoke(
+        *("plan", "run", "--model", "gpt-oss-20b", "--target-hit-rate", "80%", "--replica-memory", "80GB")
+    ).stdout
+    plan = agentgen.plan("run", model="gpt-oss-20b", target_hit_rate=0.8, replica_bytes=80 * 10**9)
+    assert text == f"{plan}\n"
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "  KV bytes  24,576 a token, and 3,145,728 an open session (not in the GB below)" in lines
+    assert f"80.0 % takes {plan.capacity_bytes / 1e9:.1f} GB of KV memory: {plan.capacity_tokens:,} tokens" in lines
+    assert sum("<- target" in line for line in lines) == 1
+    assert "1 replica of 80.0 GB has it, 50 sessions at once on each" in text
+
+
+def test_json_is_all_there_is(run: Run, small_run: Path) -> None:
+    done = run("plan", small_run, "--model", "qwen3-8b", "--target-hit-rate", "0.8", "--json")
+    assert done.stderr == ""
+    plan = agentgen.plan(small_run, model="qwen3-8b", target_hit_rate=0.8)
+    assert json.loads(done.stdout) == plan.to_dict()
+    jsonschema.validate(plan.to_dict(), json.loads((ROOT / "schemas" / "plan.schema.json").read_text(encoding="utf-8")))
+    assert repr(plan) == (
+        f"Plan(trace={str(small_run)!r}, target_hit_rate=0.8, capacity_bytes={plan.capacity_bytes}, replicas=None)"
+    )
+
+
+@needs("polars")
+def test_points(small_run: Path) -> None:
+    pl = importlib.import_module("polars")
+    plan = agentgen.plan(small_run, model="qwen3-8b", target_hit_rate=0.8)
+    sizes = dict.fromkeys(("capacity_blocks", "capacity_tokens", "capacity_bytes"), pl.UInt64)
+    assert dict(plan.points.schema) == {"hit_rate": pl.Float64, **sizes}
+    assert plan.points.to_dicts() == plan.to_dict()["points"]
+    assert plan.points["hit_rate"].is_sorted()
+
+
+def test_the_list_of_models(invoke: Invoke) -> None:
+    lines = invoke("models").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    first_words = [line.split() for line in lines[2:]]
+    for name, model in agentgen.models().items():
+        row = next(words for words in first_words if words[0] == name)
+        assert row[1] == f"{model['kv_bytes_per_token']:,}"
+
+
+BAD: list[tuple[tuple[str, ...], str]] = [
+    ((), "Missing option '--target-hit-rate'"),
+    (("--target-hit-rate", "0.5"), "--model and --kv-bytes-per-token: found neither, expected one of them."),
+    (("--target-hit-rate", "0.5", "--model", "x", "--kv-bytes-per-token", "1"), "found both, expected one of them."),
+    (("--target-hit-rate", "0.5", "--kv-dtype", "fp8", "--kv-bytes-per-token", "1"), "--kv-dtype is of a --model"),
+    (("--target-hit-rate", "0.5", "--model", "lama-3.1-8b"), "(did you mean llama-3.1-8b?)"),
+    (("--target-hit-rate", "0.5", "--kv-bytes-per-token", "0"), "found 0, expected a whole number from 1"),
+    (("--target-hit-rate", "0", "--model", "x"), "found 0, expected a number above 0, to 1 (or 100%)."),
+    (("--target-hit-rate", "90", "--model", "x"), "found 90, expected a number above 0, to 1 (or 100%)."),
+    (("--target-hit-rate", "101%", "--model", "x"), "found 101%, expected a number above 0, to 1 (or 100%)."),
+    (("--target-hit-rate", "1", "--model", "x", "--replica-memory", "80"), "found '80', expected a size such as 80GB"),
+    (("--target-hit-rate", "1", "--model", "x", "--replica-memory", "8XB"), "expected a size such as 80GB or 64GiB."),
+    (("--target-hit-rate", "1", "--model", "x", "--sessions", "0"), "found 0, expected a whole number from 1"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(bad[0]) for bad in BAD])
+def test_bad_usage(arguments: tuple[str, ...], message: str, invoke: Invoke, small_run: Path) -> None:
+    result = invoke("plan", small_run, *arguments, code=2)
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    one_line_only(result.exit_code, result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("1B", 1),
+        ("500MB", 500_000_000),
+        ("80GB", 80_000_000_000),
+        ("80 gb", 80_000_000_000),
+        ("1.5TB", 1_500_000_000_000),
+        ("0.0000000015GB", 1),
+        ("64GiB", 64 * 2**30),
+        ("1.5KiB", 1_536),
+        ("2TiB", 2 * 2**40),
+        ("1PB", 10**15),
+    ],
+)
+def test_sizes(text: str, count: int) -> None:
+    assert ByteSize().convert(text, None, None) == count
+
+
+@pytest.mark.parametrize(
+    "text", ["", "GB", "80", "-1GB", "0GB", "1e3GB", "1.GB", ".5GB", "80GBs", "80G", "0.1B", "9PiB" * 9, "16PiB"]
+)
+def test_no_sizes(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="expected a size such as 80GB or 64GiB"):
+        ByteSize().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("0.9", 0.9), (".9", 0.9), ("90%", 0.9), ("90 %", 0.9), ("1", 1), ("99.5%", 0.995), ("100%", 1)]
+)
+def test_shares(text: str, share: float) -> None:
+    assert Share().convert(text, None, None) == pytest.approx(share, abs=1e-15)
