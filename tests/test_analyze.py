@@ -392,6 +392,28 @@ def test_ctrl_c_stops_the_work(many: Path) -> None:
         agentgen.plan(many, target_hit_rate=0.9, kv_bytes_per_token=1000, replica_bytes=10**8, progress=interrupt)
 
 
+@pytest.mark.parametrize(
+    ("outputs", "rates"),
+    [
+        (True, (10 / 18, 10 / 15, 40 / 65, (16 / 23 + 24 / 29) / 3)),
+        (False, (8 / 18, 8 / 15, 32 / 65, (12 / 23 + 20 / 29) / 3)),
+    ],
+)
+def test_the_worked_example_of_the_documentation(*, outputs: bool, rates: tuple[float, ...], tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "reuse.md").read_text()
+    rows = text.split("```jsonl\n")[1].split("```")[0]
+    (tmp_path / "example.jsonl").write_text(rows)
+    asked: dict[str, Any] = {"layout": "incremental", "trace_block_size": 4, "cached_outputs": outputs}
+    reuse = only(agentgen.analyze(tmp_path / "example.jsonl", **asked))["reuse"]
+    names = ("block_references", "full_blocks", "token_weighted", "request_mean", "session_mean")
+    assert [reuse["logical"][name] for name in names] == pytest.approx([*rates, rates[2]], abs=1e-12)
+    if outputs:
+        curve = {point["capacity_blocks"]: point["hit_rate"] for point in reuse["capacity_curve"]}
+        assert curve == pytest.approx({0: 0, 1: 2 / 18, 2: 4 / 18, 3: 6 / 18, 4: 8 / 18, 5: 9 / 18, 6: 10 / 18})
+        ttl = {point["ttl_ms"]: point["hit_rate"] for point in reuse["ttl"]}
+        assert (ttl[1_000.0], ttl[10_000.0], ttl[30_000.0]) == pytest.approx((16 / 65, 16 / 65, 40 / 65))
+
+
 @needs("polars")
 @pytest.mark.parametrize("name", ["analyze", "plan"])
 def test_examples_in_the_documentation(name: str, tmp_path: Path) -> None:
