@@ -99,8 +99,8 @@ fn what_cannot_be_inferred_is_an_error_that_says_why() {
     };
     let a = r#""session_id":"a","#;
     for (text, expected) in [
-        (row("", 100, "[1,2]") + &row("", 100, "[1,2,3]"), "line 1 needs at least 50, line 2 at most 49 (give"),
-        (row("", 100, "[1,2]"), "every block size of 50 to 99 fits the rows: give --block-size"),
+        (row("", 100, "[1,2]") + &row("", 100, "[1,2,3]"), "line 1 needs at least 50, line 2 at most 49 (state"),
+        (row("", 100, "[1,2]"), "every block size of 50 to 99 fits the rows: state block_size"),
         (row("", 2, "[1,2,3]"), "line 1: found 3 hash_ids for 2 tokens, which fits no block size"),
         (row(a, 1024, "[1,2]") + &row("", 512, "[1]"), "line 2: found no session_id"),
         (
@@ -130,7 +130,7 @@ fn options_come_first_unless_the_manifest_says_otherwise() {
     assert_eq!((source.meta.block_size, source.block_size_from), (500, Stated::Option));
     dir.manifest("t.jsonl", Layout::Incremental, 512, (0, 1));
     let message = error(&dir, options);
-    assert!(message.starts_with("--block-size: found 500, expected 512, as "), "{message}");
+    assert!(message.starts_with("block_size: found 500, expected 512, as "), "{message}");
     let source = resolve(&[dir.path("t.jsonl")], ReadOptions::default()).unwrap();
     assert_eq!((source.layout_from, source.block_size_from), (Stated::Manifest, Stated::Manifest));
     assert!(source.meta.origin.is_some());

@@ -43,9 +43,9 @@ use self::resolve::{Looker, Seen, Sights, Wanted};
 /// How to validate.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// `--layout`, for files that do not state it.
+    /// For files that do not state it.
     pub layout: Option<Layout>,
-    /// `--block-size`, for files that do not state it.
+    /// For files that do not state it.
     pub block_size: Option<u32>,
     /// Errors, and warnings, to list at most; all are counted.
     pub max_errors: usize,

@@ -37,12 +37,13 @@ impl Content {
         let (mut row, mut faults) = (Row::default(), Vec::new());
         match self {
             Self::Lines(block) => {
-                for line in block.lines() {
+                let mut lines = block.lines();
+                for line in lines.by_ref() {
                     faults.clear();
                     line.parse_row(&mut row, &mut faults);
                     each(line.number as u32, &row, None, &mut faults);
                 }
-                Ok(block.line_count())
+                Ok(lines.passed())
             }
             Self::Table(batch) => table::rows(batch, layout, &mut row, &mut faults, each),
         }

@@ -17,7 +17,7 @@ pub fn sort(meta: &TraceMeta, batches: Batches) -> Result<Batches> {
     if meta.layout == Layout::Incremental {
         return Err(TraceError::Format(
             "found an incremental trace, expected a cumulative one to sort: incremental rows mean what they mean only \
-             behind the earlier rows of their session (add --layout cumulative)"
+             behind the earlier rows of their session (ask for the cumulative layout too)"
                 .into(),
         ));
     }

@@ -3,7 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -14,6 +14,9 @@ use crate::manifest::FileEntry;
 
 /// Buffers that may wait to be hashed.
 const HASH_QUEUE: usize = 2;
+
+/// So much is written before it is sent to the disk: large enough that the disk's own cache is seldom emptied.
+const FLUSH_BYTES: u64 = 64 << 20;
 
 /// Buffers that have been written and hashed, for those who fill them: their pages need not be cleared again.
 #[derive(Debug, Clone, Default)]
@@ -32,14 +35,42 @@ impl Buffers {
     }
 }
 
-/// A file being written under a temporary name. Hashing runs in a thread of its own, beside the writes. Dropped
-/// before [`SealedFile::publish`], it is removed.
+/// Sends what was written to the disk, in a thread of its own, so that the disk does not idle until the end. An error
+/// ends it and is kept: the system reports a failed write to one flush only, and the next one would succeed.
+#[derive(Debug)]
+struct Flusher {
+    /// Full while a flush is under way.
+    requests: SyncSender<()>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Flusher {
+    fn start(mut flush: impl FnMut() -> io::Result<()> + Send + 'static) -> Self {
+        let (requests, receiver) = sync_channel(0);
+        let thread = std::thread::spawn(move || receiver.iter().try_for_each(|()| flush()));
+        Self { requests, thread }
+    }
+
+    /// Waits for the flush that is under way; the error of any.
+    fn finish(self) -> io::Result<()> {
+        drop(self.requests);
+        self.thread.join().unwrap_or_else(|_| Err(io::Error::other("internal error: flushing panicked")))
+    }
+}
+
+/// A file being written under a temporary name. Hashing and flushing run in threads of their own, beside the writes.
+/// Dropped before [`SealedFile::publish`], it is removed.
 #[derive(Debug)]
 pub struct PartialFile {
     path: PathBuf,
     partial: PathBuf,
-    file: Option<File>,
+    file: File,
     bytes: u64,
+    /// Bytes written since a flush began.
+    unflushed: u64,
+    /// Started when there is enough to flush.
+    flusher: Option<Flusher>,
+    /// `None` once sealed or failed.
     hasher: Option<(SyncSender<Vec<u8>>, JoinHandle<Sha256>)>,
     buffers: Buffers,
 }
@@ -69,8 +100,10 @@ impl PartialFile {
         Ok(Self {
             path: path.to_owned(),
             partial,
-            file: Some(file),
+            file,
             bytes: 0,
+            unflushed: 0,
+            flusher: None,
             hasher: Some((sender, thread)),
             buffers: buffers.clone(),
         })
@@ -84,25 +117,46 @@ impl PartialFile {
 
     /// Writes a buffer and keeps it for hashing.
     pub fn append(&mut self, bytes: Vec<u8>) -> io::Result<()> {
-        if let Some(file) = &mut self.file {
-            file.write_all(&bytes)?;
-        }
+        self.file.write_all(&bytes)?;
         self.bytes += bytes.len() as u64;
-        if let Some((sender, _)) = &self.hasher {
-            sender.send(bytes).map_err(io::Error::other)?;
+        self.unflushed += bytes.len() as u64;
+        let Some((sender, _)) = &self.hasher else { return Err(io::Error::other("internal error: appended too late")) };
+        sender.send(bytes).map_err(io::Error::other)?;
+        if self.unflushed >= FLUSH_BYTES {
+            self.flush_beside()?;
         }
+        Ok(())
+    }
+
+    /// Has what was written so far flushed, unless a flush is under way.
+    fn flush_beside(&mut self) -> io::Result<()> {
+        let flusher = if let Some(flusher) = self.flusher.take() {
+            flusher
+        } else {
+            let file = self.file.try_clone()?;
+            Flusher::start(move || file.sync_data())
+        };
+        match flusher.requests.try_send(()) {
+            Ok(()) => self.unflushed = 0,
+            Err(TrySendError::Full(())) => {}
+            Err(TrySendError::Disconnected(())) => {
+                // Nobody may seal it now.
+                self.hasher = None;
+                return flusher.finish();
+            }
+        }
+        self.flusher = Some(flusher);
         Ok(())
     }
 
     /// Flushes to the disk: nothing more can fail for want of space.
     pub fn seal(mut self) -> Result<SealedFile> {
-        if let Some(file) = &self.file {
-            file.sync_all().map_err(|e| TraceError::io(&self.path, e))?;
-        }
         let Some((sender, thread)) = self.hasher.take() else {
-            return Err(TraceError::Format("internal error: a file was sealed twice".into()));
+            return Err(TraceError::Format("internal error: a failed file was sealed".into()));
         };
         drop(sender);
+        let flushed = self.flusher.take().map_or(Ok(()), Flusher::finish);
+        flushed.and_then(|()| self.file.sync_all()).map_err(|e| TraceError::io(&self.path, e))?;
         let hasher = thread.join().map_err(|_| TraceError::Format("internal error: hashing panicked".into()))?;
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let entry = FileEntry { name, bytes: self.bytes, sha256: hex(&hasher.finalize()) };
@@ -202,4 +256,61 @@ pub fn digest(path: &Path) -> Result<FileEntry> {
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(FileEntry { name, bytes: total, sha256: hex(&hasher.finalize()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file with a flush beside it that fails, as a disk would: once, so that later flushes succeed.
+    fn failing(dir: &Path) -> PartialFile {
+        let mut file = PartialFile::create(&dir.join("file")).expect("a new directory");
+        file.flusher = Some(Flusher::start(|| Err(io::Error::other("the disk is broken"))));
+        file.unflushed = FLUSH_BYTES;
+        file
+    }
+
+    #[test]
+    fn a_flush_that_failed_beside_the_writes_is_told_by_a_later_write() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut file = failing(dir.path());
+        let error = loop {
+            // A write may come before the failure.
+            if let Err(error) = file.append(b"x".to_vec()) {
+                break error;
+            }
+            file.unflushed = FLUSH_BYTES;
+        };
+        assert_eq!(error.to_string(), "the disk is broken");
+        file.append(b"x".to_vec()).expect_err("nothing may follow");
+        file.seal().expect_err("it is not whole");
+        assert!(dir.path().read_dir().expect("still there").next().is_none());
+    }
+
+    #[test]
+    fn a_flush_that_failed_beside_the_writes_fails_the_seal() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut file = failing(dir.path());
+        // Until a flush begins, which sets this back.
+        while file.unflushed > 0 {
+            file.flush_beside().expect("nothing has failed yet");
+        }
+        let error = file.seal().expect_err("it is not whole").to_string();
+        assert!(error.ends_with("the disk is broken"), "{error}");
+    }
+
+    #[test]
+    fn flushes_beside_the_writes_change_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("file");
+        let mut file = PartialFile::create(&path).expect("a new directory");
+        let mut flushes = 0;
+        while flushes < 3 {
+            file.unflushed = FLUSH_BYTES;
+            file.append(b"some text".to_vec()).expect("room");
+            flushes += u32::from(file.unflushed == 0);
+        }
+        let entry = file.seal().and_then(SealedFile::publish).expect("sound");
+        assert_eq!(entry, digest(&path).expect("there"));
+    }
 }

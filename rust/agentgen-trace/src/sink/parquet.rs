@@ -28,12 +28,19 @@ fn properties(schema: &Schema) -> WriterProperties {
         .set_key_value_metadata(meta.map(|m| vec![m]))
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_statistics_enabled(EnabledStatistics::Chunk)
+        // Says where pages are; without statistics of pages no reader asks. All of the footer stays in memory until the end.
+        .set_offset_index_disabled(true)
         .set_max_row_group_row_count(None);
     for column in Column::ALL {
         let path = match column {
             Column::HashIds => ColumnPath::from(vec!["hash_ids".to_owned(), "list".to_owned(), "item".to_owned()]),
             _ => ColumnPath::from(column.name()),
         };
+        // Session ids are random, ids lie in a list, reasons are the same everywhere: their least and greatest values let
+        // no reader skip a row group, and take memory for every one.
+        if matches!(column, Column::SessionId | Column::HashIds | Column::EndReason) {
+            properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+        }
         properties = match column {
             // Runs of consecutive numbers, or numbers that fill their range: differences pack best.
             Column::HashIds

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flate2::read::MultiGzDecoder;
 use memchr::{memchr, memrchr};
@@ -19,17 +19,16 @@ const BLOCK_BYTES: usize = 4 << 20;
 const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
 const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
 
-/// Whole lines of a file.
+/// Buffers of blocks that are done with. They keep their length, so that no byte is cleared before it is read anew.
+type Pool = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// Whole lines of a file; the last line of the file may lack its end.
 #[derive(Debug)]
 pub struct Block {
-    /// Lines with their ends; the last line of the file may lack its end.
-    pub bytes: Vec<u8>,
-    /// 0-based place in the file.
-    pub index: u64,
-    /// Whether the file starts here.
-    pub is_first: bool,
-    /// Whether the file ends here.
-    pub is_last: bool,
+    buffer: Vec<u8>,
+    /// How many bytes of the buffer are the block's.
+    len: usize,
+    pool: Pool,
 }
 
 /// A line that is not blank.
@@ -45,30 +44,55 @@ pub struct Line<'a> {
 
 impl Block {
     /// The lines that are not blank.
-    pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
-        let mut rest = &self.bytes[..];
-        let mut number = 0;
-        std::iter::from_fn(move || {
-            while !rest.is_empty() {
-                let end = memchr(b'\n', rest);
-                let (line, after) = rest.split_at(end.map_or(rest.len(), |e| e + 1));
-                rest = after;
-                number += 1;
-                let bytes = line.strip_suffix(b"\n").unwrap_or(line);
-                let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-                if !bytes.trim_ascii().is_empty() {
-                    return Some(Line { number: number - 1, bytes, ended: end.is_some() });
-                }
-            }
-            None
-        })
-    }
-
-    /// How many lines it has, blank ones included.
     #[must_use]
-    pub fn line_count(&self) -> u64 {
-        let ended = memchr::memchr_iter(b'\n', &self.bytes).count() as u64;
-        ended + u64::from(self.bytes.last().is_some_and(|b| *b != b'\n'))
+    pub fn lines(&self) -> Lines<'_> {
+        Lines { rest: &self.buffer[..self.len], passed: 0 }
+    }
+}
+
+impl From<Vec<u8>> for Block {
+    fn from(buffer: Vec<u8>) -> Self {
+        Self { len: buffer.len(), buffer, pool: Pool::default() }
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner).push(std::mem::take(&mut self.buffer));
+    }
+}
+
+/// The lines of a block that are not blank.
+#[derive(Debug, Clone)]
+pub struct Lines<'a> {
+    rest: &'a [u8],
+    passed: u64,
+}
+
+impl Lines<'_> {
+    /// How many lines were gone over, blank ones included.
+    #[must_use]
+    pub fn passed(&self) -> u64 {
+        self.passed
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Line<'a>;
+
+    fn next(&mut self) -> Option<Line<'a>> {
+        while !self.rest.is_empty() {
+            let end = memchr(b'\n', self.rest);
+            let (line, after) = self.rest.split_at(end.map_or(self.rest.len(), |e| e + 1));
+            self.rest = after;
+            self.passed += 1;
+            let bytes = line.strip_suffix(b"\n").unwrap_or(line);
+            let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+            if !bytes.trim_ascii().is_empty() {
+                return Some(Line { number: self.passed - 1, bytes, ended: end.is_some() });
+            }
+        }
+        None
     }
 }
 
@@ -95,7 +119,7 @@ pub struct Blocks {
     compression: &'static str,
     /// Bytes read that no block holds yet.
     ahead: Vec<u8>,
-    index: u64,
+    pool: Pool,
     is_done: bool,
     consumed: Arc<AtomicU64>,
     file_bytes: u64,
@@ -120,7 +144,8 @@ impl Blocks {
             (Box::new(file), "")
         };
         let path = path.to_owned();
-        Ok(Self { path, reader, compression, ahead: Vec::new(), index: 0, is_done: false, consumed, file_bytes })
+        let (ahead, pool) = (Vec::new(), Pool::default());
+        Ok(Self { path, reader, compression, ahead, pool, is_done: false, consumed, file_bytes })
     }
 
     /// Bytes of the file consumed so far, compressed if it is: for a progress display beside [`Self::file_bytes`].
@@ -135,44 +160,46 @@ impl Blocks {
         self.file_bytes
     }
 
-    /// Reads up to `count` more bytes behind `buffer`; whether the file ended before that many.
-    fn read(&mut self, buffer: &mut Vec<u8>, count: usize) -> Result<bool> {
-        buffer.reserve(count);
-        match self.reader.by_ref().take(count as u64).read_to_end(buffer) {
-            Ok(read) => Ok(read < count),
-            Err(e) if self.compression.is_empty() => Err(TraceError::io(&self.path, e)),
-            Err(e) => {
-                let text = format!("the {} data is damaged or cut off: {e}", self.compression);
-                Err(TraceError::io(&self.path, io::Error::new(e.kind(), text)))
+    /// Fills a buffer; how many bytes the file had left, if they were fewer.
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.reader.read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if self.compression.is_empty() => return Err(TraceError::io(&self.path, e)),
+                Err(e) => {
+                    let text = format!("the {} data is damaged or cut off: {e}", self.compression);
+                    return Err(TraceError::io(&self.path, io::Error::new(e.kind(), text)));
+                }
             }
         }
+        Ok(filled)
     }
 
     fn read_block(&mut self) -> Result<Option<Block>> {
-        let mut bytes = std::mem::take(&mut self.ahead);
+        let mut len = self.ahead.len();
+        let used = self.pool.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut buffer = used.unwrap_or_else(|| vec![0; len + BLOCK_BYTES]);
+        buffer[..len].copy_from_slice(&self.ahead);
+        self.ahead.clear();
         loop {
-            let old = bytes.len();
             // A line longer than a block doubles the buffer until it fits.
-            self.is_done = self.read(&mut bytes, BLOCK_BYTES.max(old))?;
+            let (old, end) = (len, len + BLOCK_BYTES.max(len));
+            buffer.resize(end.max(buffer.len()), 0);
+            len += self.fill(&mut buffer[old..end])?;
+            self.is_done = len < end;
             if self.is_done {
                 break;
             }
-            if let Some(end) = memrchr(b'\n', &bytes[old..]) {
-                let mut ahead = bytes.split_off(old + end + 1);
-                if ahead.is_empty() {
-                    // Whether this is the last block shows only behind it.
-                    self.is_done = self.read(&mut ahead, 1)?;
-                }
-                self.ahead = ahead;
+            if let Some(last) = memrchr(b'\n', &buffer[old..len]) {
+                self.ahead.extend_from_slice(&buffer[old + last + 1..len]);
+                len = old + last + 1;
                 break;
             }
         }
-        if bytes.is_empty() {
-            return Ok(None);
-        }
-        let index = self.index;
-        self.index += 1;
-        Ok(Some(Block { bytes, index, is_first: index == 0, is_last: self.is_done }))
+        Ok((len > 0).then(|| Block { buffer, len, pool: Arc::clone(&self.pool) }))
     }
 }
 

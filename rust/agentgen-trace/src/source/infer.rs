@@ -50,7 +50,8 @@ fn sample(file: &DataFile) -> Result<Vec<Sample>> {
     let mut first_fault = None;
     for block in Blocks::open(&file.path)? {
         let block = block?;
-        for line in block.lines() {
+        let mut lines = block.lines();
+        for line in lines.by_ref() {
             let number = first_line + line.number;
             line.parse_row(&mut row, &mut faults);
             if let Some(fault) = faults.drain(..).next() {
@@ -69,7 +70,7 @@ fn sample(file: &DataFile) -> Result<Vec<Sample>> {
                 return Ok(rows);
             }
         }
-        first_line += block.line_count();
+        first_line += lines.passed();
     }
     if !rows.is_empty() {
         return Ok(rows);
@@ -107,7 +108,7 @@ pub(super) fn fitting_size(rows: impl Iterator<Item = (u64, u32, usize)>) -> Res
     let range = least.1..=most.1;
     if range.is_empty() {
         return Err(format!(
-            "no block size fits all rows: line {} needs at least {}, line {} at most {} (give --block-size)",
+            "no block size fits all rows: line {} needs at least {}, line {} at most {} (state block_size)",
             least.0, least.1, most.0, most.1
         ));
     }
@@ -115,7 +116,7 @@ pub(super) fn fitting_size(rows: impl Iterator<Item = (u64, u32, usize)>) -> Res
         return Ok(if least.1 == most.1 { least.1 } else { USUAL_BLOCK_SIZE });
     }
     let range = if most.1 == u32::MAX { format!("{} or more", least.1) } else { format!("{} to {}", least.1, most.1) };
-    Err(format!("every block size of {range} fits the rows: give --block-size"))
+    Err(format!("every block size of {range} fits the rows: state block_size"))
 }
 
 fn infer_layout(rows: &[Sample], block_size: u32) -> Result<Layout, String> {
@@ -126,7 +127,7 @@ fn infer_layout(rows: &[Sample], block_size: u32) -> Result<Layout, String> {
     }
     if sessions < rows.len() {
         let odd = rows.iter().find(|r| r.key != SessionKey::Session).map_or(0, |r| r.line);
-        return Err(format!("line {odd}: found no session_id, expected one as on other lines (give --layout)"));
+        return Err(format!("line {odd}: found no session_id, expected one as on other lines (state the layout)"));
     }
     let (mut last, mut incremental, mut cumulative) = (HashMap::new(), None, None);
     for row in rows {
@@ -140,7 +141,7 @@ fn infer_layout(rows: &[Sample], block_size: u32) -> Result<Layout, String> {
     match (incremental, cumulative) {
         (Some(a), Some(b)) => Err(format!(
             "layout unclear: line {b} repeats the blocks of its session's previous row (cumulative), line {a} does \
-             not (incremental): give --layout"
+             not (incremental): state the layout"
         )),
         (None, Some(_)) => Ok(Layout::Cumulative),
         // Without any later turn, both readings are the same.

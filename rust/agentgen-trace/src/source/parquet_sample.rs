@@ -34,7 +34,7 @@ pub(super) fn infer(file: &DataFile, layout: Option<Layout>, block_size: Option<
     }
     match (size(Layout::Incremental), size(Layout::Cumulative)) {
         (Ok(_), Ok(_)) if rows.iter().any(|(input, context, _)| input != context) => {
-            Err(fail("the rows fit both layouts: give --layout".into()))
+            Err(fail("the rows fit both layouts: state the layout".into()))
         }
         (Ok(size), _) => Ok((Layout::Incremental, size)),
         (Err(_), Ok(size)) => Ok((Layout::Cumulative, size)),

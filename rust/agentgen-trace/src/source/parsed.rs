@@ -18,7 +18,7 @@ pub(super) struct Parsed {
     pub offsets: Vec<i64>,
     /// The distinct end reasons; rows hold indices.
     pub reasons: Vec<String>,
-    /// Lines of the block, blank ones included.
+    /// Lines gone over, blank ones included: all of the block, unless one is faulty.
     pub lines: u64,
     /// The first faulty line, where reading stopped.
     pub fault: Option<(u64, Fault)>,
@@ -49,17 +49,19 @@ impl Parsed {
             hash_ids: Vec::new(),
             offsets: vec![0],
             reasons: Vec::new(),
-            lines: block.line_count(),
+            lines: 0,
             fault: None,
         };
         let (mut row, mut faults) = (Row::default(), Vec::new());
-        for line in block.lines() {
+        let mut lines = block.lines();
+        for line in lines.by_ref() {
             line.parse_row(&mut row, &mut faults);
             if let Some(fault) = faults.drain(..).next().or_else(|| parsed.push(line.number, &row, wants_ids)) {
                 parsed.fault = Some((line.number, fault));
                 break;
             }
         }
+        parsed.lines = lines.passed();
         parsed
     }
 

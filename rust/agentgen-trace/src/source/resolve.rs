@@ -64,9 +64,9 @@ impl Stated {
 /// What the caller knows about the trace.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// `--layout`.
+    /// Its layout.
     pub layout: Option<Layout>,
-    /// `--block-size`.
+    /// Its tokens a block.
     pub block_size: Option<u32>,
 }
 
@@ -127,9 +127,9 @@ pub fn resolve(paths: &[PathBuf], options: ReadOptions) -> Result<Source> {
         return Err(TraceError::Format("found no trace, expected at least one path".into()));
     }
     let stated_layout = pick("layout", options.layout, &found.statements, |m| m.layout, Layout::name)?;
-    let stated_size = pick("block-size", options.block_size, &found.statements, |m| m.block_size, |b| b)?;
+    let stated_size = pick("block_size", options.block_size, &found.statements, |m| m.block_size, |b| b)?;
     if stated_size.is_some_and(|(size, _)| size == 0) {
-        return Err(TraceError::Format("block size: found 0, expected at least 1".into()));
+        return Err(TraceError::Format("block_size: found 0, expected at least 1".into()));
     }
     let ((layout, layout_from), (block_size, block_size_from)) = match (stated_layout, stated_size) {
         (Some(layout), Some(size)) => (layout, size),
@@ -157,7 +157,7 @@ fn pick<T: Copy + PartialEq, D: Display>(
     {
         let (option, value, place) = (shown(option), shown(value), statement.place.display());
         return Err(TraceError::Format(format!(
-            "--{name}: found {option}, expected {value}, as {place} says (leave the option out)"
+            "{name}: found {option}, expected {value}, as {place} says (leave it out)"
         )));
     }
     if let Some((value, one)) = first

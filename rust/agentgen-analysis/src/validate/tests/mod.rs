@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use agentgen_core::Config;
 use agentgen_core::config::{Overrides, preset};
-use agentgen_trace::source::Block;
 use agentgen_trace::{Cancel, Layout, Origin, Result, TraceMeta};
 
 use super::findings::Issue;
@@ -54,10 +53,7 @@ fn parts(files: &[&str], bytes: usize) -> Vec<Result<Part>> {
         }
         parts.push((file, block));
     }
-    let part = |(file, bytes)| {
-        let block = Block { bytes, index: 0, is_first: false, is_last: false };
-        Ok(Part { file: file as u32, content: Content::Lines(block) })
-    };
+    let part = |(file, bytes): (usize, Vec<u8>)| Ok(Part { file: file as u32, content: Content::Lines(bytes.into()) });
     parts.into_iter().map(part).collect()
 }
 

@@ -7,6 +7,24 @@ use super::{KEYS, Key, MAX_ID};
 /// Bytes of a `u128`.
 const WORD: usize = 16;
 
+/// The names of [`KEYS`] with the quote behind them, as far as a word holds them, and which of its bits those are.
+/// Comparing words takes much less than comparing strings.
+const KEY_WORDS: [(u128, u128); KEYS.len()] = {
+    let mut words = [(0, 0); KEYS.len()];
+    let mut index = 0;
+    while index < KEYS.len() {
+        let (name, mut at) = (KEYS[index].1, 0);
+        while at < WORD && at <= name.len() {
+            let byte = if at < name.len() { name[at] } else { b'"' };
+            words[index].0 |= (byte as u128) << (8 * at);
+            words[index].1 |= 0xFF << (8 * at);
+            at += 1;
+        }
+        index += 1;
+    }
+    words
+};
+
 /// A place in a line of JSON. Whatever it reads, `None` means that something unusual is there.
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
@@ -54,11 +72,17 @@ impl<'a> Cursor<'a> {
     /// The known key that comes next, looked for from one of [`KEYS`] on.
     pub fn key(&mut self, usually_next: usize) -> Option<Key> {
         self.expect(b'"')?;
-        let rest = self.bytes.get(self.at..)?;
-        let is_next = |name: &[u8]| rest.starts_with(name) && rest.get(name.len()) == Some(&b'"');
-        let (key, name) = KEYS[usually_next..].iter().chain(&KEYS).find(|(_, name)| is_next(name))?;
+        let (rest, word) = (self.bytes.get(self.at..)?, self.word(self.at));
+        let is_next = |index: usize| {
+            let ((_, name), (text, mask)) = (KEYS[index], KEY_WORDS[index]);
+            let may_be = word.is_none_or(|word| (word ^ text) & mask == 0);
+            let is_told = word.is_some() && name.len() < WORD;
+            may_be && (is_told || rest.starts_with(name) && rest.get(name.len()) == Some(&b'"'))
+        };
+        let index = (usually_next..KEYS.len()).chain(0..usually_next).find(|index| is_next(*index))?;
+        let (key, name) = KEYS[index];
         self.at += name.len() + 1;
-        Some(*key)
+        Some(key)
     }
 
     /// The bytes of a string without escapes, with something in it.
@@ -146,23 +170,35 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes the ids behind one that starts at `start` while each is one more than the one before, which most are. They
-    /// are told by their text, as counting up its last digit is much cheaper than reading all of them; so this ends
-    /// where a second digit would change.
+    /// are told by their text, as counting up its last two digits is much cheaper than reading all of them; so this ends
+    /// where a third digit would change.
     fn successors(&mut self, start: usize, id: u64, ids: &mut Vec<i64>) {
-        // A comma and the digits, the first in the lowest byte.
+        // The digits, the first in the lowest byte, and a comma.
         let len = self.at - start + 1;
-        let Some(word) = self.word(start).filter(|_| len <= WORD) else { return };
-        let (mask, one) = (u128::MAX >> (8 * (WORD - len)), 1 << (8 * (len - 1)));
-        let mut text = (word << 8 | u128::from(b',')) & mask;
-        let mut last = id;
-        while last < id + 9 - id % 10 {
-            text += one;
-            let is_next = self.word(self.at).is_some_and(|word| word & mask == text);
-            if !is_next || self.bytes.get(self.at + len).is_some_and(u8::is_ascii_digit) {
+        let Some(word) = self.word(start).filter(|_| len <= WORD && self.peek() == b',') else { return };
+        let (mask, one) = (u128::MAX >> (8 * (WORD - len)), 1 << (8 * (len - 2)));
+        let (mut text, mut last) = (word & mask, id);
+        // A number of one digit has no other to carry to.
+        let (mut ones, mut tens) = (id % 10, if id < 10 { 9 } else { id / 10 % 10 });
+        loop {
+            if ones < 9 {
+                (text, ones) = (text + one, ones + 1);
+            } else if tens < 9 {
+                (text, ones, tens) = (text + (one >> 8) - 9 * one, 0, tens + 1);
+            } else {
                 break;
             }
-            self.at += len;
-            last += 1;
+            let Some(word) = self.word(self.at + 1) else { break };
+            let difference = (word ^ text) & mask;
+            // The last of the list has something else than a comma behind it, but no more digits.
+            let is_last = difference != 0;
+            if is_last && (difference & (mask >> 8) != 0 || ((word >> (8 * (len - 1))) as u8).is_ascii_digit()) {
+                break;
+            }
+            (self.at, last) = (self.at + len, last + 1);
+            if is_last {
+                break;
+            }
         }
         ids.extend(id as i64 + 1..=last as i64);
     }
@@ -196,6 +232,10 @@ mod tests {
             ("[1,2,30,4]", Some(vec![1, 2, 30, 4])),
             ("[8,9,10,11]", Some(vec![8, 9, 10, 11])),
             ("[98,99,100]", Some(vec![98, 99, 100])),
+            ("[18,19,20,21,219]", Some(vec![18, 19, 20, 21, 219])),
+            ("[198,199,200,20]", Some(vec![198, 199, 200, 20])),
+            ("[19,20.0]", None),
+            ("[19,200]", Some(vec![19, 200])),
             ("[99,99,98,999]", Some(vec![99, 99, 98, 999])),
             ("[1 ,2, 3\t,\n4]", Some(vec![1, 2, 3, 4])),
             ("[9007199254740990,9007199254740991]", Some(vec![MAX_ID as i64 - 1, MAX_ID as i64])),
