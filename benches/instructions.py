@@ -1,4 +1,4 @@
-"""Instruction counts of the two hottest loops, compared with `instructions.json` (valgrind's callgrind).
+"""Instruction counts of the hottest loops, compared with `instructions.json` (valgrind's callgrind).
 
 Wall time on a shared machine is noise; the number of instructions of a fixed, single-threaded run is not. It does
 depend on the compiler, so a count is stored with the rustc that made it, and another rustc is not compared.
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STORED = Path(__file__).with_name("instructions.json")
 TOLERANCE = 0.03
 PRESET, SESSIONS = "aiperf-1k-200k", "10000"
-LOOPS = ("batches", "jsonl")
+LOOPS = ("batches", "jsonl", "reuse")
 
 
 def output(*command: str) -> str:

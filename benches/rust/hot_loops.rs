@@ -1,4 +1,5 @@
-//! `hot-loops batches|jsonl PRESET SESSIONS THREADS`: generate, and discard what comes out.
+//! `hot-loops batches|jsonl|reuse PRESET SESSIONS THREADS`: generate, and discard what comes out; `reuse` also follows
+//! the requests on the reference timeline, always on one thread.
 //!
 //! Prints one line of JSON: rows, bytes, seconds. With one thread it does the same instructions every time, which the
 //! instruction guard counts; with several it is what the comparison with `AIPerf` times.
@@ -7,11 +8,12 @@ use std::hint::black_box;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use agentgen_benches::{all_columns, shard};
+use agentgen_benches::{all_columns, make, measure, shard};
 use agentgen_trace::Cancel;
 use agentgen_trace::batch::BatchBuilder;
 use agentgen_trace::generate::Shard;
 use agentgen_trace::sink::jsonl;
+use arrow_array::RecordBatch;
 
 /// Rows and bytes made.
 #[derive(Clone, Copy, Default)]
@@ -52,19 +54,26 @@ fn generate(shard: &Arc<Shard>, threads: usize, as_jsonl: bool) -> Made {
     })
 }
 
+fn follow(shard: &Arc<Shard>) -> Made {
+    let batches = make(shard, &mut BatchBuilder::new(all_columns(shard.plan())));
+    black_box(measure(shard.plan(), &batches));
+    Made { rows: batches.iter().map(RecordBatch::num_rows).sum(), bytes: 0 }
+}
+
 #[allow(clippy::print_stdout)]
 fn main() {
-    let usage = "usage: hot-loops batches|jsonl PRESET SESSIONS THREADS";
+    let usage = "usage: hot-loops batches|jsonl|reuse PRESET SESSIONS THREADS";
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [loops, preset, sessions, threads] = arguments.as_slice() else { panic!("{usage}") };
-    let as_jsonl = match loops.as_str() {
-        "batches" => false,
-        "jsonl" => true,
+    let shard = shard(preset, sessions.parse().expect(usage));
+    let threads = threads.parse().expect(usage);
+    let start = Instant::now();
+    let Made { rows, bytes } = match loops.as_str() {
+        "batches" => generate(&shard, threads, false),
+        "jsonl" => generate(&shard, threads, true),
+        "reuse" => follow(&shard),
         _ => panic!("{usage}"),
     };
-    let shard = shard(preset, sessions.parse().expect(usage));
-    let start = Instant::now();
-    let Made { rows, bytes } = generate(&shard, threads.parse().expect(usage), as_jsonl);
     let seconds = start.elapsed().as_secs_f64();
     println!(r#"{{"rows": {rows}, "bytes": {bytes}, "seconds": {seconds}}}"#);
 }

@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use agentgen_analysis::conversations::{conversations, ordered};
+use agentgen_analysis::reuse::{self, Reuse, Settings, SharedLayers};
 use agentgen_core::config::{self, Config, Overrides};
+use agentgen_core::timeline::Timing;
 use agentgen_core::{Layout, Plan};
+use agentgen_trace::batch::BatchBuilder;
 use agentgen_trace::generate::Shard;
 use agentgen_trace::schema::{Column, schema};
 use agentgen_trace::{Cancel, TraceMeta};
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 /// The seed of every benchmark.
@@ -24,9 +29,50 @@ pub fn shard(preset: &str, sessions: u64) -> Arc<Shard> {
     Arc::new(Shard::new(plan, 0, 1, 1, &Cancel::default()).expect("not cancelled"))
 }
 
+/// What a plan's batches say about themselves.
+#[must_use]
+pub fn meta(plan: &Plan) -> TraceMeta {
+    TraceMeta { layout: plan.layout(), block_size: plan.config().block_size, format_version: None, origin: None }
+}
+
 /// The canonical table of a plan, all columns.
 #[must_use]
 pub fn all_columns(plan: &Plan) -> SchemaRef {
-    let (layout, block_size) = (plan.layout(), plan.config().block_size);
-    schema(&Column::ALL, &TraceMeta { layout, block_size, format_version: None, origin: None })
+    schema(&Column::ALL, &meta(plan))
+}
+
+/// All batches of a shard.
+///
+/// # Panics
+/// Never: presets can be generated.
+#[must_use]
+pub fn make(shard: &Arc<Shard>, builder: &mut BatchBuilder) -> Vec<RecordBatch> {
+    let mut batches = Vec::new();
+    for chunk in shard.chunks(&Cancel::default()) {
+        let keep = &mut |batch| {
+            batches.push(batch);
+            Ok(())
+        };
+        shard.make(&chunk, builder, keep).expect("presets can be generated");
+    }
+    batches
+}
+
+/// Follows all requests of a shard on the reference timeline.
+///
+/// # Panics
+/// Never: generated rows are sound.
+#[must_use]
+pub fn measure(plan: &Plan, batches: &[RecordBatch]) -> Reuse {
+    let meta = meta(plan);
+    let settings = Settings {
+        block_tokens: meta.block_size,
+        id_tokens: meta.block_size,
+        cached_outputs: true,
+        timing: Timing::default(),
+        layers: SharedLayers::of(plan.config()),
+    };
+    let sessions = conversations(&meta, batches.iter().cloned().map(Ok));
+    let (clock, sessions) = ordered(&meta, false, sessions).expect("sound rows");
+    reuse::measure(clock, sessions, &settings, &Cancel::default(), |_| ()).expect("sound rows")
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use agentgen_analysis::validate::{Options, validate};
-use agentgen_benches::{SEED, all_columns, shard};
+use agentgen_benches::{SEED, all_columns, make, measure, shard};
 use agentgen_core::dist::Lognormal;
 use agentgen_core::ids::RowIds;
 use agentgen_core::rng::{Purpose, Streams};
@@ -14,7 +14,6 @@ use agentgen_trace::Cancel;
 use agentgen_trace::batch::BatchBuilder;
 use agentgen_trace::generate::Shard;
 use agentgen_trace::sink::{jsonl, parquet};
-use arrow_array::RecordBatch;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const PRESET: &str = "aiperf-1k-200k";
@@ -63,19 +62,6 @@ fn ids(c: &mut Criterion, plan: &Plan) {
     group.finish();
 }
 
-/// All rows of a shard.
-fn make(shard: &Arc<Shard>, builder: &mut BatchBuilder) -> Vec<RecordBatch> {
-    let mut batches = Vec::new();
-    for chunk in shard.chunks(&Cancel::default()) {
-        let done = shard.make(&chunk, builder, &mut |batch| {
-            batches.push(batch);
-            Ok(())
-        });
-        done.expect("presets can be generated");
-    }
-    batches
-}
-
 fn encode(c: &mut Criterion, shard: &Arc<Shard>) {
     let schema = all_columns(shard.plan());
     let mut builder = BatchBuilder::new(Arc::clone(&schema));
@@ -117,6 +103,14 @@ fn check(c: &mut Criterion, shard: &Arc<Shard>) {
     group.finish();
 }
 
+fn reuse(c: &mut Criterion, shard: &Arc<Shard>) {
+    let batches = make(shard, &mut BatchBuilder::new(all_columns(shard.plan())));
+    let mut group = c.benchmark_group("reuse");
+    group.throughput(Throughput::Elements(batches.iter().map(|batch| batch.num_rows() as u64).sum()));
+    group.bench_function("requests", |b| b.iter(|| measure(shard.plan(), &batches)));
+    group.finish();
+}
+
 fn stages(c: &mut Criterion) {
     let shard = shard(PRESET, SESSIONS);
     sampler(c);
@@ -124,6 +118,7 @@ fn stages(c: &mut Criterion) {
     ids(c, shard.plan());
     encode(c, &shard);
     check(c, &shard);
+    reuse(c, &shard);
 }
 
 criterion_group!(benches, stages);

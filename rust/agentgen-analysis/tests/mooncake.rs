@@ -32,8 +32,8 @@ fn measured(path: &Path, block_tokens: u32) -> Reuse {
         timing: Timing::default(),
         layers: SharedLayers::default(),
     };
-    let sessions = ordered(&source.meta, conversations(&source.meta, batches)).unwrap();
-    reuse::measure(sessions, &settings, &cancel, |_| ()).unwrap()
+    let (clock, sessions) = ordered(&source.meta, false, conversations(&source.meta, batches)).unwrap();
+    reuse::measure(clock, sessions, &settings, &cancel, |_| ()).unwrap()
 }
 
 /// To the digits that the figures were published with.

@@ -40,7 +40,7 @@ pub enum Start {
 
 /// When a turn is sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Send {
+pub enum Sent {
     /// ms after the end of the turn before, or after the session's start.
     After(f64),
     /// At a recorded time, ms.
@@ -51,7 +51,7 @@ pub enum Send {
 #[derive(Debug, Clone, Copy)]
 pub struct TimedTurn {
     /// When.
-    pub send: Send,
+    pub sent: Sent,
     /// New tokens of the prompt.
     pub input_tokens: u32,
     /// Output tokens.
@@ -140,6 +140,7 @@ pub struct Timeline<S, I> {
     waiting: HashMap<u64, Vec<usize>>,
     /// The place of the session whose last request was given out.
     over: Option<usize>,
+    peak_open: usize,
 }
 
 impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>> Timeline<S, I> {
@@ -159,7 +160,14 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>> Timeline<S, I> {
             ends: HashMap::new(),
             waiting: HashMap::new(),
             over: None,
+            peak_open: 0,
         }
+    }
+
+    /// The most sessions that were open at once so far.
+    #[must_use]
+    pub fn peak_open_sessions(&self) -> usize {
+        self.peak_open
     }
 
     /// The next request; an error of the sessions is passed on. (A lending iterator: the request borrows its session.)
@@ -234,6 +242,7 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>> Timeline<S, I> {
             self.places.len() - 1
         });
         self.places[place] = Some(Open { session, turn: 0, sent_ms: start_ms });
+        self.peak_open = self.peak_open.max(self.places.len() - self.empty.len());
         match parent {
             Some(parent) => match self.ends.get(&parent) {
                 Some(end) => self.schedule(place, start_ms.max(*end)),
@@ -248,9 +257,9 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>> Timeline<S, I> {
         let Some(open) = &self.places[place] else { return };
         let number = open.session.number();
         if let Some(turn) = open.session.turn(open.turn) {
-            let time_ms = match turn.send {
-                Send::After(delay) => ready_ms + delay,
-                Send::At(time) => time.max(open.sent_ms),
+            let time_ms = match turn.sent {
+                Sent::After(delay) => ready_ms + delay,
+                Sent::At(time) => time.max(open.sent_ms),
             };
             self.events.push(Event { time_ms, number, place: Some(place) });
             return;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use agentgen_core::timeline::{Send, Start, TimedSession, TimedTurn, Timeline, Timing};
+use agentgen_core::timeline::{Sent, Start, TimedSession, TimedTurn, Timeline, Timing};
 use proptest::prelude::*;
 
 /// Powers of two, so that all times are exact and many are equal.
@@ -41,7 +41,7 @@ impl TimedSession for Session {
 
 /// A request as both sides tell of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Sent {
+struct Seen {
     start_ms: f64,
     number: u64,
     turn: usize,
@@ -60,8 +60,8 @@ fn sessions(is_recorded: bool) -> impl Strategy<Value = Vec<Session>> {
         for (number, (arrival_ms, turns, parent)) in (0..).zip(made) {
             let turns = turns.into_iter().enumerate().map(|(index, (time, input_tokens, output_tokens, at))| {
                 let at = is_recorded && at && index > 0;
-                let send = if at { Send::At(arrival_ms + time) } else { Send::After(time) };
-                TimedTurn { send, input_tokens, output_tokens }
+                let sent = if at { Sent::At(arrival_ms + time) } else { Sent::After(time) };
+                TimedTurn { sent, input_tokens, output_tokens }
             });
             let turns = turns.collect();
             let parent = parent.filter(|_| number > 0).map(|parent| parent.index(number as usize) as u64);
@@ -75,23 +75,23 @@ fn sessions(is_recorded: bool) -> impl Strategy<Value = Vec<Session>> {
 }
 
 /// A session's requests when it may start at `start_ms`.
-fn follow(session: &Session, start_ms: f64) -> Vec<Sent> {
+fn follow(session: &Session, start_ms: f64) -> Vec<Seen> {
     let (mut ready, mut sent) = (start_ms, start_ms);
     let number = session.number;
     let requests = session.turns.iter().enumerate().map(|(turn, timed)| {
-        sent = match timed.send {
-            Send::After(delay) => ready + delay,
-            Send::At(time) => time.max(sent),
+        sent = match timed.sent {
+            Sent::After(delay) => ready + delay,
+            Sent::At(time) => time.max(sent),
         };
         ready = sent + f64::from(timed.input_tokens) * 250.0 + f64::from(timed.output_tokens) * 500.0;
-        Sent { start_ms: sent, number, turn, is_last: turn + 1 == session.turns.len(), end_ms: ready }
+        Seen { start_ms: sent, number, turn, is_last: turn + 1 == session.turns.len(), end_ms: ready }
     });
     requests.collect()
 }
 
 /// All requests by time, then session, then turn. A session's slot is free when it ends, and its end is known once its
 /// start is: no events.
-fn expected(sessions: &[Session], slots: Option<usize>) -> Vec<Sent> {
+fn expected(sessions: &[Session], slots: Option<usize>) -> Vec<Seen> {
     let mut free = vec![0.0_f64; slots.unwrap_or(0)];
     let mut ends: HashMap<u64, f64> = HashMap::new();
     let mut requests = Vec::new();
@@ -116,13 +116,13 @@ fn expected(sessions: &[Session], slots: Option<usize>) -> Vec<Sent> {
     requests
 }
 
-fn told(sessions: &[Session], start: Start, concurrency: usize) -> Vec<Sent> {
+fn told(sessions: &[Session], start: Start, concurrency: usize) -> Vec<Seen> {
     let timing = Timing { concurrency, ..TIMING };
     let mut timeline = Timeline::new(timing, start, sessions.iter().cloned().map(Ok::<_, ()>));
     let mut requests = Vec::new();
     while let Some(request) = timeline.next() {
         let request = request.expect("no errors");
-        requests.push(Sent {
+        requests.push(Seen {
             start_ms: request.start_ms,
             number: request.session.number,
             turn: request.turn,
@@ -134,20 +134,20 @@ fn told(sessions: &[Session], start: Start, concurrency: usize) -> Vec<Sent> {
 }
 
 /// What must be so whatever the times are.
-fn check_laws(requests: &[Sent], sessions: &[Session]) -> Result<(), TestCaseError> {
+fn check_laws(requests: &[Seen], sessions: &[Session]) -> Result<(), TestCaseError> {
     prop_assert!(requests.is_sorted_by(|a, b| a.start_ms <= b.start_ms));
     let of = |number: u64| requests.iter().filter(move |request| request.number == number);
     for session in sessions {
         prop_assert!(of(session.number).map(|request| request.turn).eq(0..session.turns.len()));
         for (before, (request, turn)) in of(session.number).zip(of(session.number).zip(&session.turns).skip(1)) {
-            if let Send::After(delay) = turn.send {
+            if let Sent::After(delay) = turn.sent {
                 prop_assert_eq!(request.start_ms, before.end_ms + delay);
             }
         }
         let first = of(session.number).next().expect("every session is sent");
         prop_assert!(first.start_ms >= session.arrival_ms);
         if let Some(parent) = session.parent {
-            prop_assert!(first.start_ms >= of(parent).last().expect("its parent is too").end_ms);
+            prop_assert!(first.start_ms >= of(parent).next_back().expect("its parent is too").end_ms);
         }
     }
     Ok(())
@@ -184,7 +184,7 @@ proptest! {
 
 #[test]
 fn a_slot_is_there_even_where_none_was_asked_for() {
-    let turn = TimedTurn { send: Send::After(0.0), input_tokens: 1, output_tokens: 1 };
+    let turn = TimedTurn { sent: Sent::After(0.0), input_tokens: 1, output_tokens: 1 };
     let session =
         |number| Session { number, arrival_ms: 0.0, parent: None, may_be_continued: false, turns: vec![turn] };
     let starts: Vec<f64> =
@@ -194,7 +194,7 @@ fn a_slot_is_there_even_where_none_was_asked_for() {
 
 #[test]
 fn an_error_among_the_sessions_is_passed_on() {
-    let turns = vec![TimedTurn { send: Send::After(0.0), input_tokens: 1, output_tokens: 1 }; 2];
+    let turns = vec![TimedTurn { sent: Sent::After(0.0), input_tokens: 1, output_tokens: 1 }; 2];
     let session = Session { number: 0, arrival_ms: 0.0, parent: None, may_be_continued: false, turns };
     for start in [Start::Slots, Start::Arrivals] {
         let timing = Timing { concurrency: 1, ..TIMING };

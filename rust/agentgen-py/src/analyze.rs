@@ -60,7 +60,7 @@ pub(crate) fn analyze(
 
 #[pyfunction]
 #[pyo3(signature = (trace, assumptions, *, target_hit_rate, kv_bytes_per_token, kv_bytes_per_session=0,
-                    sessions=None, replica_bytes=None, model=None, progress=None))]
+                    sessions=None, replica_bytes=None, model=None, kv_dtype=None, progress=None))]
 #[allow(clippy::too_many_arguments)] // each is a keyword of the Python function
 pub(crate) fn plan(
     py: Python<'_>,
@@ -72,11 +72,19 @@ pub(crate) fn plan(
     sessions: Option<usize>,
     replica_bytes: Option<u64>,
     model: Option<String>,
+    kv_dtype: Option<String>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<String> {
     let options = assumptions.options()?;
-    let asked =
-        PlanOptions { target_hit_rate, kv_bytes_per_token, kv_bytes_per_session, replica_bytes, sessions, model };
+    let asked = PlanOptions {
+        target_hit_rate,
+        kv_bytes_per_token,
+        kv_bytes_per_session,
+        replica_bytes,
+        sessions,
+        model,
+        kv_dtype,
+    };
     let planned = watched(py, progress, |cancel, done| analysis::plan(&trace, &options, &asked, cancel, done))?;
     json(&planned.map_err(|impossible| named("PlanError", [impossible.0]))?)
 }

@@ -11,6 +11,7 @@ use crate::histogram::{Counts, Times};
 pub(super) struct Lengths {
     pub sessions: u64,
     pub continuations: u64,
+    pub linked_continuations: u64,
     pub input_tokens: u64,
     pub prompt_tokens: u64,
     pub output_tokens: u64,
@@ -34,8 +35,9 @@ impl Lengths {
         let first = u64::from(conversation.first_context_tokens());
         if conversation.is_continuation {
             self.continuations += 1;
+            self.linked_continuations += u64::from(conversation.parent.is_some());
             self.initial_context_of_continuations.add(first, 1);
-        } else {
+        } else if conversation.names_its_session() {
             self.initial_context.add(first, 1);
         }
         if let Some(end) = conversation.end {
@@ -77,6 +79,10 @@ impl Lengths {
     pub(super) fn distances(&self, other: &Self) -> Vec<(&'static str, f64)> {
         let pairs = [
             ("initial_context", self.initial_context.distance(&other.initial_context)),
+            (
+                "initial_context_of_continuations",
+                self.initial_context_of_continuations.distance(&other.initial_context_of_continuations),
+            ),
             ("context", self.context.distance(&other.context)),
             ("new_tokens_per_turn", self.new_tokens_per_turn.distance(&other.new_tokens_per_turn)),
             ("generation_length", self.generation_length.distance(&other.generation_length)),

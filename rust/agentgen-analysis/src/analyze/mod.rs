@@ -1,5 +1,6 @@
 //! Everything there is to say about traces: lengths, reuse, and how far two of them are apart.
 
+mod fleet;
 mod lengths;
 mod plan;
 mod report;
@@ -10,11 +11,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use agentgen_core::Layout;
 use agentgen_core::timeline::Timing;
+use agentgen_trace::row::SessionKey;
 use agentgen_trace::schema::Column;
 use agentgen_trace::source::{self, ReadOptions, Source};
 use agentgen_trace::{Cancel, Result, TraceError};
 
-use crate::conversations::{Conversation, Ordered, conversations, ordered};
+use crate::conversations::{Clock, Conversation, Sessions, conversations, ordered};
 use crate::reuse::{self, Settings, SharedLayers};
 use lengths::Lengths;
 
@@ -51,17 +53,21 @@ impl Options {
     }
 
     fn resolve(&self, trace: &PathBuf) -> Result<Source> {
-        source::resolve(
-            std::slice::from_ref(trace),
-            ReadOptions { layout: self.layout, block_size: self.trace_block_size },
-        )
+        let stated = ReadOptions { layout: self.layout, block_size: self.trace_block_size };
+        source::resolve(std::slice::from_ref(trace), stated).map_err(|error| match error {
+            // Here `block_size` is the cache's.
+            TraceError::Format(text) => TraceError::Format(text.replace("block_size:", "trace_block_size:")),
+            other => other,
+        })
     }
 }
 
 /// The sessions of a trace in the order in which they start.
-fn sessions(source: &Source, threads: usize, cancel: &Cancel) -> Result<Ordered<'static>> {
+fn sessions(source: &Source, threads: usize, cancel: &Cancel) -> Result<(Clock, Sessions<'static>)> {
     let batches = source::open(source, &Column::ALL, threads, cancel)?;
-    ordered(&source.meta, conversations(&source.meta, batches))
+    // The times of `conversation_id` rows are the session's arrival and the delays so far.
+    let adds_delays = source::session_key(source)? == Some(SessionKey::Conversation);
+    ordered(&source.meta, adds_delays, conversations(&source.meta, batches))
 }
 
 /// Analyses each of the traces; `done` counts sessions.
@@ -85,7 +91,8 @@ fn one(trace: &PathBuf, options: &Options, cancel: &Cancel, done: &AtomicU64) ->
         lengths.add(conversation);
         done.fetch_add(1, Ordering::Relaxed);
     };
-    let reuse = reuse::measure(sessions(&source, options.threads, cancel)?, &settings, cancel, each)
+    let reuse = sessions(&source, options.threads, cancel)
+        .and_then(|(clock, sessions)| reuse::measure(clock, sessions, &settings, cancel, each))
         .map_err(|error| located(trace, error))?;
     if lengths.requests() == 0 {
         return Err(TraceError::Format(format!("{}: no requests", trace.display())));

@@ -52,6 +52,8 @@ pub struct TraceAnalysis {
     pub sessions: u64,
     /// Sessions that continue another.
     pub continuations: u64,
+    /// Those of them whose parent is known; the others are read alone in both readings.
+    pub linked_continuations: u64,
     /// Requests.
     pub requests: u64,
     /// New tokens of all prompts.
@@ -101,8 +103,10 @@ pub struct TimelineFacts {
     pub prefill_tokens_per_second: f64,
     /// Output tokens in a second.
     pub decode_tokens_per_second: f64,
-    /// Start of the last request, ms.
+    /// From the first request's start to the last one's, ms.
     pub duration_ms: f64,
+    /// The most sessions that were open at once; null where the trace names none.
+    pub peak_open_sessions: Option<u64>,
 }
 
 /// What a prefix cache finds. `docs/reuse.md` has every definition.
@@ -117,9 +121,9 @@ pub struct ReuseFigures {
     pub replayed: Option<HitRates>,
     /// Spread of the sessions' own rates (token-weighted, logical); null where the trace names no sessions.
     pub by_session: Option<SessionRates>,
-    /// By part of the prompt (logical).
+    /// By part of all prompts (logical); empty where the trace names no sessions.
     pub by_layer: Vec<LayerRate>,
-    /// By turn index (logical).
+    /// By turn index (logical); empty where the trace names no sessions.
     pub by_turn: Vec<TurnRate>,
     /// The least-recently-used cache of every capacity, on the timeline: share of block references. Points are exact:
     /// each further 0.1 % of the rate, 1, 2, 3 and 5 times each power of ten tokens, and 50, 90 and 99 % of the limit.
@@ -128,7 +132,7 @@ pub struct ReuseFigures {
     pub ttl: Vec<TtlPoint>,
     /// What a cache would have to hold.
     pub working_set: Vec<WorkingSetPoint>,
-    /// Distinct blocks, and the memory that the analysis took.
+    /// Distinct blocks, and the extents that hold them.
     pub size: Size,
 }
 
@@ -163,13 +167,14 @@ impl TraceAnalysis {
             block_size: settings.block_tokens,
             sessions: lengths.sessions,
             continuations: lengths.continuations,
+            linked_continuations: lengths.linked_continuations,
             requests: lengths.requests(),
             input_tokens: lengths.input_tokens,
             prompt_tokens: lengths.prompt_tokens,
             output_tokens: lengths.output_tokens,
             end_reasons: lengths.ends.clone(),
             lengths: lengths.summaries(),
-            timeline: TimelineFacts::new(reuse.clock, &settings.timing, reuse.duration_ms),
+            timeline: TimelineFacts::new(&reuse, &settings.timing),
             reuse: ReuseFigures {
                 cached_outputs: settings.cached_outputs,
                 logical: reuse.logical,
@@ -187,13 +192,14 @@ impl TraceAnalysis {
 }
 
 impl TimelineFacts {
-    pub(super) fn new(clock: Clock, timing: &Timing, duration_ms: f64) -> Self {
+    pub(super) fn new(reuse: &Reuse, timing: &Timing) -> Self {
         Self {
-            clock,
-            concurrency: (clock == Clock::Closed).then_some(timing.concurrency),
+            clock: reuse.clock,
+            concurrency: (reuse.clock == Clock::Closed).then_some(timing.concurrency),
             prefill_tokens_per_second: timing.prefill_tokens_per_second,
             decode_tokens_per_second: timing.decode_tokens_per_second,
-            duration_ms,
+            duration_ms: reuse.duration_ms,
+            peak_open_sessions: reuse.peak_open_sessions,
         }
     }
 }

@@ -3,13 +3,14 @@
 use std::collections::{HashMap, VecDeque};
 
 use agentgen_core::Layout;
+use agentgen_core::config::MAX_TOKENS;
 use agentgen_trace::meta::TraceMeta;
 use agentgen_trace::{Result, TraceError};
 use arrow_array::RecordBatch;
 
-use super::Conversation;
 use super::growing::{Growing, Parent};
-use super::rows::{Row, Rows};
+use super::rows::{Columns, Row};
+use super::{Conversation, Turn};
 
 /// The sessions of a trace, in the order of their first rows; a row without a session's name is one of its own.
 ///
@@ -39,10 +40,17 @@ pub fn conversations<B: Iterator<Item = Result<RecordBatch>>>(
 
 /// A session in its place in the file.
 #[derive(Debug)]
-enum Place {
+struct Place {
+    name: Option<String>,
+    parent: Option<String>,
+    rows: Rows,
+}
+
+#[derive(Debug)]
+enum Rows {
     Growing(Growing),
     Complete(Conversation),
-    /// Only while one is being completed.
+    /// Only while they are being completed.
     Empty,
 }
 
@@ -55,11 +63,11 @@ pub(crate) struct Assembler {
     started: VecDeque<Place>,
     /// Number of the first of them.
     first_number: u64,
-    /// The name of the session that the last row belongs to.
-    current: String,
     /// Cumulative: numbers of the sessions whose rows may come back.
     by_name: HashMap<String, u64>,
     parents: HashMap<String, Parent>,
+    /// Whether a session is continued at most once, as generated ones are.
+    continues_once: bool,
 }
 
 impl Assembler {
@@ -70,22 +78,22 @@ impl Assembler {
             started: VecDeque::new(),
             first_number: 0,
             by_name: HashMap::new(),
-            current: String::new(),
             parents: HashMap::new(),
+            continues_once: meta.origin.is_some(),
         }
     }
 
     /// Takes the rows of a batch with all columns.
     pub(crate) fn take(&mut self, batch: &RecordBatch) -> Result<()> {
-        let rows = Rows::new(batch);
-        (0..batch.num_rows()).try_for_each(|index| self.row(&rows.row(index)))
+        let columns = Columns::new(batch);
+        (0..batch.num_rows()).try_for_each(|index| self.row(&columns.row(index)))
     }
 
     fn row(&mut self, row: &Row<'_>) -> Result<()> {
-        self.check_ids(row)?;
-        let position = self.position(row);
-        if let Place::Growing(growing) = &mut self.started[position] {
-            growing.push(row);
+        self.check(row)?;
+        let position = if row.turn_index == 0 || row.session.is_none() { self.begin(row) } else { self.find(row)? };
+        if let Rows::Growing(growing) = &mut self.started[position].rows {
+            growing.push(row).map_err(|what| refused(row, &what))?;
         }
         if row.end.is_some() || row.session.is_none() {
             self.finish(position);
@@ -93,79 +101,94 @@ impl Assembler {
         Ok(())
     }
 
-    /// Streams are made of ids, so each row must have as many as its tokens need.
-    fn check_ids(&self, row: &Row<'_>) -> Result<()> {
-        let covered = if self.layout == Layout::Incremental { row.turn.input_tokens } else { row.turn.context_tokens };
+    /// What the rest relies on. JSONL has been checked when it was read; Parquet comes as it is.
+    fn check(&self, row: &Row<'_>) -> Result<()> {
+        let Turn { input_tokens, context_tokens, output_tokens, delay_ms, timestamp_ms } = row.turn;
+        let covered = if self.layout == Layout::Incremental { input_tokens } else { context_tokens };
         let expected = covered.div_ceil(self.id_tokens) as usize;
-        if row.ids.len() == expected {
-            return Ok(());
+        if row.ids.len() != expected {
+            let found = row.ids.len();
+            let ids = self.id_tokens;
+            return Err(refused(
+                row,
+                &format!("{found} hash ids for {covered} tokens, expected {expected} of {ids} each"),
+            ));
         }
-        let session = row.session.map_or_else(String::new, |name| format!("session {name}, "));
-        Err(TraceError::Format(format!(
-            "{session}turn {}: {} hash ids for {covered} tokens, expected {expected} of {} tokens each (`agentgen \
-             validate` lists every such row)",
-            row.turn_index,
-            row.ids.len(),
-            self.id_tokens
-        )))
+        if let Some(id) = row.ids.iter().find(|id| **id < 0) {
+            return Err(refused(row, &format!("hash id {id}, expected none below 0")));
+        }
+        if let Some(length) = [input_tokens, context_tokens, output_tokens].into_iter().find(|n| *n > MAX_TOKENS) {
+            return Err(refused(row, &format!("a length of {length} tokens, expected at most {MAX_TOKENS}")));
+        }
+        let mut times = delay_ms.into_iter().chain(timestamp_ms);
+        if let Some(time) = times.find(|ms| !ms.is_finite() || *ms < 0.0) {
+            return Err(refused(row, &format!("a time of {time} ms, expected a number from 0 on")));
+        }
+        Ok(())
     }
 
-    /// Where the session of a row is; it is begun if there is none.
-    fn position(&mut self, row: &Row<'_>) -> usize {
-        if row.turn_index > 0
-            && let Some(name) = row.session
-        {
-            if name == self.current && !self.started.is_empty() {
-                return self.started.len() - 1;
-            }
-            if let Some(number) = self.by_name.get(name) {
-                return (number - self.first_number) as usize;
-            }
-        }
+    /// Where the session of a row is.
+    fn find(&self, row: &Row<'_>) -> Result<usize> {
+        let name = row.session.unwrap_or_default();
+        let position = if self.layout == Layout::Incremental {
+            self.started.len().checked_sub(1).filter(|last| self.started[*last].name.as_deref() == Some(name))
+        } else {
+            self.by_name.get(name).map(|number| (number - self.first_number) as usize)
+        };
+        let is_open = |position: &usize| matches!(self.started[*position].rows, Rows::Growing(_));
+        let expected = "the session's first row before it, and none after the one with end_reason";
+        position.filter(is_open).ok_or_else(|| refused(row, &format!("a row out of place, expected {expected}")))
+    }
+
+    /// Begins the session of a row.
+    fn begin(&mut self, row: &Row<'_>) -> usize {
         // The rows of an incremental session follow one another, so the last one is complete.
         if self.layout == Layout::Incremental && !self.started.is_empty() {
             self.finish(self.started.len() - 1);
         }
         let number = self.first_number + self.started.len() as u64;
-        let parent = row.parent.and_then(|name| self.parents.get(name));
-        let growing = Growing::new(number, row, self.layout, self.id_tokens, parent);
-        self.started.push_back(Place::Growing(growing));
-        row.session.unwrap_or_default().clone_into(&mut self.current);
-        if self.layout == Layout::Cumulative && row.session.is_some() {
-            self.by_name.insert(self.current.clone(), number);
+        if let Some(name) = row.session.filter(|_| self.layout == Layout::Cumulative) {
+            self.by_name.insert(name.to_owned(), number);
         }
+        self.started.push_back(Place {
+            name: row.session.map(str::to_owned),
+            parent: row.parent.filter(|_| row.is_restart).map(str::to_owned),
+            rows: Rows::Growing(Growing::new(number, row, self.layout, self.id_tokens)),
+        });
         self.started.len() - 1
     }
 
     /// All rows of the session at this place have been read.
     fn finish(&mut self, position: usize) {
-        let place = &mut self.started[position];
-        *place = match std::mem::replace(place, Place::Empty) {
-            Place::Growing(growing) => {
-                let name = growing.name().to_owned();
-                self.by_name.remove(&name);
-                let (conversation, parent) = growing.finish();
-                if let Some(parent) = parent {
-                    self.parents.insert(name, parent);
-                }
-                Place::Complete(conversation)
-            }
+        let rows = &mut self.started[position].rows;
+        *rows = match std::mem::replace(rows, Rows::Empty) {
+            Rows::Growing(growing) => Rows::Complete(growing.finish()),
             complete => complete,
         };
     }
 
-    /// The first of the sessions, if its rows are all there.
+    /// The first of the sessions, if its rows are all there. Sessions leave in the order of their first rows, so one
+    /// that this one continues has left.
     pub(crate) fn complete(&mut self) -> Option<Conversation> {
-        match self.started.pop_front()? {
-            Place::Complete(conversation) => {
-                self.first_number += 1;
-                Some(conversation)
+        self.started.front().filter(|place| matches!(place.rows, Rows::Complete(_)))?;
+        let Place { name, parent, rows } = self.started.pop_front()?;
+        let Rows::Complete(mut conversation) = rows else { return None };
+        self.first_number += 1;
+        if let Some(name) = &name {
+            self.by_name.remove(name);
+        }
+        if let Some(parent) = parent {
+            if let Some(known) = self.parents.get(&parent) {
+                known.pass_on(&mut conversation, self.layout);
             }
-            growing => {
-                self.started.push_front(growing);
-                None
+            if self.continues_once {
+                self.parents.remove(&parent);
             }
         }
+        if let Some((name, parent)) = name.zip(Parent::new(&conversation)) {
+            self.parents.insert(name, parent);
+        }
+        Some(conversation)
     }
 
     /// There are no more rows.
@@ -174,4 +197,11 @@ impl Assembler {
             self.finish(position);
         }
     }
+}
+
+/// A row that cannot be followed.
+fn refused(row: &Row<'_>, what: &str) -> TraceError {
+    let session = row.session.map_or_else(String::new, |name| format!("session {name}, "));
+    let turn = row.turn_index;
+    TraceError::Format(format!("{session}turn {turn}: found {what} (`agentgen validate` lists every such row)"))
 }

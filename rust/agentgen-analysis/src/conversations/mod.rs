@@ -7,11 +7,11 @@ mod rows;
 
 use agentgen_core::EndReason;
 use agentgen_core::kv::{Prompt, Stream};
-use agentgen_core::timeline::{Send, TimedSession, TimedTurn};
+use agentgen_core::timeline::{Sent, TimedSession, TimedTurn};
 
 pub(crate) use assemble::Assembler;
 pub use assemble::conversations;
-pub use order::{Clock, Ordered, ordered};
+pub use order::{Clock, Sessions, ordered};
 
 /// A session's turn.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -119,10 +119,10 @@ impl TimedSession for Conversation {
 
     fn turn(&self, index: usize) -> Option<TimedTurn> {
         let turn = self.turns.get(index)?;
-        let send = match turn.timestamp_ms {
-            Some(time) if self.is_recorded && index > 0 => Send::At(time),
-            _ => Send::After(turn.delay_ms.unwrap_or(0.0)),
+        let sent = match turn.timestamp_ms {
+            Some(time) if self.is_recorded && index > 0 => Sent::At(time),
+            _ => Sent::After(turn.delay_ms.unwrap_or(0.0)),
         };
-        Some(TimedTurn { send, input_tokens: turn.input_tokens, output_tokens: turn.output_tokens })
+        Some(TimedTurn { sent, input_tokens: turn.input_tokens, output_tokens: turn.output_tokens })
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Conversation;
 
-/// Sessions looked at to tell whether they arrive at different times, where nothing says what made the trace.
+/// Sessions looked at to tell how a trace is timed, where nothing says what made it.
 const LOOKED_AT: usize = 10_000;
 
 /// How a trace says when its requests are sent.
@@ -24,49 +24,44 @@ pub enum Clock {
     Recorded,
 }
 
-/// Sessions in the order in which they start.
-pub struct Ordered<'a> {
-    /// What they go by.
-    pub clock: Clock,
-    /// The sessions.
-    pub conversations: Box<dyn Iterator<Item = Result<Conversation>> + Send + 'a>,
-}
-
-impl Ordered<'_> {
-    /// How a timeline starts them.
+impl Clock {
+    /// How a timeline starts sessions.
     #[must_use]
-    pub fn start(&self) -> Start {
-        if self.clock == Clock::Closed { Start::Slots } else { Start::Arrivals }
+    pub fn start(self) -> Start {
+        if self == Self::Closed { Start::Slots } else { Start::Arrivals }
     }
 }
 
-/// Finds out how the sessions of a trace start, and puts them in that order. A trace that nothing is known of is taken
-/// to be closed-loop if its first 10,000 sessions arrive at the same time; else it is held in memory and sorted.
+/// Sessions in the order in which they start.
+pub type Sessions<'a> = Box<dyn Iterator<Item = Result<Conversation>> + Send + 'a>;
+
+/// Finds out how the sessions of a trace start, and puts them in that order. What made a generated trace is known.
+/// Of others the first 10,000 sessions tell: a trace whose later rows have times of their own was recorded, unless
+/// `adds_delays` says that these are sums of delays; sessions that all arrive at once are a closed loop. A trace with
+/// arrivals that nothing is known of is held in memory and sorted.
 pub fn ordered<'a>(
     meta: &TraceMeta,
+    adds_delays: bool,
     conversations: impl Iterator<Item = Result<Conversation>> + Send + 'a,
-) -> Result<Ordered<'a>> {
-    let conversations = Box::new(conversations);
+) -> Result<(Clock, Sessions<'a>)> {
     if let Some(origin) = &meta.origin {
         let clock = if origin.config.arrival == Arrival::Closed { Clock::Closed } else { Clock::Arrivals };
-        return Ok(Ordered { clock, conversations });
+        return Ok((clock, Box::new(conversations)));
     }
-    let mut conversations = conversations;
+    let has_times = |c: &Conversation| c.is_by_ids || c.turns.iter().skip(1).any(|turn| turn.timestamp_ms.is_some());
+    let mut conversations = Box::new(conversations);
     let mut first: Vec<Conversation> = conversations.by_ref().take(LOOKED_AT).collect::<Result<_>>()?;
-    let is_closed = first.iter().all(|c| c.arrival_ms() == first[0].arrival_ms() && !c.is_by_ids);
-    if is_closed {
-        let conversations = Box::new(first.into_iter().map(Ok).chain(conversations));
-        return Ok(Ordered { clock: Clock::Closed, conversations });
+    let is_recorded = !adds_delays && first.iter().any(has_times);
+    if !is_recorded && first.iter().all(|c| c.arrival_ms() == first[0].arrival_ms()) {
+        return Ok((Clock::Closed, Box::new(first.into_iter().map(Ok).chain(conversations))));
     }
     for conversation in conversations {
         first.push(conversation?);
     }
     first.sort_by(|a, b| a.arrival_ms().total_cmp(&b.arrival_ms()));
-    let is_recorded = first.iter().any(|c| c.turns.iter().skip(1).any(|turn| turn.timestamp_ms.is_some()));
-    let is_recorded = is_recorded || first.iter().all(|c| c.is_by_ids);
     for conversation in &mut first {
         conversation.is_recorded = is_recorded;
     }
     let clock = if is_recorded { Clock::Recorded } else { Clock::Arrivals };
-    Ok(Ordered { clock, conversations: Box::new(first.into_iter().map(Ok)) })
+    Ok((clock, Box::new(first.into_iter().map(Ok))))
 }

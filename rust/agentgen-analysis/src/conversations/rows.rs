@@ -21,7 +21,7 @@ pub(super) struct Row<'a> {
 }
 
 /// The columns of a batch that has all of them.
-pub(super) struct Rows<'a> {
+pub(super) struct Columns<'a> {
     session: &'a StringViewArray,
     turn_index: &'a [u32],
     input_tokens: &'a [u32],
@@ -38,7 +38,7 @@ pub(super) struct Rows<'a> {
     ends: Vec<Option<EndReason>>,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> Columns<'a> {
     pub(super) fn new(batch: &'a RecordBatch) -> Self {
         let column = |column: Column| batch.column(column as usize);
         let numbers = |name: Column| &column(name).as_primitive::<UInt32Type>().values()[..];

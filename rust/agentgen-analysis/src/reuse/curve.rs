@@ -113,6 +113,18 @@ impl Curve {
         ratio(self.hits(capacity_blocks), self.blocks)
     }
 
+    /// All blocks of the prompts.
+    #[must_use]
+    pub fn blocks(&self) -> u64 {
+        self.blocks
+    }
+
+    /// The smallest capacity that finds all there is to find.
+    #[must_use]
+    pub fn last_capacity(&self) -> u64 {
+        self.capacity(self.hits).unwrap_or(0)
+    }
+
     /// The rate of an infinite cache.
     #[must_use]
     pub fn limit(&self) -> f64 {
@@ -149,7 +161,7 @@ impl Curve {
         let steps = (0..=self.hits / stride).map(|n| n * stride);
         let shares = [0.5, 0.9, 0.99, 1.0].map(|share: f64| (share * self.hits as f64).ceil() as u64);
         let capacities = steps.chain(shares).filter_map(|hits| self.capacity(hits));
-        let most = self.capacity(self.hits).unwrap_or(0);
+        let most = self.last_capacity();
         let decades = std::iter::successors(Some(1_u64), |power| power.checked_mul(10));
         let round = decades.flat_map(|power| [1, 2, 3, 5].map(|times| power.saturating_mul(times) / block));
         let round = round.skip_while(|blocks| *blocks == 0).take_while(|blocks| *blocks < most);

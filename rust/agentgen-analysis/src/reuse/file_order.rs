@@ -1,4 +1,6 @@
-//! Infinite-cache reuse in the order of the file: what `quality.json` tells of the rows as they are written.
+//! Infinite-cache reuse of generated rows in the order of the file: what `quality.json` tells of them.
+
+use std::collections::HashMap;
 
 use agentgen_core::kv::Found;
 use agentgen_trace::Result;
@@ -14,7 +16,8 @@ use super::rates::{Hit, Tally};
 use super::{HitRates, LayerRate, SharedLayers};
 use crate::conversations::{Assembler, Conversation, Reading};
 
-/// Follows rows as they come, without a clock: figures of an infinite cache hardly depend on the order of requests.
+/// Follows generated rows as they come, without a clock: figures of an infinite cache hardly depend on the order of
+/// requests. In memory: the shared layers, and the sessions whose continuation is still to come.
 #[derive(Debug)]
 pub struct FileOrder {
     block_tokens: u32,
@@ -24,6 +27,15 @@ pub struct FileOrder {
     /// Once there is a continuation: up to then, both readings are the same.
     replayed: Option<Infinite<()>>,
     layers: Layers,
+    /// What sessions that will be continued have left in either, by number.
+    continued: HashMap<u64, Left>,
+}
+
+/// The chain of a session.
+#[derive(Debug, Clone, Copy)]
+struct Left {
+    logical: Found,
+    replayed: Found,
 }
 
 /// Reuse in an infinite cache with blocks of the trace's size, outputs cached, requests in the order of the file.
@@ -51,6 +63,7 @@ impl FileOrder {
             logical: Infinite::new(meta.block_size, meta.block_size),
             replayed: None,
             layers: Layers::default(),
+            continued: HashMap::new(),
         }
     }
 
@@ -73,12 +86,37 @@ impl FileOrder {
             if conversation.is_continuation && self.replayed.is_none() {
                 self.replayed = Some(self.logical.clone());
             }
-            if let Some(infinite) = &mut self.replayed {
-                session(infinite, &conversation, Reading::Replayed, |_, _| ());
-            }
-            session(&mut self.logical, &conversation, Reading::Logical, |context_tokens, hit| {
+            let logical = session(&mut self.logical, &conversation, Reading::Logical, |context_tokens, hit| {
                 self.layers.add(self.shared, &conversation, context_tokens, hit.tokens);
             });
+            let replayed = match &mut self.replayed {
+                Some(infinite) => session(infinite, &conversation, Reading::Replayed, |_, _| ()),
+                None => logical,
+            };
+            let left = Left { logical, replayed };
+            if conversation.may_be_continued {
+                self.continued.insert(conversation.number, left);
+            } else {
+                self.forget(conversation.parent, left);
+            }
+        }
+    }
+
+    /// Nobody has a session's own blocks but itself and its continuation, so once that is over they are not needed.
+    fn forget(&mut self, parent: Option<u64>, left: Left) {
+        let shared = (self.shared.tokens() / u64::from(self.block_tokens)) as u32;
+        let parent = parent.and_then(|parent| self.continued.remove(&parent));
+        let forget = |infinite: &mut Infinite<()>, left: Found, parent: Option<Found>| {
+            // The parent's chain first, unless it is the beginning of the continuation's.
+            if let Some(parent) = parent.filter(|parent| !infinite.tree.path(left.node).any(|node| node == parent.node))
+            {
+                infinite.forget(parent, shared);
+            }
+            infinite.forget(left, shared);
+        };
+        forget(&mut self.logical, left.logical, parent.map(|parent| parent.logical));
+        if let Some(replayed) = &mut self.replayed {
+            forget(replayed, left.replayed, parent.map(|parent| parent.replayed));
         }
     }
 }
@@ -91,8 +129,13 @@ impl InOrder for FileOrder {
     }
 }
 
-/// The requests of a session, one after the other.
-fn session(infinite: &mut Infinite<()>, conversation: &Conversation, reading: Reading, mut each: impl FnMut(u32, Hit)) {
+/// The requests of a session, one after the other; returns the chain that they leave.
+fn session(
+    infinite: &mut Infinite<()>,
+    conversation: &Conversation,
+    reading: Reading,
+    mut each: impl FnMut(u32, Hit),
+) -> Found {
     let block_tokens = infinite.tree.block_tokens();
     let (mut tally, mut left) = (Tally::NEW, Found::NOTHING);
     for turn in 0..conversation.turns.len() {
@@ -106,4 +149,5 @@ fn session(infinite: &mut Infinite<()>, conversation: &Conversation, reading: Re
         each(prompt.context_tokens, hit);
     }
     infinite.counters.session(tally);
+    left
 }

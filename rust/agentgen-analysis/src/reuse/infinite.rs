@@ -1,6 +1,6 @@
 //! The infinite cache: everything that was ever there is found.
 
-use agentgen_core::kv::{Found, Prompt, Tree};
+use agentgen_core::kv::{Found, NodeId, Prompt, Tree};
 
 use super::rates::{Counters, Hit};
 
@@ -22,6 +22,20 @@ impl<T: Copy + Default> Infinite<T> {
         let hit = Hit::new(prompt, found.blocks, self.tree.block_tokens());
         self.counters.request(prompt, hit, self.tree.block_tokens());
         (found, hit)
+    }
+
+    /// Drops a chain that no later prompt has, but for its first `shared` blocks and what other chains have too.
+    pub(super) fn forget(&mut self, left: Found, shared: u32) {
+        let mut at = left.node;
+        while at != NodeId::ROOT && self.tree.is_leaf(at) {
+            let (start, end) = self.tree.span(at);
+            let parent = self.tree.parent(at);
+            self.tree.shorten(at, end - start.max(shared).min(end));
+            if start < shared {
+                return;
+            }
+            at = parent;
+        }
     }
 
     /// Looks a prompt up and leaves its chain there.

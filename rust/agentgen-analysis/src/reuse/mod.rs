@@ -13,15 +13,18 @@ mod recency;
 mod report;
 mod working_set;
 
+use std::borrow::Borrow;
+
 use agentgen_core::kv::{Found, Prompt};
 use agentgen_core::timeline::{Request, TimedSession, TimedTurn, Timeline, Timing};
 use agentgen_trace::{Cancel, Result};
 
-use crate::conversations::{Conversation, Ordered, Reading};
+use crate::conversations::{Clock, Conversation, Reading};
 use ages::Ages;
 use curve::Distances;
 use infinite::Infinite;
 use parts::{Layers, Turns};
+pub(crate) use rates::ratio;
 use rates::{Hit, Tally};
 use recency::Recency;
 use working_set::WorkingSet;
@@ -71,57 +74,58 @@ impl Track {
 }
 
 /// A session on the timeline.
-struct Session {
-    conversation: Conversation,
+struct Session<C> {
+    conversation: C,
     logical: Track,
     replayed: Track,
 }
 
-impl TimedSession for Session {
+impl<C: Borrow<Conversation>> TimedSession for Session<C> {
     fn number(&self) -> u64 {
-        self.conversation.number()
+        self.conversation.borrow().number()
     }
 
     fn arrival_ms(&self) -> f64 {
-        self.conversation.arrival_ms()
+        self.conversation.borrow().arrival_ms()
     }
 
     fn parent(&self) -> Option<u64> {
-        TimedSession::parent(&self.conversation)
+        TimedSession::parent(self.conversation.borrow())
     }
 
     fn may_be_continued(&self) -> bool {
-        self.conversation.may_be_continued()
+        self.conversation.borrow().may_be_continued()
     }
 
     fn turn(&self, index: usize) -> Option<TimedTurn> {
-        self.conversation.turn(index)
+        self.conversation.borrow().turn(index)
     }
 }
 
-/// Follows the requests of a trace on its timeline. `each` sees every session once, when its first request is sent.
-pub fn measure(
-    ordered: Ordered<'_>,
+/// Follows the requests of a trace on its timeline; sessions come in the order in which they start. `each` sees every
+/// one once, when its first request is sent.
+pub fn measure<C: Borrow<Conversation>>(
+    clock: Clock,
+    sessions: impl Iterator<Item = Result<C>>,
     settings: &Settings,
     cancel: &Cancel,
     mut each: impl FnMut(&Conversation),
 ) -> Result<Reuse> {
-    let (clock, start) = (ordered.clock, ordered.start());
-    let sessions = ordered.conversations.map(|conversation| {
+    let sessions = sessions.map(|conversation| {
         let session = |conversation| Session { conversation, logical: Track::NEW, replayed: Track::NEW };
         conversation.map(session)
     });
-    let mut timeline = Timeline::new(settings.timing, start, sessions);
+    let mut timeline = Timeline::new(settings.timing, clock.start(), sessions);
     let mut measure = Measure::new(*settings);
     while let Some(request) = timeline.next() {
         let mut request = request?;
         if request.turn == 0 {
             cancel.check()?;
-            each(&request.session.conversation);
+            each(request.session.conversation.borrow());
         }
         measure.request(&mut request);
     }
-    Ok(measure.finish(clock))
+    Ok(measure.finish(clock, timeline.peak_open_sessions()))
 }
 
 struct Measure {
@@ -154,9 +158,10 @@ impl Measure {
         }
     }
 
-    fn request(&mut self, request: &mut Request<'_, Session>) {
+    fn request<C: Borrow<Conversation>>(&mut self, request: &mut Request<'_, Session<C>>) {
         let Settings { block_tokens, cached_outputs, layers, .. } = self.settings;
         let Session { conversation, logical, replayed } = &mut *request.session;
+        let conversation: &Conversation = (*conversation).borrow();
         self.working_set.advance(request.start_ms);
         self.has_sessions |= conversation.names_its_session();
         if conversation.is_continuation && self.replayed.is_none() {
@@ -180,8 +185,10 @@ impl Measure {
         if request.is_last {
             self.logical.counters.session(logical.tally);
         }
-        self.layers.add(layers, conversation, prompt.context_tokens, hit.tokens);
-        self.turns.add(request.turn, prompt.context_tokens, hit.tokens);
+        if conversation.names_its_session() {
+            self.layers.add(layers, conversation, prompt.context_tokens, hit.tokens);
+            self.turns.add(request.turn, prompt.context_tokens, hit.tokens);
+        }
         self.use_again(&prompt, found, hit, request.start_ms);
         logical.left = self.keep(&prompt, found, request.start_ms, request.end_ms);
         if self.replayed.is_none() {
@@ -239,9 +246,9 @@ impl Measure {
         Found { node: end, blocks: prompt.kept_blocks }
     }
 
-    fn finish(mut self, clock: crate::conversations::Clock) -> Reuse {
+    fn finish(mut self, clock: Clock, peak_open_sessions: usize) -> Reuse {
         let working_set = &mut self.working_set;
         self.logical.tree.for_each(|(start, end), used| working_set.last_use(used.start_ms, u64::from(end - start)));
-        Reuse::new(self, clock)
+        Reuse::new(self, clock, peak_open_sessions)
     }
 }

@@ -38,6 +38,12 @@ pub struct SharedLayers {
 }
 
 impl SharedLayers {
+    /// Tokens of both.
+    #[must_use]
+    pub fn tokens(self) -> u64 {
+        self.layer1_tokens + self.layer1_5_tokens
+    }
+
     /// Those of a configuration.
     #[must_use]
     pub fn of(config: &Config) -> Self {

@@ -11,17 +11,19 @@ use crate::conversations::Clock;
 pub struct Reuse {
     /// How requests were ordered.
     pub clock: Clock,
-    /// Start of the last request, ms.
+    /// From the first request's start to the last one's, ms.
     pub duration_ms: f64,
+    /// The most sessions that were open at once; `None` where the trace names none.
+    pub peak_open_sessions: Option<u64>,
     /// Infinite cache: continuations go on from their parents' tokens.
     pub logical: HitRates,
     /// Infinite cache: continuations are read alone. `None` where the trace has none.
     pub replayed: Option<HitRates>,
     /// `None` where the trace names no sessions.
     pub by_session: Option<SessionRates>,
-    /// By part of the prompt.
+    /// By part of the prompt; empty where the trace names no sessions.
     pub by_layer: Vec<LayerRate>,
-    /// By turn index.
+    /// By turn index; empty where the trace names no sessions.
     pub by_turn: Vec<TurnRate>,
     /// At every capacity.
     pub curve: Curve,
@@ -33,7 +35,7 @@ pub struct Reuse {
     pub size: Size,
 }
 
-/// Distinct blocks, and the memory that held them.
+/// Distinct blocks, and the extents that hold them (logical reading).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Size {
     /// Different blocks, outputs included.
@@ -45,12 +47,13 @@ pub struct Size {
 }
 
 impl Reuse {
-    pub(super) fn new(measure: Measure, clock: Clock) -> Self {
+    pub(super) fn new(measure: Measure, clock: Clock, peak_open_sessions: usize) -> Self {
         let has_sessions = measure.has_sessions;
         let block_tokens = measure.settings.block_tokens;
         Self {
             clock,
-            duration_ms: measure.working_set.end_ms(),
+            duration_ms: measure.working_set.duration_ms(),
+            peak_open_sessions: has_sessions.then_some(peak_open_sessions as u64),
             logical: measure.logical.counters.rates(has_sessions),
             replayed: measure.replayed.map(|replayed| replayed.counters.rates(has_sessions)),
             by_session: has_sessions.then(|| measure.logical.counters.sessions()),

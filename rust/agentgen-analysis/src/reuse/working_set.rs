@@ -31,18 +31,16 @@ impl Series {
 
     /// Keeps every second reading.
     fn halve(&mut self) {
-        let mut before = 0;
-        let kept: Vec<i64> = self.values().map(|value| value as i64).step_by(2).collect();
-        self.changes = kept
-            .into_iter()
-            .map(|value| {
-                let change = value - before;
-                before = value;
-                change
-            })
-            .collect();
+        let mut kept = vec![0; self.changes.len() / 2 + 1];
+        for (reading, change) in self.changes.iter().enumerate() {
+            kept[reading.div_ceil(2)] += change;
+        }
+        self.changes = kept;
     }
 }
+
+/// The spacing to begin with, below the tenth of a millisecond that times have; a power of two, so that it stays exact.
+const FINEST_MS: f64 = 0.0625;
 
 /// How long a block counts as recently used.
 pub(super) const RECENT_MS: f64 = 300_000.0;
@@ -50,6 +48,8 @@ pub(super) const RECENT_MS: f64 = 300_000.0;
 /// Blocks by what is still to come of them.
 #[derive(Debug, Clone)]
 pub(super) struct WorkingSet {
+    /// The first request's start, once there is one. Times below count from it.
+    start_ms: Option<f64>,
     spacing_ms: f64,
     end_ms: f64,
     distinct: Series,
@@ -60,7 +60,7 @@ pub(super) struct WorkingSet {
 /// A reading.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct WorkingSetPoint {
-    /// ms from the beginning of the timeline.
+    /// ms from the first request's start.
     pub time_ms: f64,
     /// Tokens of all blocks used so far.
     pub distinct_tokens: u64,
@@ -73,22 +73,35 @@ pub struct WorkingSetPoint {
 impl WorkingSet {
     pub(super) fn new() -> Self {
         let series = || Series { changes: Vec::new() };
-        Self { spacing_ms: 1_000.0, end_ms: 0.0, distinct: series(), live: series(), recent: series() }
+        Self {
+            start_ms: None,
+            spacing_ms: FINEST_MS,
+            end_ms: 0.0,
+            distinct: series(),
+            live: series(),
+            recent: series(),
+        }
     }
 
-    /// The last time it has come to.
-    pub(super) fn end_ms(&self) -> f64 {
+    /// From the first request's start to the last one's.
+    pub(super) fn duration_ms(&self) -> f64 {
         self.end_ms
     }
 
-    /// The first reading at or after a time.
+    /// A time, counted from the first request's start.
+    fn since_start(&self, time_ms: f64) -> f64 {
+        time_ms - self.start_ms.unwrap_or(time_ms)
+    }
+
+    /// The first reading at or after a time since the start.
     fn reading(&self, time_ms: f64) -> usize {
         (time_ms / self.spacing_ms).ceil().max(0.0) as usize
     }
 
     /// Time has come to `now_ms`.
     pub(super) fn advance(&mut self, now_ms: f64) {
-        self.end_ms = self.end_ms.max(now_ms);
+        self.start_ms.get_or_insert(now_ms);
+        self.end_ms = self.end_ms.max(self.since_start(now_ms));
         while self.reading(self.end_ms) > 2 * POINTS {
             self.spacing_ms *= 2.0;
             for series in [&mut self.distinct, &mut self.live, &mut self.recent] {
@@ -99,20 +112,20 @@ impl WorkingSet {
 
     /// Blocks are used for the first time.
     pub(super) fn first_use(&mut self, now_ms: f64, blocks: u64) {
-        self.distinct.add(self.reading(now_ms), blocks as i64);
+        self.distinct.add(self.reading(self.since_start(now_ms)), blocks as i64);
     }
 
     /// Blocks are used again.
     pub(super) fn next_use(&mut self, last_ms: f64, now_ms: f64, blocks: u64) {
-        let (last, now, blocks) = (self.reading(last_ms), self.reading(now_ms), blocks as i64);
-        self.live.add(last, blocks);
-        self.live.add(now, -blocks);
+        let (last_ms, now_ms, blocks) = (self.since_start(last_ms), self.since_start(now_ms), blocks as i64);
+        self.live.add(self.reading(last_ms), blocks);
+        self.live.add(self.reading(now_ms), -blocks);
         self.used_until(last_ms, now_ms, blocks);
     }
 
     /// Blocks are not used again.
     pub(super) fn last_use(&mut self, last_ms: f64, blocks: u64) {
-        self.used_until(last_ms, self.end_ms + self.spacing_ms, blocks as i64);
+        self.used_until(self.since_start(last_ms), self.end_ms + self.spacing_ms, blocks as i64);
     }
 
     fn used_until(&mut self, last_ms: f64, next_ms: f64, blocks: i64) {

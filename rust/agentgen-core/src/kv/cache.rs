@@ -118,22 +118,15 @@ impl PrefixCache {
         let extend = self.policy == Policy::Lru && self.tree.data(found.node).pins == 0;
         let end = self.tree.grow(found, stream, blocks, Held { rank: last, pins: 0 }, extend);
         if self.policy != Policy::Fifo {
-            for (boundary, _) in ranks.iter().rev().skip(1) {
+            for (boundary, _) in ranks {
                 let part = self.tree.find(stream, *boundary);
                 self.tree.grow(part, stream, *boundary, Held::default(), false);
             }
-            let mut parts = ranks.iter().copied();
-            let mut part = parts.next_back();
             let mut at = end;
             while at != NodeId::ROOT {
                 let (start, _) = self.tree.span(at);
-                while let Some((boundary, rank)) = parts.clone().next_back()
-                    && boundary > start
-                {
-                    part = Some((boundary, rank));
-                    parts.next_back();
-                }
-                self.tree.data_mut(at).rank = part.map_or(last, |(_, rank)| rank);
+                let part = ranks.partition_point(|(boundary, _)| *boundary <= start);
+                self.tree.data_mut(at).rank = ranks[part].1;
                 at = self.tree.parent(at);
             }
         }

@@ -1,7 +1,9 @@
 //! KV identity: what a prefix cache can tell apart, and what it holds.
 //!
-//! `stream` (tokens by where they come from) → `keys` (one chained key a block) or `tree` (the same chains with blocks
-//! that always move together held as one extent) → `cache` (a tree with a capacity). `docs/reuse.md` defines each.
+//! `stream` (tokens by where they come from) → `keys` (one chained key a block: the definition, for those who name
+//! blocks one by one, as servers and cache events do) or `tree` (the same chains with blocks that always move together
+//! held as one extent: what analyses use) → `cache` (a tree with a capacity, for simulators and servers).
+//! `docs/reuse.md` defines each.
 
 mod cache;
 mod keys;
@@ -9,7 +11,7 @@ mod prompt;
 mod stream;
 mod tree;
 
-pub use cache::{Inserted, Policy, PrefixCache};
+pub use cache::{Inserted, NEVER, Pin, Policy, PrefixCache};
 pub use keys::{BlockKey, block_keys};
 pub use prompt::Prompt;
 pub use stream::{Piece, Stream};

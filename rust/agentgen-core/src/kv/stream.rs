@@ -126,15 +126,17 @@ impl Stream {
         }
     }
 
-    /// Appends what `ids` hold from token `from` on (`ids` name the stream from its first token, up to `to`).
-    pub fn push_ids_from(&mut self, ids: &[i64], from: u64, to: u64) {
-        let mut tail = Self::new(self.id_tokens);
-        let block = u64::from(self.id_tokens);
-        let skipped = (from / block).min(ids.len() as u64);
-        tail.push_ids(&ids[skipped as usize..], to.saturating_sub(skipped * block));
-        for piece in tail.pieces_from(from - skipped * block) {
+    /// Appends the tokens of `other` from position `from` on.
+    pub fn append(&mut self, other: &Self, from: u64) {
+        for piece in other.pieces_from(from) {
             self.push(piece);
         }
+    }
+
+    /// Tokens that two streams have in common from their beginning.
+    #[must_use]
+    pub fn common_tokens(&self, other: &Self) -> u64 {
+        common(self.pieces.iter().copied(), other.pieces.iter().copied(), self.id_tokens)
     }
 
     /// Appends tokens that only `conversation` has.
@@ -227,21 +229,11 @@ mod tests {
             cut.truncate(n);
             assert_eq!(tokens(&cut), tokens(&whole)[..n as usize]);
             let mut rest = Stream::new(4);
-            whole.pieces_from(n).for_each(|piece| rest.push(piece));
+            rest.append(&whole, n);
             assert_eq!(tokens(&rest), tokens(&whole)[n as usize..], "from {n}");
+            cut.append(&whole, n);
+            assert_eq!(cut, whole);
             assert_eq!(take(whole.pieces_from(0), n).map(|p| u64::from(p.tokens)).sum::<u64>(), n);
-        }
-    }
-
-    #[test]
-    fn ids_from_a_position() {
-        let mut whole = Stream::new(4);
-        whole.push_ids(&[1, 2, 9, 30, 31], 18);
-        for from in 0..=18 {
-            let mut start = whole.clone();
-            start.truncate(from);
-            start.push_ids_from(&[1, 2, 9, 30, 31], from, 18);
-            assert_eq!(start, whole);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::blocks::Blocks;
 use super::parquet_sample;
-use super::resolve::{DataFile, Format};
+use super::resolve::{DataFile, Format, Source};
 use crate::error::{Result, TraceError};
 use crate::meta::Layout;
 use crate::row::{Row, SessionKey};
@@ -80,6 +80,22 @@ fn sample(file: &DataFile) -> Result<Vec<Sample>> {
         Some((line, fault)) => format!("{name}:{line}: {fault}"),
         None => format!("{name}: found no rows, expected at least one"),
     }))
+}
+
+/// Which key names the sessions of a JSONL trace; `None` of other formats, and of a file without a sound row.
+pub fn session_key(source: &Source) -> Result<Option<SessionKey>> {
+    let Some(file) = source.files.first().filter(|file| file.format == Format::Jsonl) else { return Ok(None) };
+    let (mut row, mut faults) = (Row::default(), Vec::new());
+    for block in Blocks::open(&file.path)? {
+        for line in block?.lines() {
+            faults.clear();
+            line.parse_row(&mut row, &mut faults);
+            if faults.is_empty() {
+                return Ok(Some(row.session_key));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The block sizes at which `ids` blocks hold `length` tokens; `None` if there is none.

@@ -15,6 +15,7 @@ pub mod resolve;
 mod sessions;
 
 pub use blocks::{Block, Blocks, Line};
+pub use infer::session_key;
 pub use json_row::{Fault, parse_row};
 pub use reader::open;
 pub use resolve::{DataFile, Format, Promised, ReadOptions, Source, Stated, resolve};

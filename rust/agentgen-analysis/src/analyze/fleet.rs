@@ -1,0 +1,141 @@
+//! A trace spread over equal replicas.
+
+use agentgen_trace::{Cancel, Result};
+
+use super::plan::{PlanOptions, PlanPoint, Replicas};
+use crate::conversations::{Clock, Conversation};
+use crate::reuse::{self, Curve, Settings};
+
+/// A trace in memory, to be followed with different numbers of replicas.
+pub(super) struct Fleet {
+    clock: Clock,
+    /// In the order in which they start.
+    sessions: Vec<Conversation>,
+    /// By the session's number: the number of the one that it continues, or that this one continues, and so on.
+    origins: Vec<u64>,
+    settings: Settings,
+}
+
+/// The caches of some replicas.
+struct Caches {
+    curves: Vec<Curve>,
+    /// The most sessions that one of them has open.
+    open_sessions: u64,
+}
+
+impl Fleet {
+    pub(super) fn new(clock: Clock, sessions: Vec<Conversation>, settings: Settings) -> Self {
+        let mut origins: Vec<u64> = (0..sessions.len() as u64).collect();
+        let mut links: Vec<(u64, u64)> = sessions.iter().filter_map(|s| Some((s.number, s.parent?))).collect();
+        // A parent's number is below its continuation's.
+        links.sort_unstable();
+        for (number, parent) in links {
+            origins[number as usize] = origins[parent as usize];
+        }
+        Self { clock, sessions, origins, settings }
+    }
+
+    /// The fewest replicas of this size that have the rate asked for; why there are none.
+    pub(super) fn replicas(
+        &self,
+        replica_bytes: u64,
+        asked: &PlanOptions,
+        cancel: &Cancel,
+    ) -> Result<Result<Replicas, String>> {
+        let most = match self.clock {
+            Clock::Closed => self.settings.timing.concurrency.min(self.sessions.len()),
+            Clock::Arrivals | Clock::Recorded => self.sessions.len(),
+        } as u64;
+        let need = |replicas: u64| -> Result<Option<PlanPoint>> {
+            let caches = self.caches(replicas, cancel)?;
+            let session_bytes = asked.kv_bytes_per_session.saturating_mul(caches.open_sessions);
+            let capacity = caches.capacity_for(asked.target_hit_rate);
+            let point =
+                |capacity| asked.point(capacity, caches.hit_rate(capacity), self.settings.block_tokens, session_bytes);
+            Ok(capacity.map(point))
+        };
+        let fits = |point: &Option<PlanPoint>| point.is_some_and(|point| point.capacity_bytes <= replica_bytes);
+        // Twice as many until it is enough, then halfway between too few and enough.
+        let (mut too_few, mut enough) = (0, 1);
+        let mut each = need(enough)?;
+        while !fits(&each) && enough < most {
+            too_few = enough;
+            enough = (2 * enough).min(most);
+            each = need(enough)?;
+        }
+        if !fits(&each) {
+            return Ok(Err(match each {
+                Some(point) => format!(
+                    "replica memory: found {:.1} GB, expected at least {:.1} GB, what each of {most} replicas needs for \
+                     a hit rate of {}",
+                    replica_bytes as f64 / 1e9,
+                    (point.capacity_bytes as f64 / 1e8).ceil() / 10.0,
+                    asked.target_hit_rate
+                ),
+                None => format!(
+                    "replica memory: {most} replicas find less than {} whatever their memory, since each holds its own \
+                     copy of what all sessions share (lower the target, or raise the memory)",
+                    asked.target_hit_rate
+                ),
+            }));
+        }
+        while enough - too_few > 1 {
+            let between = too_few + (enough - too_few) / 2;
+            let point = need(between)?;
+            if fits(&point) {
+                (enough, each) = (between, point);
+            } else {
+                too_few = between;
+            }
+        }
+        let sessions_each = (self.clock == Clock::Closed).then(|| self.slots(enough));
+        Ok(each
+            .map(|each| Replicas { replica_bytes, replicas: enough, sessions_each, each })
+            .ok_or_else(|| "internal error: a plan was lost".to_owned()))
+    }
+
+    fn slots(&self, replicas: u64) -> usize {
+        self.settings.timing.concurrency.div_ceil(replicas as usize)
+    }
+
+    /// Follows the trace on so many replicas: each has every so-manieth session and those that continue it, on its
+    /// share of the slots.
+    fn caches(&self, replicas: u64, cancel: &Cancel) -> Result<Caches> {
+        let mut shares: Vec<Vec<&Conversation>> = vec![Vec::new(); replicas as usize];
+        for session in &self.sessions {
+            shares[(self.origins[session.number as usize] % replicas) as usize].push(session);
+        }
+        let mut settings = self.settings;
+        settings.timing.concurrency = self.slots(replicas);
+        let mut caches = Caches { curves: Vec::new(), open_sessions: 0 };
+        for share in shares {
+            let reuse = reuse::measure(self.clock, share.into_iter().map(Ok), &settings, cancel, |_| ())?;
+            caches.open_sessions = caches.open_sessions.max(reuse.peak_open_sessions.unwrap_or(0));
+            caches.curves.push(reuse.curve);
+        }
+        Ok(caches)
+    }
+}
+
+impl Caches {
+    /// Blocks found / all blocks of the prompts, of all replicas together, each with this capacity.
+    fn hit_rate(&self, capacity_blocks: u64) -> f64 {
+        let hits: u64 = self.curves.iter().map(|curve| curve.hits(capacity_blocks)).sum();
+        let blocks: u64 = self.curves.iter().map(Curve::blocks).sum();
+        reuse::ratio(hits, blocks)
+    }
+
+    /// The smallest capacity of each that gives all together this rate.
+    fn capacity_for(&self, hit_rate: f64) -> Option<u64> {
+        let most = self.curves.iter().map(Curve::last_capacity).max()?;
+        let (mut too_small, mut enough) = (0, most);
+        if self.hit_rate(enough) < hit_rate {
+            return None;
+        }
+        while enough - too_small > 1 {
+            let between = too_small + (enough - too_small) / 2;
+            if self.hit_rate(between) >= hit_rate { enough = between } else { too_small = between }
+        }
+        Some(enough)
+    }
+}

@@ -1,0 +1,320 @@
+//! Reuse of whole traces against a cache that holds its blocks one by one, and against the closed forms of the trace
+//! model.
+#![allow(clippy::unwrap_used)] // clippy's exception for tests does not reach their helpers
+
+#[path = "reuse/oracle.rs"]
+mod oracle;
+#[path = "reuse/traces.rs"]
+mod traces;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use agentgen_analysis::conversations::{Clock, conversations, ordered};
+use agentgen_analysis::reuse::{self, Reuse, Settings, SharedLayers, Size};
+use agentgen_core::config::Overrides;
+use agentgen_core::timeline::Timing;
+use agentgen_core::{Plan, Simulator};
+use agentgen_testing::{Case, cases};
+use agentgen_trace::convert::sort;
+use agentgen_trace::generate::{Shard, batches};
+use agentgen_trace::schema::{Column, schema};
+use agentgen_trace::source::{self, ReadOptions};
+use agentgen_trace::{Cancel, FORMAT_VERSION, Layout, Origin, Result, TraceMeta};
+use arrow_array::RecordBatch;
+use oracle::{Job, Oracle, Send, Turn, View};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use traces::{Prompts, Shared, Token, Trace, prompts, traces};
+
+fn measured(
+    meta: &TraceMeta,
+    adds_delays: bool,
+    rows: impl Iterator<Item = Result<RecordBatch>> + std::marker::Send,
+    settings: &Settings,
+) -> Reuse {
+    // Whole prompts have sessions' times only if they have sessions, which `conversation_id` names.
+    let (clock, sessions) = ordered(meta, adds_delays, conversations(meta, rows)).expect("readable");
+    reuse::measure(clock, sessions, settings, &Cancel::default(), |_| ()).expect("readable")
+}
+
+/// The figures of a file with these rows.
+fn read(text: &str, layout: Layout, timing: &Timing, view: View) -> Reuse {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("trace.jsonl");
+    std::fs::write(&path, text).expect("writable");
+    let options = ReadOptions { layout: Some(layout), block_size: Some(view.id_tokens as u32) };
+    let source = source::resolve(&[path], options).expect("a trace");
+    let rows = source::open(&source, &Column::ALL, 1, &Cancel::default()).expect("readable");
+    measured(&source.meta, text.contains("conversation_id"), rows, &settings(view, timing))
+}
+
+fn settings(view: View, timing: &Timing) -> Settings {
+    let tokens = |blocks: usize| (blocks * view.id_tokens) as u64;
+    let shared = view.shared.unwrap_or(Shared { layer1: 0, layer1_5: 0 });
+    Settings {
+        block_tokens: view.block as u32,
+        id_tokens: view.id_tokens as u32,
+        cached_outputs: view.cached_outputs,
+        timing: *timing,
+        layers: SharedLayers { layer1_tokens: tokens(shared.layer1), layer1_5_tokens: tokens(shared.layer1_5) },
+    }
+}
+
+/// Block sizes below, at and above the trace's own, and whether outputs stay.
+fn views(id_tokens: usize, shared: Option<Shared>) -> impl Iterator<Item = View> {
+    let sizes = [1, 2, 3, id_tokens, 7, 16].into_iter().zip([true, true, false, true, true, true]);
+    sizes.map(move |(block, cached_outputs)| View { block, id_tokens, cached_outputs, shared })
+}
+
+/// The sessions of a trace as `layout` tells of them.
+fn jobs(trace: &Trace, layout: Layout, is_recorded: bool) -> (Vec<Job>, Clock) {
+    let arrives = |tenths: u64| tenths as f64 / 10.0;
+    let is_closed = trace.sessions.iter().all(|s| s.arrival_tenths == trace.sessions[0].arrival_tenths);
+    let clock = match layout {
+        Layout::Cumulative if is_recorded && trace.sessions.iter().any(|s| s.turns.len() > 1) => Clock::Recorded,
+        _ if is_closed => Clock::Closed,
+        _ => Clock::Arrivals,
+    };
+    let job = |session: &traces::Session| {
+        let (mut now, mut before) = (session.arrival_tenths, 0);
+        let turns = session.turns.iter().zip(session.contexts()).enumerate().map(|(index, (turn, context))| {
+            let (_, output, delay) = *turn;
+            let delay = if index == 0 { 0 } else { delay };
+            now += delay;
+            // All of a prompt is new that is no longer than what came before it.
+            let new = if context > before { context - before } else { context };
+            before = context + output;
+            let send = if clock == Clock::Recorded { Send::At(arrives(now)) } else { Send::After(arrives(delay)) };
+            Turn { context, new, output, send }
+        });
+        let alone = if layout == Layout::Cumulative { &session.by_blocks } else { &session.replayed };
+        Job {
+            arrival_ms: arrives(session.arrival_tenths),
+            parent: session.parent.filter(|_| trace.names_parents && clock != Clock::Recorded),
+            is_continuation: session.parent.is_some(),
+            is_named: true,
+            turns: turns.collect(),
+            anew: session.anew.as_ref().map(|(turn, _, tokens)| (*turn, tokens.clone())),
+            logical: if trace.names_parents { session.logical.clone() } else { alone.clone() },
+            replayed: if trace.names_parents { session.replayed.clone() } else { alone.clone() },
+        }
+    };
+    (trace.sessions.iter().map(job).collect(), clock)
+}
+
+/// `is_recorded`: the rows' times are those of a server, which the key `session_id` says of whole prompts.
+fn check_sessions(
+    trace: &Trace,
+    layout: Layout,
+    is_sorted: bool,
+    is_recorded: bool,
+) -> std::result::Result<(), TestCaseError> {
+    let (jobs, clock) = jobs(trace, layout, is_recorded);
+    let slots = (clock == Clock::Closed).then_some(trace.timing.concurrency);
+    let mut text = trace.jsonl(layout, is_sorted);
+    if is_recorded {
+        text = text.replace("conversation_id", "session_id");
+    }
+    for view in views(trace.id_tokens, Some(trace.shared)) {
+        let reuse = read(&text, layout, &trace.timing, view);
+        prop_assert_eq!(reuse.clock, clock);
+        let oracle = Oracle::new(&jobs, slots, &trace.timing, view);
+        oracle.check(&reuse).map_err(|error| TestCaseError::fail(format!("{error}\n{view:?}\n{text}")))?;
+    }
+    Ok(())
+}
+
+/// Requests without sessions: each id is a block of tokens.
+fn requests(prompts: &Prompts) -> Vec<Job> {
+    let job = |(ids, context, output, tenths): &(Vec<i64>, usize, usize, u64)| {
+        let tokens: Vec<Token> =
+            ids.iter().flat_map(|id| (0..prompts.id_tokens as u64).map(|at| [0, *id as u64, at])).collect();
+        Job {
+            arrival_ms: *tenths as f64 / 10.0,
+            parent: None,
+            is_continuation: false,
+            is_named: false,
+            turns: vec![Turn { context: *context, new: *context, output: *output, send: Send::After(0.0) }],
+            anew: None,
+            replayed: tokens.clone(),
+            logical: tokens,
+        }
+    };
+    prompts.rows.iter().map(job).collect()
+}
+
+fn check_prompts(prompts: &Prompts) -> std::result::Result<(), TestCaseError> {
+    let (jobs, text) = (requests(prompts), prompts.jsonl());
+    for view in views(prompts.id_tokens, None) {
+        let reuse = read(&text, Layout::Cumulative, &prompts.timing, view);
+        prop_assert_eq!(reuse.clock, Clock::Recorded);
+        let oracle = Oracle::new(&jobs, None, &prompts.timing, view);
+        oracle.check(&reuse).map_err(|error| TestCaseError::fail(format!("{error}\n{view:?}\n{text}")))?;
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn incremental_sessions(trace in traces(false)) {
+        check_sessions(&trace, Layout::Incremental, false, false)?;
+    }
+
+    #[test]
+    fn whole_prompts_of_sessions(trace in traces(true)) {
+        check_sessions(&trace, Layout::Cumulative, false, false)?;
+        // A parent is known if it comes first.
+        let arrival = |session: usize| trace.sessions[session].arrival_tenths;
+        let is_known = |s: &traces::Session| s.parent.is_none_or(|parent| arrival(parent) <= s.arrival_tenths);
+        if trace.sessions.iter().all(is_known) {
+            check_sessions(&trace, Layout::Cumulative, true, false)?;
+        }
+        check_sessions(&trace, Layout::Cumulative, false, true)?;
+    }
+
+    #[test]
+    fn whole_prompts_without_sessions(prompts in prompts()) {
+        check_prompts(&prompts)?;
+    }
+}
+
+/// More requests than have a number at a time.
+#[test]
+fn a_long_trace() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut long = Prompts { id_tokens: 4, rows: Vec::new(), timing: Timing::default() };
+    while long.rows.len() < 2_500 {
+        let more = prompts().new_tree(&mut runner).expect("a trace").current();
+        // Each part has its own ids but for those of every third, which comes back.
+        let part = (long.rows.len() / 3 % 40) as i64;
+        let start = long.rows.last().map_or(0, |row| row.3);
+        long.rows.extend(more.rows.into_iter().map(|(ids, _, output, time)| {
+            let ids: Vec<i64> = ids.iter().map(|id| id + part * 10_000).collect();
+            let tokens = ids.len() * 4 - output % 4;
+            (ids, tokens, output, start + time)
+        }));
+    }
+    let (jobs, text) = (requests(&long), long.jsonl());
+    for view in views(4, None).filter(|view| view.block == 2 || view.block == 4) {
+        let reuse = read(&text, Layout::Cumulative, &long.timing, view);
+        Oracle::new(&jobs, None, &long.timing, view).check(&reuse).expect("equal");
+    }
+}
+
+/// A generated data set in a layout.
+fn generated(case: &Case, layout: Layout, block_tokens: u32, is_sorted: bool) -> Reuse {
+    let Case { config, seed, sessions } = case.clone();
+    let cancel = Cancel::default();
+    let origin = Origin { config, overrides: Overrides::default(), seed, sessions };
+    let plan = Arc::new(case.plan(layout));
+    let meta = TraceMeta {
+        layout,
+        block_size: plan.config().block_size,
+        format_version: Some(FORMAT_VERSION),
+        origin: Some(origin),
+    };
+    let shard = Arc::new(Shard::new(Arc::clone(&plan), 0, 1, 1, &cancel).expect("possible"));
+    let mut rows: agentgen_trace::convert::Batches =
+        Box::new(batches(&shard, &schema(&Column::ALL, &meta), 1, &cancel));
+    if is_sorted {
+        rows = sort(&meta, rows).expect("sortable");
+    }
+    let settings = Settings {
+        block_tokens,
+        id_tokens: meta.block_size,
+        cached_outputs: true,
+        timing: Timing::default(),
+        layers: SharedLayers::of(plan.config()),
+    };
+    measured(&meta, false, rows, &settings)
+}
+
+/// All figures but those of the program's own memory.
+fn figures(reuse: Reuse) -> Reuse {
+    let size = Size { extents: 0, memory_bytes: 0, ..reuse.size };
+    Reuse { size, ..reuse }
+}
+
+/// `(context, output)` of a session's turns, and its group.
+struct Run {
+    group: u32,
+    turns: Vec<(u64, u64)>,
+    continuation: Vec<(u64, u64)>,
+}
+
+fn runs(plan: &Plan) -> Vec<Run> {
+    let mut simulator = Simulator::new(plan);
+    let lengths = |turns: &[agentgen_core::Turn]| -> Vec<(u64, u64)> {
+        turns.iter().map(|turn| (u64::from(turn.context), u64::from(turn.output))).collect()
+    };
+    let run = |run| {
+        let (group, turns) = simulator.primary(run, 0).map(|s| (s.group, lengths(s.turns))).expect("possible");
+        let continuation = simulator.continuation(run, 0).map_or_else(Vec::new, |s| lengths(s.turns));
+        Run { group, turns, continuation }
+    };
+    (0..plan.sessions()).map(run).collect()
+}
+
+/// Tokens found by turn index, and in all where continuations are read alone, as the laws have it.
+fn found_by_law(plan: &Plan, block: u64) -> (Vec<u64>, u64) {
+    let whole = |tokens: u64| tokens / block * block;
+    let (layer1, layer1_5) = plan.config().prefix_blocks();
+    let size = u64::from(plan.config().block_size);
+    let (layer1, prefix) = (whole(layer1 * size), whole((layer1 + layer1_5) * size));
+    let (mut by_turn, mut replayed) = (vec![0; 1], 0);
+    let mut groups: HashMap<u32, u64> = HashMap::new();
+    for run in runs(plan) {
+        *groups.entry(run.group).or_default() += 1;
+        for turns in [&run.turns, &run.continuation] {
+            for (turn, ((context, output), (next, _))) in (1..).zip(turns.iter().zip(turns.iter().skip(1))) {
+                let found = whole((context + output - 1).min(next - 1));
+                by_turn.resize(by_turn.len().max(turn + 1), 0);
+                by_turn[turn] += found;
+                replayed += found;
+            }
+        }
+        if let Some((context, _)) = run.continuation.first() {
+            by_turn[0] += whole(context - 1);
+            replayed += whole((run.turns[0].0 / size * size).min(context - 1));
+        }
+    }
+    // The first session of all finds nothing, the first of another group L1, all others L1.5 too.
+    let shared: u64 = groups.values().map(|sessions| layer1 + (sessions - 1) * prefix).sum::<u64>() - layer1;
+    by_turn[0] += shared;
+    (by_turn, replayed + shared)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn both_layouts_of_generated_data_have_the_same_figures(case in cases()) {
+        let plan = case.plan(Layout::Incremental);
+        let own = plan.config().block_size;
+        for block in [16, 64, 512, 1024, own] {
+            let incremental = generated(&case, Layout::Incremental, block, false);
+            let cumulative = generated(&case, Layout::Cumulative, block, false);
+            prop_assert_eq!(figures(incremental.clone()), figures(cumulative), "block size {}", block);
+            let (by_turn, replayed) = found_by_law(&plan, u64::from(block));
+            let told: Vec<u64> = incremental.by_turn.iter().map(|turn| turn.hit_tokens).collect();
+            prop_assert_eq!(told, by_turn, "block size {}", block);
+            let tokens: u64 = incremental.by_turn.iter().map(|turn| turn.prompt_tokens).sum();
+            let is_restarted = runs(&plan).iter().any(|run| !run.continuation.is_empty());
+            let expected = is_restarted.then(|| replayed as f64 / tokens as f64);
+            prop_assert_eq!(incremental.replayed.map(|rates| rates.token_weighted), expected, "block size {}", block);
+        }
+    }
+
+    #[test]
+    fn rows_in_the_order_of_time_have_the_same_figures(case in cases()) {
+        let own = case.plan(Layout::Cumulative).config().block_size;
+        for block in [16, own] {
+            let by_session = generated(&case, Layout::Cumulative, block, false);
+            let by_time = generated(&case, Layout::Cumulative, block, true);
+            prop_assert_eq!(figures(by_session), figures(by_time), "block size {}", block);
+        }
+    }
+}
