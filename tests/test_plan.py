@@ -58,7 +58,7 @@ def test_replicas_share_the_sessions(small_run: Path) -> None:
     assert half["replicas"] > 1
     assert half["sessions_each"] == -(-16 // half["replicas"])
     assert half["each"]["capacity_bytes"] <= half["replica_bytes"]
-    with pytest.raises(agentgen.PlanError, match=r"no number of replicas with 0\.0 GB each"):
+    with pytest.raises(agentgen.PlanError, match=r"replica memory: found .*, expected at least .* GB"):
         plan(1_000)
 
 
@@ -81,12 +81,13 @@ def test_a_model_by_name_and_by_its_file(small_run: Path, tmp_path: Path) -> Non
         for which in (
             {"model": "Qwen3-8B"},
             {"model": config},
-            {"model": str(config)},
+            {"model": str(tmp_path)},
             {"kv_bytes_per_token": 36 * 2 * 8 * 128 * 2},
         )
     ]
-    assert [plan.to_dict()["model"] for plan in plans] == ["Qwen3-8B", str(config), str(config), None]
-    unnamed = [{**plan.to_dict(), "model": None} for plan in plans]
+    assert [plan.to_dict()["model"] for plan in plans] == ["Qwen3-8B", str(config), str(tmp_path), None]
+    assert [plan.to_dict()["kv_dtype"] for plan in plans] == ["bf16", "bf16", "bf16", None]
+    unnamed = [{**plan.to_dict(), "model": None, "kv_dtype": None} for plan in plans]
     assert all(plan == unnamed[0] for plan in unnamed)
     fp8 = agentgen.plan(small_run, target_hit_rate=0.5, model="qwen3-8b", kv_dtype="fp8")
     assert 2 * fp8.capacity_bytes == plans[0].capacity_bytes
@@ -98,16 +99,45 @@ def test_bad_models(small_run: Path, tmp_path: Path) -> None:
         with pytest.raises(agentgen.ModelError, match=message):
             agentgen.plan(small_run, target_hit_rate=0.5, model=which)
 
-    refused("lama-3.1-8b", r"^model: found 'lama-3.1-8b', expected a name .* \(did you mean llama-3.1-8b\?\)$")
-    refused("zzz", r"^model: found 'zzz', expected a name of agentgen models or a file$")
+    refused(
+        "zzz",
+        r"^model: found 'zzz', expected a name \(agentgen models lists them\), a config.json or its directory, "
+        r"or state kv_bytes_per_token$",
+    )
     refused(Path("llama-3.1-8b"), r"^model: found 'llama-3.1-8b', expected a name")
+    refused(tmp_path, rf"^model: found no config.json in '{tmp_path}', expected .*, or state kv_bytes_per_token$")
     config = tmp_path / "config.json"
     config.write_text('{"model_type": "llama"}')
-    refused(config, rf"^{config}: num_hidden_layers: missing; expected a whole number")
+    refused(config, rf"^{config}: num_hidden_layers: missing; expected a whole number .*, or state kv_bytes_per_token$")
+    refused(tmp_path, rf"^{config}: num_hidden_layers: missing")
     config.write_bytes(b"\xff\xfe")
     refused(config, rf"^{config}: .*not JSON")
-    with pytest.raises(IsADirectoryError):
-        agentgen.plan(small_run, target_hit_rate=0.5, model=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("lama-3.1-8b", "llama-3.1-8b"),
+        ("Mistral-8x7B", "mixtral-8x7b"),
+        ("Qwen/Qwen3-8B", "qwen3-8b"),
+        ("meta-llama/Llama-3.1-8B-Instruct", "llama-3.1-8b"),
+        ("google/gemma-3-27b-it/", "gemma-3-27b"),
+        ("llama-3-8b", None),
+        ("llama-3.1-7b", None),
+        ("meta-llama/Llama-3.2-3B-Instruct", None),
+        ("qwen3-14b", None),
+        ("qwen3-vl-8b", None),
+        ("zai-org/GLM-4.5-Air", None),
+        ("deepseek-v1", None),
+        ("deepseek-v3.2", None),
+        ("qwen3", None),
+    ],
+)
+def test_no_other_model_is_suggested(asked: str, meant: str | None, small_run: Path) -> None:
+    with pytest.raises(agentgen.ModelError) as refused:
+        agentgen.plan(small_run, target_hit_rate=0.5, model=asked)
+    hint = f"; did you mean {meant}?" if meant else ""
+    assert f"expected a name (agentgen models lists them{hint}), a config.json" in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -154,19 +184,86 @@ def test_mooncake() -> None:
         agentgen.plan(MOONCAKE, target_hit_rate=0.9, kv_bytes_per_token=1)
 
 
+def test_replicas_of_a_trace_without_sessions() -> None:
+    if not MOONCAKE.exists():
+        pytest.skip(f"{MOONCAKE} is not there")
+    with pytest.raises(agentgen.PlanError, match="names no sessions"):
+        agentgen.plan(MOONCAKE, target_hit_rate=0.3, kv_bytes_per_token=1, replica_bytes=10**9)
+
+
+def test_open_sessions_take_memory_of_their_own(small_run: Path) -> None:
+    tokens_only, windows = (
+        agentgen.plan(small_run, target_hit_rate=0.8, sessions=16, replica_bytes=10**12, **which).to_dict()
+        for which in ({"kv_bytes_per_token": 24_576}, {"model": "gpt-oss-20b"})
+    )
+    assert (tokens_only["session_bytes"], windows["session_bytes"]) == (0, 16 * 3_145_728)
+    assert windows["capacity"]["capacity_tokens"] == tokens_only["capacity"]["capacity_tokens"]
+    for of_tokens, point in zip(
+        (tokens_only["capacity"], *tokens_only["points"], tokens_only["replicas"]["each"]),
+        (windows["capacity"], *windows["points"], windows["replicas"]["each"]),
+        strict=True,
+    ):
+        assert point["capacity_bytes"] == of_tokens["capacity_bytes"] + 16 * 3_145_728
+    for share, point in zip((0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1), windows["points"], strict=True):
+        assert share * windows["limit_hit_rate"] <= point["hit_rate"] <= share * windows["limit_hit_rate"] + 0.01
+
+
 def test_tables(invoke: Invoke, small_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(small_run.parent)
-    text = invoke(
-        *("plan", "run", "--model", "gpt-oss-20b", "--target-hit-rate", "80%", "--replica-memory", "80GB")
-    ).stdout
-    plan = agentgen.plan("run", model="gpt-oss-20b", target_hit_rate=0.8, replica_bytes=80 * 10**9)
+    asked = ("plan", "run", "--model", "gpt-oss-20b", "--target-hit-rate", "80%", "--replica-memory", "80GB")
+    text = invoke(*asked, "--sessions", 16).stdout
+    plan = agentgen.plan("run", model="gpt-oss-20b", target_hit_rate=0.8, replica_bytes=80 * 10**9, sessions=16)
     assert text == f"{plan}\n"
     lines = text.splitlines()
     assert max(map(len, lines)) <= 80
-    assert "  KV bytes  24,576 a token, and 3,145,728 an open session (not in the GB below)" in lines
-    assert f"80.0 % takes {plan.capacity_bytes / 1e9:.1f} GB of KV memory: {plan.capacity_tokens:,} tokens" in lines
+    assert "  cache     LRU, blocks of 512 tokens; outputs stay cached" in lines
+    assert "  KV bytes  24,576 a token (bf16), 3,145,728 an open session" in lines
+    assert "            42 sessions fill 16 slots twice;" in lines
+    assert "at 50, 75, 90, 95, 99, 99.9 and 100 % of the limit; GB = 10^9 bytes" in lines
+    total, of_sessions = plan.capacity_bytes / 1e9, 16 * 3_145_728 / 1e9
+    assert (
+        f"80.0 % takes {total:.1f} GB of KV memory: {total - of_sessions:.1f} for {plan.capacity_tokens:,} tokens, "
+        f"{of_sessions:#.3g} for 16 open sessions"
+    ) in " ".join(text.split())
     assert sum("<- target" in line for line in lines) == 1
-    assert "1 replica of 80.0 GB has it, 50 sessions at once on each" in text
+    assert f"1 replica of 80.0 GB has it, 16 sessions at once on it; it needs {total:.1f} GB" in lines
+    assert lines[-1].startswith("not counted: what running requests hold (see")
+
+
+def test_tables_of_much_and_of_little(invoke: Invoke, small_run: Path) -> None:
+    asked = ("plan", small_run, "--kv-bytes-per-token", 6_000_000, "--target-hit-rate", "0.8")
+    text = invoke(*asked, "--sessions", 1, "--no-cached-outputs", "--replica-memory", "0.7TB").stdout
+    plan = agentgen.plan(
+        small_run, kv_bytes_per_token=6_000_000, target_hit_rate=0.8, sessions=1, cached_outputs=False
+    ).to_dict()
+    lines = text.splitlines()
+    assert "  timeline  1 session at once; prefill 20,000, decode 60 tokens/s" in lines
+    assert "  cache     LRU, blocks of 512 tokens; outputs are not cached" in lines
+    assert "  KV bytes  6,000,000 a token" in lines
+    largest = plan["points"][-1]
+    assert largest["capacity_bytes"] > 10**13  # more than 10,000 GB
+    start = lines.index("at 50, 75, 90, 95, 99, 99.9 and 100 % of the limit; TB = 10^12 bytes")
+    assert lines[start + 1].split() == ["tokens", "TB"]
+    assert f" {largest['capacity_tokens']:,}  {largest['capacity_bytes'] / 1e12:.2f}" in text
+    total = f"{plan['capacity']['capacity_bytes'] / 1e9:,.1f} GB"
+    assert f"80.0 % takes {total} of KV memory: {plan['capacity']['capacity_tokens']:,} tokens" in lines
+    assert f"1 replica of 700.0 GB has it, 1 session at once on it; it needs {total}" in lines
+
+
+def test_several_replicas(invoke: Invoke, small_run: Path) -> None:
+    one = agentgen.plan(small_run, model="llama-3.1-8b", kv_dtype="fp8", target_hit_rate=0.8, sessions=16)
+    size = one.capacity_bytes // 2
+    asked = ("plan", small_run, "--model", "llama-3.1-8b", "--kv-dtype", "fp8", "--target-hit-rate", 0.8)
+    text = invoke(*asked, "--sessions", 16, "--replica-memory", f"{size}B").stdout
+    plan = agentgen.plan(
+        small_run, model="llama-3.1-8b", kv_dtype="fp8", target_hit_rate=0.8, sessions=16, replica_bytes=size
+    )
+    replicas = plan.to_dict()["replicas"]
+    assert "  KV bytes  65,536 a token (fp8)\n" in text
+    assert (
+        f"{plan.replicas} replicas of {size / 1e9:.1f} GB have it, {replicas['sessions_each']} sessions at once on "
+        f"each; each needs {replicas['each']['capacity_bytes'] / 1e9:.1f} GB"
+    ) in " ".join(text.split())
 
 
 def test_json_is_all_there_is(run: Run, small_run: Path) -> None:
@@ -193,10 +290,23 @@ def test_points(small_run: Path) -> None:
 def test_the_list_of_models(invoke: Invoke) -> None:
     lines = invoke("models").stdout.splitlines()
     assert max(map(len, lines)) <= 80
-    first_words = [line.split() for line in lines[2:]]
-    for name, model in agentgen.models().items():
-        row = next(words for words in first_words if words[0] == name)
-        assert row[1] == f"{model['kv_bytes_per_token']:,}"
+    assert lines[0] == "KV bytes"
+    assert [heading.strip() for heading in lines[1].split("  ")[-3:]] == [
+        "bf16 a token",
+        "fp8 a token",
+        "bf16 an open session",
+    ]
+    bf16, fp8 = agentgen.models(), agentgen.models("fp8")
+    assert [line.split() for line in lines[2:]] == [
+        [
+            name,
+            f"{model['kv_bytes_per_token']:,}",
+            f"{fp8[name]['kv_bytes_per_token']:,}",
+            f"{model['kv_bytes_per_session']:,}" if model["kv_bytes_per_session"] else "-",
+        ]
+        for name, model in bf16.items()
+    ]
+    assert all(2 * fp8[name]["kv_bytes_per_session"] == model["kv_bytes_per_session"] for name, model in bf16.items())
 
 
 BAD: list[tuple[tuple[str, ...], str]] = [
@@ -204,7 +314,7 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("--target-hit-rate", "0.5"), "--model and --kv-bytes-per-token: found neither, expected one of them."),
     (("--target-hit-rate", "0.5", "--model", "x", "--kv-bytes-per-token", "1"), "found both, expected one of them."),
     (("--target-hit-rate", "0.5", "--kv-dtype", "fp8", "--kv-bytes-per-token", "1"), "--kv-dtype is of a --model"),
-    (("--target-hit-rate", "0.5", "--model", "lama-3.1-8b"), "(did you mean llama-3.1-8b?)"),
+    (("--target-hit-rate", "0.5", "--model", "lama-3.1-8b"), "; did you mean llama-3.1-8b?), a config.json"),
     (("--target-hit-rate", "0.5", "--kv-bytes-per-token", "0"), "found 0, expected a whole number from 1"),
     (("--target-hit-rate", "0", "--model", "x"), "found 0, expected a number above 0, to 1 (or 100%)."),
     (("--target-hit-rate", "90", "--model", "x"), "found 90, expected a number above 0, to 1 (or 100%)."),

@@ -195,11 +195,14 @@ def plan(
     sessions: int | None = None,
     replica_bytes: int | None = None,
     model: str | None = None,
+    kv_dtype: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> str:
     """How much KV memory a trace needs (JSON: `schema("plan")`). `progress` as for `analyze`.
 
-    `sessions`: slots, instead of those of the assumptions. Raises PlanError, TraceError, OSError, KeyboardInterrupt.
+    `sessions`: slots, instead of those of the assumptions. `model` and `kv_dtype` are told with the answer.
+
+    Raises PlanError, TraceError, OSError, KeyboardInterrupt.
     """
 
 def schema(name: str) -> str:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentgen import _native
-from agentgen._suggest import did_you_mean
 from agentgen.analysis.figures import (
     CONCURRENCY,
     DECODE_TOKENS_PER_SECOND,
@@ -19,8 +16,8 @@ from agentgen.analysis.figures import (
     assumptions,
     check_number,
 )
-from agentgen.errors import ModelError
-from agentgen.settings import MAX_TOKENS, check_choice, check_integer
+from agentgen.analysis.model import find_model
+from agentgen.settings import MAX_TOKENS, check_integer
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
     from agentgen.analysis.figures import Progress
 
     StrPath = str | os.PathLike[str]
-
-KV_DTYPES = ("bf16", "fp8")
 
 
 class Plan(Figures):
@@ -41,7 +36,7 @@ class Plan(Figures):
         target_hit_rate: What was asked for: blocks found / all blocks of the prompts.
         limit_hit_rate: The same of an infinite cache.
         capacity_tokens: What the smallest cache holds that has the target.
-        capacity_bytes: KV bytes of these tokens.
+        capacity_bytes: KV bytes of these tokens, and of the open sessions beside their tokens.
         replicas: The fewest replicas that have the target; None if their memory was not told.
     """
 
@@ -101,9 +96,11 @@ def plan(
         trace: As for `analyze`; one.
         target_hit_rate: Blocks found / all blocks of the prompts, above 0, to 1.
         kv_bytes_per_token: KV bytes of a token, of a model that is not known.
-        model: A name of `models`, or the path of a model's `config.json`; instead of `kv_bytes_per_token`.
+        model: A name of `models`, or the path of a model's `config.json` or of its directory; instead of
+            `kv_bytes_per_token`.
         kv_dtype: `bf16` or `fp8`: in which numbers the model's KV is kept.
-        sessions: Sessions open at once (default 50), of a trace without arrivals.
+        sessions: Sessions open at once (default 50), those that wait for a person included, of a trace without
+            arrivals; `concurrency` of `analyze`.
         replica_bytes: KV memory of one replica, to be told how many it takes.
         block_size: As for `analyze`.
         cached_outputs: As for `analyze`.
@@ -115,7 +112,8 @@ def plan(
 
     Raises:
         ModelError: The model is not known, or its `config.json` does not say what it keeps of a token.
-        PlanError: No memory is enough, or `sessions` is given for a trace with arrivals of its own.
+        PlanError: No memory is enough, no number of replicas is, `sessions` is given for a trace with times of its own,
+            or `replica_bytes` for one that names no sessions.
         TraceError: The file is not a trace.
         OSError: A file cannot be read.
         TypeError: Neither or both of `kv_bytes_per_token` and `model` are given.
@@ -149,19 +147,19 @@ def plan(
         threads=None,
     )
     if model is not None:
-        known = find_model(model, kv_dtype)
-        per_token, per_session = known["kv_bytes_per_token"], known["kv_bytes_per_session"]
+        keeps = find_model(model, kv_dtype)
     else:
-        per_token, per_session = check_integer("kv_bytes_per_token", kv_bytes_per_token, 1, MAX_TOKENS), 0
+        keeps = {"kv_bytes_per_token": check_integer("kv_bytes_per_token", kv_bytes_per_token, 1, MAX_TOKENS)}
     text = _native.plan(
         os.fspath(trace),
         assumed,
         target_hit_rate=target,
-        kv_bytes_per_token=per_token,
-        kv_bytes_per_session=per_session,
+        kv_bytes_per_token=keeps["kv_bytes_per_token"],
+        kv_bytes_per_session=keeps.get("kv_bytes_per_session", 0),
         sessions=sessions,
         replica_bytes=replica_bytes,
         model=None if model is None else os.fspath(model),
+        kv_dtype=keeps.get("kv_dtype"),
         progress=progress,
     )
     return Plan(text)
@@ -174,31 +172,11 @@ def models(kv_dtype: str = "bf16") -> dict[str, dict[str, Any]]:
         kv_dtype: `bf16` or `fp8`: in which numbers their KV is kept.
 
     Returns:
-        For each: `kv_bytes_per_token`; `kv_bytes_per_session`, which come on top; `kv_dtype`; and `source`, where its
-        geometry is published.
+        For each: `kv_bytes_per_token`; `kv_bytes_per_session`, which an open session takes beside; `kv_dtype`; and
+        `source`, where its geometry is published.
 
     Example:
         >>> agentgen.models()["llama-3.1-8b"]["kv_bytes_per_token"]
         131072
     """
     return {name: find_model(name, kv_dtype) for name in _native.model_names()}
-
-
-def find_model(model: StrPath, kv_dtype: str) -> dict[str, Any]:
-    """What a model keeps, by its name or by the path of its `config.json`."""
-    check_choice("kv_dtype", kv_dtype, KV_DTYPES)
-    found = os.fspath(model)
-    names = _native.model_names()
-    if isinstance(model, str) and model.lower() in names:
-        text = _native.model(name=model, kv_dtype=kv_dtype)
-    elif not Path(found).exists():
-        near = did_you_mean(found.lower(), names)
-        raise ModelError(f"model: found {found!r}, expected a name of agentgen models or a file{near}")
-    else:
-        config = Path(found).read_bytes().decode("utf-8", errors="replace")
-        try:
-            text = _native.model(config_json=config, kv_dtype=kv_dtype)
-        except ModelError as error:
-            raise ModelError(f"{found}: {error}") from None
-    known: dict[str, Any] = json.loads(text)
-    return known

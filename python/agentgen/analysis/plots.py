@@ -6,7 +6,8 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from agentgen._text import printable
-from agentgen.analysis.text import timeline
+from agentgen.analysis.tables import counted, trace_names
+from agentgen.analysis.timeline import order
 
 try:
     import matplotlib as mpl
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 FORMATS = ("png", "svg")
 INCHES = (8.0, 5.0)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # told apart by the colour-blind, too
-LONGEST = 60  # characters of a name in a legend
+LONGEST = 60  # characters of a path
 STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.grid": True,
@@ -41,7 +42,7 @@ STYLE: dict[Any, Any] = {
 TIMES = {1_000: "1 s", 10_000: "10 s", 60_000: "1 min", 600_000: "10 min", 3_600_000: "1 h", 28_800_000: "8 h"}
 MINUTE_MS = 60_000
 WORKING_SET = {"distinct_tokens": ("used at all", ":"), "recent_tokens": ("used in the last 5 min", "-")}
-WORKING_SET |= {"live_tokens": ("used and to be used again", "--")}
+WORKING_SET |= {"live_tokens": ("used and needed again", "--")}
 
 
 def draw(traces: list[Stated], directory: Path) -> list[Path]:
@@ -49,11 +50,11 @@ def draw(traces: list[Stated], directory: Path) -> list[Path]:
     directory.mkdir(parents=True, exist_ok=True)
     drawn = []
     with mpl.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of a name, which has a box there
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of a path, which has a box there
         for name, plot in _PLOTS.items():
-            if name == "turns" and all(len(trace["reuse"]["by_turn"]) == 1 for trace in traces):
-                continue
             figure = _figure(traces, plot)
+            if figure is None:
+                continue
             for form in FORMATS:
                 path = directory / f"{name}.{form}"
                 figure.savefig(path, dpi=100, metadata={"Date": None} if form == "svg" else {"Software": None})
@@ -61,23 +62,30 @@ def draw(traces: list[Stated], directory: Path) -> list[Path]:
     return drawn
 
 
-def _figure(traces: list[Stated], plot: Plot) -> Figure:
+def _figure(traces: list[Stated], plot: Plot) -> Figure | None:
+    """The traces under the letters that they have in the tables; `None` if none of them has the figures."""
     figure = Figure(figsize=INCHES, layout="constrained")
     axes = figure.add_subplot()
-    for index, trace in enumerate(traces):
-        plot(axes, trace, {"color": COLOURS[index % len(COLOURS)], "label": _name(trace["trace"])})
-    axes.legend(loc="best", fontsize=8)
-    assumed = [
-        f"{_name(trace['trace'])}: blocks of {trace['block_size']:,} tokens; {timeline(trace['timeline'])}"
-        for trace in traces
+    names = trace_names(len(traces))
+    for index, (name, trace) in enumerate(zip(names, traces, strict=True)):
+        plot(axes, trace, {"color": COLOURS[index % len(COLOURS)], "label": name if len(traces) > 1 else None})
+    if not axes.lines:
+        return None
+    if axes.get_legend_handles_labels()[1]:
+        figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    key = [
+        f"{name}  {_about(trace)}" if len(traces) > 1 else _about(trace)
+        for name, trace in zip(names, traces, strict=True)
     ]
-    figure.supxlabel("\n".join(assumed), x=0.01, ha="left", fontsize=7, color="#555555")
+    figure.supxlabel("\n".join(key), x=0.01, ha="left", fontsize=7, color="#555555")
     return figure
 
 
-def _name(trace: str) -> str:
-    shown = printable(trace) if len(trace) <= LONGEST else f"…{printable(trace[-LONGEST:])}"
-    return f"./{shown}" if shown.startswith("_") else shown  # a legend leaves such labels out
+def _about(trace: Stated) -> str:
+    path = trace["trace"]
+    shown = path if len(path) <= LONGEST else f"…{path[-LONGEST:]}"
+    blocks = counted(trace["block_size"], "token")
+    return f"{printable(shown)}: blocks of {blocks}; {order(trace['timeline'])}"
 
 
 def _curve(axes: Axes, trace: Stated, style: dict[str, Any]) -> None:
@@ -93,7 +101,7 @@ def _curve(axes: Axes, trace: Stated, style: dict[str, Any]) -> None:
 def _ttl(axes: Axes, trace: Stated, style: dict[str, Any]) -> None:
     points = [point for point in trace["reuse"]["ttl"] if point["ttl_ms"]]
     axes.plot([point["ttl_ms"] for point in points], [point["hit_rate"] for point in points], marker=".", **style)
-    axes.set_title("infinite cache by time to live")
+    axes.set_title("Infinite cache by time to live")
     axes.set_xscale("log")
     axes.set_xticks(list(TIMES), list(TIMES.values()))
     axes.minorticks_off()
@@ -103,8 +111,9 @@ def _ttl(axes: Axes, trace: Stated, style: dict[str, Any]) -> None:
 
 def _turns(axes: Axes, trace: Stated, style: dict[str, Any]) -> None:
     turns = [turn for turn in trace["reuse"]["by_turn"] if turn["requests"]]
-    axes.plot([turn["turn_index"] for turn in turns], [turn["hit_rate"] for turn in turns], marker=".", **style)
-    axes.set_title("infinite cache by turn")
+    if len(turns) > 1:  # one alone says nothing of turns
+        axes.plot([turn["turn_index"] for turn in turns], [turn["hit_rate"] for turn in turns], marker=".", **style)
+    axes.set_title("Infinite cache by turn")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("turn of the session, from 0")
     _share_axis(axes, "tokens found / tokens of the prompts")
@@ -115,11 +124,11 @@ def _working_set(axes: Axes, trace: Stated, style: dict[str, Any]) -> None:
     minutes = [point["time_ms"] / MINUTE_MS for point in points]
     if not axes.lines:
         for words, line in WORKING_SET.values():
-            axes.plot([], [], line, color="#555555", label=words)
+            axes.plot([], [], line, color="#555555" if style["label"] else style["color"], label=words)
     for kind, (_, line) in WORKING_SET.items():
         label = style["label"] if line == "-" else None
         axes.plot(minutes, [point[kind] for point in points], line, color=style["color"], label=label)
-    axes.set_title("working set")
+    axes.set_title("Working set")
     axes.set_xlabel("time, min")
     axes.set_ylabel("tokens of distinct blocks")
     axes.set_yscale("log")
@@ -129,7 +138,7 @@ def _working_set(axes: Axes, trace: Stated, style: dict[str, Any]) -> None:
 def _share_axis(axes: Axes, label: str) -> None:
     axes.set_ylabel(label)
     axes.set_ylim(0, 1)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
 
 
 _PLOTS: dict[str, Plot] = {"curve": _curve, "ttl": _ttl, "turns": _turns, "working_set": _working_set}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,28 +11,54 @@ if TYPE_CHECKING:
 WIDTH = 80
 GAP = "  "
 NONE = "-"
+BYTES = {"GB": 10**9, "TB": 10**12}
+MOST_GB = 10_000
+DIGITS = {"GB": 1, "TB": 2}  # after the point
 
 SECOND = 1_000
 MINUTE = 60 * SECOND
 
 
-def table(title: str, headings: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> Iterator[str]:
-    """A title and its rows; the columns that do not fit beside the others come below, with the labels once more."""
+def table(
+    title: str,
+    headings: Sequence[str],
+    rows: Iterable[tuple[str, Sequence[str]]],
+    groups: Sequence[int] | None = None,
+) -> Iterator[str]:
+    """A title and its rows; the columns that do not fit beside the others come below, with the labels once more.
+
+    `groups` are the numbers of columns that stay together; by default each may stand alone.
+    """
     rows = list(rows)
     label_width = max(len(label) for label, _ in rows)
     widths = [max(map(len, column)) for column in zip(headings, *(cells for _, cells in rows), strict=True)]
     yield title
-    first = 0
-    while first < len(headings):
-        end, used = first, len(GAP) + label_width
-        while end < len(headings) and (end == first or used + len(GAP) + widths[end] <= WIDTH):
-            used += len(GAP) + widths[end]
-            end += 1
-        shown = range(first, end)
-        for label, cells in (("", headings), *rows) if any(headings) else rows:
-            cut = "".join(GAP + f"{cells[column]:>{widths[column]}}" for column in shown)
-            yield f"{GAP}{label:<{label_width}}{cut}".rstrip()
-        first = end
+    first = end = used = 0
+    for group in [*(groups or [1] * len(headings)), 0]:
+        more = sum(len(GAP) + width for width in widths[end : end + group])
+        if end > first and (not group or len(GAP) + label_width + used + more > WIDTH):
+            for label, cells in (("", headings), *rows) if any(headings) else rows:
+                cut = "".join(GAP + f"{cells[column]:>{widths[column]}}" for column in range(first, end))
+                yield f"{GAP}{label:<{label_width}}{cut}".rstrip()
+            first, used = end, 0
+        end, used = end + group, used + more
+
+
+def fold(clauses: Iterable[str], *, first: str = "", rest: str = "") -> Iterator[str]:
+    """Clauses on as few lines as hold them, broken between clauses only."""
+    whole = " ".join(clause.replace(" ", "\N{NO-BREAK SPACE}") for clause in clauses)
+    for line in wrap(whole, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False):
+        yield line.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def trace_names(count: int) -> list[str]:
+    """Letters that stand for traces side by side."""
+    return [chr(ord("A") + index) if count <= 26 else str(index + 1) for index in range(count)]  # noqa: PLR2004  A-Z
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 session`, `1,066 sessions`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def percent(share: float | None) -> str:
@@ -54,9 +81,15 @@ def short(count: int) -> str:
     return str(count)
 
 
-def gigabytes(count: int) -> str:
-    """Decimal ones: `404.5`."""
-    return f"{count / 10**9:,.1f}" if count >= 10**8 else f"{count / 10**9:.3g}"
+def memory_unit(largest: int) -> str:
+    """The decimal unit in which a person reads sizes up to this."""
+    return "TB" if largest > MOST_GB * BYTES["GB"] else "GB"
+
+
+def memory(count: int, unit: str) -> str:
+    """`404.5` GB, `20.62` TB."""
+    size = count / BYTES[unit]
+    return f"{size:,.{DIGITS[unit]}f}" if size >= 0.1 else f"{size:#.3g}"  # noqa: PLR2004  three digits
 
 
 def duration(ms: float) -> str:

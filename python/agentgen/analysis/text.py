@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from agentgen._report import SAID_BY
-from agentgen.analysis.tables import NONE, WIDTH, duration, number, percent, short, table
+from agentgen.analysis.tables import NONE, counted, duration, fold, number, percent, short, table, trace_names
+from agentgen.analysis.timeline import LABEL, cache, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,16 +44,16 @@ LAYERS = {
     "history": "after the first prompt",
 }
 WORKING_SET = (
-    ("distinct_tokens", "used at all"),
-    ("live_tokens", "used and to be used again, at the peak"),
-    ("recent_tokens", "used in the last 5 minutes, at the peak"),
+    ("distinct_tokens", "tokens used at all"),
+    ("live_tokens", "tokens used and needed again, at the peak"),
+    ("recent_tokens", "tokens used in 5 minutes, at the peak"),
 )
 
 
 def lines(analysis: Stated) -> Iterator[str]:
     """All tables; several traces side by side, under letters."""
     traces: list[Stated] = analysis["traces"]
-    names = _names(len(traces))
+    names = trace_names(len(traces)) if len(traces) > 1 else [""]
     for name, trace in zip(names, traces, strict=True):
         yield from _what_it_is(name, trace)
     yield ""
@@ -61,17 +61,11 @@ def lines(analysis: Stated) -> Iterator[str]:
         yield from _lengths(traces[0])
     else:
         yield from _lengths_side_by_side(names, traces, analysis["distances"])
-    for part in (_rates, _layers, _turns, _curve, _shares, _ttl, _working_set, _size):
+    for part in (_rates, _layers, _turns, _curve, _shares, _ttl, _working_set):
         shown = list(part(names, traces))
         if shown:
             yield ""
             yield from shown
-
-
-def _names(count: int) -> list[str]:
-    if count == 1:
-        return [""]
-    return [chr(ord("A") + index) if count <= 26 else str(index + 1) for index in range(count)]  # noqa: PLR2004  A-Z
 
 
 def _headings(names: Iterable[str], *columns: str) -> list[str]:
@@ -81,35 +75,26 @@ def _headings(names: Iterable[str], *columns: str) -> list[str]:
 
 def _what_it_is(name: str, trace: Stated) -> Iterator[str]:
     yield f"{name}  {trace['trace']}" if name else trace["trace"]
+    rest = " " * LABEL
     layout_from = SAID_BY.get(trace["layout_from"], f"from the {trace['layout_from']}")
-    yield f"  rows      {trace['layout']} ({layout_from}), {trace['trace_block_size']:,} tokens a hash id"
-    sessions = f"{trace['sessions']:,} sessions" if trace["sessions"] else "sessions not named"
+    yield f"  rows      {trace['layout']} ({layout_from}), {counted(trace['trace_block_size'], 'token')} a hash id"
+    holds = [f"{counted(trace['requests'], 'request')};", "sessions not named"]
+    if trace["sessions"]:
+        holds[1] = counted(trace["sessions"], "session")
     if trace["continuations"]:
-        sessions += f", {trace['continuations']:,} of them continue another"
-    yield f"  holds     {trace['requests']:,} requests; {sessions}"
+        holds[1] += ","
+        continues = "continues" if trace["continuations"] == 1 else "continue"
+        holds.append(f"{trace['continuations']:,} of them {continues} another")
+    yield from fold(holds, first="  holds     ", rest=rest)
     if trace["end_reasons"]:
-        ends = ", ".join(f"{count:,}\N{NO-BREAK SPACE}{reason}" for reason, count in trace["end_reasons"].items())
-        wrapped = wrap(ends, WIDTH, initial_indent="  ended     ", subsequent_indent=" " * 12)
-        yield from (line.replace("\N{NO-BREAK SPACE}", " ") for line in wrapped)
+        *ends, last = (f"{count:,} {reason}" for reason, count in trace["end_reasons"].items())
+        yield from fold((*(f"{end}," for end in ends), last), first="  ended     ", rest=rest)
     new = f", {trace['input_tokens']:,} of them new" if trace["sessions"] else ""
-    yield f"  prompts   {trace['prompt_tokens']:,} tokens{new}"
-    yield f"  outputs   {trace['output_tokens']:,} tokens"
-    outputs = "outputs stay cached" if trace["reuse"]["cached_outputs"] else "outputs are not cached"
-    outputs = outputs if trace["sessions"] else "equal hash ids are equal content"
-    yield f"  cache     blocks of {trace['block_size']:,} tokens; {outputs}"
-    yield f"  timeline  {timeline(trace['timeline'])}"
-    yield f"            until {duration(trace['timeline']['duration_ms'])}"
-
-
-def timeline(facts: Stated) -> str:
-    """The parameters of the reference timeline, on one line."""
-    order = {
-        "closed": f"{facts['concurrency']} sessions at once",
-        "arrivals": "sessions at their arrivals",
-        "recorded": "requests at their own times",
-    }[facts["clock"]]
-    prefill, decode = (f"{facts[f'{step}_tokens_per_second']:,.10g}" for step in ("prefill", "decode"))
-    return f"{order}; prefill {prefill}, decode {decode} tokens/s"
+    yield f"  prompts   {counted(trace['prompt_tokens'], 'token')}{new}"
+    yield f"  outputs   {counted(trace['output_tokens'], 'token')}"
+    kept = cache(trace["block_size"], cached_outputs=trace["reuse"]["cached_outputs"], sessions=trace["sessions"])
+    yield f"  cache     {kept}"
+    yield from timeline(trace["timeline"], trace["sessions"])
 
 
 def _lengths(trace: Stated) -> Iterator[str]:
@@ -117,7 +102,7 @@ def _lengths(trace: Stated) -> Iterator[str]:
     rows = [
         (name, [number(trace["lengths"][metric][heading]) for heading in headings])
         for metric, name in METRICS.items()
-        if trace["lengths"][metric] and (metric != "initial_context" or trace["sessions"])  # else all are first ones
+        if trace["lengths"][metric]
     ]
     yield from table("lengths", headings, rows)
 
@@ -137,11 +122,11 @@ def _lengths_side_by_side(names: list[str], traces: list[Stated], distances: lis
 
 
 def _rates(names: list[str], traces: list[Stated]) -> Iterator[str]:
+    known = [[reading for reading in READINGS if trace["reuse"][reading]] for trace in traces]
     found = {
         f"{name} {reading}".strip(): trace["reuse"][reading]
-        for name, trace in zip(names, traces, strict=True)
-        for reading in READINGS
-        if trace["reuse"][reading]
+        for name, trace, readings in zip(names, traces, known, strict=True)
+        for reading in readings
     }
     rows = [
         (words, [percent(rates[definition]) for rates in found.values()])
@@ -150,7 +135,7 @@ def _rates(names: list[str], traces: list[Stated]) -> Iterator[str]:
     ]
     read_both_ways = len(found) > len(traces)
     title = "hit rate of an infinite cache, by definition"
-    yield from table(title, list(found) if read_both_ways else names, rows)
+    yield from table(title, list(found) if read_both_ways else names, rows, [len(readings) for readings in known])
     if read_both_ways:
         yield "  logical: a continuation goes on from its parent's tokens; replayed: its rows"
         yield "  are read alone. All that follows is logical."
@@ -170,21 +155,23 @@ def _layers(names: list[str], traces: list[Stated]) -> Iterator[str]:
                 cells += [percent(share), percent(rate.get("hit_rate"))]
             rows.append((LAYERS[layer] if shares_known else LAYERS[layer].removeprefix("L2: rest of the "), cells))
         title = "by part of the prompt: its share of all tokens; tokens found / its tokens"
-        yield from table(title, _headings(names, "share", "found"), rows)
+        yield from table(title, _headings(names, "share", "found"), rows, [2] * len(names))
 
 
 def _turns(names: list[str], traces: list[Stated]) -> Iterator[str]:
     by_turn = [{rate["turn_index"]: rate for rate in trace["reuse"]["by_turn"]} for trace in traces]
-    last = max(max(rates, default=0) for rates in by_turn)
+    last = max(max(turns, default=0) for turns in by_turn)
     if last > 0:
         rows = []
         for turn in TURNS:
             if turn <= last:
-                found = [rates.get(turn, {}) for rates in by_turn]
-                cells = [(number(rate.get("requests", 0)), percent(rate.get("hit_rate"))) for rate in found]
-                rows.append((f"turn {turn}", [cell for pair in cells for cell in pair]))
+                cells = []
+                for turns in by_turn:
+                    rate = turns.get(turn, {"requests": 0 if turns else None, "hit_rate": None})
+                    cells += [number(rate["requests"]), percent(rate["hit_rate"])]
+                rows.append((f"turn {turn}", cells))
         title = "by turn: requests; tokens found / tokens of their prompts"
-        yield from table(title, _headings(names, "requests", "found"), rows)
+        yield from table(title, _headings(names, "requests", "found"), rows, [2] * len(names))
 
 
 def _curve(names: list[str], traces: list[Stated]) -> Iterator[str]:
@@ -222,17 +209,8 @@ def _working_set(names: list[str], traces: list[Stated]) -> Iterator[str]:
         (words, [number(max(point[kind] for point in trace["reuse"]["working_set"])) for trace in traces])
         for kind, words in WORKING_SET
     ]
-    yield from table("working set, tokens of distinct blocks", names, rows)
-
-
-def _size(names: list[str], traces: list[Stated]) -> Iterator[str]:
-    sizes = [trace["reuse"]["size"] for trace in traces]
-    rows = [
-        ("distinct blocks", [number(size["distinct_blocks"]) for size in sizes]),
-        ("extents (blocks that move together)", [number(size["extents"]) for size in sizes]),
-        ("memory of the extents, kB", [number(size["memory_bytes"] // 1000) for size in sizes]),
-    ]
-    yield from table("size of the analysis", names, rows)
+    rows.append(("blocks used at all", [number(trace["reuse"]["size"]["distinct_blocks"]) for trace in traces]))
+    yield from table("working set: distinct blocks, and the tokens in them", names, rows)
 
 
 def round_capacities(largest: int) -> list[int]:

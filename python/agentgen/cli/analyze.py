@@ -23,7 +23,7 @@ from agentgen.cli._options import Whole, progress_count, threads_option
     default=CONCURRENCY,
     show_default=True,
     metavar="N",
-    help="Sessions open at once, of a trace without arrivals.",
+    help="Sessions open at once, those that wait for a person included, of a trace without arrivals.",
 )
 @threads_option
 @click.option("--plot", type=click.Path(file_okay=False), metavar="DIR", help="Draw the figures there, as PNG and SVG.")

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import click
 
-from agentgen.analysis.plan import KV_DTYPES, models
-from agentgen.analysis.tables import table
+from agentgen.analysis.plan import models
+from agentgen.analysis.tables import NONE, table
 
 
 @click.command("models", short_help="List the models that agentgen plan knows.")
 def command() -> None:
     """List the models that agentgen plan knows, with their KV bytes.
 
-    What a session takes comes on top of its tokens (sliding windows).
+    An open session takes its bytes beside those of its tokens (sliding
+    windows), half of them in fp8.
     """
-    known = {kv_dtype: models(kv_dtype) for kv_dtype in KV_DTYPES}
-    columns = {"kv_bytes_per_token": "a token", "kv_bytes_per_session": "a session"}
-    rows = [
-        (name, [f"{known[kv_dtype][name][column]:,}" for column in columns for kv_dtype in KV_DTYPES])
-        for name in known[KV_DTYPES[0]]
-    ]
-    headings = [f"{kv_dtype} {what}" for what in columns.values() for kv_dtype in KV_DTYPES]
-    for line in table("KV bytes", headings, rows):
+    bf16, fp8 = models("bf16"), models("fp8")
+    rows = []
+    for name, model in bf16.items():
+        sizes = (model["kv_bytes_per_token"], fp8[name]["kv_bytes_per_token"], model["kv_bytes_per_session"])
+        rows.append((name, [f"{size:,}" if size else NONE for size in sizes]))
+    for line in table("KV bytes", ("bf16 a token", "fp8 a token", "bf16 an open session"), rows):
         click.echo(line)

@@ -8,7 +8,8 @@ import click
 
 from agentgen._text import printable
 from agentgen.analysis.figures import MAX_CONCURRENCY
-from agentgen.analysis.plan import KV_DTYPES, plan
+from agentgen.analysis.model import KV_DTYPES
+from agentgen.analysis.plan import plan
 from agentgen.cli._assumptions import ByteSize, Share, assumption_options
 from agentgen.cli._errors import reading
 from agentgen.cli._options import Whole, progress_count
@@ -24,7 +25,9 @@ from agentgen.settings import MAX_TOKENS
     metavar="SHARE",
     help="Blocks found / all blocks of the prompts: 0.9 or 90%.",
 )
-@click.option("--model", metavar="NAME|FILE", help="A name of agentgen models, or a model's config.json.")
+@click.option(
+    "--model", metavar="NAME|PATH", help="A name of agentgen models, or a model's config.json or its directory."
+)
 @click.option(
     "--kv-bytes-per-token", type=Whole(1, MAX_TOKENS), metavar="BYTES", help="KV of a token, instead of --model."
 )
@@ -35,7 +38,8 @@ from agentgen.settings import MAX_TOKENS
     "--sessions",
     type=Whole(1, MAX_CONCURRENCY),
     metavar="N",
-    help="Sessions open at once, of a trace without arrivals. [default: 50]",
+    help="Sessions open at once, those that wait for a person included (so not max_num_seqs), of a trace without "
+    "arrivals: what analyze calls --concurrency. [default: 50]",
 )
 @click.option(
     "--replica-memory",

@@ -102,8 +102,18 @@ struct Open<S> {
 struct Event {
     time_ms: f64,
     number: u64,
-    /// The place of the session whose turn it is; `None`: a slot is free.
-    place: Option<usize>,
+    what: What,
+}
+
+/// Of equal times and sessions the first goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    /// A session is over.
+    Over,
+    /// A slot is free from the beginning.
+    Slot,
+    /// It is the turn of the session at this place.
+    Turn(usize),
 }
 
 impl Eq for Event {}
@@ -112,7 +122,7 @@ impl Ord for Event {
     fn cmp(&self, other: &Self) -> Ordering {
         // The heap's greatest is the earliest.
         let ascending = self.time_ms.total_cmp(&other.time_ms).then(self.number.cmp(&other.number));
-        ascending.then(self.place.cmp(&other.place)).reverse()
+        ascending.then(self.what.cmp(&other.what)).reverse()
     }
 }
 
@@ -140,6 +150,8 @@ pub struct Timeline<S, I> {
     waiting: HashMap<u64, Vec<usize>>,
     /// The place of the session whose last request was given out.
     over: Option<usize>,
+    /// Sessions that have started and are not over.
+    open: usize,
     peak_open: usize,
 }
 
@@ -148,7 +160,7 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>> Timeline<S, I> {
     #[must_use]
     pub fn new(timing: Timing, start: Start, sessions: I) -> Self {
         let slots = if start == Start::Slots { timing.concurrency.max(1) } else { 0 };
-        let free = (0..slots as u64).map(|number| Event { time_ms: 0.0, number, place: None });
+        let free = (0..slots as u64).map(|number| Event { time_ms: 0.0, number, what: What::Slot });
         Self {
             timing,
             start,
@@ -160,6 +172,7 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>> Timeline<S, I> {
             ends: HashMap::new(),
             waiting: HashMap::new(),
             over: None,
+            open: 0,
             peak_open: 0,
         }
     }
@@ -201,9 +214,14 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>> Timeline<S, I> {
             {
                 return Some(Err(error));
             }
-            let Event { time_ms, place, .. } = self.events.pop()?;
-            if let Some(place) = place {
-                return Some(Ok((place, time_ms)));
+            let Event { time_ms, what, .. } = self.events.pop()?;
+            match what {
+                What::Turn(place) => return Some(Ok((place, time_ms))),
+                What::Over => self.open -= 1,
+                What::Slot => {}
+            }
+            if self.start == Start::Arrivals {
+                continue;
             }
             // A free slot; it stays empty once there are no more sessions.
             match self.sessions.next() {
@@ -242,7 +260,8 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>> Timeline<S, I> {
             self.places.len() - 1
         });
         self.places[place] = Some(Open { session, turn: 0, sent_ms: start_ms });
-        self.peak_open = self.peak_open.max(self.places.len() - self.empty.len());
+        self.open += 1;
+        self.peak_open = self.peak_open.max(self.open);
         match parent {
             Some(parent) => match self.ends.get(&parent) {
                 Some(end) => self.schedule(place, start_ms.max(*end)),
@@ -261,12 +280,10 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>> Timeline<S, I> {
                 Sent::After(delay) => ready_ms + delay,
                 Sent::At(time) => time.max(open.sent_ms),
             };
-            self.events.push(Event { time_ms, number, place: Some(place) });
+            self.events.push(Event { time_ms, number, what: What::Turn(place) });
             return;
         }
-        if self.start == Start::Slots {
-            self.events.push(Event { time_ms: ready_ms, number, place: None });
-        }
+        self.events.push(Event { time_ms: ready_ms, number, what: What::Over });
         if open.session.may_be_continued() {
             self.ends.insert(number, ready_ms);
         }

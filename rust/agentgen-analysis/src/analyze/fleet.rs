@@ -66,7 +66,7 @@ impl Fleet {
         if !fits(&each) {
             return Ok(Err(match each {
                 Some(point) => format!(
-                    "replica memory: found {:.1} GB, expected at least {:.1} GB, what each of {most} replicas needs for \
+                    "replica memory: found {:.1} GB, expected at least {:.1} GB, what it takes with {most} replicas for \
                      a hit rate of {}",
                     replica_bytes as f64 / 1e9,
                     (point.capacity_bytes as f64 / 1e8).ceil() / 10.0,

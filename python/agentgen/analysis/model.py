@@ -1,0 +1,70 @@
+"""What a model keeps of a token: by its name, or from its `config.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentgen import _native
+from agentgen.errors import ModelError
+from agentgen.settings import check_choice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    StrPath = str | os.PathLike[str]
+
+KV_DTYPES = ("bf16", "fp8")
+CONFIG = "config.json"
+INSTEAD = ", or state kv_bytes_per_token"
+VARIANTS = {"instruct", "it", "chat", "base", "hf", "fp8", "awq"}  # of a model, with the cache of that model
+LONG = 4  # letters of a word in which one may be wrong
+ALIKE = 0.7
+
+
+def find_model(model: StrPath, kv_dtype: str) -> dict[str, Any]:
+    """What a model keeps, by its name or by the path of its `config.json` or of the directory that holds it."""
+    check_choice("kv_dtype", kv_dtype, KV_DTYPES)
+    names = _native.model_names()
+    if isinstance(model, str) and model.lower() in names:
+        text = _native.model(name=model, kv_dtype=kv_dtype)
+    else:
+        path = _config_of(os.fspath(model), names)
+        config = path.read_bytes().decode("utf-8", errors="replace")
+        try:
+            text = _native.model(config_json=config, kv_dtype=kv_dtype)
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}{INSTEAD}") from None
+    known: dict[str, Any] = json.loads(text)
+    return known
+
+
+def _config_of(model: str, names: Iterable[str]) -> Path:
+    path = Path(model)
+    if path.is_dir():
+        if not (path / CONFIG).exists():
+            raise ModelError(f"model: found no {CONFIG} in {model!r}, expected the directory of a model{INSTEAD}")
+        return path / CONFIG
+    if not path.exists():
+        meant = next((f"; did you mean {name}?" for name in names if _may_mean(model, name)), "")
+        expected = f"a name (agentgen models lists them{meant}), a {CONFIG} or its directory{INSTEAD}"
+        raise ModelError(f"model: found {model!r}, expected {expected}")
+    return path
+
+
+def _may_mean(asked: str, name: str) -> bool:
+    """Whether `org/Name-Instruct` or a slip of the pen stands for a name: never for one of another size or version."""
+    words = asked.rstrip("/").rpartition("/")[2].lower().split("-")
+    told = "-".join(word for word in words if word not in VARIANTS)
+    mine, known = (re.findall("[0-9]+|[a-z]+", text) for text in (told, name))
+    return len(mine) == len(known) and all(
+        word == other
+        or (
+            min(len(word), len(other)) >= LONG and word.isalpha() and SequenceMatcher(None, word, other).ratio() > ALIKE
+        )
+        for word, other in zip(mine, known, strict=True)
+    )
