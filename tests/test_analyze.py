@@ -13,6 +13,7 @@ import agentgen
 import jsonschema
 import pytest
 from agentgen import _native
+from agentgen.analysis import figures
 from agentgen.analysis.text import rate_at
 from conftest import ROOT, SHARED_DATA, needs, one_line_only
 from reuse_oracle import Oracle
@@ -134,6 +135,11 @@ def test_more_sessions_at_once_need_more_memory(small_run: Path) -> None:
     assert few["timeline"]["duration_ms"] > many["timeline"]["duration_ms"]
 
 
+def test_defaults_are_those_of_the_timeline() -> None:
+    for name in ("CONCURRENCY", "PREFILL_TOKENS_PER_SECOND", "DECODE_TOKENS_PER_SECOND"):
+        assert getattr(figures, name) == getattr(_native, name)
+
+
 def test_slower_requests_take_longer(small_run: Path) -> None:
     slow = agentgen.analyze(small_run, prefill_tokens_per_second=100, decode_tokens_per_second=1.5)
     assert only(slow)["timeline"]["prefill_tokens_per_second"] == 100
@@ -219,10 +225,11 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("t", "--block-size", "0"), "found 0, expected a whole number from 1"),
     (("t", "--trace-block-size", "0"), "found 0, expected a whole number from 1"),
     (("t", "--concurrency", "0"), "found 0, expected a whole number from 1 to 1000000"),
-    (("t", "--prefill-rate", "0"), "found 0, expected a number above 0."),
-    (("t", "--prefill-rate", "-1"), "found -1, expected a number above 0."),
-    (("t", "--decode-rate", "nan"), "found nan, expected a number above 0."),
-    (("t", "--decode-rate", "1e999"), "found 1e999, expected a number above 0."),
+    (("t", "--prefill-rate", "0"), "found 0, expected a number from 0.001 on."),
+    (("t", "--decode-rate", "5e-324"), "found 5e-324, expected a number from 0.001 on."),
+    (("t", "--prefill-rate", "-1"), "found -1, expected a number from 0.001 on."),
+    (("t", "--decode-rate", "nan"), "found nan, expected a number from 0.001 on."),
+    (("t", "--decode-rate", "1e999"), "found 1e999, expected a number from 0.001 on."),
     (("t", "--layout", "flat"), "'flat' is not one of"),
     (("t", "--plot", "text.jsonl"), "Directory 'text.jsonl' is a file"),
 ]
@@ -251,9 +258,12 @@ def test_bad_usage(
         ({"concurrency": 0}, "concurrency: found 0, expected a whole number from 1 to 1000000"),
         ({"threads": 0}, "threads: found 0, expected a whole number from 1"),
         ({"layout": "flat"}, "layout: found 'flat', expected one of incremental, cumulative"),
-        ({"prefill_tokens_per_second": 0}, "prefill_tokens_per_second: found 0, expected a number above 0"),
-        ({"decode_tokens_per_second": float("nan")}, "decode_tokens_per_second: found nan, expected a number above 0"),
-        ({"decode_tokens_per_second": "60"}, "decode_tokens_per_second: found '60', expected a number above 0"),
+        ({"prefill_tokens_per_second": 0}, "prefill_tokens_per_second: found 0, expected a number from 0.001 on"),
+        (
+            {"decode_tokens_per_second": float("nan")},
+            "decode_tokens_per_second: found nan, expected a number from 0.001 on",
+        ),
+        ({"decode_tokens_per_second": "60"}, "decode_tokens_per_second: found '60', expected a number from 0.001 on"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, Any], message: str, small_run: Path) -> None:

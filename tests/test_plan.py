@@ -62,6 +62,47 @@ def test_replicas_share_the_sessions(small_run: Path) -> None:
         plan(1_000)
 
 
+def test_replicas_have_the_rate_together(tmp_path: Path) -> None:
+    """Each replica's rows as a trace of its own: what the plan says of all of them is what they find."""
+    config: dict[str, Any] = {
+        "block_size": 64,
+        "max_prompt_tokens": 20_000,
+        "cache": {"layer1_tokens": 2_000, "layer2": {"mean": 2_000, "sigma": 0.5, "max": 4_000}},
+        "new_tokens_per_turn": {"mean": 800, "sigma": 0.4, "max": 2_000, "bias": 1},
+        "generation_length": {"mean": 200, "sigma": 0.3, "max": 400},
+        "restart_initial_probability": 0.5,
+    }
+    agentgen.write_run(tmp_path / "run", config, sessions=120)
+    plan = agentgen.plan(
+        tmp_path / "run", target_hit_rate=0.8, kv_bytes_per_token=1, sessions=24, replica_bytes=60_000
+    ).to_dict()["replicas"]
+    count, capacity = plan["replicas"], plan["each"]["capacity_tokens"]
+    assert count > 2
+    rows = [json.loads(line) for line in (tmp_path / "run" / "dataset.jsonl").read_text().splitlines()]
+    homes: dict[str, int] = {}
+    for row in rows:
+        parent = row.get("parent_session_id")
+        homes.setdefault(row["session_id"], homes[parent] if parent else len(homes) % count)
+    hits = blocks = 0
+    context: dict[str, int] = {}
+    for replica in range(count):
+        mine = [row for row in rows if homes[row["session_id"]] == replica]
+        part = tmp_path / f"{replica}.jsonl"
+        part.write_text("".join(json.dumps(row) + "\n" for row in mine))
+        asked: dict[str, Any] = {"layout": "incremental", "trace_block_size": 64, "concurrency": plan["sessions_each"]}
+        curve = agentgen.analyze(part, **asked).to_dict()["traces"][0]["reuse"]["capacity_curve"]
+        own = 0
+        for row in mine:
+            before = context.get(row["session_id"], 0)
+            own += -(-(before + row["input_length"]) // 64)
+            context[row["session_id"]] = before + row["input_length"] + row["output_length"]
+        blocks += own
+        hits += own * max(point["hit_rate"] for point in curve if point["capacity_tokens"] <= capacity)
+    # The curve's points are 0.1 % apart.
+    assert hits / blocks == pytest.approx(plan["each"]["hit_rate"], abs=0.0015)
+    assert plan["each"]["hit_rate"] >= 0.8
+
+
 def test_models_have_bytes_and_sources() -> None:
     models = agentgen.models()
     assert models["llama-3.1-8b"]["kv_bytes_per_token"] == 32 * 2 * 8 * 128 * 2

@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypedDict, final, type_check_only
 
 __all__ = [
+    "CONCURRENCY",
+    "DECODE_TOKENS_PER_SECOND",
     "FORMAT_VERSION",
+    "PREFILL_TOKENS_PER_SECOND",
     "Batch",
     "BatchStream",
     "__version__",
@@ -32,6 +35,9 @@ __all__ = [
 
 __version__: str
 FORMAT_VERSION: int
+CONCURRENCY: int
+PREFILL_TOKENS_PER_SECOND: float
+DECODE_TOKENS_PER_SECOND: float
 
 def preset_names() -> list[str]:
     """Names of the bundled configurations, the default one first."""

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]
 
+# As in the compiled module, which the command does not load for its help; a test keeps them equal.
 CONCURRENCY = 50
 PREFILL_TOKENS_PER_SECOND = 20_000.0
 DECODE_TOKENS_PER_SECOND = 60.0
+# Tokens a second; below it times grow beyond what a number can say.
+LEAST_RATE = 0.001
 MAX_CONCURRENCY = 1_000_000
 MAX_BYTES = 2**53 - 1
 
@@ -104,7 +107,8 @@ def _optional(name: str, value: int | None, high: int) -> int | None:
 
 
 def _rate(name: str, value: Any) -> float:
-    number = check_number(name, value, "a number above 0")
-    if number <= 0:
-        raise ValueError(f"{name}: found {value!r}, expected a number above 0")
+    expected = f"a number from {LEAST_RATE} on"
+    number = check_number(name, value, expected)
+    if number < LEAST_RATE:
+        raise ValueError(f"{name}: found {value!r}, expected {expected}")
     return number

@@ -85,6 +85,8 @@ def _what_it_is(name: str, trace: Stated) -> Iterator[str]:
         holds[1] += ","
         continues = "continues" if trace["continuations"] == 1 else "continue"
         holds.append(f"{trace['continuations']:,} of them {continues} another")
+        if unknown := trace["continuations"] - trace["linked_continuations"]:
+            holds.append(f"{unknown:,} of these one that is not known")
     yield from fold(holds, first="  holds     ", rest=rest)
     if trace["end_reasons"]:
         *ends, last = (f"{count:,} {reason}" for reason, count in trace["end_reasons"].items())
@@ -179,6 +181,7 @@ def _curve(names: list[str], traces: list[Stated]) -> Iterator[str]:
     rows = [
         (f"{short(tokens)} tokens", [percent(rate_at(curve, tokens)) for curve in curves])
         for tokens in round_capacities(max(curve[-1]["capacity_tokens"] for curve in curves))
+        if tokens >= min(trace["block_size"] for trace in traces)
     ]
     rows.append(("no limit", [percent(curve[-1]["hit_rate"]) for curve in curves]))
     yield from table("LRU cache by capacity: blocks found / all blocks of the prompts", names, rows)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agentgen.analysis.figures import DECODE_TOKENS_PER_SECOND, MAX_BYTES, PREFILL_TOKENS_PER_SECOND
+from agentgen.analysis.figures import DECODE_TOKENS_PER_SECOND, LEAST_RATE, MAX_BYTES, PREFILL_TOKENS_PER_SECOND
 from agentgen.cli._options import LONGEST, Whole
 from agentgen.settings import LAYOUTS, MAX_TOKENS
 
@@ -28,10 +28,10 @@ class Rate(click.ParamType[float]):
     name = "rate"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """From a decimal number above 0."""
+        """From a decimal number that is not too small."""
         rate = _decimal(str(value))
-        if not 0 < rate < math.inf:
-            self.fail(f"found {value}, expected a number above 0.", param, ctx)
+        if not LEAST_RATE <= rate < math.inf:
+            self.fail(f"found {value}, expected a number from {LEAST_RATE} on.", param, ctx)
         return rate
 
 
@@ -97,7 +97,7 @@ _ASSUMPTIONS = (
         type=Rate(),
         default=PREFILL_TOKENS_PER_SECOND,
         metavar="TOKENS",
-        help="New tokens of a prompt computed in a second. [default: 20000]",
+        help=f"New tokens of a prompt computed in a second. [default: {PREFILL_TOKENS_PER_SECOND:.0f}]",
     ),
     click.option(
         "--decode-rate",
@@ -105,7 +105,7 @@ _ASSUMPTIONS = (
         type=Rate(),
         default=DECODE_TOKENS_PER_SECOND,
         metavar="TOKENS",
-        help="Tokens of an output made in a second. [default: 60]",
+        help=f"Tokens of an output made in a second. [default: {DECODE_TOKENS_PER_SECOND:.0f}]",
     ),
     click.option("--layout", type=click.Choice(LAYOUTS), help="Layout of a trace that does not say."),
     click.option(

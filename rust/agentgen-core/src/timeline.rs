@@ -16,11 +16,15 @@ pub struct Timing {
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { concurrency: 50, prefill_tokens_per_second: 20_000.0, decode_tokens_per_second: 60.0 }
+        Self::REFERENCE
     }
 }
 
 impl Timing {
+    /// What is assumed where nothing is said.
+    pub const REFERENCE: Self =
+        Self { concurrency: 50, prefill_tokens_per_second: 20_000.0, decode_tokens_per_second: 60.0 };
+
     /// How long a request takes, whatever is cached.
     fn service_ms(&self, turn: &TimedTurn) -> f64 {
         let prefill = f64::from(turn.input_tokens) / self.prefill_tokens_per_second;

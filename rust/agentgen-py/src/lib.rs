@@ -17,6 +17,8 @@ mod validate;
 /// What Python sees; `_native.pyi` describes it.
 #[pymodule(gil_used = false)]
 mod _native {
+    use agentgen_core::timeline::Timing;
+
     #[pymodule_export]
     use super::analyze::{analyze, model, model_names, plan, schema};
     #[pymodule_export]
@@ -35,4 +37,10 @@ mod _native {
     const __version__: &str = env!("CARGO_PKG_VERSION");
     #[pymodule_export]
     const FORMAT_VERSION: u32 = agentgen_trace::FORMAT_VERSION;
+    #[pymodule_export]
+    const CONCURRENCY: usize = Timing::REFERENCE.concurrency;
+    #[pymodule_export]
+    const PREFILL_TOKENS_PER_SECOND: f64 = Timing::REFERENCE.prefill_tokens_per_second;
+    #[pymodule_export]
+    const DECODE_TOKENS_PER_SECOND: f64 = Timing::REFERENCE.decode_tokens_per_second;
 }

@@ -214,7 +214,7 @@ fn grouped(number: u64) -> String {
 
 fn table() -> String {
     let mut table = String::from(
-        "| model | layers | cached per layer and token | bytes/token bf16 | bytes/token fp8 | bytes/sequence bf16 | source |\n\
+        "| model | layers | cached per layer and token | bytes/token bf16 | bytes/token fp8 | bytes/open session bf16 | source |\n\
          |---|---|---|---|---|---|---|\n",
     );
     for Model { name, source, geometry } in names().map(model) {
