@@ -114,9 +114,6 @@ impl Assembler {
                 &format!("{found} hash ids for {covered} tokens, expected {expected} of {ids} each"),
             ));
         }
-        if let Some(id) = row.ids.iter().find(|id| **id < 0) {
-            return Err(refused(row, &format!("hash id {id}, expected none below 0")));
-        }
         if let Some(length) = [input_tokens, context_tokens, output_tokens].into_iter().find(|n| *n > MAX_TOKENS) {
             return Err(refused(row, &format!("a length of {length} tokens, expected at most {MAX_TOKENS}")));
         }

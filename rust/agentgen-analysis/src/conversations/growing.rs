@@ -54,14 +54,12 @@ impl Growing {
             ));
         }
         if self.conversation.is_by_ids {
-            self.stream.push_ids(row.ids, row.ids.len() as u64 * u64::from(self.stream.id_tokens()));
-        } else if self.layout == Layout::Incremental {
-            if self.is_shared {
-                self.stream.push_ids(row.ids, u64::from(row.turn.input_tokens));
-                self.is_shared = row.turn.output_tokens == 0;
-            }
-        } else {
-            self.push_prompt(row);
+            self.stream.push_ids(sound(row.ids)?, row.ids.len() as u64 * u64::from(self.stream.id_tokens()));
+        } else if self.layout == Layout::Cumulative {
+            self.push_prompt(row)?;
+        } else if self.is_shared {
+            self.stream.push_ids(sound(row.ids)?, u64::from(row.turn.input_tokens));
+            self.is_shared = row.turn.output_tokens == 0;
         }
         self.conversation.turns.push(row.turn);
         if let Some(end) = row.end {
@@ -71,7 +69,7 @@ impl Growing {
         Ok(())
     }
 
-    fn push_prompt(&mut self, row: &Row<'_>) {
+    fn push_prompt(&mut self, row: &Row<'_>) -> Result<(), String> {
         if let Some(last) = self.conversation.turns.last() {
             let full = (last.context_tokens / self.stream.id_tokens()) as usize;
             let goes_on = u64::from(row.turn.context_tokens) >= length(last) && row.ids.starts_with(&self.ids[..full]);
@@ -79,7 +77,8 @@ impl Growing {
                 self.end_prompts();
             }
         }
-        row.ids.clone_into(&mut self.ids);
+        sound(row.ids)?.clone_into(&mut self.ids);
+        Ok(())
     }
 
     /// Completes the stream of the prompts so far; the next one starts anew.
@@ -144,6 +143,14 @@ impl Parent {
         }
         heir.alone = Some(alone);
         heir.parent = Some(self.number);
+    }
+}
+
+/// Ids that can be followed; the others are never looked at.
+fn sound(ids: &[i64]) -> Result<&[i64], String> {
+    match ids.iter().find(|id| **id < 0) {
+        Some(id) => Err(format!("hash id {id}, expected none below 0")),
+        None => Ok(ids),
     }
 }
 
