@@ -82,8 +82,9 @@ class Bench:
         self.measure: dict[str, Callable[[str], Figure | None]] = {
             "AIPerf, generate only": self.aiperf_generate,
             "agentgen, Arrow batches": self.batches,
+            "agentgen, Arrow batches, without Python": lambda preset: self.hot_loop("batches", preset),
             "floor, generate only": self.floor,
-            "agentgen, JSONL bytes discarded": self.jsonl_discarded,
+            "agentgen, JSONL bytes discarded": lambda preset: self.hot_loop("jsonl", preset),
             "floor, JSONL bytes discarded": lambda preset: self.floor(preset, "null"),
             "AIPerf, whole command": self.aiperf_command,
             "agentgen, whole command, JSONL": lambda preset: self.command(preset, "jsonl"),
@@ -109,9 +110,9 @@ class Bench:
         run = execute([*command, str(sessions)])
         return Figure(sessions / json.loads(run.output.splitlines()[-1])["seconds"], run.peak_mb)
 
-    def jsonl_discarded(self, preset: str) -> Figure:
-        """Every byte is formatted, none is written."""
-        program = [str(ROOT / "target/release/hot-loops"), "jsonl", preset, str(self.sessions), str(os.cpu_count())]
+    def hot_loop(self, loop: str, preset: str) -> Figure:
+        """Everything is made, nothing is written."""
+        program = [str(ROOT / "target/release/hot-loops"), loop, preset, str(self.sessions), str(os.cpu_count())]
         run = execute(program)
         return Figure(self.sessions / json.loads(run.output)["seconds"], run.peak_mb)
 
@@ -165,6 +166,10 @@ class Bench:
 # The rows that a row is divided by, and how the ratio reads.
 AGAINST = {
     "agentgen, Arrow batches": {"AIPerf, generate only": "{:.0f} x AIPerf", "floor, generate only": "{:.2f} of floor"},
+    "agentgen, Arrow batches, without Python": {
+        "AIPerf, generate only": "{:.0f} x AIPerf",
+        "floor, generate only": "{:.2f} of floor",
+    },
     "agentgen, JSONL bytes discarded": {
         "AIPerf, generate only": "{:.0f} x AIPerf",
         "floor, JSONL bytes discarded": "{:.2f} of floor",

@@ -16,9 +16,11 @@ use tempfile::TempDir;
 struct NoObserver;
 
 impl Observer for NoObserver {
+    type Notes = ();
     type InOrder = ();
+    fn notes(_: &Plan, _: u64) {}
     fn in_order(_: &TraceMeta) {}
-    fn batch(&mut self, _: &RecordBatch) -> Result<()> {
+    fn batch(&mut self, _: &RecordBatch, (): &mut ()) -> Result<()> {
         Ok(())
     }
 

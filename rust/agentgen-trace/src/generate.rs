@@ -10,7 +10,7 @@ use arrow_schema::SchemaRef;
 
 use crate::batch::BatchBuilder;
 use crate::error::Result;
-use crate::ordered::{Cancel, Ordered};
+use crate::ordered::{Cancel, Ordered, stream};
 
 /// Results that may wait for their turn, for each thread.
 const WINDOW: usize = 2;
@@ -121,12 +121,21 @@ impl Shard {
 }
 
 /// All batches of a shard, in order.
+#[must_use]
 pub fn batches(
     shard: &Arc<Shard>,
     schema: &SchemaRef,
     threads: usize,
     cancel: &Cancel,
-) -> impl Iterator<Item = Result<RecordBatch>> + Send + use<> {
+) -> Box<dyn Iterator<Item = Result<RecordBatch>> + Send> {
+    // Where a session alone can be more than a chunk's worth, no chunk is ever held whole.
+    if shard.plan.chunk_sessions() == 1 {
+        let (shard, mut builder, cancel) = (Arc::clone(shard), BatchBuilder::new(Arc::clone(schema)), cancel.clone());
+        return Box::new(stream(WINDOW, move |emit| {
+            let mut emit = |batch| cancel.check().and_then(|()| emit(batch));
+            shard.chunks(&cancel).try_for_each(|chunk| shard.make(&chunk, &mut builder, &mut emit))
+        }));
+    }
     let chunks = Ordered::start(threads, threads * WINDOW, cancel, shard.chunks(cancel), || {
         let (shard, mut builder, cancel) = (Arc::clone(shard), BatchBuilder::new(Arc::clone(schema)), cancel.clone());
         move |chunk: Chunk| {
@@ -138,8 +147,8 @@ pub fn batches(
             Ok(made)
         }
     });
-    chunks.flat_map(|chunk| match chunk {
+    Box::new(chunks.flat_map(|chunk| match chunk {
         Ok(batches) => batches.into_iter().map(Ok).collect::<Vec<_>>(),
         Err(error) => vec![Err(error)],
-    })
+    }))
 }

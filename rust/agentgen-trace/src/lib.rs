@@ -3,6 +3,7 @@
 
 pub mod batch;
 pub mod convert;
+mod encode;
 pub mod error;
 pub mod generate;
 pub mod manifest;

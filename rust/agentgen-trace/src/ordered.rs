@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -29,6 +30,33 @@ impl Cancel {
     pub fn check(&self) -> Result<()> {
         if self.is_cancelled() { Err(TraceError::Interrupted) } else { Ok(()) }
     }
+}
+
+/// Results of one long piece of work, which runs on a thread of its own, at most `ahead` results before they are taken.
+/// Dropping the iterator ends the work at its next result.
+pub fn stream<T: Send + 'static>(
+    ahead: usize,
+    work: impl FnOnce(&mut dyn FnMut(T) -> Result<()>) -> Result<()> + Send + 'static,
+) -> impl Iterator<Item = Result<T>> + Send {
+    let (sender, receiver) = sync_channel(ahead);
+    std::thread::spawn(move || {
+        let mut emit = |result| sender.send(Some(Ok(result))).map_err(|_| TraceError::Interrupted);
+        let last = work(&mut emit).err().map(Err);
+        // Nobody may be there to hear it.
+        let _ = sender.send(last).and_then(|()| sender.send(None));
+    });
+    let mut is_over = false;
+    std::iter::from_fn(move || {
+        if is_over {
+            return None;
+        }
+        let next = receiver.recv().unwrap_or_else(|_| {
+            is_over = true;
+            Some(Err(TraceError::Format("internal error: a worker panicked".to_owned())))
+        });
+        is_over |= next.is_none();
+        next
+    })
 }
 
 /// Results of parallel work, in input order. Dropping it stops the workers.
@@ -171,6 +199,19 @@ impl<T> Drop for Ordered<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stream_ends_with_its_work_its_error_or_a_panic() {
+        let numbers = |until: u32| move |emit: &mut dyn FnMut(u32) -> Result<()>| (0..until).try_for_each(emit);
+        assert_eq!(stream(1, numbers(100)).map(|n| n.expect("no error")).sum::<u32>(), 4_950);
+        // Whoever has enough stops the work.
+        assert_eq!(stream(1, numbers(u32::MAX)).take(3).count(), 3);
+        let fails = |emit: &mut dyn FnMut(u32) -> Result<()>| emit(1).and(Err(TraceError::Format("no".to_owned())));
+        let told: Vec<_> = stream(1, fails).map(|n| n.map_err(|e| e.to_string())).collect();
+        assert_eq!(told, [Ok(1), Err("no".to_owned())]);
+        let panics = |_: &mut dyn FnMut(u32) -> Result<()>| panic!("on purpose");
+        assert!(stream(1, panics).all(|n| n.is_err_and(|e| e.to_string().contains("panicked"))));
+    }
 
     #[test]
     fn results_keep_the_order_of_the_input() {

@@ -8,6 +8,7 @@ use agentgen_core::Plan;
 use arrow_array::RecordBatch;
 
 use crate::batch::{BatchBuilder, internal};
+use crate::encode::Worker;
 use crate::error::{Result, TraceError};
 use crate::generate::{Chunk, Shard};
 use crate::manifest::{Manifest, SCHEMA_VERSION, Written};
@@ -15,32 +16,37 @@ use crate::meta::{FORMAT_VERSION, Origin, TraceMeta};
 use crate::ordered::{Cancel, Ordered};
 use crate::schema::{Column, schema};
 use crate::sink::file::{Buffers, PartialFile, sealed};
-use crate::sink::{NewDirectory, ZSTD_LEVEL, jsonl, parquet};
+use crate::sink::{NewDirectory, parquet};
 
 /// Something that sees every row of a pass. Each thread has its own; the order of batches and merges must not matter.
 pub trait Observer: Send + Sized + 'static {
-    /// Sees the same batches in the order of the file.
-    type InOrder: InOrder;
-    /// Before the first batch.
-    fn in_order(meta: &TraceMeta) -> Self::InOrder;
+    /// What a chunk of sessions leaves for the pass in the order of the file.
+    type Notes: Send + 'static;
+    /// That pass.
+    type InOrder: InOrder<Notes = Self::Notes>;
+    /// Before a chunk's first batch; `first_primary` tells chunks apart.
+    fn notes(plan: &Plan, first_primary: u64) -> Self::Notes;
     /// Takes in a batch with all columns.
-    fn batch(&mut self, batch: &RecordBatch) -> Result<()>;
+    fn batch(&mut self, batch: &RecordBatch, notes: &mut Self::Notes) -> Result<()>;
     /// Takes in what another observer saw.
     fn merge(&mut self, other: Self);
+    /// Before the first chunk.
+    fn in_order(meta: &TraceMeta) -> Self::InOrder;
     /// The files it adds to the run directory: name and content.
     fn finish(self, in_order: Self::InOrder, plan: &Plan, run: &RunFacts<'_>) -> Result<Vec<(&'static str, Vec<u8>)>>;
 }
 
-/// Something that sees every row of a pass in the order of the file.
+/// Something that sees every session of a pass in the order of the file.
 pub trait InOrder {
-    /// Takes in a batch with all columns.
-    fn batch(&mut self, batch: &RecordBatch) -> Result<()>;
+    /// What it sees of a chunk.
+    type Notes;
+    /// Takes in the next chunk, all of whose batches have been noted.
+    fn chunk(&mut self, notes: Self::Notes);
 }
 
 impl InOrder for () {
-    fn batch(&mut self, _: &RecordBatch) -> Result<()> {
-        Ok(())
-    }
+    type Notes = ();
+    fn chunk(&mut self, (): ()) {}
 }
 
 /// What an observer may want to know at the end.
@@ -80,15 +86,6 @@ pub const JSONL_ZSTD: &str = "dataset.jsonl.zst";
 /// The Parquet file.
 pub const PARQUET: &str = "dataset.parquet";
 
-/// A chunk, encoded.
-struct Encoded {
-    jsonl: Vec<u8>,
-    parquet: Option<parquet::RowGroup>,
-    batches: Vec<RecordBatch>,
-    primaries: u64,
-    written: Written,
-}
-
 /// Makes the sessions of one shard and writes them. `observer` makes one observer for each thread; `done` counts
 /// primaries written.
 pub fn write_run<O: Observer>(
@@ -124,10 +121,10 @@ pub fn write_run<O: Observer>(
         let worker = Worker {
             shard: Arc::clone(&shard),
             observer: Arc::clone(observer),
-            jsonl: options.jsonl,
-            zstd: options.zstd,
+            jsonl: options.jsonl.then_some(options.zstd),
             buffers: buffers.clone(),
             parquet: encoder.clone(),
+            directory: options.directory.clone(),
             cancel: cancel.clone(),
         };
         let mut builder = BatchBuilder::new(Arc::clone(&schema));
@@ -137,11 +134,9 @@ pub fn write_run<O: Observer>(
     let mut in_order = O::in_order(&meta);
     for chunk in chunks {
         let chunk = chunk?;
-        for batch in &chunk.batches {
-            in_order.batch(batch)?;
-        }
+        in_order.chunk(chunk.notes);
         if let Some(file) = &mut jsonl {
-            file.append(chunk.jsonl).map_err(|e| TraceError::io(file.path(), e))?;
+            chunk.jsonl.append_to(file, &buffers).map_err(|e| TraceError::io(file.path(), e))?;
         }
         if let (Some((writer, _)), Some(row_group)) = (&mut parquet, chunk.parquet) {
             writer.append(row_group).map_err(|e| parquet_error(&at(PARQUET), e))?;
@@ -217,42 +212,5 @@ pub(crate) fn parquet_error(path: &Path, error: ::parquet::errors::ParquetError)
             Err(source) => TraceError::io(path, std::io::Error::other(source)),
         },
         other => TraceError::Format(format!("{}: {other}", path.display())),
-    }
-}
-
-/// Makes and encodes chunks on one thread.
-struct Worker<O> {
-    shard: Arc<Shard>,
-    observer: Arc<Mutex<O>>,
-    jsonl: bool,
-    zstd: bool,
-    buffers: Buffers,
-    parquet: Option<parquet::Encoder>,
-    cancel: Cancel,
-}
-
-impl<O: Observer> Worker<O> {
-    fn encode(&self, chunk: &Chunk, builder: &mut BatchBuilder) -> Result<Encoded> {
-        let layout = self.shard.plan().layout();
-        let primaries = chunk.primaries.end - chunk.primaries.start;
-        let written = Written::default();
-        let mut encoded =
-            Encoded { jsonl: self.buffers.take(), parquet: None, batches: Vec::new(), primaries, written };
-        self.shard.make(chunk, builder, &mut |batch| {
-            self.cancel.check()?;
-            self.observer.lock().unwrap_or_else(PoisonError::into_inner).batch(&batch)?;
-            encoded.written.add(Written::of(&batch));
-            if self.jsonl {
-                jsonl::write(&batch, layout, &mut encoded.jsonl)?;
-            }
-            encoded.batches.push(batch);
-            Ok(())
-        })?;
-        if self.zstd && !encoded.jsonl.is_empty() {
-            // A frame a chunk: frames one after the other are a valid file.
-            encoded.jsonl = zstd::bulk::compress(&encoded.jsonl, ZSTD_LEVEL).map_err(internal)?;
-        }
-        encoded.parquet = self.parquet.as_ref().map(|encoder| encoder.encode(&encoded.batches)).transpose()?;
-        Ok(encoded)
     }
 }

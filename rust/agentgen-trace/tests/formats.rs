@@ -21,9 +21,11 @@ use proptest::prelude::*;
 struct Blind;
 
 impl Observer for Blind {
+    type Notes = ();
     type InOrder = ();
+    fn notes(_: &Plan, _: u64) {}
     fn in_order(_: &TraceMeta) {}
-    fn batch(&mut self, _: &RecordBatch) -> Result<()> {
+    fn batch(&mut self, _: &RecordBatch, (): &mut ()) -> Result<()> {
         Ok(())
     }
     fn merge(&mut self, _: Self) {}

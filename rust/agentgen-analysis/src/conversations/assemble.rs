@@ -8,7 +8,8 @@ use agentgen_trace::meta::TraceMeta;
 use agentgen_trace::{Result, TraceError};
 use arrow_array::RecordBatch;
 
-use super::growing::{Growing, Parent};
+use super::growing::Growing;
+use super::link::{Linker, Unlinked};
 use super::rows::{Columns, Row};
 use super::{Conversation, Turn};
 
@@ -19,12 +20,13 @@ pub fn conversations<B: Iterator<Item = Result<RecordBatch>>>(
     meta: &TraceMeta,
     batches: B,
 ) -> impl Iterator<Item = Result<Conversation>> + use<B> {
-    let mut assembler = Assembler::new(meta);
+    let mut assembler = Assembler::new(meta.layout, meta.block_size, 0);
+    let mut linker = Linker::new(meta);
     let mut batches = batches.map(Some).chain(std::iter::once_with(|| None));
     std::iter::from_fn(move || {
         loop {
-            if let Some(conversation) = assembler.complete() {
-                return Some(Ok(conversation));
+            if let Some(session) = assembler.complete() {
+                return Some(Ok(linker.link(session)));
             }
             match batches.next()? {
                 None => assembler.end(),
@@ -54,7 +56,7 @@ enum Rows {
     Empty,
 }
 
-/// Takes rows, gives sessions.
+/// Takes rows, gives sessions: each as its own rows tell of it.
 #[derive(Debug)]
 pub(crate) struct Assembler {
     layout: Layout,
@@ -65,22 +67,12 @@ pub(crate) struct Assembler {
     first_number: u64,
     /// Cumulative: numbers of the sessions whose rows may come back.
     by_name: HashMap<String, u64>,
-    parents: HashMap<String, Parent>,
-    /// Whether a session is continued at most once, as generated ones are.
-    continues_once: bool,
 }
 
 impl Assembler {
-    pub(crate) fn new(meta: &TraceMeta) -> Self {
-        Self {
-            layout: meta.layout,
-            id_tokens: meta.block_size,
-            started: VecDeque::new(),
-            first_number: 0,
-            by_name: HashMap::new(),
-            parents: HashMap::new(),
-            continues_once: meta.origin.is_some(),
-        }
+    /// `first_number`: that of the first session.
+    pub(crate) fn new(layout: Layout, id_tokens: u32, first_number: u64) -> Self {
+        Self { layout, id_tokens, started: VecDeque::new(), first_number, by_name: HashMap::new() }
     }
 
     /// Takes the rows of a batch with all columns.
@@ -164,28 +156,16 @@ impl Assembler {
         };
     }
 
-    /// The first of the sessions, if its rows are all there. Sessions leave in the order of their first rows, so one
-    /// that this one continues has left.
-    pub(crate) fn complete(&mut self) -> Option<Conversation> {
+    /// The first of the sessions, if its rows are all there: sessions leave in the order of their first rows.
+    pub(crate) fn complete(&mut self) -> Option<Unlinked> {
         self.started.front().filter(|place| matches!(place.rows, Rows::Complete(_)))?;
         let Place { name, parent, rows } = self.started.pop_front()?;
-        let Rows::Complete(mut conversation) = rows else { return None };
+        let Rows::Complete(conversation) = rows else { return None };
         self.first_number += 1;
         if let Some(name) = &name {
             self.by_name.remove(name);
         }
-        if let Some(parent) = parent {
-            if let Some(known) = self.parents.get(&parent) {
-                known.pass_on(&mut conversation, self.layout);
-            }
-            if self.continues_once {
-                self.parents.remove(&parent);
-            }
-        }
-        if let Some((name, parent)) = name.zip(Parent::new(&conversation)) {
-            self.parents.insert(name, parent);
-        }
-        Some(conversation)
+        Some(Unlinked { conversation, name, parent })
     }
 
     /// There are no more rows.

@@ -2,6 +2,7 @@
 
 mod assemble;
 mod growing;
+mod link;
 mod order;
 mod rows;
 
@@ -11,6 +12,7 @@ use agentgen_core::timeline::{Sent, TimedSession, TimedTurn};
 
 pub(crate) use assemble::Assembler;
 pub use assemble::conversations;
+pub(crate) use link::Linker;
 pub use order::{Clock, Sessions, ordered};
 
 /// A session's turn.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::comparison;
 use super::report::Quality;
 use crate::histogram::{Counts, Times};
-use crate::reuse::FileOrder;
+use crate::reuse::{FileOrder, Notes};
 
 /// Name of the file that holds a shard's statistics for merging.
 pub(super) const STATISTICS: &str = "statistics.json";
@@ -34,13 +34,20 @@ pub struct Statistics {
 }
 
 impl Observer for Statistics {
+    type Notes = Notes;
     type InOrder = FileOrder;
+
+    fn notes(plan: &Plan, first_primary: u64) -> Notes {
+        // Numbers enough for a chunk's primaries and the continuations among them.
+        Notes::new(plan.layout(), plan.config().block_size, first_primary << 16)
+    }
 
     fn in_order(meta: &TraceMeta) -> FileOrder {
         FileOrder::new(meta)
     }
 
-    fn batch(&mut self, batch: &RecordBatch) -> Result<()> {
+    fn batch(&mut self, batch: &RecordBatch, notes: &mut Notes) -> Result<()> {
+        notes.take(batch)?;
         let numbers = |column: Column| batch.column(column as usize).as_primitive::<UInt32Type>();
         let turn = numbers(Column::TurnIndex).values();
         let input = numbers(Column::InputLength).values();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use agentgen_core::Plan;
 use agentgen_trace::manifest::{FILE_NAME, Manifest, Part, Shard, Written};
-use agentgen_trace::run::{InOrder as _, Observer as _, RunFacts};
+use agentgen_trace::run::{Observer as _, RunFacts};
 use agentgen_trace::schema::Column;
 use agentgen_trace::sink::file::{digest, write_whole};
 use agentgen_trace::source::{self, ReadOptions};
@@ -70,9 +70,7 @@ pub fn merge_runs(
     let in_order: Vec<PathBuf> = shards.iter().map(|(run, _)| (*run).clone()).collect();
     let source = source::resolve(&in_order, ReadOptions::default())?;
     let mut reuse = FileOrder::new(&source.meta);
-    for batch in source::open(&source, &Column::ALL, threads, cancel)? {
-        reuse.batch(&batch?)?;
-    }
+    reuse.read(&source.meta, source::open(&source, &Column::ALL, threads, cancel)?)?;
     std::fs::create_dir_all(directory).map_err(|e| TraceError::io(directory, e))?;
     let facts = RunFacts { origin, written, is_part: false };
     let mut files = Vec::new();

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use agentgen_core::Layout;
 use agentgen_core::kv::Found;
 use agentgen_trace::Result;
 use agentgen_trace::meta::TraceMeta;
@@ -14,7 +15,7 @@ use super::infinite::Infinite;
 use super::parts::Layers;
 use super::rates::{Hit, Tally};
 use super::{HitRates, LayerRate, SharedLayers};
-use crate::conversations::{Assembler, Conversation, Reading};
+use crate::conversations::{Assembler, Conversation, Linker, Reading};
 
 /// Follows generated rows as they come, without a clock: figures of an infinite cache hardly depend on the order of
 /// requests. In memory: the shared layers, and the sessions whose continuation is still to come.
@@ -22,7 +23,7 @@ use crate::conversations::{Assembler, Conversation, Reading};
 pub struct FileOrder {
     block_tokens: u32,
     shared: SharedLayers,
-    assembler: Assembler,
+    linker: Linker,
     logical: Infinite<()>,
     /// Once there is a continuation: up to then, both readings are the same.
     replayed: Option<Infinite<()>>,
@@ -59,7 +60,7 @@ impl FileOrder {
         Self {
             block_tokens: meta.block_size,
             shared: shared.unwrap_or_default(),
-            assembler: Assembler::new(meta),
+            linker: Linker::new(meta),
             logical: Infinite::new(meta.block_size, meta.block_size),
             replayed: None,
             layers: Layers::default(),
@@ -69,9 +70,7 @@ impl FileOrder {
 
     /// After the last row.
     #[must_use]
-    pub fn finish(mut self) -> InfiniteReuse {
-        self.assembler.end();
-        self.follow();
+    pub fn finish(self) -> InfiniteReuse {
         InfiniteReuse {
             block_size: self.block_tokens,
             logical: self.logical.counters.rates(true),
@@ -80,9 +79,21 @@ impl FileOrder {
         }
     }
 
+    /// Follows the rows of a data set that is there.
+    pub fn read(&mut self, meta: &TraceMeta, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<()> {
+        let mut notes = Notes::new(meta.layout, meta.block_size, 0);
+        for batch in batches {
+            notes.take(&batch?)?;
+            self.follow(&mut notes);
+        }
+        self.chunk(notes);
+        Ok(())
+    }
+
     /// Takes the sessions whose rows are all there.
-    fn follow(&mut self) {
-        while let Some(conversation) = self.assembler.complete() {
+    fn follow(&mut self, notes: &mut Notes) {
+        while let Some(unlinked) = notes.0.complete() {
+            let conversation = self.linker.link(unlinked);
             if conversation.is_continuation && self.replayed.is_none() {
                 self.replayed = Some(self.logical.clone());
             }
@@ -121,11 +132,29 @@ impl FileOrder {
     }
 }
 
+/// The sessions of a chunk: a few numbers of each row.
+#[derive(Debug)]
+pub struct Notes(Assembler);
+
+impl Notes {
+    /// `first_number` tells the chunk's sessions from all others.
+    #[must_use]
+    pub fn new(layout: Layout, id_tokens: u32, first_number: u64) -> Self {
+        Self(Assembler::new(layout, id_tokens, first_number))
+    }
+
+    /// Takes in a batch with all columns.
+    pub fn take(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.0.take(batch)
+    }
+}
+
 impl InOrder for FileOrder {
-    fn batch(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.assembler.take(batch)?;
-        self.follow();
-        Ok(())
+    type Notes = Notes;
+
+    fn chunk(&mut self, mut notes: Notes) {
+        notes.0.end();
+        self.follow(&mut notes);
     }
 }
 

@@ -31,7 +31,7 @@ use working_set::WorkingSet;
 
 pub use ages::TtlPoint;
 pub use curve::{Curve, CurvePoint};
-pub use file_order::{FileOrder, InfiniteReuse};
+pub use file_order::{FileOrder, InfiniteReuse, Notes};
 pub use parts::{Layer, LayerRate, SharedLayers, TurnRate};
 pub use rates::{HitRates, SessionRates};
 pub use report::{Reuse, Size};

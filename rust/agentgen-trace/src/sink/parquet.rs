@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -80,20 +80,42 @@ impl std::fmt::Debug for Encoder {
 pub type RowGroup = Vec<ArrowColumnChunk>;
 
 impl Encoder {
-    /// Encodes the batches as one row group.
-    pub fn encode<'a>(&self, batches: impl IntoIterator<Item = &'a RecordBatch>) -> Result<RowGroup> {
+    /// Begins a row group.
+    pub fn begin(&self) -> Result<Growing> {
         // The index only matters to encryption and to page order bookkeeping, neither of which is used.
-        let mut columns = self.factory.create_column_writers(0).map_err(internal)?;
-        for batch in batches {
-            let mut writers = columns.iter_mut();
-            for (field, array) in self.schema.fields().iter().zip(batch.columns()) {
-                for leaf in compute_leaves(field, array).map_err(internal)? {
-                    let writer = writers.next().ok_or_else(|| internal("more leaves than columns"))?;
-                    writer.write(&leaf).map_err(internal)?;
-                }
+        let columns = self.factory.create_column_writers(0).map_err(internal)?;
+        Ok(Growing { schema: Arc::clone(&self.schema), columns })
+    }
+}
+
+/// A row group that batches are added to; what has been added is held encoded.
+pub struct Growing {
+    schema: SchemaRef,
+    columns: Vec<ArrowColumnWriter>,
+}
+
+impl Growing {
+    /// Encodes the rows of a batch.
+    pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        let mut writers = self.columns.iter_mut();
+        for (field, array) in self.schema.fields().iter().zip(batch.columns()) {
+            for leaf in compute_leaves(field, array).map_err(internal)? {
+                let writer = writers.next().ok_or_else(|| internal("more leaves than columns"))?;
+                writer.write(&leaf).map_err(internal)?;
             }
         }
-        columns.into_iter().map(|column| column.close().map_err(internal)).collect()
+        Ok(())
+    }
+
+    /// The row group.
+    pub fn finish(self) -> Result<RowGroup> {
+        self.columns.into_iter().map(|column| column.close().map_err(internal)).collect()
+    }
+}
+
+impl std::fmt::Debug for Growing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Growing").field("schema", &self.schema).finish_non_exhaustive()
     }
 }
 

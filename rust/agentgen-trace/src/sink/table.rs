@@ -73,7 +73,9 @@ pub fn write_table(
             check(&batch)?;
             let written = Written::of(&batch);
             if let Some(encoder) = &encoder {
-                return Ok((Encoded::RowGroup(encoder.encode([&batch])?), written));
+                let mut row_group = encoder.begin()?;
+                row_group.add(&batch)?;
+                return Ok((Encoded::RowGroup(row_group.finish()?), written));
             }
             let mut lines = Vec::new();
             jsonl::write(&batch, layout, &mut lines)?;

@@ -1,0 +1,50 @@
+//! Continuations, linked to what they continue.
+
+use std::collections::HashMap;
+
+use agentgen_core::Layout;
+use agentgen_trace::meta::TraceMeta;
+
+use super::Conversation;
+use super::growing::Parent;
+
+/// A session as its own rows tell of it.
+#[derive(Debug)]
+pub(crate) struct Unlinked {
+    pub(super) conversation: Conversation,
+    pub(super) name: Option<String>,
+    /// The session that it continues.
+    pub(super) parent: Option<String>,
+}
+
+/// Knows the sessions that may be continued.
+#[derive(Debug)]
+pub(crate) struct Linker {
+    layout: Layout,
+    /// Whether a session is continued at most once, as generated ones are.
+    continues_once: bool,
+    parents: HashMap<String, Parent>,
+}
+
+impl Linker {
+    pub(crate) fn new(meta: &TraceMeta) -> Self {
+        Self { layout: meta.layout, continues_once: meta.origin.is_some(), parents: HashMap::new() }
+    }
+
+    /// The next session in the order of the file.
+    pub(crate) fn link(&mut self, session: Unlinked) -> Conversation {
+        let Unlinked { mut conversation, name, parent } = session;
+        if let Some(parent) = parent {
+            if let Some(known) = self.parents.get(&parent) {
+                known.pass_on(&mut conversation, self.layout);
+            }
+            if self.continues_once {
+                self.parents.remove(&parent);
+            }
+        }
+        if let Some((name, parent)) = name.zip(Parent::new(&conversation)) {
+            self.parents.insert(name, parent);
+        }
+        conversation
+    }
+}
