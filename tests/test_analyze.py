@@ -135,6 +135,36 @@ def test_more_sessions_at_once_need_more_memory(small_run: Path) -> None:
     assert few["timeline"]["duration_ms"] > many["timeline"]["duration_ms"]
 
 
+@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("layout", ["incremental", "cumulative"])
+def test_quality_has_the_figures_of_the_rows(seed: int, layout: str, tmp_path: Path) -> None:
+    """Sessions of one or two blocks of their own, half of them continued: every way in which chains can meet."""
+    config: dict[str, Any] = {
+        "block_size": 16,
+        "max_prompt_tokens": 300,
+        "cache": {
+            "layer1_tokens": 32,
+            "layer1_5_tokens": 16,
+            "layer1_5_groups": {"num_groups": 3},
+            "layer2": {"mean": 20, "sigma": 0.5, "max": 60},
+        },
+        "new_tokens_per_turn": {"mean": 12, "sigma": 0.8, "max": 60, "bias": 1},
+        "generation_length": {"mean": 6, "sigma": 0.8, "min": 1, "max": 30},
+        "restart_initial_probability": 1,
+        "restart_turn_range": [1, 4],
+        "calibrate": False,
+    }
+    agentgen.write_run(tmp_path / "run", config, sessions=200, seed=seed, layout=layout)
+    told = json.loads((tmp_path / "run" / "quality.json").read_text())["reuse"]
+    reuse = only(agentgen.analyze(tmp_path / "run"))["reuse"]
+    assert reuse["logical"]["token_weighted"] > reuse["replayed"]["token_weighted"]
+    for reading in ("logical", "replayed"):
+        # Who of two finds what they share depends on the order: of the file here, of the timeline there.
+        exact = {name: reuse[reading][name] for name in ("block_references", "full_blocks", "token_weighted")}
+        assert {name: told[reading][name] for name in exact} == pytest.approx(exact, abs=1e-12)
+        assert told[reading] == pytest.approx(reuse[reading], abs=0.01)
+
+
 def test_defaults_are_those_of_the_timeline() -> None:
     for name in ("CONCURRENCY", "PREFILL_TOKENS_PER_SECOND", "DECODE_TOKENS_PER_SECOND"):
         assert getattr(figures, name) == getattr(_native, name)

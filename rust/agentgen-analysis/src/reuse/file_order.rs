@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use agentgen_core::Layout;
-use agentgen_core::kv::Found;
+use agentgen_core::kv::{Found, Prompt, Tree};
 use agentgen_trace::Result;
 use agentgen_trace::meta::TraceMeta;
 use agentgen_trace::run::InOrder;
@@ -11,9 +11,9 @@ use arrow_array::RecordBatch;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::infinite::Infinite;
+use super::infinite::request;
 use super::parts::Layers;
-use super::rates::{Hit, Tally};
+use super::rates::{Counters, Hit, Tally};
 use super::{HitRates, LayerRate, SharedLayers};
 use crate::conversations::{Assembler, Conversation, Linker, Reading};
 
@@ -24,19 +24,13 @@ pub struct FileOrder {
     block_tokens: u32,
     shared: SharedLayers,
     linker: Linker,
-    logical: Infinite<()>,
-    /// Once there is a continuation: up to then, both readings are the same.
-    replayed: Option<Infinite<()>>,
+    tree: Tree<()>,
+    logical: Counters,
+    replayed: Counters,
     layers: Layers,
-    /// What sessions that will be continued have left in either, by number.
-    continued: HashMap<u64, Left>,
-}
-
-/// The chain of a session.
-#[derive(Debug, Clone, Copy)]
-struct Left {
-    logical: Found,
-    replayed: Found,
+    has_continuations: bool,
+    /// The chains of sessions that will be continued, by number.
+    continued: HashMap<u64, Found>,
 }
 
 /// Reuse in an infinite cache with blocks of the trace's size, outputs cached, requests in the order of the file.
@@ -61,9 +55,11 @@ impl FileOrder {
             block_tokens: meta.block_size,
             shared: shared.unwrap_or_default(),
             linker: Linker::new(meta),
-            logical: Infinite::new(meta.block_size, meta.block_size),
-            replayed: None,
+            tree: Tree::new(meta.block_size, meta.block_size),
+            logical: Counters::new(),
+            replayed: Counters::new(),
             layers: Layers::default(),
+            has_continuations: false,
             continued: HashMap::new(),
         }
     }
@@ -73,8 +69,8 @@ impl FileOrder {
     pub fn finish(self) -> InfiniteReuse {
         InfiniteReuse {
             block_size: self.block_tokens,
-            logical: self.logical.counters.rates(true),
-            replayed: self.replayed.map(|infinite| infinite.counters.rates(true)),
+            logical: self.logical.rates(true),
+            replayed: self.has_continuations.then(|| self.replayed.rates(true)),
             by_layer: self.layers.rates(),
         }
     }
@@ -94,17 +90,32 @@ impl FileOrder {
     fn follow(&mut self, notes: &mut Notes) {
         while let Some(unlinked) = notes.0.complete() {
             let conversation = self.linker.link(unlinked);
-            if conversation.is_continuation && self.replayed.is_none() {
-                self.replayed = Some(self.logical.clone());
+            let block_tokens = self.block_tokens;
+            if conversation.is_continuation {
+                // Read alone it leaves what nobody else has: the tree is then as it was.
+                self.has_continuations = true;
+                let first = conversation.prompt(0, Reading::Replayed, block_tokens, true);
+                let common = self.tree.find(first.stream, first.kept_blocks).blocks;
+                let replayed = &mut self.replayed;
+                let (left, tally) = session(&mut self.tree, &conversation, Reading::Replayed, |prompt, hit| {
+                    replayed.request(prompt, hit, block_tokens);
+                });
+                replayed.session(tally);
+                self.tree.forget(left, common);
             }
-            let logical = session(&mut self.logical, &conversation, Reading::Logical, |context_tokens, hit| {
-                self.layers.add(self.shared, &conversation, context_tokens, hit.tokens);
+            let (logical, replayed) = (&mut self.logical, &mut self.replayed);
+            let (left, tally) = session(&mut self.tree, &conversation, Reading::Logical, |prompt, hit| {
+                logical.request(prompt, hit, block_tokens);
+                self.layers.add(self.shared, &conversation, prompt.context_tokens, hit.tokens);
+                // To both readings a session that continues no other is the same.
+                if !conversation.is_continuation {
+                    replayed.request(prompt, hit, block_tokens);
+                }
             });
-            let replayed = match &mut self.replayed {
-                Some(infinite) => session(infinite, &conversation, Reading::Replayed, |_, _| ()),
-                None => logical,
-            };
-            let left = Left { logical, replayed };
+            logical.session(tally);
+            if !conversation.is_continuation {
+                replayed.session(tally);
+            }
             if conversation.may_be_continued {
                 self.continued.insert(conversation.number, left);
             } else {
@@ -113,22 +124,22 @@ impl FileOrder {
         }
     }
 
+    fn shared_blocks(&self) -> u32 {
+        (self.shared.tokens() / u64::from(self.block_tokens)) as u32
+    }
+
     /// Nobody has a session's own blocks but itself and its continuation, so once that is over they are not needed.
-    fn forget(&mut self, parent: Option<u64>, left: Left) {
-        let shared = (self.shared.tokens() / u64::from(self.block_tokens)) as u32;
+    fn forget(&mut self, parent: Option<u64>, left: Found) {
+        let shared = self.shared_blocks();
         let parent = parent.and_then(|parent| self.continued.remove(&parent));
-        let forget = |infinite: &mut Infinite<()>, left: Found, parent: Option<Found>| {
-            // The parent's chain first, unless it is the beginning of the continuation's.
-            if let Some(parent) = parent.filter(|parent| !infinite.tree.path(left.node).any(|node| node == parent.node))
-            {
-                infinite.forget(parent, shared);
+        // The parent's chain first, unless it is the beginning of the continuation's.
+        if let Some(parent) = parent {
+            let end = self.tree.end_of(parent);
+            if !self.tree.path(left.node).any(|node| node == end) {
+                self.tree.forget(parent, shared);
             }
-            infinite.forget(left, shared);
-        };
-        forget(&mut self.logical, left.logical, parent.map(|parent| parent.logical));
-        if let Some(replayed) = &mut self.replayed {
-            forget(replayed, left.replayed, parent.map(|parent| parent.replayed));
         }
+        self.tree.forget(left, shared);
     }
 }
 
@@ -160,23 +171,21 @@ impl InOrder for FileOrder {
 
 /// The requests of a session, one after the other; returns the chain that they leave.
 fn session(
-    infinite: &mut Infinite<()>,
+    tree: &mut Tree<()>,
     conversation: &Conversation,
     reading: Reading,
-    mut each: impl FnMut(u32, Hit),
-) -> Found {
-    let block_tokens = infinite.tree.block_tokens();
+    mut each: impl FnMut(&Prompt<'_>, Hit),
+) -> (Found, Tally) {
     let (mut tally, mut left) = (Tally::NEW, Found::NOTHING);
     for turn in 0..conversation.turns.len() {
         if !conversation.goes_on(turn) {
             left = Found::NOTHING;
         }
-        let prompt = conversation.prompt(turn, reading, block_tokens, true);
+        let prompt = conversation.prompt(turn, reading, tree.block_tokens(), true);
         let hit;
-        (left, hit) = infinite.request(&prompt, left);
+        (left, hit) = request(tree, &prompt, left);
         tally.add(&prompt, hit);
-        each(prompt.context_tokens, hit);
+        each(&prompt, hit);
     }
-    infinite.counters.session(tally);
-    left
+    (left, tally)
 }

@@ -1,6 +1,6 @@
 //! The infinite cache: everything that was ever there is found.
 
-use agentgen_core::kv::{Found, NodeId, Prompt, Tree};
+use agentgen_core::kv::{Found, Prompt, Tree};
 
 use super::rates::{Counters, Hit};
 
@@ -24,24 +24,18 @@ impl<T: Copy + Default> Infinite<T> {
         (found, hit)
     }
 
-    /// Drops a chain that no later prompt has, but for its first `shared` blocks and what other chains have too.
-    pub(super) fn forget(&mut self, left: Found, shared: u32) {
-        let mut at = left.node;
-        while at != NodeId::ROOT && self.tree.is_leaf(at) {
-            let (start, end) = self.tree.span(at);
-            let parent = self.tree.parent(at);
-            self.tree.shorten(at, end - start.max(shared).min(end));
-            if start < shared {
-                return;
-            }
-            at = parent;
-        }
-    }
-
     /// Looks a prompt up and leaves its chain there.
     pub(super) fn request(&mut self, prompt: &Prompt<'_>, known: Found) -> (Found, Hit) {
-        let (found, hit) = self.look_up(prompt, known);
-        let node = self.tree.grow(found, prompt.stream, prompt.kept_blocks, T::default(), true);
-        (Found { node, blocks: prompt.kept_blocks }, hit)
+        let (left, hit) = request(&mut self.tree, prompt, known);
+        self.counters.request(prompt, hit, self.tree.block_tokens());
+        (left, hit)
     }
+}
+
+/// Looks a prompt up in a tree and leaves its chain there; `known` is what its conversation left before.
+pub(super) fn request<T: Copy + Default>(tree: &mut Tree<T>, prompt: &Prompt<'_>, known: Found) -> (Found, Hit) {
+    let found = tree.find_from(known, prompt.stream, prompt.kept_blocks);
+    let hit = Hit::new(prompt, found.blocks, tree.block_tokens());
+    let node = tree.grow(found, prompt.stream, prompt.kept_blocks, T::default(), true);
+    (Found { node, blocks: prompt.kept_blocks }, hit)
 }

@@ -240,6 +240,31 @@ impl<T: Copy + Default> Tree<T> {
         self.free.push(id);
     }
 
+    /// The extent in which a chain that was found earlier ends now.
+    #[must_use]
+    pub fn end_of(&self, chain: Found) -> NodeId {
+        self.holder(chain.node, chain.blocks)
+    }
+
+    /// Takes a chain that no later stream has from its end, but for its first `kept` blocks and what other chains have
+    /// too.
+    pub fn forget(&mut self, chain: Found, kept: u32) {
+        let (mut at, mut blocks) = (self.end_of(chain), chain.blocks);
+        while at != NodeId::ROOT && self.is_leaf(at) {
+            let (start, end) = self.span(at);
+            // Another chain goes on from here.
+            if end > blocks {
+                return;
+            }
+            let parent = self.parent(at);
+            self.shorten(at, end - start.max(kept).min(end));
+            if start < kept {
+                return;
+            }
+            (at, blocks) = (parent, start);
+        }
+    }
+
     /// Cuts an extent in two at `blocks` blocks from the beginning of the chain, and returns the first part. The
     /// second keeps its id, so that its children and their ids stay as they are.
     fn split(&mut self, id: NodeId, blocks: u32) -> NodeId {
