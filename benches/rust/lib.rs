@@ -69,7 +69,7 @@ pub fn measure(plan: &Plan, batches: &[RecordBatch]) -> Reuse {
         block_tokens: meta.block_size,
         id_tokens: meta.block_size,
         cached_outputs: true,
-        timing: Timing::default(),
+        timing: Timing::REFERENCE,
         layers: SharedLayers::of(plan.config()),
     };
     let sessions = conversations(&meta, batches.iter().cloned().map(Ok));

@@ -29,7 +29,7 @@ fn measured(path: &Path, block_tokens: u32) -> Reuse {
         block_tokens,
         id_tokens: source.meta.block_size,
         cached_outputs: true,
-        timing: Timing::default(),
+        timing: Timing::REFERENCE,
         layers: SharedLayers::default(),
     };
     let (clock, sessions) = ordered(&source.meta, false, conversations(&source.meta, batches)).unwrap();

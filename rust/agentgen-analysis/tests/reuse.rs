@@ -185,7 +185,7 @@ proptest! {
 #[test]
 fn a_long_trace() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let mut long = Prompts { id_tokens: 4, rows: Vec::new(), timing: Timing::default() };
+    let mut long = Prompts { id_tokens: 4, rows: Vec::new(), timing: Timing::REFERENCE };
     while long.rows.len() < 2_500 {
         let more = prompts().new_tree(&mut runner).expect("a trace").current();
         // Each part has its own ids but for those of every third, which comes back.
@@ -226,7 +226,7 @@ fn generated(case: &Case, layout: Layout, block_tokens: u32, is_sorted: bool) ->
         block_tokens,
         id_tokens: meta.block_size,
         cached_outputs: true,
-        timing: Timing::default(),
+        timing: Timing::REFERENCE,
         layers: SharedLayers::of(plan.config()),
     };
     measured(&meta, false, rows, &settings)

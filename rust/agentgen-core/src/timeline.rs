@@ -14,12 +14,6 @@ pub struct Timing {
     pub decode_tokens_per_second: f64,
 }
 
-impl Default for Timing {
-    fn default() -> Self {
-        Self::REFERENCE
-    }
-}
-
 impl Timing {
     /// What is assumed where nothing is said.
     pub const REFERENCE: Self =

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// Version of the generated rows: the same seed under the same version gives the same rows.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// What files say made them.
+pub const PROGRAM: &str = concat!("agentgen ", env!("CARGO_PKG_VERSION"));
+
 /// Key of [`TraceMeta`] in the metadata of Arrow schemas and Parquet files.
 pub const META_KEY: &str = "agentgen";
 

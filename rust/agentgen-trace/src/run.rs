@@ -12,7 +12,7 @@ use crate::encode::Worker;
 use crate::error::{Result, TraceError};
 use crate::generate::{Chunk, Shard};
 use crate::manifest::{Manifest, SCHEMA_VERSION, Written};
-use crate::meta::{FORMAT_VERSION, Origin, TraceMeta};
+use crate::meta::{FORMAT_VERSION, Origin, PROGRAM, TraceMeta};
 use crate::ordered::{Cancel, Ordered};
 use crate::schema::{Column, schema};
 use crate::sink::file::{Buffers, PartialFile, sealed};
@@ -156,7 +156,7 @@ pub fn write_run<O: Observer>(
     let formats = [("jsonl", options.jsonl), ("parquet", options.parquet)];
     let manifest = Manifest {
         schema_version: SCHEMA_VERSION,
-        program: concat!("agentgen ", env!("CARGO_PKG_VERSION")).to_owned(),
+        program: PROGRAM.to_owned(),
         format_version: FORMAT_VERSION,
         created: options.created.clone(),
         layout: plan.layout(),

@@ -54,44 +54,43 @@ impl Fleet {
                 |capacity| asked.point(capacity, caches.hit_rate(capacity), self.settings.block_tokens, session_bytes);
             Ok(capacity.map(point))
         };
-        let fits = |point: &Option<PlanPoint>| point.is_some_and(|point| point.capacity_bytes <= replica_bytes);
+        let fits = |point: &PlanPoint| point.capacity_bytes <= replica_bytes;
         // Twice as many until it is enough, then halfway between too few and enough.
         let (mut too_few, mut enough) = (0, 1);
         let mut each = need(enough)?;
-        while !fits(&each) && enough < most {
+        while !each.as_ref().is_some_and(fits) && enough < most {
             too_few = enough;
             enough = (2 * enough).min(most);
             each = need(enough)?;
         }
-        if !fits(&each) {
-            return Ok(Err(match each {
-                Some(point) => format!(
+        let mut each = match each {
+            Some(point) if fits(&point) => point,
+            Some(point) => {
+                return Ok(Err(format!(
                     "replica memory: found {:.1} GB, expected at least {:.1} GB, what it takes with {most} replicas for \
                      a hit rate of {}",
                     replica_bytes as f64 / 1e9,
                     (point.capacity_bytes as f64 / 1e8).ceil() / 10.0,
                     asked.target_hit_rate
-                ),
-                None => format!(
+                )));
+            }
+            None => {
+                return Ok(Err(format!(
                     "replica memory: {most} replicas find less than {} whatever their memory, since each holds its own \
                      copy of what all sessions share (lower the target, or raise the memory)",
                     asked.target_hit_rate
-                ),
-            }));
-        }
+                )));
+            }
+        };
         while enough - too_few > 1 {
             let between = too_few + (enough - too_few) / 2;
-            let point = need(between)?;
-            if fits(&point) {
-                (enough, each) = (between, point);
-            } else {
-                too_few = between;
+            match need(between)?.filter(fits) {
+                Some(point) => (enough, each) = (between, point),
+                None => too_few = between,
             }
         }
         let sessions_each = (self.clock == Clock::Closed).then(|| self.slots(enough));
-        Ok(each
-            .map(|each| Replicas { replica_bytes, replicas: enough, sessions_each, each })
-            .ok_or_else(|| "internal error: a plan was lost".to_owned()))
+        Ok(Ok(Replicas { replica_bytes, replicas: enough, sessions_each, each }))
     }
 
     fn slots(&self, replicas: u64) -> usize {

@@ -42,13 +42,12 @@ pub struct Options {
 
 impl Options {
     fn settings(&self, source: &Source) -> Settings {
-        let layers = source.meta.origin.as_ref().map(|origin| SharedLayers::of(&origin.config));
         Settings {
             block_tokens: self.block_size.unwrap_or(source.meta.block_size),
             id_tokens: source.meta.block_size,
             cached_outputs: self.cached_outputs,
             timing: self.timing,
-            layers: layers.unwrap_or_default(),
+            layers: SharedLayers::of_trace(&source.meta),
         }
     }
 
@@ -65,8 +64,9 @@ impl Options {
 /// The sessions of a trace in the order in which they start.
 fn sessions(source: &Source, threads: usize, cancel: &Cancel) -> Result<(Clock, Sessions<'static>)> {
     let batches = source::open(source, &Column::ALL, threads, cancel)?;
-    // The times of `conversation_id` rows are the session's arrival and the delays so far.
-    let adds_delays = source::session_key(source)? == Some(SessionKey::Conversation);
+    // The times of `conversation_id` rows are the session's arrival and the delays so far; of a generated trace that is
+    // known without looking.
+    let adds_delays = source.meta.origin.is_none() && source::session_key(source)? == Some(SessionKey::Conversation);
     ordered(&source.meta, adds_delays, conversations(&source.meta, batches))
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use agentgen_trace::meta::PROGRAM;
 use agentgen_trace::{Cancel, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -164,7 +165,7 @@ pub fn plan(
     };
     Ok(Ok(Plan {
         schema_version: 1,
-        program: concat!("agentgen ", env!("CARGO_PKG_VERSION")).to_owned(),
+        program: PROGRAM.to_owned(),
         trace: trace.display().to_string(),
         sessions: counted,
         block_size: settings.block_tokens,

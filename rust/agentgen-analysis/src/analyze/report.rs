@@ -5,6 +5,7 @@ use std::path::Path;
 
 use agentgen_core::Layout;
 use agentgen_core::timeline::Timing;
+use agentgen_trace::meta::PROGRAM;
 use agentgen_trace::source::Source;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -151,8 +152,7 @@ pub struct Distance {
 
 impl Analysis {
     pub(super) fn new(traces: Vec<TraceAnalysis>, distances: Vec<Distance>) -> Self {
-        let program = concat!("agentgen ", env!("CARGO_PKG_VERSION")).to_owned();
-        Self { schema_version: 1, program, traces, distances }
+        Self { schema_version: 1, program: PROGRAM.to_owned(), traces, distances }
     }
 }
 

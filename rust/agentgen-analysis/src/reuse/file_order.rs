@@ -21,7 +21,6 @@ use crate::conversations::{Assembler, Conversation, Linker, Reading};
 /// requests. In memory: the shared layers, and the sessions whose continuation is still to come.
 #[derive(Debug)]
 pub struct FileOrder {
-    block_tokens: u32,
     shared: SharedLayers,
     linker: Linker,
     tree: Tree<()>,
@@ -50,10 +49,8 @@ impl FileOrder {
     /// Before the first row of a trace.
     #[must_use]
     pub fn new(meta: &TraceMeta) -> Self {
-        let shared = meta.origin.as_ref().map(|origin| SharedLayers::of(&origin.config));
         Self {
-            block_tokens: meta.block_size,
-            shared: shared.unwrap_or_default(),
+            shared: SharedLayers::of_trace(meta),
             linker: Linker::new(meta),
             tree: Tree::new(meta.block_size, meta.block_size),
             logical: Counters::new(),
@@ -68,7 +65,7 @@ impl FileOrder {
     #[must_use]
     pub fn finish(self) -> InfiniteReuse {
         InfiniteReuse {
-            block_size: self.block_tokens,
+            block_size: self.tree.block_tokens(),
             logical: self.logical.rates(true),
             replayed: self.has_continuations.then(|| self.replayed.rates(true)),
             by_layer: self.layers.rates(),
@@ -90,7 +87,7 @@ impl FileOrder {
     fn follow(&mut self, notes: &mut Notes) {
         while let Some(unlinked) = notes.0.complete() {
             let conversation = self.linker.link(unlinked);
-            let block_tokens = self.block_tokens;
+            let block_tokens = self.tree.block_tokens();
             if conversation.is_continuation {
                 // Read alone it leaves what nobody else has: the tree is then as it was.
                 self.has_continuations = true;
@@ -125,7 +122,7 @@ impl FileOrder {
     }
 
     fn shared_blocks(&self) -> u32 {
-        (self.shared.tokens() / u64::from(self.block_tokens)) as u32
+        (self.shared.tokens() / u64::from(self.tree.block_tokens())) as u32
     }
 
     /// Nobody has a session's own blocks but itself and its continuation, so once that is over they are not needed.

@@ -18,8 +18,7 @@ impl<T: Copy + Default> Infinite<T> {
 
     /// What a prompt finds; `known` is what its conversation left there.
     pub(super) fn look_up(&mut self, prompt: &Prompt<'_>, known: Found) -> (Found, Hit) {
-        let found = self.tree.find_from(known, prompt.stream, prompt.kept_blocks);
-        let hit = Hit::new(prompt, found.blocks, self.tree.block_tokens());
+        let (found, hit) = look_up(&self.tree, prompt, known);
         self.counters.request(prompt, hit, self.tree.block_tokens());
         (found, hit)
     }
@@ -32,10 +31,15 @@ impl<T: Copy + Default> Infinite<T> {
     }
 }
 
-/// Looks a prompt up in a tree and leaves its chain there; `known` is what its conversation left before.
-pub(super) fn request<T: Copy + Default>(tree: &mut Tree<T>, prompt: &Prompt<'_>, known: Found) -> (Found, Hit) {
+/// What a prompt finds in a tree; `known` is what its conversation left there.
+fn look_up<T: Copy + Default>(tree: &Tree<T>, prompt: &Prompt<'_>, known: Found) -> (Found, Hit) {
     let found = tree.find_from(known, prompt.stream, prompt.kept_blocks);
-    let hit = Hit::new(prompt, found.blocks, tree.block_tokens());
+    (found, Hit::new(prompt, found.blocks, tree.block_tokens()))
+}
+
+/// Looks a prompt up in a tree and leaves its chain there.
+pub(super) fn request<T: Copy + Default>(tree: &mut Tree<T>, prompt: &Prompt<'_>, known: Found) -> (Found, Hit) {
+    let (found, hit) = look_up(tree, prompt, known);
     let node = tree.grow(found, prompt.stream, prompt.kept_blocks, T::default(), true);
     (Found { node, blocks: prompt.kept_blocks }, hit)
 }

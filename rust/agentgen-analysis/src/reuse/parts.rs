@@ -1,6 +1,7 @@
 //! Hits by where in the prompt they are, and by turn.
 
 use agentgen_core::config::Config;
+use agentgen_trace::meta::TraceMeta;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -42,6 +43,12 @@ impl SharedLayers {
     #[must_use]
     pub fn tokens(self) -> u64 {
         self.layer1_tokens + self.layer1_5_tokens
+    }
+
+    /// Those of a trace: known if it was generated.
+    #[must_use]
+    pub fn of_trace(meta: &TraceMeta) -> Self {
+        meta.origin.as_ref().map_or_else(Self::default, |origin| Self::of(&origin.config))
     }
 
     /// Those of a configuration.

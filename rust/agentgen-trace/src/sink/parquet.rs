@@ -17,14 +17,14 @@ use parquet::schema::types::ColumnPath;
 
 use crate::batch::internal;
 use crate::error::Result;
-use crate::meta::META_KEY;
+use crate::meta::{META_KEY, PROGRAM};
 use crate::schema::Column;
 
 /// The properties of every Parquet file we write.
 fn properties(schema: &Schema) -> WriterProperties {
     let meta = schema.metadata().get(META_KEY).map(|json| KeyValue::new(META_KEY.to_owned(), json.clone()));
     let mut properties = WriterProperties::builder()
-        .set_created_by(concat!("agentgen ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_created_by(PROGRAM.to_owned())
         .set_key_value_metadata(meta.map(|m| vec![m]))
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_statistics_enabled(EnabledStatistics::Chunk)
