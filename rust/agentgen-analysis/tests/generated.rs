@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use agentgen_analysis::quality::{Statistics, merge_runs};
 use agentgen_analysis::validate::{Options, validate};
-use agentgen_core::config::Overrides;
+use agentgen_core::config::{Config, Overrides};
 use agentgen_testing::{Case, cases};
 use agentgen_trace::manifest::{Manifest, Shard};
 use agentgen_trace::run::{JSONL, PARQUET, RunOptions, write_run};
@@ -139,4 +139,30 @@ fn files_that_are_not_as_their_manifest_says_are_findings() {
     let lines = text(&path);
     std::fs::write(&path, &lines[..=lines[..lines.len() - 1].rfind("\n{").expect("rows")]).expect("writable");
     assert!(check(&path).findings.iter().any(|f| f.rule == "digest"));
+}
+
+/// With one-token blocks and empty outputs a continuation may hold less than its parent left: what either has is
+/// forgotten once.
+#[test]
+fn a_continuation_may_be_the_beginning_of_its_parent() {
+    let config = Config::from_json(
+        r#"{
+            "max_prompt_tokens": 4, "block_size": 1,
+            "cache": {"layer1_tokens": 0, "layer1_5_tokens": 0, "layer2": {"mean": 1, "median": 1},
+                      "layer1_5_groups": {"num_groups": 1, "zipf_alpha": 0}},
+            "new_tokens_per_turn": {"mean": 1, "median": 1},
+            "generation_length": {"mean": 2, "median": 1, "min": 0},
+            "inter_turn_delay": {"agentic_fraction": 0, "agentic_delay": {"mean": 600, "median": 600},
+                                 "human_delay": {"mean": 12000, "median": 12000}},
+            "reset": {"base_probability": 0, "context_scaling": 1},
+            "restart_initial_probability": 1, "restart_turn_range": [1, 2], "arrival": "closed", "calibrate": false
+        }"#,
+    )
+    .expect("a valid configuration");
+    let directory = tempfile::tempdir().expect("a directory");
+    for seed in 0..40 {
+        let case = Case { config: config.clone(), seed, sessions: 20 };
+        let manifest = write(&case, Layout::Incremental, &directory.path().join(seed.to_string()), WHOLE);
+        assert!(manifest.written.continuations > 0, "{seed}");
+    }
 }

@@ -129,14 +129,19 @@ impl FileOrder {
     fn forget(&mut self, parent: Option<u64>, left: Found) {
         let shared = self.shared_blocks();
         let parent = parent.and_then(|parent| self.continued.remove(&parent));
-        // The parent's chain first, unless it is the beginning of the continuation's.
-        if let Some(parent) = parent {
-            let end = self.tree.end_of(parent);
-            if !self.tree.path(left.node).any(|node| node == end) {
-                self.tree.forget(parent, shared);
-            }
+        let Some(parent) = parent else { return self.tree.forget(left, shared) };
+        // Of two chains one of which is the beginning of the other, the longer takes both with it.
+        let ends = |tree: &Tree<()>, chain: Found, other: Found| {
+            let end = tree.end_of(chain);
+            tree.path(tree.end_of(other)).any(|node| node == end)
+        };
+        let (parent_in_left, left_in_parent) = (ends(&self.tree, parent, left), ends(&self.tree, left, parent));
+        if !parent_in_left {
+            self.tree.forget(parent, shared);
         }
-        self.tree.forget(left, shared);
+        if parent_in_left || !left_in_parent {
+            self.tree.forget(left, shared);
+        }
     }
 }
 
