@@ -1,0 +1,1 @@
+//! Answers of servers: events and documents, read as they come.

@@ -1,0 +1,1 @@
+//! What a session sends: prompts, histories, bodies.
