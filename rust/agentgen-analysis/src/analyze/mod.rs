@@ -11,12 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use agentgen_core::Layout;
 use agentgen_core::timeline::Timing;
-use agentgen_trace::row::SessionKey;
-use agentgen_trace::schema::Column;
 use agentgen_trace::source::{self, ReadOptions, Source};
 use agentgen_trace::{Cancel, Result, TraceError};
 
-use crate::conversations::{Clock, Conversation, Sessions, conversations, ordered};
+use crate::conversations::{self, Conversation};
 use crate::reuse::{self, Settings, SharedLayers};
 use lengths::Lengths;
 
@@ -61,15 +59,6 @@ impl Options {
     }
 }
 
-/// The sessions of a trace in the order in which they start.
-fn sessions(source: &Source, threads: usize, cancel: &Cancel) -> Result<(Clock, Sessions<'static>)> {
-    let batches = source::open(source, &Column::ALL, threads, cancel)?;
-    // The times of `conversation_id` rows are the session's arrival and the delays so far; of a generated trace that is
-    // known without looking.
-    let adds_delays = source.meta.origin.is_none() && source::session_key(source)? == Some(SessionKey::Conversation);
-    ordered(&source.meta, adds_delays, conversations(&source.meta, batches))
-}
-
 /// Analyses each of the traces; `done` counts sessions.
 pub fn analyze(traces: &[PathBuf], options: &Options, cancel: &Cancel, done: &AtomicU64) -> Result<Analysis> {
     let analyzed: Vec<(TraceAnalysis, Lengths)> =
@@ -91,7 +80,7 @@ fn one(trace: &PathBuf, options: &Options, cancel: &Cancel, done: &AtomicU64) ->
         lengths.add(conversation);
         done.fetch_add(1, Ordering::Relaxed);
     };
-    let reuse = sessions(&source, options.threads, cancel)
+    let reuse = conversations::open(&source, options.threads, cancel)
         .and_then(|(clock, sessions)| reuse::measure(clock, sessions, &settings, cancel, each))
         .map_err(|error| located(trace, error))?;
     if lengths.requests() == 0 {

@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::fleet::Fleet;
-use super::{Options, TimelineFacts, located, sessions};
-use crate::conversations::{Clock, Conversation};
+use super::{Options, TimelineFacts, located};
+use crate::conversations::{self, Clock, Conversation};
 use crate::reuse;
 
 /// What is asked.
@@ -115,7 +115,8 @@ pub fn plan(
     let source = options.resolve(trace)?;
     let mut settings = options.settings(&source);
     let impossible = |why: String| Ok(Err(Impossible(format!("{}: {why}", trace.display()))));
-    let (clock, sessions) = sessions(&source, options.threads, cancel).map_err(|error| located(trace, error))?;
+    let (clock, sessions) =
+        conversations::open(&source, options.threads, cancel).map_err(|error| located(trace, error))?;
     if let Some(sessions) = asked.sessions {
         if clock != Clock::Closed {
             let own = if clock == Clock::Arrivals { "arrivals" } else { "recorded times" };

@@ -25,6 +25,7 @@ impl Growing {
     pub(super) fn new(number: u64, row: &Row<'_>, layout: Layout, id_tokens: u32) -> Self {
         let conversation = Conversation {
             number,
+            name: None,
             is_continuation: row.is_restart,
             parent: None,
             may_be_continued: true,

@@ -42,9 +42,12 @@ impl Linker {
                 self.parents.remove(&parent);
             }
         }
-        if let Some((name, parent)) = name.zip(Parent::new(&conversation)) {
-            self.parents.insert(name, parent);
+        if let Some(name) = &name
+            && let Some(parent) = Parent::new(&conversation)
+        {
+            self.parents.insert(name.clone(), parent);
         }
+        conversation.name = name;
         conversation
     }
 }

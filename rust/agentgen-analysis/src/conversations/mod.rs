@@ -13,7 +13,7 @@ use agentgen_core::timeline::{Sent, TimedSession, TimedTurn};
 pub(crate) use assemble::Assembler;
 pub use assemble::conversations;
 pub(crate) use link::Linker;
-pub use order::{Clock, Sessions, ordered};
+pub use order::{Clock, Sessions, open, ordered};
 
 /// A session's turn.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,6 +36,8 @@ pub struct Turn {
 pub struct Conversation {
     /// Its number in the order of the file.
     pub number: u64,
+    /// What the trace calls it.
+    pub name: Option<String>,
     /// Whether it continues another session.
     pub is_continuation: bool,
     /// The number of the session that it continues, if the trace holds it.
@@ -69,10 +71,11 @@ impl Conversation {
     /// The request of a turn, for a cache with blocks of `block_tokens`.
     #[must_use]
     pub fn prompt(&self, turn: usize, reading: Reading, block_tokens: u32, cached_outputs: bool) -> Prompt<'_> {
-        let index = self.streams.partition_point(|(first, _)| *first <= turn) - 1;
         let stream = match (&self.alone, reading) {
-            (Some(alone), Reading::Replayed) if index == 0 => alone,
-            _ => &self.streams[index].1,
+            (Some(alone), Reading::Replayed) if turn < self.streams.get(1).map_or(usize::MAX, |(first, _)| *first) => {
+                alone
+            }
+            _ => self.stream(turn),
         };
         let turn = self.turns[turn];
         if self.is_by_ids && stream.id_tokens() == block_tokens {
@@ -81,6 +84,14 @@ impl Conversation {
         // Without sessions nobody can tell what an output's tokens are.
         let output = (cached_outputs && !self.is_by_ids).then_some(turn.output_tokens);
         Prompt::new(stream, turn.context_tokens, output, block_tokens)
+    }
+
+    /// The tokens of the prompts around a turn that go on from one another, as one who knows what it continues reads
+    /// them: the turn's prompt is the first `context_tokens` of them, its output follows.
+    #[must_use]
+    pub fn stream(&self, turn: usize) -> &Stream {
+        let index = self.streams.partition_point(|(first, _)| *first <= turn) - 1;
+        &self.streams[index].1
     }
 
     /// Whether the prompt of a turn goes on from the one before.

@@ -2,12 +2,15 @@
 
 use agentgen_core::config::Arrival;
 use agentgen_core::timeline::{Start, TimedSession as _};
-use agentgen_trace::Result;
 use agentgen_trace::meta::TraceMeta;
+use agentgen_trace::row::SessionKey;
+use agentgen_trace::schema::Column;
+use agentgen_trace::source::{self, Source};
+use agentgen_trace::{Cancel, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Conversation;
+use super::{Conversation, conversations};
 
 /// Sessions looked at to tell how a trace is timed, where nothing says what made it.
 const LOOKED_AT: usize = 10_000;
@@ -34,6 +37,15 @@ impl Clock {
 
 /// Sessions in the order in which they start.
 pub type Sessions<'a> = Box<dyn Iterator<Item = Result<Conversation>> + Send + 'a>;
+
+/// The sessions of a trace in the order in which they start, read by `threads` threads.
+pub fn open(source: &Source, threads: usize, cancel: &Cancel) -> Result<(Clock, Sessions<'static>)> {
+    let batches = source::open(source, &Column::ALL, threads, cancel)?;
+    // The times of `conversation_id` rows are the session's arrival and the delays so far; of a generated trace that is
+    // known without looking.
+    let adds_delays = source.meta.origin.is_none() && source::session_key(source)? == Some(SessionKey::Conversation);
+    ordered(&source.meta, adds_delays, conversations(&source.meta, batches))
+}
 
 /// Finds out how the sessions of a trace start, and puts them in that order. What made a generated trace is known.
 /// Of others the first 10,000 sessions tell: a trace whose later rows have times of their own was recorded, unless

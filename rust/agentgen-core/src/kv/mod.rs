@@ -14,5 +14,5 @@ mod tree;
 pub use cache::{Inserted, NEVER, Pin, Policy, PrefixCache};
 pub use keys::{BlockKey, block_keys};
 pub use prompt::Prompt;
-pub use stream::{Piece, Stream};
+pub use stream::{Content, Piece, Stream};
 pub use tree::{Found, NodeId, Tree};

@@ -14,7 +14,35 @@ pub struct Piece {
     tokens: u32,
 }
 
+/// What the tokens of a piece are, from its first one on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Token `offset` of hash id `first`, then the tokens that follow, through the next ids.
+    Ids {
+        /// Hash id.
+        first: u64,
+        /// Token of it.
+        offset: u32,
+    },
+    /// Tokens that only one conversation has, and those that continue it.
+    Own {
+        /// Its number.
+        conversation: u64,
+        /// Position in its stream.
+        position: u32,
+    },
+}
+
 impl Piece {
+    /// What its tokens are.
+    #[must_use]
+    pub fn content(self) -> Content {
+        if self.source & OWN == 0 {
+            return Content::Ids { first: self.source, offset: self.offset };
+        }
+        Content::Own { conversation: self.source & !OWN, position: self.offset }
+    }
+
     /// The `(source, offset, tokens)` that hashes are made of.
     pub(super) fn parts(self) -> [u64; 2] {
         [self.source, u64::from(self.offset) << 32 | u64::from(self.tokens)]
@@ -159,6 +187,11 @@ impl Stream {
                 self.tokens = start;
             }
         }
+    }
+
+    /// The tokens from position `from` up to `to`.
+    pub fn pieces(&self, from: u64, to: u64) -> impl Iterator<Item = Piece> {
+        take(self.pieces_from(from), to.saturating_sub(from))
     }
 
     fn push(&mut self, piece: Piece) {
