@@ -1,0 +1,64 @@
+//! A request's body around a conversation that is encoded already.
+
+use serde_json::{Map, Value, json};
+
+use super::{Endpoint, Form, Options, ScriptError};
+
+/// The fields of every body.
+#[derive(Debug, Clone)]
+pub struct Fields {
+    endpoint: Endpoint,
+    /// All but the conversation and the length of the answer.
+    values: Map<String, Value>,
+    /// Names of the fields that say how long an answer may be.
+    limits: &'static [&'static str],
+}
+
+impl Fields {
+    /// What `options` say; `request` wins over all but what the replay itself decides.
+    pub fn new(options: &Options) -> Result<Self, ScriptError> {
+        let mut fields = Map::new();
+        fields.insert("model".to_owned(), options.model.clone().into());
+        fields.insert("stream".to_owned(), options.stream.into());
+        if options.stream {
+            fields.insert("stream_options".to_owned(), json!({"include_usage": true}));
+        }
+        for (name, value) in &options.request {
+            if ["messages", "prompt", "stream"].contains(&name.as_str()) {
+                let problem = format!("request: `{name}` cannot be set, the replay makes it");
+                return Err(ScriptError::Options(problem));
+            }
+            fields.insert(name.clone(), value.clone());
+        }
+        let limits = match options.endpoint {
+            Endpoint::Chat => &["max_tokens", "max_completion_tokens"][..],
+            Endpoint::Completions => &["max_tokens"],
+        };
+        let is_limited = limits.iter().any(|name| fields.contains_key(*name));
+        Ok(Self { endpoint: options.endpoint, values: fields, limits: if is_limited { &[] } else { limits } })
+    }
+
+    /// The body of a request for an answer of `output_tokens`. `overrides` win over everything else.
+    #[must_use]
+    pub fn body(&self, form: Form, conversation: &[u8], output_tokens: u64, overrides: &Map<String, Value>) -> Vec<u8> {
+        let (name, open, close) = match (self.endpoint, form) {
+            (Endpoint::Chat, _) => ("messages", "[", "]"),
+            (Endpoint::Completions, Form::Ids) => ("prompt", "[", "]"),
+            (Endpoint::Completions, _) => ("prompt", "\"", "\""),
+        };
+        let mut fields = self.values.clone();
+        for limit in self.limits {
+            // Servers refuse 0.
+            fields.insert((*limit).to_owned(), output_tokens.max(1).into());
+        }
+        fields.extend(overrides.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let head = Value::Object(fields).to_string();
+        let mut body = Vec::with_capacity(head.len() + conversation.len() + 24);
+        body.extend_from_slice(&head.as_bytes()[..head.len() - 1]);
+        body.extend_from_slice(format!(",\"{name}\":{open}").as_bytes());
+        body.extend_from_slice(conversation);
+        body.extend_from_slice(close.as_bytes());
+        body.push(b'}');
+        body
+    }
+}

@@ -1,0 +1,279 @@
+//! Random data sets, replayed without a server: what goes over the wire is what the trace says, word for word.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use agentgen_analysis::quality::Statistics;
+use agentgen_core::Layout;
+use agentgen_core::config::Overrides;
+use agentgen_replay::predict::{Cached, Sent, predict};
+use agentgen_replay::script::{Endpoint, HashedSession, History, Options, PromptMode, Share, Source, describe};
+use agentgen_testing::{Case, cases};
+use agentgen_trace::manifest::Shard;
+use agentgen_trace::run::{RunOptions, write_run};
+use agentgen_trace::{Cancel, Origin, TraceError};
+use proptest::prelude::*;
+use serde_json::{Map, Value};
+
+fn write(case: &Case, layout: Layout, directory: &Path) {
+    let Case { config, seed, sessions } = case.clone();
+    let origin = Origin { config, overrides: Overrides::default(), seed, sessions };
+    let options = RunOptions {
+        directory: directory.to_owned(),
+        jsonl: true,
+        parquet: false,
+        zstd: false,
+        shard: Shard { index: 0, count: 1 },
+        threads: 1,
+        created: "2026-01-01T00:00:00Z".to_owned(),
+    };
+    let plan = Arc::new(case.plan(layout));
+    let (cancel, done) = (Cancel::default(), AtomicU64::new(0));
+    write_run(&plan, &origin, &options, Statistics::default, &cancel, &done).expect("writes");
+}
+
+fn options(journal: &Path) -> Options {
+    Options {
+        endpoint: Endpoint::Chat,
+        prompt_mode: PromptMode::Text,
+        history: History::Trace,
+        salt: "a salt".to_owned(),
+        words: None,
+        model: "m".to_owned(),
+        stream: true,
+        request: Map::new(),
+        journal: Some(journal.to_owned()),
+        trace_block_size: None,
+    }
+}
+
+const ALL: Share = Share { worker: 0, workers: 1 };
+
+fn sessions(mut source: Source) -> Vec<HashedSession> {
+    std::iter::from_fn(|| source.next_session().expect("readable")).collect()
+}
+
+/// The tokens of a body, as a server that counts words sees them.
+fn tokens(body: &[u8]) -> Vec<String> {
+    let body: Value = serde_json::from_slice(body).expect("JSON");
+    let words = |text: &Value| -> Vec<String> {
+        text.as_str().expect("text").split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    };
+    match (&body["messages"], &body["prompt"]) {
+        (Value::Array(messages), _) => messages.iter().flat_map(|message| words(&message["content"])).collect(),
+        (_, Value::Array(ids)) => ids.iter().map(|id| id.as_u64().expect("an id").to_string()).collect(),
+        (_, text) => words(text),
+    }
+}
+
+/// A request that went over the wire.
+struct Wire {
+    sent: Sent,
+    context_tokens: u64,
+    tokens: Vec<String>,
+    answer: Vec<String>,
+}
+
+/// Replays a trace, one session after the other; answers are of `length(asked)` fresh words.
+fn replay(source: Source, length: impl Fn(u64) -> u64) -> Vec<Wire> {
+    let mut wire = Vec::new();
+    let mut source = source;
+    while let Some(mut session) = source.next_session().expect("readable") {
+        for turn in 0..session.turns() {
+            let request = session.request().expect("its history is there");
+            let count = length(request.output_tokens);
+            let number = session.number();
+            let answer: Vec<_> = (0..count).map(|word| format!("a{number}t{turn}w{word}")).collect();
+            session.answered(&answer.join(" "), Some(count));
+            let at = wire.len() as u64;
+            let (turn, output_tokens) = (turn as u32, count);
+            let sent = Sent { session: number, turn, sent_ns: at * 2, ended_ns: Some(at * 2 + 1), output_tokens };
+            wire.push(Wire { sent, context_tokens: request.context_tokens, tokens: tokens(&request.body), answer });
+        }
+        session.over().expect("the journal is writable");
+    }
+    wire
+}
+
+/// Blocks found by a server that keeps every prefix it ever saw: tokens themselves are compared.
+fn cached_tokens(wire: &[Wire], block: usize, with_answers: bool) -> Vec<Option<u64>> {
+    let mut prefixes: HashSet<Vec<&String>> = HashSet::new();
+    let mut found = Vec::new();
+    for Wire { tokens, answer, .. } in wire {
+        let reusable = tokens.len().saturating_sub(1) / block;
+        let hit = (1..=reusable).take_while(|n| prefixes.contains(&tokens[..n * block].iter().collect::<Vec<_>>()));
+        found.push(Some((hit.count() * block) as u64));
+        let mut all: Vec<&String> = tokens.iter().collect();
+        if with_answers && !answer.is_empty() {
+            all.extend(&answer[..answer.len() - 1]);
+        }
+        prefixes.extend((1..=all.len() / block).map(|n| all[..n * block].to_vec()));
+    }
+    found
+}
+
+fn layouts() -> impl Strategy<Value = Layout> {
+    prop_oneof![Just(Layout::Incremental), Just(Layout::Cumulative)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    /// Lengths, prefixes and cached tokens, in both histories, at a block size that need not be the trace's.
+    #[test]
+    fn the_wire_holds_what_the_trace_says(
+        case in cases(), layout in layouts(), live in any::<bool>(), extra in 0..3u64, form in 0..3u8, block in 1..40u32,
+    ) {
+        // What is compared below is every prefix of every prompt.
+        prop_assume!(case.sessions <= 12 && case.config.max_prompt_tokens <= 3_000);
+        let directory = tempfile::tempdir().expect("a directory");
+        let run = directory.path().join("run");
+        write(&case, layout, &run);
+        let mut options = options(&directory.path().join("journal"));
+        options.history = if live { History::Live } else { History::Trace };
+        let history = options.history;
+        if form > 0 {
+            options.endpoint = Endpoint::Completions;
+        }
+        if form > 1 && !live {
+            options.prompt_mode = PromptMode::TokenIds;
+        }
+        let told = describe(&run, None).expect("readable");
+        let source = Source::open(&run, options, ALL).expect("opens");
+        let wire = replay(source, |asked| if live { asked + extra } else { asked });
+        prop_assert_eq!(wire.len() as u64, told.requests);
+        for request in &wire {
+            prop_assert_eq!(request.tokens.len() as u64, request.context_tokens);
+        }
+        if !live || extra == 0 {
+            let longest = wire.iter().map(|request| request.context_tokens).max();
+            prop_assert_eq!(longest, Some(told.max_context_tokens));
+            prop_assert_eq!(wire.iter().map(|request| request.context_tokens).sum::<u64>(), told.context_tokens);
+        }
+        let cached = Cached { history, block_tokens: block, trace_block_size: None };
+        let sent: Vec<_> = wire.iter().map(|request| request.sent).collect();
+        let predicted = predict(&run, cached, &sent).expect("readable");
+        prop_assert_eq!(predicted, cached_tokens(&wire, block as usize, live));
+    }
+
+    /// Workers share a trace without overlap, and a continuation goes where its parent went.
+    #[test]
+    fn workers_share_the_sessions(case in cases(), layout in layouts(), workers in 1..5u64) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let run = directory.path().join("run");
+        write(&case, layout, &run);
+        let open = |share| sessions(Source::open(&run, options(&directory.path().join("journal")), share).expect("opens"));
+        let mut shared = Vec::new();
+        for worker in 0..workers {
+            let mine = open(Share { worker, workers });
+            for parent in mine.iter().filter_map(HashedSession::parent) {
+                prop_assert!(mine.iter().any(|session| session.number() == parent));
+            }
+            shared.extend(mine.iter().map(HashedSession::number));
+        }
+        shared.sort_unstable();
+        let mut all: Vec<_> = open(ALL).iter().map(HashedSession::number).collect();
+        all.sort_unstable();
+        prop_assert_eq!(shared, all);
+    }
+}
+
+fn example(directory: &Path) {
+    let (_, mut case) = agentgen_testing::modes().swap_remove(0);
+    case.sessions = 6;
+    write(&case, Layout::Incremental, &directory.join("run"));
+}
+
+/// The first body of the example, with other options.
+fn first_body(directory: &Path, change: &dyn Fn(&mut Options)) -> Result<Value, TraceError> {
+    let mut options = options(&directory.join("journal"));
+    change(&mut options);
+    let mut session = Source::open(&directory.join("run"), options, ALL)?.next_session()?.expect("a session");
+    let request = session.request().expect("no history is needed");
+    Ok(serde_json::from_slice(&request.body).expect("JSON"))
+}
+
+/// N16: another salt shares nothing, the same one everything.
+#[test]
+fn n16_prompts_of_another_salt_share_no_prefix() {
+    let directory = tempfile::tempdir().expect("a directory");
+    example(directory.path());
+    let prompt = |salt: &str| {
+        let body = first_body(directory.path(), &|options| salt.clone_into(&mut options.salt)).expect("opens");
+        tokens(body.to_string().as_bytes())
+    };
+    let (first, other) = (prompt("one"), prompt("another"));
+    assert_eq!(first, prompt("one"));
+    let same = first.iter().zip(&other).filter(|(a, b)| a == b).count();
+    assert!(same * 100 < first.len(), "{same} of {} words", first.len());
+    assert!(first.iter().zip(&other).take_while(|(a, b)| a == b).count() < 5);
+}
+
+#[test]
+fn words_of_ones_own_are_used_and_checked() {
+    let directory = tempfile::tempdir().expect("a directory");
+    example(directory.path());
+    let words: Vec<_> = (0..64).map(|n| format!("w{n}")).collect();
+    let with = |words: &[String]| {
+        let words = words.to_vec();
+        first_body(directory.path(), &move |options| options.words = Some(words.clone()))
+    };
+    let used = tokens(with(&words).expect("opens").to_string().as_bytes());
+    assert!(used.iter().all(|word| words.contains(word)));
+    for bad in [&words[..63], &[&words[..], &["a b".to_owned()]].concat(), &[&words[..], &["\"".to_owned()]].concat()] {
+        let refused = with(bad).expect_err("refused").to_string();
+        assert!(refused.contains("expected at least 64 words of ASCII letters and digits"), "{refused}");
+    }
+}
+
+/// What is asked of every request is in it; what the replay makes cannot be set.
+#[test]
+fn request_fields() {
+    let directory = tempfile::tempdir().expect("a directory");
+    example(directory.path());
+    let body = |change: &dyn Fn(&mut Options)| first_body(directory.path(), change);
+    let with = |name: &'static str, value: Value| {
+        body(&move |options| drop(options.request.insert(name.to_owned(), value.clone())))
+    };
+    let plain = body(&|_| ()).expect("opens");
+    assert_eq!(plain["model"], "m");
+    assert_eq!(plain["stream_options"]["include_usage"], true);
+    assert!(plain["max_tokens"].is_u64() && plain["max_tokens"] == plain["max_completion_tokens"]);
+    let limited = with("max_tokens", 7.into()).expect("opens");
+    assert_eq!((&limited["max_tokens"], &limited["max_completion_tokens"]), (&7.into(), &Value::Null));
+    assert_eq!(with("ignore_eos", true.into()).expect("opens")["ignore_eos"], true);
+    assert_eq!(body(&|options| options.stream = false).expect("opens").get("stream_options"), None);
+    for name in ["messages", "prompt", "stream"] {
+        let refused = with(name, Value::Null).expect_err("refused").to_string();
+        assert!(refused.contains(&format!("`{name}` cannot be set")), "{refused}");
+    }
+    let refused = body(&|options| options.prompt_mode = PromptMode::TokenIds).expect_err("refused").to_string();
+    assert!(refused.contains("use the completions endpoint"), "{refused}");
+}
+
+/// A session whose parent failed cannot go on from it: it fails, visibly, rather than send something else.
+#[test]
+fn a_continuation_of_a_failed_session_fails() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut modes = agentgen_testing::modes().into_iter();
+    let (_, mut case) = modes.find(|(name, _)| name.contains("restart")).expect("a mode with restarts");
+    case.sessions = 40;
+    let run = directory.path().join("run");
+    write(&case, Layout::Incremental, &run);
+    let options = options(&directory.path().join("journal"));
+    let mut refused = 0;
+    for mut session in sessions(Source::open(&run, options, ALL).expect("opens")) {
+        let request = session.request();
+        if session.parent().is_some() {
+            let problem = request.expect_err("refused").to_string();
+            let expected = format!("session {}, turn 0: continues a session that failed", session.key());
+            assert!(problem.starts_with(&expected), "{problem}");
+            refused += 1;
+        }
+        // As after a failure: no answer, over.
+        session.over().expect("nothing to write");
+    }
+    assert!(refused > 0);
+}
