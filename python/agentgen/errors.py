@@ -5,6 +5,8 @@
         ├── ConfigError (also a ValueError)   1   a configuration breaks a rule
         ├── TraceError  (also a ValueError)   2   a file is not a trace that can be read
         ├── ModelError  (also a ValueError)   2   a model is not known, or its config.json does not say what it keeps
+        ├── HistoryError                      -   a session's next request cannot be made: that session has failed
+        ├── ReplayError                       2   a replay cannot start: the server, the model or a setting
         ├── RunError                          1   run directories do not fit together
         └── PlanError                         1   no memory gives what was asked for
 
@@ -52,6 +54,14 @@ class TraceError(AgentgenError, ValueError):
 
 class ModelError(AgentgenError, ValueError):
     """The KV bytes of a model's tokens cannot be told: an unknown name, or a field of its `config.json`."""
+
+
+class HistoryError(AgentgenError):
+    """A session's next request cannot be made from the answers that came; the session ends there."""
+
+
+class ReplayError(AgentgenError):
+    """A replay cannot start: the server does not answer, does not have the model, or settings exclude one another."""
 
 
 class PlanError(AgentgenError):
