@@ -5,6 +5,7 @@ Structured values cross as JSON text. Errors are the exceptions of `agentgen.err
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from os import PathLike
 from typing import TypedDict, final, type_check_only
 
 __all__ = [
@@ -12,8 +13,10 @@ __all__ = [
     "DECODE_TOKENS_PER_SECOND",
     "FORMAT_VERSION",
     "PREFILL_TOKENS_PER_SECOND",
+    "Answer",
     "Batch",
     "BatchStream",
+    "Recorder",
     "__version__",
     "analyze",
     "convert",
@@ -223,3 +226,118 @@ def model(*, name: str | None = None, config_json: str | None = None, kv_dtype: 
     Returns JSON: `source` (or null), `kv_dtype`, `kv_bytes_per_token`, `kv_bytes_per_session`. Raises ModelError,
     ValueError (no such name).
     """
+
+@final
+class Answer:
+    """A server's answer (`endpoint` "chat" or "completions"), fed with the reads of its body and ended once.
+
+    Stamps are nanoseconds of the caller's clock; each is that of the read which brought what it is of. Lengths are
+    tokens, as the server says. What has not come, or is not told, is None.
+    """
+
+    def __new__(cls, endpoint: str, stream: bool) -> Answer: ...
+    def feed(self, data: bytes, stamp_ns: int) -> None:
+        """Take one network read of the body."""
+
+    def end(self, complete: bool, stamp_ns: int) -> None:
+        """The body is over; `complete`: as HTTP announced it (False: the connection was lost)."""
+
+    @property
+    def failure(self) -> str | None:
+        """None (a success after `end`), "stream_truncated", "server_error" or "bad_response"."""
+
+    @property
+    def message(self) -> str:
+        """The failure in one line; empty without one."""
+
+    @property
+    def first_byte_ns(self) -> int | None: ...
+    @property
+    def first_token_ns(self) -> int | None:
+        """First text, reasoning or part of a tool call of a stream."""
+
+    @property
+    def first_answer_ns(self) -> int | None:
+        """First of these that is not reasoning."""
+
+    @property
+    def last_token_ns(self) -> int | None: ...
+    @property
+    def last_byte_ns(self) -> int | None: ...
+    @property
+    def ended_ns(self) -> int | None: ...
+    @property
+    def prompt_tokens(self) -> int | None: ...
+    @property
+    def completion_tokens(self) -> int | None: ...
+    @property
+    def cached_tokens(self) -> int | None: ...
+    @property
+    def output_events(self) -> int:
+        """Events that brought text, reasoning or a part of a tool call."""
+
+    @property
+    def malformed_events(self) -> int:
+        """Events that were not understood, and left out."""
+
+    @property
+    def finish_reason(self) -> str | None: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def reasoning(self) -> str: ...
+    @property
+    def tool_calls(self) -> str:
+        """JSON array as it goes into the next prompt; `[]` without calls."""
+
+@final
+class Recorder:
+    """A worker's own record file `NAME.jsonl`, which must not be there. Raises OSError.
+
+    Written when 64 KiB wait, or when a record's stamps say that half a second has gone by; `flush` writes at once.
+    """
+
+    def __new__(cls, path: str | PathLike[str], worker: int) -> Recorder: ...
+    def request(
+        self,
+        session: int,
+        key: str,
+        turn: int,
+        phase: str,
+        url: int,
+        planned_ns: int,
+        intended_ns: int,
+        sent_ns: int | None,
+        context_tokens: int,
+        input_tokens: int,
+        output_tokens: int,
+        outcome: str,
+        status: int,
+        retries: int,
+        answer: Answer | None,
+        message: str = "",
+    ) -> None:
+        """Add a request that is over, however. `sent_ns` None or 0: never sent; `message`: default the answer's.
+
+        Every request that succeeded, failed or was cancelled has one such record. Raises ValueError (phase, outcome).
+        """
+
+    def session(
+        self,
+        session: int,
+        key: str,
+        phase: str,
+        planned: int,
+        opened_ns: int,
+        closed_ns: int,
+        skipped: int,
+        cancelled: int,
+        never_issued: int,
+    ) -> None:
+        """Add a session that is over, however. `cancelled` counts requests that have a record of that outcome."""
+
+    def loop_lag(self, late_ns: int) -> None:
+        """Tell how late the event loop ran a timer; kept as a histogram that goes out with the next flush."""
+
+    def flush(self) -> None: ...
+    def close(self) -> None: ...

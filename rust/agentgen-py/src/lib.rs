@@ -6,10 +6,12 @@
 use pyo3::prelude::*;
 
 mod analyze;
+mod answer;
 mod config;
 mod enter;
 mod error;
 mod generate;
+mod records;
 mod stream;
 mod trace;
 mod validate;
@@ -22,9 +24,13 @@ mod _native {
     #[pymodule_export]
     use super::analyze::{analyze, model, model_names, plan, schema};
     #[pymodule_export]
+    use super::answer::Answer;
+    #[pymodule_export]
     use super::config::{preset, preset_names, resolve};
     #[pymodule_export]
     use super::generate::{generate, merge, verify_run, write_run};
+    #[pymodule_export]
+    use super::records::Recorder;
     #[pymodule_export]
     use super::stream::{Batch, BatchStream};
     #[pymodule_export]

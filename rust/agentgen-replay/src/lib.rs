@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+pub mod durations;
 pub mod predict;
 pub mod records;
 pub mod script;

@@ -1,1 +1,0 @@
-//! Answers of servers: events and documents, read as they come.

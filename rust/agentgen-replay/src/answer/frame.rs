@@ -1,0 +1,224 @@
+//! The JSON of an event, or of a whole answer: what is used of it. Strings are borrowed where they can be.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+/// A chunk or a document of chat completions or completions.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Frame<'a> {
+    #[serde(borrow)]
+    pub choices: First<Choice<'a>>,
+    pub usage: Option<Usage>,
+    pub timings: Option<Timings>,
+    pub error: Option<Value>,
+    pub object: Option<Text<'a>>,
+    pub message: Option<Value>,
+}
+
+/// One of the answers that were asked for; nobody who replays asks for more than one.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Choice<'a> {
+    #[serde(borrow)]
+    pub delta: Option<Message<'a>>,
+    #[serde(borrow)]
+    pub message: Option<Message<'a>>,
+    #[serde(borrow)]
+    pub text: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub finish_reason: Option<Text<'a>>,
+}
+
+/// What the assistant says, or adds.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Message<'a> {
+    #[serde(borrow)]
+    pub content: Option<Text<'a>>,
+    /// The older spelling of `reasoning`; servers that send both send the same text.
+    #[serde(borrow)]
+    pub reasoning_content: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub reasoning: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub tool_calls: Option<Vec<ToolFragment<'a>>>,
+}
+
+/// A tool call, or a part of one.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct ToolFragment<'a> {
+    pub index: Count,
+    #[serde(borrow)]
+    pub id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub function: Option<FunctionFragment<'a>>,
+}
+
+/// The function of a tool call.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct FunctionFragment<'a> {
+    #[serde(borrow)]
+    pub name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub arguments: Option<Text<'a>>,
+}
+
+/// What the server counted.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Usage {
+    pub prompt_tokens: Count,
+    pub completion_tokens: Count,
+    /// OpenAI, vLLM, SGLang, TensorRT-LLM, llama.cpp.
+    prompt_tokens_details: Option<Details>,
+    /// Servers that keep to the names of OpenAI's later API.
+    input_tokens_details: Option<Details>,
+    /// DeepSeek.
+    prompt_cache_hit_tokens: Count,
+    /// Moonshot.
+    cached_tokens: Count,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Details {
+    cached_tokens: Count,
+}
+
+impl Usage {
+    /// Tokens of the prompt that were found in the cache, under any of the names in use.
+    pub fn cached(&self) -> Option<u64> {
+        let of = |details: &Option<Details>| details.as_ref().and_then(|details| details.cached_tokens.0);
+        of(&self.prompt_tokens_details)
+            .or_else(|| of(&self.input_tokens_details))
+            .or(self.prompt_cache_hit_tokens.0)
+            .or(self.cached_tokens.0)
+    }
+}
+
+/// What llama.cpp tells beside, or instead of, `usage`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Timings {
+    pub cache_n: Count,
+    pub prompt_n: Count,
+    pub predicted_n: Count,
+}
+
+/// A string that is borrowed when it holds no escapes. (Within an `Option`, serde's own `Cow` is always owned.)
+#[derive(Debug)]
+pub(super) struct Text<'a>(pub Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Strings;
+        impl<'de> Visitor<'de> for Strings {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Strings)
+    }
+}
+
+/// A number of something; what is no such number is not known.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Count(pub Option<u64>);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Counts;
+        impl<'de> Visitor<'de> for Counts {
+            type Value = Count;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_u64<E>(self, count: u64) -> Result<Count, E> {
+                Ok(Count(Some(count)))
+            }
+
+            fn visit_f64<E>(self, count: f64) -> Result<Count, E> {
+                Ok(Count((count >= 0.0).then_some(count as u64)))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Count, E> {
+                Ok(Count(None))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Count, E> {
+                Ok(Count(None))
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Count, E> {
+                Ok(Count(None))
+            }
+
+            fn visit_unit<E>(self) -> Result<Count, E> {
+                Ok(Count(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Count, A::Error> {
+                while sequence.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Count(None))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Count, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Count(None))
+            }
+        }
+        deserializer.deserialize_any(Counts)
+    }
+}
+
+/// The first element of an array that may be empty or null.
+#[derive(Debug)]
+pub(super) struct First<T>(pub Option<T>);
+
+impl<T> Default for First<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Elements<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Elements<T> {
+            type Value = First<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array or null")
+            }
+
+            fn visit_unit<E>(self) -> Result<First<T>, E> {
+                Ok(First(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<First<T>, A::Error> {
+                let first = sequence.next_element()?;
+                while sequence.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(First(first))
+            }
+        }
+        deserializer.deserialize_any(Elements(std::marker::PhantomData))
+    }
+}

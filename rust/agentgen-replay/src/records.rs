@@ -1,1 +1,0 @@
-//! What happened to each request, in files.
