@@ -44,6 +44,7 @@ class Report:
 
     Attributes:
         ok: There are no errors.
+        format: `hashed` rows, or `messages` in text, which have neither layout nor block size.
         layout: How the rows were read: `incremental` or `cumulative`.
         layout_from: How that is known: `manifest`, `metadata`, `option`, `inferred`, or `assumed` without a row.
         block_size: Tokens a block.
@@ -58,10 +59,11 @@ class Report:
     """
 
     ok: bool
-    layout: str
-    layout_from: str
-    block_size: int
-    block_size_from: str
+    format: Literal["hashed", "messages"]
+    layout: str | None
+    layout_from: str | None
+    block_size: int | None
+    block_size_from: str | None
     files: tuple[str, ...]
     rows: int
     sessions: int
@@ -83,7 +85,9 @@ class Report:
 
     def lines(self, option: str) -> Iterator[str]:
         """The report for a person; `option` shows more findings."""
-        if self.layout_from == "assumed":
+        if self.layout_from is None or self.block_size_from is None:
+            yield "multi-turn messages"
+        elif self.layout_from == "assumed":
             yield "layout assumed (no row could be read)"
         else:
             layout_from, size_from = (

@@ -4,6 +4,7 @@
 pub mod analyze;
 pub mod conversations;
 mod histogram;
+pub mod messages;
 pub mod quality;
 pub mod reuse;
 pub mod validate;

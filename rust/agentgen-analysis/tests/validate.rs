@@ -75,8 +75,8 @@ fn generated_runs_are_sound_and_read_as_one_trace() {
                 let report = report(&[run(dir.path(), preset, layout, file, 0, 1)]);
                 assert!(report.ok, "{report:#?}");
                 assert_eq!(
-                    (report.findings.len(), report.layout, report.layout_from.as_str()),
-                    (0, layout, "manifest")
+                    (report.findings.len(), report.layout, report.layout_from.as_deref()),
+                    (0, Some(layout), Some("manifest"))
                 );
                 assert!(report.sessions > 350, "continuations are there: {}", report.sessions);
                 totals.push((report.rows, report.sessions));
@@ -94,7 +94,10 @@ fn a_file_without_its_manifest_is_sound_too() {
         std::fs::remove_file(run.join("manifest.json")).unwrap();
         let report = report(&[run.join("dataset.jsonl")]);
         assert!(report.ok && report.findings.is_empty(), "{report:#?}");
-        assert_eq!((report.layout, report.layout_from.as_str(), report.block_size), (layout, from, 512));
+        assert_eq!(
+            (report.layout, report.layout_from.as_deref(), report.block_size),
+            (Some(layout), Some(from), Some(512))
+        );
     }
 }
 
@@ -187,7 +190,10 @@ fn real_traces_raise_no_false_alarm() {
         let Some(path) = shared(name) else { continue };
         let report = report(&[path]);
         assert!(report.ok && report.findings.is_empty(), "{report:#?}");
-        assert_eq!((report.layout, report.block_size, report.rows, report.sessions), (layout, 512, rows, sessions));
+        assert_eq!(
+            (report.layout, report.block_size, report.rows, report.sessions),
+            (Some(layout), Some(512), rows, sessions)
+        );
     }
 }
 
@@ -246,8 +252,8 @@ fn files_without_a_sound_row_are_findings_not_failures() {
         std::fs::write(&path, text).unwrap();
         let report = report(std::slice::from_ref(&path));
         assert_eq!(
-            (report.ok, report.findings[0].rule, report.layout_from.as_str()),
-            (false, rule, "assumed"),
+            (report.ok, report.findings[0].rule, report.layout_from.as_deref()),
+            (false, rule, Some("assumed")),
             "{text}"
         );
     }
@@ -282,7 +288,8 @@ fn the_report_is_json() {
     assert_eq!(
         serde_json::to_value(&report).unwrap(),
         serde_json::json!({
-            "ok": false, "layout": "incremental", "layout_from": "option", "block_size": 5, "block_size_from": "option",
+            "ok": false, "format": "hashed",
+            "layout": "incremental", "layout_from": "option", "block_size": 5, "block_size_from": "option",
             "files": [name], "rows": 1, "sessions": 1, "bytes": row.len(), "errors": 1, "warnings": 0,
             "findings": [{
                 "severity": "error", "file": name, "line": 1, "rule": "id-count",

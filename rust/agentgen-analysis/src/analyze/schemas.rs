@@ -1,15 +1,16 @@
-//! JSON Schemas of what is told, from the types that tell it.
+//! JSON Schemas of what is told and read, from the types that do it.
 
 use schemars::schema_for;
 
 use super::{Analysis, Plan};
 
-/// The schema of `analysis` or `plan`, as JSON text.
+/// The schema of `analysis`, `plan`, or a row of `messages`, as JSON text.
 #[must_use]
 pub fn schema(name: &str) -> Option<String> {
     let schema = match name {
         "analysis" => schema_for!(Analysis),
         "plan" => schema_for!(Plan),
+        "messages" => crate::messages::schema(),
         _ => return None,
     };
     serde_json::to_string_pretty(&schema).ok()

@@ -35,14 +35,16 @@ pub struct Finding {
 pub struct Report {
     /// No errors.
     pub ok: bool,
+    /// `hashed` rows, or `messages` in text; the latter have neither layout nor blocks.
+    pub format: &'static str,
     /// How the rows were read.
-    pub layout: Layout,
+    pub layout: Option<Layout>,
     /// Who said so.
-    pub layout_from: String,
+    pub layout_from: Option<String>,
     /// Tokens a block.
-    pub block_size: u32,
+    pub block_size: Option<u32>,
     /// Who said so.
-    pub block_size_from: String,
+    pub block_size_from: Option<String>,
     /// The files, in the order in which they were read.
     pub files: Vec<String>,
     /// Rows read, faulty ones included.
@@ -131,8 +133,22 @@ impl Findings {
         self.errors.count += count;
     }
 
-    /// Errors, warnings and the list of both.
-    pub fn finish(mut self) -> (u64, u64, Vec<Issue>) {
+    /// Errors, warnings and the list of both, with the files' names.
+    pub fn finish(self, names: &[String]) -> (u64, u64, Vec<Finding>) {
+        let named = |found: Issue| Finding {
+            severity: found.severity,
+            file: names.get(found.place.file as usize).cloned().unwrap_or_default(),
+            line: found.place.line,
+            rule: found.rule,
+            found: found.found,
+            expected: found.expected,
+        };
+        let (errors, warnings, list) = self.sorted();
+        (errors, warnings, list.into_iter().map(named).collect())
+    }
+
+    /// The same, files still as indices.
+    pub fn sorted(mut self) -> (u64, u64, Vec<Issue>) {
         self.errors.cut(self.limit);
         self.warnings.cut(self.limit);
         let mut list = self.errors.list;

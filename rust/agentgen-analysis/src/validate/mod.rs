@@ -19,7 +19,7 @@ mod parts;
 mod questions;
 mod resolve;
 mod rows;
-mod rules;
+pub(crate) mod rules;
 mod session;
 mod table;
 #[cfg(test)]
@@ -32,9 +32,11 @@ use std::sync::atomic::Ordering;
 use agentgen_trace::source::{self, ReadOptions, Source};
 use agentgen_trace::{Cancel, Layout, Result, TraceError};
 
+use crate::messages;
+
 use self::digest::{Digest, Digester};
 pub use self::findings::{Finding, Report, Severity};
-use self::findings::{Findings, Issue};
+pub(crate) use self::findings::{Findings, Issue, Place};
 use self::law::Law;
 use self::merge::{Merge, Merged};
 use self::parts::{Consumed, Content, Part, each_part, parts};
@@ -68,6 +70,9 @@ pub fn validate(
     cancel: &Cancel,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report> {
+    if let Some(report) = messages::validate(paths, options, cancel, progress)? {
+        return Ok(report);
+    }
     let read = ReadOptions { layout: options.layout, block_size: options.block_size };
     match source::resolve(paths, read) {
         Ok(source) => Run::new(&source, options, cancel)?.run(progress),
@@ -167,28 +172,21 @@ impl<'a> Run<'a> {
     }
 
     fn report(&self, findings: Findings, rows: u64, sessions: u64) -> Report {
-        let (errors, warnings, list) = findings.finish();
-        let named = |found: Issue| Finding {
-            severity: found.severity,
-            file: self.names.get(found.place.file as usize).cloned().unwrap_or_default(),
-            line: found.place.line,
-            rule: found.rule,
-            found: found.found,
-            expected: found.expected,
-        };
+        let (errors, warnings, findings) = findings.finish(&self.names);
         Report {
             ok: errors == 0,
-            layout: self.source.meta.layout,
-            layout_from: self.layout_from.to_owned(),
-            block_size: self.source.meta.block_size,
-            block_size_from: self.block_size_from.to_owned(),
+            format: "hashed",
+            layout: Some(self.source.meta.layout),
+            layout_from: Some(self.layout_from.to_owned()),
+            block_size: Some(self.source.meta.block_size),
+            block_size_from: Some(self.block_size_from.to_owned()),
             files: self.names[..self.source.files.len()].to_vec(),
             rows,
             sessions,
             bytes: self.bytes,
             errors,
             warnings,
-            findings: list.into_iter().map(named).collect(),
+            findings,
         }
     }
 }

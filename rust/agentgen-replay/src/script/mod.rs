@@ -7,6 +7,7 @@
 mod body;
 mod hashed;
 mod journal;
+pub mod messages;
 mod source;
 mod transcript;
 mod words;

@@ -97,14 +97,19 @@ impl<'a> Iterator for Lines<'a> {
 }
 
 impl Line<'_> {
-    /// [`parse_row`]; a last line that is not JSON and has no end was probably cut off, which the fault then says.
+    /// [`parse_row`], with [`Line::explain`].
     pub fn parse_row(&self, row: &mut Row, faults: &mut Vec<Fault>) {
         let before = faults.len();
         parse_row(self.bytes, row, faults);
+        self.explain(&mut faults[before..]);
+    }
+
+    /// A last line that is not JSON and has no end was probably cut off, which its faults then say.
+    pub fn explain(&self, faults: &mut [Fault]) {
         if self.ended {
             return;
         }
-        for fault in faults[before..].iter_mut().filter(|f| f.rule == "json") {
+        for fault in faults.iter_mut().filter(|f| f.rule == "json") {
             fault.rule = "truncated";
             fault.found = format!("a last line without an end: {}", fault.found);
             fault.expected = "a whole row; the file seems cut off".into();

@@ -6,52 +6,19 @@ use serde::Deserializer as _;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json_row::{BYTE_ORDER_MARK, Fault, Key, MAX_ID, MAX_LENGTH, REQUIRED};
+use super::json_object::{not_json, object_text, shown};
+use super::json_row::{Fault, Key, MAX_ID, MAX_LENGTH, REQUIRED};
 use crate::row::{Row, SessionKey};
 
-/// Values longer than this are cut in messages.
-const SHOWN_CHARS: usize = 60;
-
 /// Reads one line into a cleared row.
-pub(super) fn parse_any(mut line: &[u8], row: &mut Row, faults: &mut Vec<Fault>) {
-    if let Some(rest) = line.strip_prefix(BYTE_ORDER_MARK) {
-        faults.push(Fault::new("bom", "a byte order mark before the row", "UTF-8 without a byte order mark"));
-        line = rest;
-    }
-    let text = match std::str::from_utf8(line) {
-        Ok(text) => text,
-        Err(e) => {
-            let found = format!("bytes that are not UTF-8 at column {}", e.valid_up_to() + 1);
-            return faults.push(Fault::new("json", found, "UTF-8 text"));
-        }
-    };
-    let value = match serde_json::from_str::<&RawValue>(text) {
-        Ok(value) => value.get(),
-        Err(e) => return faults.push(not_json(&e)),
-    };
-    if !value.starts_with('{') {
-        return faults.push(Fault::new("not-an-object", shown(value), "one JSON object a line"));
-    }
+pub(super) fn parse_any(line: &[u8], row: &mut Row, faults: &mut Vec<Fault>) {
+    let Some(value) = object_text(line, faults) else { return };
     let mut fields = Fields { row, faults, seen: 0, unknown: Vec::new() };
     // Keys can still be wrong where the grammar is right: half of a surrogate pair as an escape.
     if let Err(e) = serde_json::Deserializer::from_str(value).deserialize_map(&mut fields) {
         return faults.push(not_json(&e));
     }
     fields.finish();
-}
-
-fn not_json(error: &serde_json::Error) -> Fault {
-    let text = error.to_string();
-    let what = text.split(" at line ").next().unwrap_or(&text);
-    Fault::new("json", format!("{what} at column {}", error.column()), "one JSON object a line")
-}
-
-/// A value as a message shows it.
-fn shown(value: &str) -> String {
-    match value.char_indices().nth(SHOWN_CHARS) {
-        Some((end, _)) => format!("{}…", &value[..end]),
-        None => value.to_owned(),
-    }
 }
 
 /// Takes the keys of a row in their order, so that none hides another.

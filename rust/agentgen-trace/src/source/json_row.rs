@@ -37,7 +37,8 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    pub(super) fn new(rule: &'static str, found: impl Into<String>, expected: impl Into<String>) -> Self {
+    /// A broken rule, by its name.
+    pub fn new(rule: &'static str, found: impl Into<String>, expected: impl Into<String>) -> Self {
         Self { rule, found: found.into(), expected: expected.into() }
     }
 }

@@ -4,6 +4,7 @@ pub mod blocks;
 pub(crate) mod columns;
 mod infer;
 mod json_faults;
+pub mod json_object;
 pub mod json_row;
 #[cfg(test)]
 mod json_tests;

@@ -63,7 +63,7 @@ fn findings(files: &[&str], law: &Arc<Law>, bytes: usize, threads: usize, max_er
     let options = Options { max_errors, threads, ..Options::default() };
     let (first, again) = (parts(files, bytes).into_iter(), || parts(files, bytes).into_iter());
     let merged = check(first, again, law, &names, &options, &Cancel::default(), &mut || {}).unwrap();
-    merged.findings.finish()
+    merged.findings.sorted()
 }
 
 /// The findings, which must be the same however the text is cut and however many threads work on it.

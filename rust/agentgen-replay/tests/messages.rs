@@ -1,0 +1,48 @@
+//! Real trajectories as scripts: every body of the shared file.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use agentgen_analysis::messages::{self, Conversation};
+use agentgen_replay::script::messages::{History, MessagesOptions, MessagesSession};
+use agentgen_trace::Cancel;
+
+fn trajectories() -> Option<PathBuf> {
+    let shared = std::env::var_os("AGENTGEN_SHARED_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
+    let path = shared.join("mlperf/agentic_coding_2.5h.jsonl");
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("SKIPPED: {} is not there (AGENTGEN_SHARED_DATA names the folder)", path.display());
+    None
+}
+
+fn options(history: History, salt: &str) -> Arc<MessagesOptions> {
+    Arc::new(MessagesOptions::new(history, salt, "m", true, r#"{"temperature":0}"#).unwrap())
+}
+
+#[test]
+fn a_real_file_is_sent_as_it_is_described() {
+    let Some(path) = trajectories() else { return };
+    let conversations: Vec<Conversation> = messages::read(&path, &Cancel::default()).collect::<Result<_, _>>().unwrap();
+    assert_eq!(conversations.len(), 20);
+    let described = messages::describe(&path, &Cancel::default()).unwrap();
+    assert_eq!((described.sessions, described.requests), (20, 1007));
+
+    let options = options(History::Trace, "");
+    let (mut requests, mut context, mut longest) = (0, 0, 0);
+    for conversation in conversations {
+        let mut session = MessagesSession::new(conversation, &options);
+        for turn in 0..session.turns() {
+            let request = session.request().unwrap();
+            assert_eq!(request.turn, turn);
+            session.answered("", "", &[]).unwrap();
+            requests += 1;
+            context += request.context_tokens;
+            longest = longest.max(request.context_tokens);
+        }
+    }
+    assert_eq!((requests, context, longest), (1007, described.context_tokens, described.max_context_tokens));
+}
