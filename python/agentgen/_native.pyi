@@ -341,3 +341,88 @@ class Recorder:
 
     def flush(self) -> None: ...
     def close(self) -> None: ...
+
+def describe_replay(path: str | PathLike[str], *, trace_block_size: int | None = None) -> str:
+    """What a replay of a trace will be, as JSON: kind, clock, sums and maxima in tokens, ms.
+
+    Reads the trace through. Raises TraceError, OSError.
+    """
+
+@final
+class ReplaySource:
+    """The sessions of a trace that worker `worker` of `workers` replays, in the order in which they start.
+
+    Session n belongs to worker n modulo workers; a continuation to its parent's. `options` is a JSON object: endpoint
+    ("chat", "completions"), prompt_mode ("text", "token-ids"), history ("live", "trace"), salt, words (null: common
+    English ones), model, stream, request (merged into every body), journal (a directory for the transcripts of sessions
+    that will be continued, or null), trace_block_size (null: as the trace says). Raises TraceError, OSError, ValueError.
+    """
+
+    def __new__(
+        cls, path: str | PathLike[str], options: str, worker: int = 0, workers: int = 1
+    ) -> ReplaySource: ...
+    def next(self) -> ReplaySession | None:
+        """The next session; None after the last. Raises TraceError, OSError."""
+
+@final
+class ReplaySession:
+    """One session of a trace: gives a request, takes the answer, and so on until it is over."""
+
+    @property
+    def key(self) -> str:
+        """What the trace calls it."""
+
+    @property
+    def number(self) -> int:
+        """Its number in the order of the file."""
+
+    @property
+    def turns(self) -> int:
+        """How many requests it makes."""
+
+    @property
+    def start_ms(self) -> float:
+        """When it arrives; 0 where the trace does not say."""
+
+    @property
+    def parent(self) -> int | None:
+        """Number of the session that it continues: that one must be over before."""
+
+    def at_ms(self) -> float | None:
+        """The recorded time of the next request, on the clock of `start_ms`, where each request has its own."""
+
+    def delay_ms(self) -> float:
+        """From the end of the response before, or the session's start, to the next request."""
+
+    def request(self) -> ReplayRequest:
+        """The next request. Raises HistoryError: it cannot be made, the session has failed."""
+
+    def answered(self, answer: Answer) -> None:
+        """Take the answer to the last request into the history. Raises HistoryError."""
+
+    def over(self) -> None:
+        """After the last answer, or a failure. Raises HistoryError if the transcript cannot be kept."""
+
+@final
+class ReplayRequest:
+    """A request, ready to be sent; lengths in tokens (of messages: estimates)."""
+
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def turn(self) -> int: ...
+    @property
+    def context_tokens(self) -> int:
+        """Of the prompt, as far as they are known: answers count as the server counted them."""
+
+    @property
+    def input_tokens(self) -> int:
+        """Those of them that no request of the session had before."""
+
+    @property
+    def output_tokens(self) -> int:
+        """Asked for, or recorded."""
+
+    @property
+    def stream(self) -> bool:
+        """Whether it asks for a stream of events."""

@@ -12,6 +12,7 @@ mod enter;
 mod error;
 mod generate;
 mod records;
+mod replay;
 mod stream;
 mod trace;
 mod validate;
@@ -31,6 +32,8 @@ mod _native {
     use super::generate::{generate, merge, verify_run, write_run};
     #[pymodule_export]
     use super::records::Recorder;
+    #[pymodule_export]
+    use super::replay::{ReplayRequest, ReplaySession, ReplaySource, describe_replay};
     #[pymodule_export]
     use super::stream::{Batch, BatchStream};
     #[pymodule_export]

@@ -6,9 +6,9 @@ use std::path::Path;
 use agentgen_analysis::conversations::Conversation;
 use agentgen_core::kv::{Prompt, Stream, Tree};
 use agentgen_core::timeline::TimedSession as _;
-use agentgen_trace::Result;
+use agentgen_trace::{Cancel, Result};
 
-use crate::script::{History, sessions};
+use crate::script::{History, open_hashed};
 
 /// A request as it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +38,11 @@ pub struct Cached {
 
 /// For each request the tokens of its prompt that were in the prompts of requests completed before it was sent, in
 /// whole blocks; with live history in their outputs too. `None` where a request's history is not known.
-pub fn predict(trace: &Path, cached: Cached, requests: &[Sent]) -> Result<Vec<Option<u64>>> {
+pub fn predict(trace: &Path, cached: Cached, requests: &[Sent], cancel: &Cancel) -> Result<Vec<Option<u64>>> {
     let replayed: HashSet<u64> = requests.iter().map(|request| request.session).collect();
     let mut lines = HashMap::new();
-    for conversation in sessions(trace, cached.trace_block_size)? {
+    let (_, _, sessions) = open_hashed(trace, cached.trace_block_size, cancel)?;
+    for conversation in sessions {
         let conversation = conversation?;
         if replayed.contains(&conversation.number) {
             let stream = Stream::new(conversation.stream(0).id_tokens());

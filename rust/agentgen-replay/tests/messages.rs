@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agentgen_analysis::messages::{self, Conversation};
-use agentgen_replay::script::messages::{History, MessagesOptions, MessagesSession};
+use agentgen_replay::script::History;
+use agentgen_replay::script::messages::{MessagesOptions, MessagesSession};
 use agentgen_trace::Cancel;
 
 fn trajectories() -> Option<PathBuf> {

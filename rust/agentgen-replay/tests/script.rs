@@ -9,7 +9,7 @@ use agentgen_analysis::quality::Statistics;
 use agentgen_core::Layout;
 use agentgen_core::config::Overrides;
 use agentgen_replay::predict::{Cached, Sent, predict};
-use agentgen_replay::script::{Endpoint, HashedSession, History, Options, PromptMode, Share, Source, describe};
+use agentgen_replay::script::{Endpoint, History, Options, PromptMode, Session, Share, Source, describe};
 use agentgen_testing::{Case, cases};
 use agentgen_trace::manifest::Shard;
 use agentgen_trace::run::{RunOptions, write_run};
@@ -51,7 +51,7 @@ fn options(journal: &Path) -> Options {
 
 const ALL: Share = Share { worker: 0, workers: 1 };
 
-fn sessions(mut source: Source) -> Vec<HashedSession> {
+fn sessions(mut source: Source) -> Vec<Session> {
     std::iter::from_fn(|| source.next_session().expect("readable")).collect()
 }
 
@@ -86,7 +86,7 @@ fn replay(source: Source, length: impl Fn(u64) -> u64) -> Vec<Wire> {
             let count = length(request.output_tokens);
             let number = session.number();
             let answer: Vec<_> = (0..count).map(|word| format!("a{number}t{turn}w{word}")).collect();
-            session.answered(&answer.join(" "), Some(count));
+            session.answered(&answer.join(" "), "", &[], Some(count)).expect("an answer is waited for");
             let at = wire.len() as u64;
             let (turn, output_tokens) = (turn as u32, count);
             let sent = Sent { session: number, turn, sent_ns: at * 2, ended_ns: Some(at * 2 + 1), output_tokens };
@@ -140,8 +140,8 @@ proptest! {
         if form > 1 && !live {
             options.prompt_mode = PromptMode::TokenIds;
         }
-        let told = describe(&run, None).expect("readable");
-        let source = Source::open(&run, options, ALL).expect("opens");
+        let told = describe(&run, None, &Cancel::default()).expect("readable");
+        let source = Source::open(&run, options, ALL, &Cancel::default()).expect("opens");
         let wire = replay(source, |asked| if live { asked + extra } else { asked });
         prop_assert_eq!(wire.len() as u64, told.requests);
         for request in &wire {
@@ -154,7 +154,7 @@ proptest! {
         }
         let cached = Cached { history, block_tokens: block, trace_block_size: None };
         let sent: Vec<_> = wire.iter().map(|request| request.sent).collect();
-        let predicted = predict(&run, cached, &sent).expect("readable");
+        let predicted = predict(&run, cached, &sent, &Cancel::default()).expect("readable");
         prop_assert_eq!(predicted, cached_tokens(&wire, block as usize, live));
     }
 
@@ -164,17 +164,17 @@ proptest! {
         let directory = tempfile::tempdir().expect("a directory");
         let run = directory.path().join("run");
         write(&case, layout, &run);
-        let open = |share| sessions(Source::open(&run, options(&directory.path().join("journal")), share).expect("opens"));
+        let open = |share| sessions(Source::open(&run, options(&directory.path().join("journal")), share, &Cancel::default()).expect("opens"));
         let mut shared = Vec::new();
         for worker in 0..workers {
             let mine = open(Share { worker, workers });
-            for parent in mine.iter().filter_map(HashedSession::parent) {
+            for parent in mine.iter().filter_map(Session::parent) {
                 prop_assert!(mine.iter().any(|session| session.number() == parent));
             }
-            shared.extend(mine.iter().map(HashedSession::number));
+            shared.extend(mine.iter().map(Session::number));
         }
         shared.sort_unstable();
-        let mut all: Vec<_> = open(ALL).iter().map(HashedSession::number).collect();
+        let mut all: Vec<_> = open(ALL).iter().map(Session::number).collect();
         all.sort_unstable();
         prop_assert_eq!(shared, all);
     }
@@ -190,7 +190,8 @@ fn example(directory: &Path) {
 fn first_body(directory: &Path, change: &dyn Fn(&mut Options)) -> Result<Value, TraceError> {
     let mut options = options(&directory.join("journal"));
     change(&mut options);
-    let mut session = Source::open(&directory.join("run"), options, ALL)?.next_session()?.expect("a session");
+    let mut session =
+        Source::open(&directory.join("run"), options, ALL, &Cancel::default())?.next_session()?.expect("a session");
     let request = session.request().expect("no history is needed");
     Ok(serde_json::from_slice(&request.body).expect("JSON"))
 }
@@ -264,7 +265,7 @@ fn a_continuation_of_a_failed_session_fails() {
     write(&case, Layout::Incremental, &run);
     let options = options(&directory.path().join("journal"));
     let mut refused = 0;
-    for mut session in sessions(Source::open(&run, options, ALL).expect("opens")) {
+    for mut session in sessions(Source::open(&run, options, ALL, &Cancel::default()).expect("opens")) {
         let request = session.request();
         if session.parent().is_some() {
             let problem = request.expect_err("refused").to_string();

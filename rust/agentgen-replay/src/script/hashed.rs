@@ -18,6 +18,7 @@ pub(super) struct Stage {
     pub words: Words,
     pub fields: Fields,
     pub form: Form,
+    pub stream: bool,
     pub history: History,
     /// `None` if no session continues another.
     pub journal: Option<Journal>,
@@ -114,7 +115,14 @@ impl HashedSession {
         let output_tokens = u64::from(turn.output_tokens);
         let body = stage.fields.body(stage.form, transcript.prompt(), output_tokens, &Map::new());
         let context_tokens = transcript.tokens;
-        Ok(Request { body, turn: self.turn, context_tokens, input_tokens: context_tokens - before, output_tokens })
+        Ok(Request {
+            body,
+            turn: self.turn,
+            context_tokens,
+            input_tokens: context_tokens - before,
+            output_tokens,
+            stream: stage.stream,
+        })
     }
 
     /// Makes the transcript hold all that comes before the turn's new tokens; returns how many tokens the trace says

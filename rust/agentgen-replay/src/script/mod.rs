@@ -1,13 +1,16 @@
 //! What a session sends: prompts, histories, bodies.
 //!
 //! `words` (the text of a token) → `transcript` (a conversation as it goes over the wire, encoded once) → `body` (the
-//! request around it) → `hashed` (a session of a trace whose content is known by hash ids) → `source` (the sessions of a
-//! worker, in the order in which they start). `journal` keeps transcripts for those who continue them.
+//! request around it) → `hashed` (a session of a trace whose content is known by hash ids); or `messages` (a recorded
+//! conversation in text) → `session` (either) → `source` (the sessions of a worker, in the order in which they start).
+//! `journal` keeps transcripts for those who continue them.
 
 mod body;
+mod describe;
 mod hashed;
 mod journal;
 pub mod messages;
+mod session;
 mod source;
 mod transcript;
 mod words;
@@ -19,9 +22,10 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 pub use body::Fields;
-pub use hashed::HashedSession;
-pub(crate) use source::sessions;
-pub use source::{Description, Share, Source, describe};
+pub use describe::{Description, Kind, describe};
+pub use session::Session;
+pub(crate) use source::open_hashed;
+pub use source::{Share, Source};
 pub use transcript::Form;
 
 /// How a trace is replayed.
@@ -130,10 +134,13 @@ pub struct Request {
     pub body: Vec<u8>,
     /// 0-based.
     pub turn: usize,
-    /// Tokens of the prompt, as far as they are known: answers count as the server counted them.
+    /// Tokens of the prompt, as far as they are known: answers count as the server counted them. Of messages they are
+    /// estimates.
     pub context_tokens: u64,
     /// Those that no request of the session had before.
     pub input_tokens: u64,
-    /// Output tokens asked for.
+    /// Output tokens asked for, or recorded.
     pub output_tokens: u64,
+    /// Whether it asks for a stream of events.
+    pub stream: bool,
 }

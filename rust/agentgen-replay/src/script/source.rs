@@ -5,16 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use agentgen_analysis::conversations::{self, Clock, Conversation, Sessions};
+use agentgen_analysis::messages;
 use agentgen_core::timeline::TimedSession as _;
 use agentgen_trace::source::{self, ReadOptions};
 use agentgen_trace::{Cancel, Result, TraceError};
-use serde::Serialize;
 
 use super::body::Fields;
 use super::hashed::{HashedSession, Stage};
 use super::journal::Journal;
+use super::messages::{MessagesOptions, MessagesSession};
+use super::session::Session;
 use super::words::Words;
-use super::{Options, ScriptError};
+use super::{Endpoint, Options, ScriptError};
 
 /// Which of the sessions.
 #[derive(Debug, Clone, Copy)]
@@ -25,20 +27,16 @@ pub struct Share {
     pub workers: u64,
 }
 
-/// A session that others may continue.
-#[derive(Debug)]
-struct Root {
-    /// The number of the session that its line began with: all of the line is one worker's.
-    number: u64,
-    owners: Vec<(u64, u64)>,
+impl Share {
+    fn has(self, number: u64) -> bool {
+        number % self.workers == self.worker
+    }
 }
 
-/// The sessions of a trace, as a worker replays them. In memory: those that may be continued, a few numbers of each.
+/// The sessions of a trace, as a worker replays them.
 pub struct Source {
-    sessions: Sessions<'static>,
     share: Share,
-    stage: Arc<Stage>,
-    roots: HashMap<u64, Root>,
+    kind: Kind,
 }
 
 impl std::fmt::Debug for Source {
@@ -47,54 +45,116 @@ impl std::fmt::Debug for Source {
     }
 }
 
-/// Opens a trace for parsing by one thread.
-fn open(path: &Path, trace_block_size: Option<u32>) -> Result<(source::Source, Clock, Sessions<'static>)> {
-    let stated = ReadOptions { layout: None, block_size: trace_block_size };
-    let source = source::resolve(&[path.to_owned()], stated)?;
-    let (clock, sessions) = conversations::open(&source, 1, &Cancel::default())?;
-    Ok((source, clock, sessions))
+enum Kind {
+    Hashed(Hashed),
+    Messages { conversations: messages::Conversations, next: u64, options: Arc<MessagesOptions> },
 }
 
-/// The sessions of a trace in the order in which they start.
-pub(crate) fn sessions(path: &Path, trace_block_size: Option<u32>) -> Result<Sessions<'static>> {
-    open(path, trace_block_size).map(|(_, _, sessions)| sessions)
+impl Source {
+    /// Opens a trace.
+    pub fn open(path: &Path, options: Options, share: Share, cancel: &Cancel) -> Result<Self> {
+        let kind = if messages::is_messages(path)? {
+            let options = Arc::new(of_messages(path, &options)?);
+            Kind::Messages { conversations: messages::read(path, cancel), next: 0, options }
+        } else {
+            Kind::Hashed(Hashed::open(path, options, cancel)?)
+        };
+        Ok(Self { share, kind })
+    }
+
+    /// The next session of this worker.
+    pub fn next_session(&mut self) -> Result<Option<Session>> {
+        let share = self.share;
+        match &mut self.kind {
+            Kind::Hashed(hashed) => hashed.next(share),
+            Kind::Messages { conversations, next, options } => {
+                for conversation in conversations {
+                    let (conversation, number) = (conversation?, *next);
+                    *next += 1;
+                    if share.has(number) {
+                        let session = Box::new(MessagesSession::new(conversation, options));
+                        return Ok(Some(Session::Messages { number, session }));
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
 }
 
 fn bad(error: &ScriptError) -> TraceError {
     TraceError::Format(error.to_string())
 }
 
-impl Source {
-    /// Opens a trace.
-    pub fn open(path: &Path, options: Options, share: Share) -> Result<Self> {
+fn of_messages(path: &Path, options: &Options) -> Result<MessagesOptions> {
+    if options.endpoint == Endpoint::Completions {
+        let path = path.display();
+        let problem = format!("{path}: holds conversations of messages, expected the chat endpoint to send them to");
+        return Err(TraceError::Format(problem));
+    }
+    options.form().map_err(|error| bad(&error))?;
+    let request = serde_json::Value::Object(options.request.clone()).to_string();
+    MessagesOptions::new(options.history, &options.salt, &options.model, options.stream, &request)
+        .map_err(TraceError::Format)
+}
+
+/// Opens a trace of hash ids for parsing by one thread.
+pub(crate) fn open_hashed(
+    path: &Path,
+    trace_block_size: Option<u32>,
+    cancel: &Cancel,
+) -> Result<(source::Source, Clock, Sessions<'static>)> {
+    let stated = ReadOptions { layout: None, block_size: trace_block_size };
+    let source = source::resolve(&[path.to_owned()], stated)?;
+    let (clock, sessions) = conversations::open(&source, 1, cancel)?;
+    Ok((source, clock, sessions))
+}
+
+/// A session that others may continue.
+#[derive(Debug)]
+struct Root {
+    /// The number of the session that its line began with: all of the line is one worker's.
+    number: u64,
+    owners: Vec<(u64, u64)>,
+}
+
+/// Sessions of hash ids. In memory: those that may be continued, a few numbers of each.
+struct Hashed {
+    sessions: Sessions<'static>,
+    stage: Arc<Stage>,
+    roots: HashMap<u64, Root>,
+}
+
+impl Hashed {
+    fn open(path: &Path, options: Options, cancel: &Cancel) -> Result<Self> {
         let form = options.form().map_err(|error| bad(&error))?;
         let fields = Fields::new(&options).map_err(|error| bad(&error))?;
         let words = Words::new(options.words, &options.salt).map_err(|error| bad(&error))?;
-        let (source, _, sessions) = open(path, options.trace_block_size)?;
+        let (source, _, sessions) = open_hashed(path, options.trace_block_size, cancel)?;
         let stage = Stage {
             words,
             fields,
             form,
+            stream: options.stream,
             history: options.history,
             journal: options.journal.map(|directory| Journal::new(&directory)),
             id_tokens: source.meta.block_size,
             continues_once: source.meta.origin.is_some(),
         };
-        Ok(Self { sessions, share, stage: Arc::new(stage), roots: HashMap::new() })
+        Ok(Self { sessions, stage: Arc::new(stage), roots: HashMap::new() })
     }
 
-    /// The next session of this worker.
-    pub fn next_session(&mut self) -> Result<Option<HashedSession>> {
+    fn next(&mut self, share: Share) -> Result<Option<Session>> {
         while let Some(conversation) = self.sessions.next().transpose()? {
-            if let Some(session) = self.take(conversation) {
-                return Ok(Some(session));
+            if let Some(session) = self.take(conversation, share) {
+                return Ok(Some(Session::Hashed(Box::new(session))));
             }
         }
         Ok(None)
     }
 
     /// A session, if it is this worker's.
-    fn take(&mut self, conversation: Conversation) -> Option<HashedSession> {
+    fn take(&mut self, conversation: Conversation, share: Share) -> Option<HashedSession> {
         let number = conversation.number;
         let key = conversation.name.clone().unwrap_or_else(|| format!("request-{number}"));
         // A parent that starts later cannot be waited for: its heir's rows are then all that is known.
@@ -111,74 +171,7 @@ impl Source {
         if conversation.may_be_continued && self.stage.journal.is_some() {
             self.roots.insert(number, Root { number: root, owners: owners.clone() });
         }
-        let is_mine = root % self.share.workers == self.share.worker;
-        is_mine.then(|| HashedSession::new(self.stage.clone(), conversation, key, parent, owners))
+        let session = || HashedSession::new(self.stage.clone(), conversation, key, parent, owners);
+        share.has(root).then(session)
     }
-}
-
-/// What a replay of a trace will be.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Description {
-    /// How its requests are timed.
-    pub clock: Clock,
-    /// Sessions.
-    pub sessions: u64,
-    /// Sessions that go on from another's transcript.
-    pub continuations: u64,
-    /// Requests.
-    pub requests: u64,
-    /// Tokens of all prompts.
-    pub context_tokens: u64,
-    /// New tokens of all prompts.
-    pub input_tokens: u64,
-    /// Output tokens.
-    pub output_tokens: u64,
-    /// Tokens of the longest prompt.
-    pub max_context_tokens: u64,
-    /// Tokens of the longest prompt and its output.
-    pub max_request_tokens: u64,
-    /// ms of delays in the session that has most.
-    pub longest_session_ms: f64,
-    /// ms until the last session arrives.
-    pub last_arrival_ms: f64,
-    /// Tokens a hash id stands for.
-    pub block_tokens: u32,
-}
-
-/// Reads a trace through to tell what a replay will be.
-pub fn describe(path: &Path, trace_block_size: Option<u32>) -> Result<Description> {
-    let (source, clock, sessions) = open(path, trace_block_size)?;
-    let mut told = Description {
-        clock,
-        sessions: 0,
-        continuations: 0,
-        requests: 0,
-        context_tokens: 0,
-        input_tokens: 0,
-        output_tokens: 0,
-        max_context_tokens: 0,
-        max_request_tokens: 0,
-        longest_session_ms: 0.0,
-        last_arrival_ms: 0.0,
-        block_tokens: source.meta.block_size,
-    };
-    for conversation in sessions {
-        let conversation = conversation?;
-        told.sessions += 1;
-        told.continuations += u64::from(conversation.parent().is_some());
-        told.last_arrival_ms = told.last_arrival_ms.max(conversation.arrival_ms());
-        let mut delays_ms = 0.0;
-        for turn in &conversation.turns {
-            let (context, output) = (u64::from(turn.context_tokens), u64::from(turn.output_tokens));
-            told.requests += 1;
-            told.context_tokens += context;
-            told.input_tokens += u64::from(turn.input_tokens);
-            told.output_tokens += output;
-            told.max_context_tokens = told.max_context_tokens.max(context);
-            told.max_request_tokens = told.max_request_tokens.max(context + output);
-            delays_ms += turn.delay_ms.unwrap_or(0.0);
-        }
-        told.longest_session_ms = told.longest_session_ms.max(delays_ms);
-    }
-    Ok(told)
 }

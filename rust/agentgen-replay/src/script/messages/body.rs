@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use agentgen_analysis::messages::{Ask, Conversation, Parameters};
 
-use super::options::{History, MessagesOptions};
+use super::options::MessagesOptions;
 use super::render::{Array, string};
+use crate::script::History;
 
 /// Where nobody says by which name the limit of an answer's tokens goes: that of chat completions.
 const LIMIT: &str = "max_completion_tokens";

@@ -11,42 +11,13 @@ mod render;
 mod tests;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
 use agentgen_analysis::messages::{Conversation, Message, Row, ToolCall};
 
-pub use self::options::{History, MessagesOptions};
+pub use self::options::MessagesOptions;
 use self::render::Array;
-
-/// Why a session cannot go on: one line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HistoryError(String);
-
-impl fmt::Display for HistoryError {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for HistoryError {}
-
-/// One request. All tokens are estimates (a quarter of the bytes of the texts).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// The JSON body.
-    pub body: Vec<u8>,
-    /// Whether it asks for a stream of events, which a row may decide.
-    pub stream: bool,
-    /// Which client turn it is, from 0.
-    pub turn: usize,
-    /// Tokens of the prompt: texts of all messages, calls and tools.
-    pub context_tokens: u64,
-    /// Tokens of the row's own messages (of the first: of the whole prompt).
-    pub input_tokens: u64,
-    /// Tokens of the answer: of the recorded one, else the limit, else 128.
-    pub output_tokens: u64,
-}
+use super::{History, Request, ScriptError};
 
 /// A conversation that is being replayed.
 #[derive(Debug)]
@@ -64,7 +35,8 @@ pub struct MessagesSession {
     array: Array,
     /// Live ids of the calls whose results come next, by the recorded ids.
     ids: HashMap<String, String>,
-    failed: Option<HistoryError>,
+    /// Why it cannot go on.
+    failed: Option<String>,
 }
 
 impl MessagesSession {
@@ -101,18 +73,18 @@ impl MessagesSession {
         self.client_rows.len()
     }
 
-    /// Wait before the request of a turn, from the end of the answer before (of the first: from the session's start), ms.
+    /// Wait before the next request, from the end of the answer before (of the first: from the session's start), ms.
     /// None for a session that cannot go on: that need not wait to be said.
     #[must_use]
-    pub fn delay_ms(&self, turn: usize) -> f64 {
-        let row = self.client_rows.get(turn).and_then(|at| self.conversation.rows[*at].ask());
+    pub fn delay_ms(&self) -> f64 {
+        let row = self.client_rows.get(self.requested).and_then(|at| self.conversation.rows[*at].ask());
         row.filter(|_| self.failed.is_none()).map_or(0.0, |ask| ask.delay_ms)
     }
 
     /// The next request. An error where it cannot be made, which ends the session.
-    pub fn request(&mut self) -> Result<Request, HistoryError> {
+    pub fn request(&mut self) -> Result<Request, ScriptError> {
         if let Some(failed) = &self.failed {
-            return Err(failed.clone());
+            return Err(self.error(failed));
         }
         let Some(at) = self.client_rows.get(self.requested).copied() else {
             return Err(self.error("no turn is left to request"));
@@ -137,12 +109,12 @@ impl MessagesSession {
         self.requested += 1;
         self.is_waiting = true;
         let input_tokens = if turn == 0 { context_tokens } else { row.tokens() };
-        Ok(Request { body, stream, turn, context_tokens, input_tokens, output_tokens })
+        Ok(Request { body, turn, context_tokens, input_tokens, output_tokens, stream })
     }
 
     /// Takes the answer to the last request. With a live history it becomes part of the next prompt; if that cannot be
     /// made from it, the next [`Self::request`] says so, because it is that turn which fails.
-    pub fn answered(&mut self, text: &str, reasoning: &str, tool_calls: &[ToolCall]) -> Result<(), HistoryError> {
+    pub fn answered(&mut self, text: &str, reasoning: &str, tool_calls: &[ToolCall]) -> Result<(), ScriptError> {
         if !self.is_waiting {
             return Err(self.error("an answer without a request"));
         }
@@ -156,13 +128,13 @@ impl MessagesSession {
                 self.ids = ids;
                 self.array.answer(text, reasoning, tool_calls);
             }
-            Err(reason) => self.failed = Some(self.error(&reason)),
+            Err(reason) => self.failed = Some(reason),
         }
         Ok(())
     }
 
-    fn error(&self, reason: &str) -> HistoryError {
-        HistoryError(format!("conversation {:?}, request {}: {reason}", self.key(), self.requested + 1))
+    fn error(&self, what: &str) -> ScriptError {
+        ScriptError::History { session: self.key().to_owned(), turn: self.requested, what: what.to_owned() }
     }
 }
 

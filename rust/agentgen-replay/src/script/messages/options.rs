@@ -2,14 +2,7 @@
 
 use serde_json::value::RawValue;
 
-/// What an earlier answer is in later prompts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum History {
-    /// What the server answered.
-    Live,
-    /// What was recorded.
-    Trace,
-}
+use crate::script::History;
 
 /// Settings of a run.
 #[derive(Debug)]

@@ -1,0 +1,136 @@
+//! Replaying: sessions, one request after the other.
+
+use std::path::PathBuf;
+
+use agentgen_analysis::messages::ToolCall;
+use agentgen_replay::script::{self, Options, ScriptError, Session, Share, Source};
+use agentgen_trace::Cancel;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::answer::Answer;
+use crate::enter::enter;
+use crate::error::{Failure, bad_argument, named};
+use crate::generate::json;
+
+/// The sessions of a trace that one worker replays, in the order in which they start.
+#[pyclass(module = "agentgen._native")]
+pub(crate) struct ReplaySource(Source);
+
+#[pymethods]
+impl ReplaySource {
+    #[new]
+    #[pyo3(signature = (path, options, worker=0, workers=1))]
+    fn new(py: Python<'_>, path: PathBuf, options: &str, worker: u64, workers: u64) -> PyResult<Self> {
+        let options: Options =
+            serde_json::from_str(options).map_err(|error| bad_argument(format!("options: {error}")))?;
+        if worker >= workers {
+            return Err(bad_argument(format!("worker: found {worker}, expected less than workers ({workers})")));
+        }
+        let share = Share { worker, workers };
+        let source = py.detach(|| Source::open(&path, options, share, &Cancel::default()));
+        Ok(Self(source.map_err(Failure::from)?))
+    }
+
+    fn next(&mut self, py: Python<'_>) -> PyResult<Option<ReplaySession>> {
+        let next = py.detach(|| self.0.next_session()).map_err(Failure::from)?;
+        Ok(next.map(ReplaySession))
+    }
+}
+
+/// What a replay of a trace will be, as JSON.
+#[pyfunction]
+#[pyo3(signature = (path, *, trace_block_size=None))]
+pub(crate) fn describe_replay(py: Python<'_>, path: PathBuf, trace_block_size: Option<u32>) -> PyResult<String> {
+    let cancel = Cancel::default();
+    json(&enter(py, &cancel, |_| Ok(()), || script::describe(&path, trace_block_size, &cancel))?)
+}
+
+/// A session while it is replayed.
+#[pyclass(module = "agentgen._native")]
+pub(crate) struct ReplaySession(Session);
+
+#[pymethods]
+impl ReplaySession {
+    #[getter]
+    fn key(&self) -> &str {
+        self.0.key()
+    }
+
+    #[getter]
+    fn number(&self) -> u64 {
+        self.0.number()
+    }
+
+    #[getter]
+    fn turns(&self) -> usize {
+        self.0.turns()
+    }
+
+    #[getter]
+    fn start_ms(&self) -> f64 {
+        self.0.start_ms()
+    }
+
+    #[getter]
+    fn parent(&self) -> Option<u64> {
+        self.0.parent()
+    }
+
+    fn at_ms(&self) -> Option<f64> {
+        self.0.at_ms()
+    }
+
+    fn delay_ms(&self) -> f64 {
+        self.0.delay_ms()
+    }
+
+    fn request(&mut self, py: Python<'_>) -> PyResult<ReplayRequest> {
+        let made = self.0.request().map_err(refused)?;
+        Ok(ReplayRequest {
+            body: PyBytes::new(py, &made.body).unbind(),
+            turn: made.turn,
+            context_tokens: made.context_tokens,
+            input_tokens: made.input_tokens,
+            output_tokens: made.output_tokens,
+            stream: made.stream,
+        })
+    }
+
+    fn answered(&mut self, answer: PyRef<'_, Answer>) -> PyResult<()> {
+        let answer = &answer.0;
+        let calls = answer.tool_calls().iter().map(|call| ToolCall {
+            id: call.id.clone(),
+            name: call.function.name.clone(),
+            arguments: call.function.arguments.clone(),
+        });
+        let calls: Vec<_> = calls.collect();
+        let tokens = answer.counts().completion_tokens;
+        self.0.answered(answer.text(), answer.reasoning(), &calls, tokens).map_err(refused)
+    }
+
+    fn over(&mut self) -> PyResult<()> {
+        self.0.over().map_err(refused)
+    }
+}
+
+fn refused(error: ScriptError) -> PyErr {
+    named("HistoryError", [error.to_string()])
+}
+
+/// A request, ready to be sent.
+#[pyclass(module = "agentgen._native", frozen)]
+pub(crate) struct ReplayRequest {
+    #[pyo3(get)]
+    body: Py<PyBytes>,
+    #[pyo3(get)]
+    turn: usize,
+    #[pyo3(get)]
+    context_tokens: u64,
+    #[pyo3(get)]
+    input_tokens: u64,
+    #[pyo3(get)]
+    output_tokens: u64,
+    #[pyo3(get)]
+    stream: bool,
+}
