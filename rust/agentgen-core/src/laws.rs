@@ -218,6 +218,14 @@ impl TurnTarget {
         Some(Self { law, min: turns.min, max: turns.max })
     }
 
+    /// Share of the draws below `turns`, a whole number.
+    pub(crate) fn share_below(&self, turns: f64) -> f64 {
+        if turns <= f64::from(self.min) {
+            return 0.0;
+        }
+        if turns > f64::from(self.max) { 1.0 } else { 1.0 - self.law.survival(turns - 0.5) }
+    }
+
     /// Rounded half-even, clamped.
     pub(crate) fn draw(&self, stream: &mut Stream) -> u32 {
         (self.law.quantile(stream.uniform()).round_ties_even() as u32).clamp(self.min, self.max)

@@ -36,5 +36,5 @@ pub use error::ConfigError;
 pub use laws::{Resolved, Solved, Targets};
 pub use layout::Layout;
 pub use plan::{ArrivalClock, Continuation, Plan};
-pub use rules::{EndReason, Turn};
+pub use rules::{Drawn, EndReason, Turn};
 pub use session::{Session, Simulator};

@@ -11,7 +11,7 @@ use crate::ids::{IdSpace, MAX_RUNS, SessionNames};
 use crate::laws::{Laws, Resolved, least_growth};
 use crate::layout::Layout;
 use crate::rng::{Purpose, Streams};
-use crate::rules::Rules;
+use crate::rules::{Drawn, Rules};
 
 /// Rows and ids that a chunk of sessions aims at, so that memory does not depend on the configuration.
 const CHUNK_ROWS: f64 = 131_072.0;
@@ -94,6 +94,12 @@ impl Plan {
     #[must_use]
     pub fn resolved(&self) -> &[Resolved] {
         &self.resolved
+    }
+
+    /// Share of a quantity's draws below a value, before the context limit drops turns; `None` where no law says.
+    #[must_use]
+    pub fn share_below(&self, drawn: Drawn, value: f64) -> Option<f64> {
+        self.rules.share_below(drawn, value)
     }
 
     /// Targets given up because of an override.

@@ -64,6 +64,23 @@ pub(crate) struct Ended {
     pub dropped: Option<u32>,
 }
 
+/// A quantity that sessions draw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drawn {
+    /// First prompts, the shared layers included, tokens.
+    FirstPrompt,
+    /// New tokens of a turn.
+    NewTokens,
+    /// Outputs, tokens.
+    Output,
+    /// Pauses before tool results, ms.
+    AgenticDelay,
+    /// Pauses before a person's requests, ms.
+    HumanDelay,
+    /// Turns of a session.
+    Turns,
+}
+
 /// Everything that decides a session's turns.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
@@ -102,6 +119,22 @@ impl Rules {
             target: turns.and_then(TurnTarget::new),
             allow_truncation: turns.is_some_and(|t| t.allow_truncation),
             attempts: turns.and_then(|t| t.max_session_attempts).unwrap_or(ATTEMPTS),
+        }
+    }
+
+    /// Share of the draws below a value, before the context limit drops turns; `None` where no law says.
+    pub(crate) fn share_below(&self, drawn: Drawn, value: f64) -> Option<f64> {
+        // What is written of a pause is rounded to tenths of a millisecond.
+        let rounded = value - 0.05;
+        match drawn {
+            Drawn::FirstPrompt if value >= f64::from(self.max_prompt) => Some(1.0),
+            Drawn::FirstPrompt => Some(self.layer2.share_below(value - f64::from(self.prefix))),
+            Drawn::NewTokens => Some(self.new_tokens.share_below(value)),
+            Drawn::Output => Some(self.output.share_below(value)),
+            Drawn::AgenticDelay | Drawn::HumanDelay if self.speedup.is_some() => None,
+            Drawn::AgenticDelay => Some(self.agentic.share_below(rounded)),
+            Drawn::HumanDelay => Some(self.human.share_below(rounded)),
+            Drawn::Turns => self.target.as_ref().map(|target| target.share_below(value)),
         }
     }
 

@@ -3,7 +3,7 @@
 use agentgen_core::config::{Config, Overrides, preset};
 use agentgen_core::dist::{Lognormal, Zipf};
 use agentgen_core::rng::{Purpose, Streams};
-use agentgen_core::{Layout, Plan, Simulator};
+use agentgen_core::{Drawn, Layout, Plan, Simulator};
 
 /// Critical value of the one-sample statistic at alpha = 0.001, for n draws.
 fn critical(n: usize) -> f64 {
@@ -103,4 +103,36 @@ fn poisson_arrivals_have_their_rate_and_start_anywhere() {
     assert!((mean_gap_ms / 250.0 - 1.0).abs() < 0.02, "{mean_gap_ms}");
     // A clock that starts late shows the same time.
     assert_eq!(agentgen_core::ArrivalClock::default().arrival_tenths(&plan, 31_234), times[31_234]);
+}
+
+#[test]
+fn shares_below_are_those_of_the_draws() {
+    let config = Config::from_json(preset("default").expect("bundled")).expect("valid");
+    let sessions = 20_000;
+    let plan = Plan::new(&config, Overrides::default(), 5, sessions, Layout::Incremental).expect("feasible");
+    let mut simulator = Simulator::new(&plan);
+    let (mut first, mut output, mut delay) = (Vec::new(), Vec::new(), Vec::new());
+    for run in 0..sessions {
+        let session = simulator.primary(run, 0).expect("reset mode never fails");
+        first.push(f64::from(session.turns[0].context));
+        output.extend(session.turns.iter().map(|turn| f64::from(turn.output)));
+        delay.extend(session.turns[1..].iter().map(|turn| turn.delay_tenths as f64 / 10.0));
+    }
+    let near = |name: &str, values: &[f64], value: f64, expected: f64| {
+        let share = values.iter().filter(|v| **v < value).count() as f64 / values.len() as f64;
+        let tolerance = 4.5 * (expected * (1.0 - expected) / values.len() as f64).sqrt() + 1e-9;
+        assert!((share - expected).abs() <= tolerance, "{name} below {value}: {share} for {expected}");
+    };
+    let share = |drawn, value| plan.share_below(drawn, value).expect("a law");
+    for value in [32_257.0, 40_000.0, 47_000.0, 60_000.0, 62_257.0] {
+        near("first prompt", &first, value, share(Drawn::FirstPrompt, value));
+    }
+    for value in [31.0, 500.0, 991.0, 1_400.0, 1_501.0] {
+        near("output", &output, value, share(Drawn::Output, value));
+    }
+    for value in [100.0, 1_800.0, 10_000.0, 40_000.0, 120_001.0] {
+        let mixed = 0.7 * share(Drawn::AgenticDelay, value) + 0.3 * share(Drawn::HumanDelay, value);
+        near("delay", &delay, value, mixed);
+    }
+    assert_eq!(plan.share_below(Drawn::Turns, 5.0), None);
 }

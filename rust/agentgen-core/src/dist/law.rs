@@ -75,6 +75,15 @@ impl LengthLaw {
         f64::from(self.whole(self.law.median()))
     }
 
+    /// Share of the draws below `tokens`, a whole number.
+    #[must_use]
+    pub fn share_below(&self, tokens: f64) -> f64 {
+        if tokens <= f64::from(self.low) {
+            return 0.0;
+        }
+        if tokens > f64::from(self.cap) { 1.0 } else { 1.0 - self.law.survival(tokens) }
+    }
+
     /// The law before rounding.
     #[must_use]
     pub fn lognormal(&self) -> &Lognormal {
@@ -110,6 +119,12 @@ impl DelayLaw {
     #[must_use]
     pub fn median(&self) -> f64 {
         self.law.median().min(self.clip)
+    }
+
+    /// Share of the draws below `ms`.
+    #[must_use]
+    pub fn share_below(&self, ms: f64) -> f64 {
+        if ms > self.clip { 1.0 } else { 1.0 - self.law.survival(ms) }
     }
 
     /// The law before the clip.

@@ -1,6 +1,7 @@
 //! A prefix cache of limited capacity.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use super::prompt::Prompt;
 use super::stream::Stream;
@@ -20,11 +21,13 @@ pub enum Policy {
 
 /// What is known of an extent in the cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Held {
+pub(super) struct Held {
     /// The smallest goes first.
-    rank: u64,
+    pub(super) rank: u64,
     /// How many times it is pinned.
-    pins: u32,
+    pub(super) pins: u32,
+    /// What whoever released it last wants to be told when it goes.
+    pub(super) mark: u32,
 }
 
 /// A pinned chain, to be given back to [`PrefixCache::unpin`].
@@ -44,17 +47,34 @@ pub struct Inserted {
 /// A time that never comes, as a block's next use.
 pub const NEVER: u64 = u64::MAX;
 
-/// Chains of blocks, never more than `capacity_blocks` of them.
+/// Blocks of a chain that went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone {
+    /// The mark of the request that released them last; 0 if none did.
+    pub mark: u32,
+    /// Blocks before them in their chain.
+    pub start: u32,
+    /// Blocks up to their end.
+    pub end: u32,
+}
+
+/// So many extents are listed before those are looked for that need not be.
+const LISTED: usize = 64;
+
+/// Chains of blocks and reserved room, never more than `capacity_blocks` in all.
 #[derive(Debug, Clone)]
 pub struct PrefixCache {
-    tree: Tree<Held>,
+    pub(super) tree: Tree<Held>,
     policy: Policy,
-    capacity_blocks: u64,
-    used_blocks: u64,
-    /// Insertions so far: the age of LRU and FIFO.
-    clock: u64,
-    /// Extents that nothing follows and nobody pins, the next to go first.
-    evictable: BTreeSet<(u64, NodeId)>,
+    pub(super) capacity_blocks: u64,
+    pub(super) used_blocks: u64,
+    pub(super) pinned_blocks: u64,
+    pub(super) reserved_blocks: u64,
+    /// Insertions and releases so far: the age of LRU and FIFO.
+    pub(super) clock: u64,
+    /// Extents that nothing follows and nobody pins, the next to go first; and some that are no longer so, which are
+    /// found out when it is their turn.
+    evictable: BinaryHeap<Reverse<(u64, NodeId)>>,
 }
 
 impl PrefixCache {
@@ -62,13 +82,34 @@ impl PrefixCache {
     #[must_use]
     pub fn new(policy: Policy, capacity_blocks: u64, id_tokens: u32, block_tokens: u32) -> Self {
         let tree = Tree::new(id_tokens, block_tokens);
-        Self { tree, policy, capacity_blocks, used_blocks: 0, clock: 0, evictable: BTreeSet::new() }
+        Self {
+            tree,
+            policy,
+            capacity_blocks,
+            used_blocks: 0,
+            pinned_blocks: 0,
+            reserved_blocks: 0,
+            clock: 0,
+            evictable: BinaryHeap::new(),
+        }
     }
 
     /// Blocks held.
     #[must_use]
     pub fn used_blocks(&self) -> u64 {
         self.used_blocks
+    }
+
+    /// Those of them that are pinned.
+    #[must_use]
+    pub fn pinned_blocks(&self) -> u64 {
+        self.pinned_blocks
+    }
+
+    /// Room that running requests have for blocks without an identity.
+    #[must_use]
+    pub fn reserved_blocks(&self) -> u64 {
+        self.reserved_blocks
     }
 
     /// Blocks that a prompt finds, from its beginning. Changes nothing.
@@ -94,9 +135,8 @@ impl PrefixCache {
     /// Keeps the chain of the first `blocks` blocks, as far as they are held, until it is unpinned.
     pub fn pin(&mut self, stream: &Stream, blocks: u32) -> Pin {
         let found = self.tree.find(stream, blocks);
-        self.unlist(found.node);
         let end = self.tree.grow(found, stream, found.blocks, Held::default(), false);
-        self.tree.touch(end, |_, held| held.pins += 1);
+        self.pin_chain(end);
         self.list(found.node);
         Pin(end)
     }
@@ -104,19 +144,34 @@ impl PrefixCache {
     /// Lets a pinned chain go.
     #[expect(clippy::needless_pass_by_value, reason = "a pin is given back once")]
     pub fn unpin(&mut self, pin: Pin) {
-        self.tree.touch(pin.0, |_, held| held.pins -= 1);
+        self.unpin_chain(pin.0);
         self.list(pin.0);
+    }
+
+    pub(super) fn pin_chain(&mut self, end: NodeId) {
+        let pinned = &mut self.pinned_blocks;
+        self.tree.touch(end, |(start, end), held| {
+            *pinned += if held.pins == 0 { u64::from(end - start) } else { 0 };
+            held.pins += 1;
+        });
+    }
+
+    pub(super) fn unpin_chain(&mut self, end: NodeId) {
+        let pinned = &mut self.pinned_blocks;
+        self.tree.touch(end, |(start, end), held| {
+            held.pins -= 1;
+            *pinned -= if held.pins == 0 { u64::from(end - start) } else { 0 };
+        });
     }
 
     /// Puts a chain in whose parts, `(blocks up to here, rank)`, have different ranks.
     fn place(&mut self, stream: &Stream, ranks: &[(u32, u64)]) -> Inserted {
         let Some(&(blocks, last)) = ranks.last() else { return Inserted::default() };
         let found = self.tree.find(stream, blocks);
-        self.unlist(found.node);
         let added_blocks = u64::from(blocks - found.blocks);
         // Blocks that join an extent share its rank and its pins.
         let extend = self.policy == Policy::Lru && self.tree.data(found.node).pins == 0;
-        let end = self.tree.grow(found, stream, blocks, Held { rank: last, pins: 0 }, extend);
+        let end = self.tree.grow(found, stream, blocks, Held { rank: last, ..Held::default() }, extend);
         if self.policy != Policy::Fifo {
             for (boundary, _) in ranks {
                 let part = self.tree.find(stream, *boundary);
@@ -139,32 +194,64 @@ impl PrefixCache {
     /// Makes room; returns how many blocks went.
     fn evict(&mut self) -> u64 {
         let before = self.used_blocks;
-        while self.used_blocks > self.capacity_blocks
-            && let Some((rank, id)) = self.evictable.pop_first()
-        {
-            let (start, end) = self.tree.span(id);
-            let parent = self.tree.parent(id);
-            let blocks = u64::from(end - start).min(self.used_blocks - self.capacity_blocks);
-            self.tree.shorten(id, blocks as u32);
-            self.used_blocks -= blocks;
-            if blocks < u64::from(end - start) {
-                self.evictable.insert((rank, id));
-            } else {
-                self.list(parent);
-            }
-        }
+        self.make_room(&mut |_| ());
         before - self.used_blocks
     }
 
-    /// Makes an extent evictable if nothing follows it and nobody pins it.
-    fn list(&mut self, id: NodeId) {
-        let held = *self.tree.data(id);
-        if id != NodeId::ROOT && self.tree.is_leaf(id) && held.pins == 0 {
-            self.evictable.insert((held.rank, id));
+    /// Lets blocks go until all that is held and reserved fits, as far as nobody pins them.
+    pub(super) fn make_room(&mut self, gone: &mut impl FnMut(Gone)) {
+        while self.used_blocks + self.reserved_blocks > self.capacity_blocks
+            && let Some(Reverse((rank, id))) = self.evictable.pop()
+        {
+            let most = self.used_blocks + self.reserved_blocks - self.capacity_blocks;
+            self.drop_blocks(rank, id, most, gone);
         }
     }
 
-    fn unlist(&mut self, id: NodeId) {
-        self.evictable.remove(&(self.tree.data(id).rank, id));
+    /// Lets all blocks go that nobody pins and that were released last at this rank or before.
+    pub(super) fn drop_until(&mut self, last: u64, gone: &mut impl FnMut(Gone)) {
+        while let Some(Reverse((rank, id))) = self.evictable.peek().copied().filter(|Reverse((rank, _))| *rank <= last)
+        {
+            self.evictable.pop();
+            self.drop_blocks(rank, id, u64::MAX, gone);
+        }
+    }
+
+    /// Takes at most so many blocks from the end of an extent, if it is evictable and has this rank.
+    pub(super) fn drop_blocks(&mut self, rank: u64, id: NodeId, most: u64, gone: &mut impl FnMut(Gone)) {
+        if self.tree.data(id).rank != rank || !self.is_evictable(id) {
+            return;
+        }
+        let (start, end) = self.tree.span(id);
+        let parent = self.tree.parent(id);
+        let blocks = u64::from(end - start).min(most);
+        gone(Gone { mark: self.tree.data(id).mark, start: end - blocks as u32, end });
+        self.tree.shorten(id, blocks as u32);
+        self.used_blocks -= blocks;
+        if blocks < u64::from(end - start) {
+            self.evictable.push(Reverse((rank, id)));
+        } else {
+            self.list(parent);
+        }
+    }
+
+    /// Lists an extent as evictable if nothing follows it and nobody pins it. It need not be taken from the list.
+    pub(super) fn list(&mut self, id: NodeId) {
+        if !self.is_evictable(id) {
+            return;
+        }
+        self.evictable.push(Reverse((self.tree.data(id).rank, id)));
+        if self.evictable.len() > 4 * self.tree.extents() + LISTED {
+            let mut listed = std::mem::take(&mut self.evictable).into_vec();
+            listed.retain(|Reverse((rank, id))| self.tree.data(*id).rank == *rank && self.is_evictable(*id));
+            listed.sort_unstable();
+            listed.dedup();
+            self.evictable = listed.into();
+        }
+    }
+
+    fn is_evictable(&self, id: NodeId) -> bool {
+        let (start, end) = self.tree.span(id);
+        start < end && self.tree.is_leaf(id) && self.tree.data(id).pins == 0
     }
 }

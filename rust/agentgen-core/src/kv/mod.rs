@@ -5,13 +5,15 @@
 //! held as one extent: what analyses use) → `cache` (a tree with a capacity, for simulators and servers).
 //! `docs/reuse.md` defines each.
 
+mod admission;
 mod cache;
 mod keys;
 mod prompt;
 mod stream;
 mod tree;
 
-pub use cache::{Inserted, NEVER, Pin, Policy, PrefixCache};
+pub use admission::{Admission, Admitted, Known, Released};
+pub use cache::{Gone, Inserted, NEVER, Pin, Policy, PrefixCache};
 pub use keys::{BlockKey, block_keys};
 pub use prompt::Prompt;
 pub use stream::{Content, Piece, Stream};

@@ -41,6 +41,8 @@ struct Node<T> {
     /// Blocks up to its end.
     end: u32,
     children: u32,
+    /// Another one in its place has another number, and so has this one when it has lost blocks.
+    birth: u64,
     /// Of the parent and the first block.
     hash: u64,
     label: Vec<Piece>,
@@ -58,6 +60,8 @@ pub struct Tree<T> {
     /// The root first.
     nodes: Vec<Node<T>>,
     free: Vec<NodeId>,
+    /// Extents made or shortened so far.
+    births: u64,
     /// Every extent but the root, by parent and first block.
     heads: HashTable<NodeId>,
 }
@@ -71,8 +75,8 @@ impl<T: Copy + Default> Tree<T> {
     pub fn new(id_tokens: u32, block_tokens: u32) -> Self {
         assert!(id_tokens > 0 && block_tokens > 0, "blocks hold at least one token");
         let (parent, data) = (NodeId::ROOT, T::default());
-        let root = Node { parent, start: 0, end: 0, children: 0, hash: 0, label: Vec::new(), data };
-        Self { block_tokens, id_tokens, nodes: vec![root], free: Vec::new(), heads: HashTable::new() }
+        let root = Node { parent, start: 0, end: 0, children: 0, birth: 0, hash: 0, label: Vec::new(), data };
+        Self { block_tokens, id_tokens, nodes: vec![root], free: Vec::new(), births: 0, heads: HashTable::new() }
     }
 
     /// Tokens a block.
@@ -163,7 +167,7 @@ impl<T: Copy + Default> Tree<T> {
         let label = take(stream.pieces_from(from), to - from).collect();
         let hash = Self::hash_of(at, self.block(stream, common));
         self.nodes[at.index()].children += 1;
-        self.add(Node { parent: at, start: common, end: blocks, children: 0, hash, label, data })
+        self.add(Node { parent: at, start: common, end: blocks, children: 0, birth: 0, hash, label, data })
     }
 
     /// From `node` to the beginning of its chain.
@@ -172,13 +176,13 @@ impl<T: Copy + Default> Tree<T> {
         std::iter::successors(Some(node), up).take_while(|at| *at != NodeId::ROOT)
     }
 
-    /// Calls `f` with every extent from `node` to the beginning of its chain, and what is kept of it.
+    /// Calls `f` with the span of every extent from `node` to the beginning of its chain, and what is kept of it.
     #[inline]
-    pub fn touch(&mut self, node: NodeId, mut f: impl FnMut(NodeId, &mut T)) {
+    pub fn touch(&mut self, node: NodeId, mut f: impl FnMut((u32, u32), &mut T)) {
         let mut at = node;
         while at != NodeId::ROOT {
             let node = &mut self.nodes[at.index()];
-            f(at, &mut node.data);
+            f((node.start, node.end), &mut node.data);
             at = node.parent;
         }
     }
@@ -199,6 +203,13 @@ impl<T: Copy + Default> Tree<T> {
     pub fn span(&self, node: NodeId) -> (u32, u32) {
         let node = &self.nodes[node.index()];
         (node.start, node.end)
+    }
+
+    /// Tells an extent from others that had its id before or will have it, and from itself with blocks that it lost.
+    #[must_use]
+    pub(super) fn birth(&self, node: NodeId) -> u64 {
+        let node = &self.nodes[node.index()];
+        if node.end > node.start { node.birth } else { 0 }
     }
 
     /// The extent before this one.
@@ -229,6 +240,9 @@ impl<T: Copy + Default> Tree<T> {
         if node.end > node.start {
             let left = u64::from(node.end - node.start) * u64::from(self.block_tokens);
             node.label = take(node.label.iter().copied(), left).collect();
+            // Other blocks may come where these were: it is not the extent that it was.
+            self.births += 1;
+            node.birth = self.births;
             return;
         }
         let (parent, hash) = (node.parent, node.hash);
@@ -277,7 +291,7 @@ impl<T: Copy + Default> Tree<T> {
         if let Ok(entry) = self.heads.find_entry(hash, |other| *other == id) {
             entry.remove();
         }
-        let first = self.add(Node { parent, start, end: blocks, children: 1, hash, label: head, data });
+        let first = self.add(Node { parent, start, end: blocks, children: 1, birth: 0, hash, label: head, data });
         let block = take(tail.iter().copied(), u64::from(self.block_tokens));
         let hash = Self::hash_of(first, block);
         let node = &mut self.nodes[id.index()];
@@ -286,8 +300,10 @@ impl<T: Copy + Default> Tree<T> {
         first
     }
 
-    fn add(&mut self, node: Node<T>) -> NodeId {
+    fn add(&mut self, mut node: Node<T>) -> NodeId {
         let hash = node.hash;
+        self.births += 1;
+        node.birth = self.births;
         let id = if let Some(id) = self.free.pop() {
             self.nodes[id.index()] = node;
             id
