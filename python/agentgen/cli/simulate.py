@@ -1,0 +1,126 @@
+"""`agentgen simulate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agentgen._text import printable
+from agentgen.analysis.figures import CONCURRENCY, MAX_CONCURRENCY
+from agentgen.analysis.model import KV_DTYPES
+from agentgen.analysis.simulate import MAX_WORKERS, ROUTINGS, simulate
+from agentgen.cli._assumptions import ByteSizes, Seconds, assumption_options
+from agentgen.cli._errors import reading
+from agentgen.cli._options import Whole, progress_count, threads_option
+from agentgen.settings import MAX_TOKENS
+
+
+@click.command("simulate", short_help="What a cache of limited size finds, and how requests wait.")
+@click.argument("trace", metavar="TRACE", type=click.Path(exists=True))
+@click.option(
+    "--capacity",
+    "capacity_bytes",
+    type=ByteSizes(),
+    required=True,
+    metavar="SIZE[,SIZE...]",
+    help="KV memory of a worker, such as 300GB; several are simulated in parallel, for one table.",
+)
+@click.option(
+    "--model", metavar="NAME|PATH", help="A name of agentgen models, or a model's config.json or its directory."
+)
+@click.option(
+    "--kv-bytes-per-token", type=Whole(1, MAX_TOKENS), metavar="BYTES", help="KV of a token, instead of --model."
+)
+@click.option(
+    "--kv-dtype", type=click.Choice(KV_DTYPES), help="Numbers that the model's KV is kept in. [default: bf16]"
+)
+@click.option(
+    "--concurrency",
+    type=Whole(1, MAX_CONCURRENCY),
+    default=CONCURRENCY,
+    show_default=True,
+    metavar="N",
+    help="Sessions open at once, those that wait for a person included, of a trace without arrivals.",
+)
+@click.option(
+    "--workers",
+    type=Whole(1, MAX_WORKERS),
+    default=1,
+    show_default=True,
+    metavar="W",
+    help="Workers, each with a queue, a prefill unit and a cache.",
+)
+@click.option(
+    "--routing",
+    type=click.Choice(ROUTINGS),
+    default=ROUTINGS[0],
+    show_default=True,
+    help="A session stays with its worker, or requests go to one after the other.",
+)
+@click.option("--ttl", "ttl_ms", type=Seconds(), metavar="SECONDS", help="Blocks not used for longer are gone.")
+@click.option("--bound", is_flag=True, help="Also find what the best policy would find, which knows the future.")
+@assumption_options
+@threads_option
+@click.option(
+    "--parquet",
+    "requests",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write a row for each request: times, worker, what it found.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
+def command(
+    *,
+    trace: str,
+    capacity_bytes: list[int],
+    model: str | None,
+    kv_bytes_per_token: int | None,
+    kv_dtype: str | None,
+    requests: str | None,
+    as_json: bool,
+    **stated: Any,
+) -> None:
+    """Serve a trace in virtual time, with a prefix cache of limited size.
+
+    Sessions start as in agentgen analyze; a turn is sent when its delay after the
+    response before is over. Requests wait for the prefill unit and for room in
+    the cache, which holds what they read and write and evicts the least recently
+    used blocks. docs/simulator.md defines every figure.
+    """
+    if (model is None) == (kv_bytes_per_token is None):
+        found = "neither" if model is None else "both"
+        raise click.UsageError(f"--model and --kv-bytes-per-token: found {found}, expected one of them.")
+    if kv_dtype and model is None:
+        raise click.UsageError("--kv-dtype is of a --model; --kv-bytes-per-token is what it comes to.")
+    if requests is not None and len(capacity_bytes) > 1:
+        raise click.UsageError(f"--parquet: found {len(capacity_bytes)} capacities, expected one.")
+    if requests is not None:
+        _check_target(Path(requests), Path(trace))
+    with reading(), progress_count("simulating", shown=not as_json) as progress:
+        simulation = simulate(
+            trace,
+            capacity_bytes=capacity_bytes,
+            model=model,
+            kv_bytes_per_token=kv_bytes_per_token,
+            kv_dtype=kv_dtype or KV_DTYPES[0],
+            requests=requests,
+            progress=progress,
+            **stated,
+        )
+    if as_json:
+        click.echo(simulation.to_json())
+        return
+    click.echo("\n".join(map(printable, str(simulation).splitlines())))
+    if requests is not None:
+        click.echo(f"\nrequests  {printable(requests)}")
+
+
+def _check_target(target: Path, trace: Path) -> None:
+    """Refuse to write over what is read."""
+    if target.exists() and not target.is_file():
+        raise click.UsageError(f"--parquet: found {target}, expected a file that may be written over.")
+    in_run = (target.absolute().parent / "manifest.json").exists()
+    if target.exists() and (in_run or target.samefile(trace)):
+        raise click.UsageError(f"--parquet: found {target}, a file of a trace, expected another.")

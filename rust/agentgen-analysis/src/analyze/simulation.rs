@@ -1,0 +1,190 @@
+//! A trace simulated at one capacity or at several.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use agentgen_trace::meta::PROGRAM;
+use agentgen_trace::ordered::Ordered;
+use agentgen_trace::source::Source;
+use agentgen_trace::{Cancel, Result, TraceError};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Options, located};
+use crate::conversations::{self, Clock};
+use crate::simulate::{self, Figures, RequestTable, Routing};
+
+/// The system that is simulated.
+#[derive(Debug, Clone)]
+pub struct SimulateOptions {
+    /// KV memory of a worker, bytes: a simulation for each.
+    pub capacities_bytes: Vec<u64>,
+    /// KV bytes of a token.
+    pub kv_bytes_per_token: u64,
+    /// The model's name, to be told with the answer.
+    pub model: Option<String>,
+    /// The numbers that its KV is kept in, to be told with the answer.
+    pub kv_dtype: Option<String>,
+    /// Workers, each with its cache.
+    pub workers: u32,
+    /// Which of them a request goes to.
+    pub routing: Routing,
+    /// Blocks that nobody has used for longer than this are gone, ms.
+    pub ttl_ms: Option<f64>,
+    /// Whether to find out what no policy exceeds.
+    pub bound: bool,
+    /// Where to write a row for each request; only of one capacity.
+    pub requests: Option<PathBuf>,
+}
+
+/// A trace on a simulated system. `docs/simulator.md` has every definition.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Simulation {
+    /// Version of this form.
+    pub schema_version: u32,
+    /// What made it.
+    pub program: String,
+    /// The path, as it was given.
+    pub trace: String,
+    /// Tokens a hash id of the trace.
+    pub trace_block_size: u32,
+    /// Tokens a block of the cache.
+    pub block_size: u32,
+    /// Whether the KV of outputs stays in the cache.
+    pub cached_outputs: bool,
+    /// Slots; null unless the clock is closed.
+    pub concurrency: Option<usize>,
+    /// Tokens of prompts that a worker computes in a second.
+    pub prefill_tokens_per_second: f64,
+    /// Tokens of an output in a second.
+    pub decode_tokens_per_second: f64,
+    /// Workers, each with a queue, a prefill unit and a cache.
+    pub workers: u32,
+    /// Which of them a request goes to.
+    pub routing: Routing,
+    /// Blocks that nobody has used for longer than this are gone; null: never.
+    pub ttl_ms: Option<f64>,
+    /// The model that was named; null if bytes were.
+    pub model: Option<String>,
+    /// The numbers that its KV is kept in; null if bytes were named.
+    pub kv_dtype: Option<String>,
+    /// KV bytes of a token.
+    pub kv_bytes_per_token: u64,
+    /// In the order asked for.
+    pub points: Vec<SimulationPoint>,
+}
+
+/// The system at a capacity.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct SimulationPoint {
+    /// KV memory of a worker, bytes.
+    pub capacity_bytes: u64,
+    /// Blocks that it holds: floor(bytes / (KV bytes of a token * tokens a block)).
+    pub capacity_blocks: u64,
+    /// Tokens of these blocks.
+    pub capacity_tokens: u64,
+    /// What was found out.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// Simulates a trace at each of the capacities, several at a time; `done` counts sessions, of each capacity anew.
+pub fn simulate(
+    trace: &PathBuf,
+    options: &Options,
+    asked: &SimulateOptions,
+    cancel: &Cancel,
+    done: &Arc<AtomicU64>,
+) -> Result<Simulation> {
+    let source = Arc::new(options.resolve(trace)?);
+    let analysis = options.settings(&source);
+    let block_bytes = asked.kv_bytes_per_token.saturating_mul(u64::from(analysis.block_tokens));
+    if let Some(bytes) = asked.capacities_bytes.iter().find(|bytes| **bytes < block_bytes) {
+        let block = analysis.block_tokens;
+        return Err(located(
+            trace,
+            TraceError::Format(format!(
+                "capacity: found {bytes} bytes, expected at least {block_bytes}, one block of {block} tokens"
+            )),
+        ));
+    }
+    let at_once = options.threads.clamp(1, asked.capacities_bytes.len().max(1));
+    let readers = (options.threads / at_once).max(1);
+    let runs = Ordered::start(
+        at_once,
+        asked.capacities_bytes.len(),
+        cancel,
+        asked.capacities_bytes.clone().into_iter(),
+        || {
+            let (source, cancel, done) = (Arc::clone(&source), cancel.clone(), Arc::clone(done));
+            let requests = asked.requests.clone();
+            let settings = simulate::Settings {
+                capacity_blocks: 0,
+                block_tokens: analysis.block_tokens,
+                id_tokens: analysis.id_tokens,
+                cached_outputs: analysis.cached_outputs,
+                timing: analysis.timing,
+                layers: analysis.layers,
+                workers: asked.workers,
+                routing: asked.routing,
+                ttl_ms: asked.ttl_ms,
+                bound: asked.bound,
+            };
+            move |bytes: u64| {
+                let settings = simulate::Settings { capacity_blocks: bytes / block_bytes, ..settings };
+                let figures = one(&source, readers, &settings, requests.as_ref(), &cancel, &done)?;
+                Ok(SimulationPoint {
+                    capacity_bytes: bytes,
+                    capacity_blocks: settings.capacity_blocks,
+                    capacity_tokens: settings.capacity_blocks * u64::from(settings.block_tokens),
+                    figures,
+                })
+            }
+        },
+    );
+    let points: Vec<SimulationPoint> = runs.collect::<Result<_>>().map_err(|error| located(trace, error))?;
+    let is_closed = points.iter().any(|point| point.figures.clock == Clock::Closed);
+    if points.iter().any(|point| point.figures.requests.served + point.figures.requests.failed == 0) {
+        return Err(TraceError::Format(format!("{}: no requests", trace.display())));
+    }
+    Ok(Simulation {
+        schema_version: 1,
+        program: PROGRAM.to_owned(),
+        trace: trace.display().to_string(),
+        trace_block_size: analysis.id_tokens,
+        block_size: analysis.block_tokens,
+        cached_outputs: analysis.cached_outputs,
+        concurrency: is_closed.then_some(analysis.timing.concurrency),
+        prefill_tokens_per_second: analysis.timing.prefill_tokens_per_second,
+        decode_tokens_per_second: analysis.timing.decode_tokens_per_second,
+        workers: asked.workers,
+        routing: asked.routing,
+        ttl_ms: asked.ttl_ms,
+        model: asked.model.clone(),
+        kv_dtype: asked.kv_dtype.clone(),
+        kv_bytes_per_token: asked.kv_bytes_per_token,
+        points,
+    })
+}
+
+fn one(
+    source: &Source,
+    readers: usize,
+    settings: &simulate::Settings,
+    requests: Option<&PathBuf>,
+    cancel: &Cancel,
+    done: &AtomicU64,
+) -> Result<Figures> {
+    let (clock, sessions) = conversations::open(source, readers, cancel)?;
+    let sessions = sessions.inspect(|_| {
+        done.fetch_add(1, Ordering::Relaxed);
+    });
+    let mut table = requests.map(|path| RequestTable::create(path)).transpose()?;
+    let figures = simulate::run(clock, sessions, settings, cancel, |session, served| match &mut table {
+        Some(table) => table.add(session, served),
+        None => Ok(()),
+    })?;
+    table.map(RequestTable::finish).transpose()?;
+    Ok(figures)
+}

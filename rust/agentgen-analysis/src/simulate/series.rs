@@ -1,0 +1,224 @@
+//! What happened over time, in a bounded number of equal parts.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::reuse::ratio;
+
+/// At most so many parts; from then on each is twice as long.
+const PARTS: usize = 512;
+
+/// The shortest part; a power of two, so that times stay exact.
+const SHORTEST_MS: f64 = 0.0625;
+
+/// What happens in a part of the time.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Flow {
+    pub requests: u64,
+    pub prompt_tokens: u64,
+    pub hit_tokens: u64,
+    pub evicted_blocks: u64,
+    pub expired_blocks: u64,
+    pub refetched_blocks: u64,
+}
+
+/// What is the case at a moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct State {
+    pub resident_blocks: u64,
+    pub pinned_blocks: u64,
+    pub reserved_blocks: u64,
+    pub queued: u64,
+    pub running: u64,
+    pub tokens_in_flight: u64,
+    pub open_sessions: u64,
+}
+
+/// How many numbers a state has.
+const GAUGES: usize = 7;
+
+impl State {
+    fn values(&self) -> [f64; GAUGES] {
+        [
+            self.resident_blocks as f64,
+            self.pinned_blocks as f64,
+            self.reserved_blocks as f64,
+            self.queued as f64,
+            self.running as f64,
+            self.tokens_in_flight as f64,
+            self.open_sessions as f64,
+        ]
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Part {
+    flow: Flow,
+    /// Sums of state times duration.
+    areas: [f64; GAUGES],
+}
+
+/// Parts of the time from the first request on.
+#[derive(Debug, Clone)]
+pub(super) struct Series {
+    /// The time of the first request, once there is one.
+    start_ms: Option<f64>,
+    /// From the first request to now.
+    now_ms: f64,
+    spacing_ms: f64,
+    parts: Vec<Part>,
+}
+
+/// A part of the time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct Point {
+    /// Its beginning, ms from the first request on; it ends where the next one begins, the last with the simulation.
+    pub time_ms: f64,
+    /// Requests admitted in it.
+    pub requests: u64,
+    /// Tokens of their prompts.
+    pub prompt_tokens: u64,
+    /// Those found.
+    pub hit_tokens: u64,
+    /// Tokens found / tokens; null without requests.
+    pub hit_rate: Option<f64>,
+    /// Blocks evicted in it.
+    pub evicted_blocks: u64,
+    /// Blocks expired in it.
+    pub expired_blocks: u64,
+    /// Blocks that came again in it.
+    pub refetched_blocks: u64,
+    /// Blocks with an identity in all caches, mean over the part.
+    pub resident_blocks: f64,
+    /// Those of them that running requests hold, mean.
+    pub pinned_blocks: f64,
+    /// Blocks reserved for what running requests write, mean.
+    pub reserved_blocks: f64,
+    /// Requests that wait to be admitted, mean.
+    pub queued: f64,
+    /// Requests admitted and not over, mean.
+    pub running: f64,
+    /// Tokens of their prompts and outputs, mean.
+    pub tokens_in_flight: f64,
+    /// Sessions started and not over, mean.
+    pub open_sessions: f64,
+}
+
+impl Series {
+    pub(super) fn new() -> Self {
+        Self { start_ms: None, now_ms: 0.0, spacing_ms: SHORTEST_MS, parts: vec![Part::default()] }
+    }
+
+    /// From the first request to the last event.
+    pub(super) fn duration_ms(&self) -> f64 {
+        self.now_ms
+    }
+
+    /// Time goes on, in the state that it was in.
+    pub(super) fn advance(&mut self, time_ms: f64, state: &State) {
+        let start_ms = *self.start_ms.get_or_insert(time_ms);
+        let until = time_ms - start_ms;
+        if until <= self.now_ms {
+            return;
+        }
+        let values = state.values();
+        while self.now_ms < until {
+            let end = self.parts.len() as f64 * self.spacing_ms;
+            if end > self.now_ms {
+                let to = end.min(until);
+                let lasted = to - self.now_ms;
+                if let Some(part) = self.parts.last_mut() {
+                    for (area, value) in part.areas.iter_mut().zip(values) {
+                        *area += value * lasted;
+                    }
+                }
+                self.now_ms = to;
+            }
+            if self.now_ms >= end {
+                self.next_part(until);
+            }
+        }
+    }
+
+    /// Begins the next part; parts are first made long enough for what is known to come.
+    fn next_part(&mut self, until: f64) {
+        while until / self.spacing_ms >= PARTS as f64 {
+            self.spacing_ms *= 2.0;
+            self.parts = self.parts.chunks(2).map(Part::sum).collect();
+        }
+        if self.parts.len() as f64 * self.spacing_ms <= self.now_ms {
+            self.parts.push(Part::default());
+        }
+    }
+
+    /// What happens now.
+    pub(super) fn flow(&mut self) -> &mut Flow {
+        if self.parts.is_empty() {
+            self.parts.push(Part::default());
+        }
+        let last = self.parts.len() - 1;
+        &mut self.parts[last].flow
+    }
+
+    /// Means over all of the time, in the order of [`State`].
+    pub(super) fn means(&self) -> [f64; GAUGES] {
+        let mut areas = [0.0; GAUGES];
+        for part in &self.parts {
+            for (sum, area) in areas.iter_mut().zip(part.areas) {
+                *sum += area;
+            }
+        }
+        areas.map(|area| mean(area, self.now_ms))
+    }
+
+    pub(super) fn points(&self) -> Vec<Point> {
+        let point = |(index, part): (usize, &Part)| {
+            let time_ms = index as f64 * self.spacing_ms;
+            let lasted = self.spacing_ms.min(self.now_ms - time_ms);
+            let [resident_blocks, pinned_blocks, reserved_blocks, queued, running, tokens_in_flight, open_sessions] =
+                part.areas.map(|area| mean(area, lasted));
+            let Flow { requests, prompt_tokens, hit_tokens, evicted_blocks, expired_blocks, refetched_blocks } =
+                part.flow;
+            Point {
+                time_ms,
+                requests,
+                prompt_tokens,
+                hit_tokens,
+                hit_rate: (requests > 0).then(|| ratio(hit_tokens, prompt_tokens)),
+                evicted_blocks,
+                expired_blocks,
+                refetched_blocks,
+                resident_blocks,
+                pinned_blocks,
+                reserved_blocks,
+                queued,
+                running,
+                tokens_in_flight,
+                open_sessions,
+            }
+        };
+        self.parts.iter().enumerate().map(point).collect()
+    }
+}
+
+fn mean(area: f64, duration_ms: f64) -> f64 {
+    if duration_ms > 0.0 { area / duration_ms } else { 0.0 }
+}
+
+impl Part {
+    fn sum(parts: &[Self]) -> Self {
+        let mut sum = parts[0];
+        for part in &parts[1..] {
+            sum.flow.requests += part.flow.requests;
+            sum.flow.prompt_tokens += part.flow.prompt_tokens;
+            sum.flow.hit_tokens += part.flow.hit_tokens;
+            sum.flow.evicted_blocks += part.flow.evicted_blocks;
+            sum.flow.expired_blocks += part.flow.expired_blocks;
+            sum.flow.refetched_blocks += part.flow.refetched_blocks;
+            for (area, more) in sum.areas.iter_mut().zip(part.areas) {
+                *area += more;
+            }
+        }
+        sum
+    }
+}

@@ -1,0 +1,460 @@
+//! What happened, in numbers.
+
+use agentgen_core::kv::{Gone, PrefixCache, Prompt};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::bound::Bound;
+use super::series::{Point, Series, State};
+use super::worker::{Added, Worker};
+use super::{Served, Service, Settings};
+use crate::conversations::{Clock, Conversation};
+use crate::histogram::{self, Observed};
+use crate::reuse::parts::{LAYERS, Layers, Turns};
+use crate::reuse::rates::{self, Counters, Hit};
+use crate::reuse::{HitRates, Layer, LayerRate, ratio};
+
+/// Requests by what became of them: `in all = served + failed + skipped`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Requests {
+    /// Those that were served.
+    pub served: u64,
+    /// Those that need more blocks than a worker has. Their sessions are over with them.
+    pub failed: u64,
+    /// Later turns of these sessions: never sent.
+    pub skipped: u64,
+}
+
+/// Blocks with an identity: `added = resident + evicted + expired`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Blocks {
+    /// Blocks that came into a cache, computed or written.
+    pub added: u64,
+    /// Those of them that had been in that cache before.
+    pub refetched: u64,
+    /// Blocks that went because room was needed.
+    pub evicted: u64,
+    /// Blocks that went because nobody had used them for too long.
+    pub expired: u64,
+    /// Blocks in the caches at the end.
+    pub resident: u64,
+}
+
+/// Blocks of a layer; a block is of the layer of its first token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LayerBlocks {
+    /// The layer: of evicted and expired blocks in the last request that used them, of the others in this one.
+    pub layer: Layer,
+    /// Blocks that came into a cache.
+    pub added: u64,
+    /// Those of them that had been there before.
+    pub refetched: u64,
+    /// Blocks that went because room was needed.
+    pub evicted: u64,
+    /// Blocks that went because nobody had used them for too long.
+    pub expired: u64,
+}
+
+/// Times of the requests served, ms. Means are exact to a tenth of a millisecond a request, percentiles within 0.05 %.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct Times {
+    /// Time to first token: from being sent to the end of the prefill.
+    pub ttft: Option<Observed>,
+    /// From being sent to the beginning of the prefill.
+    pub queueing: Option<Observed>,
+    /// From being sent to the last token.
+    pub latency: Option<Observed>,
+}
+
+/// How full the caches were: means over time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct Occupancy {
+    /// Blocks of all workers' caches.
+    pub capacity_blocks: u64,
+    /// Blocks with an identity.
+    pub mean_resident_blocks: f64,
+    /// Those of them that running requests held.
+    pub mean_pinned_blocks: f64,
+    /// Blocks reserved for what running requests write.
+    pub mean_reserved_blocks: f64,
+    /// The most blocks with an identity or reserved at once.
+    pub peak_blocks: u64,
+    /// The most blocks pinned or reserved at once: what running requests took.
+    pub peak_running_blocks: u64,
+    /// Requests admitted and not over.
+    pub mean_running: f64,
+    /// The most of these at once.
+    pub peak_running: u64,
+    /// The most requests that waited at once.
+    pub peak_queued: u64,
+    /// The most sessions that were open at once.
+    pub peak_open_sessions: u64,
+}
+
+/// The requests of one turn index.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct TurnFigures {
+    /// 0-based; 1,023 stands for all later ones too.
+    pub turn_index: u32,
+    /// How many were served.
+    pub requests: u64,
+    /// Tokens of their prompts.
+    pub prompt_tokens: u64,
+    /// Those found.
+    pub hit_tokens: u64,
+    /// Tokens found / tokens.
+    pub hit_rate: f64,
+    /// Mean time to first token, ms.
+    pub mean_ttft_ms: f64,
+    /// Mean time in the queue, ms.
+    pub mean_queueing_ms: f64,
+}
+
+/// Everything that a simulation finds out. `docs/simulator.md` has every definition.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Figures {
+    /// `closed`: sessions start in file order on `concurrency` slots; `arrivals`: at their arrivals; `recorded`: requests
+    /// are sent at their own times, if the session's request before is over.
+    pub clock: Clock,
+    /// From the first request to the last one's end, ms.
+    pub duration_ms: f64,
+    /// Sessions, continuations included; 0 where the trace names none.
+    pub sessions: u64,
+    /// Sessions that continue another.
+    pub continuations: u64,
+    /// Those of them whose parent is known.
+    pub linked_continuations: u64,
+    /// Requests.
+    pub requests: Requests,
+    /// Of the requests served.
+    pub hit_rates: HitRates,
+    /// Tokens of the prompts served: `prompt = hit + prefilled`.
+    pub prompt_tokens: u64,
+    /// Tokens of these prompts that were found.
+    pub hit_tokens: u64,
+    /// Tokens of the outputs.
+    pub output_tokens: u64,
+    /// Blocks of the prompts that were found.
+    pub hit_blocks: u64,
+    /// What no policy exceeds; `None` if it was not asked for.
+    pub bound: Option<Bound>,
+    /// ms.
+    pub times: Times,
+    /// Blocks.
+    pub blocks: Blocks,
+    /// Blocks by layer; empty where the trace names no sessions.
+    pub blocks_by_layer: Vec<LayerBlocks>,
+    /// How full the caches were.
+    pub occupancy: Occupancy,
+    /// Tokens by layer; empty where the trace names no sessions.
+    pub by_layer: Vec<LayerRate>,
+    /// By turn index; empty where the trace names no sessions.
+    pub by_turn: Vec<TurnFigures>,
+    /// Over time.
+    pub series: Vec<Point>,
+}
+
+/// What is to be known of blocks when they go: how many of the chain begin in the session's first prompt, and whether it
+/// is a continuation. Lengths have 31 bits.
+pub(super) fn mark(conversation: &Conversation, block_tokens: u32) -> u32 {
+    conversation.first_context_tokens().div_ceil(block_tokens) << 1 | u32::from(conversation.is_continuation)
+}
+
+/// What a cache holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Level {
+    resident: u64,
+    pinned: u64,
+    reserved: u64,
+}
+
+/// Counts of blocks by layer.
+type ByLayer = [u64; LAYERS.len()];
+
+#[derive(Debug)]
+pub(super) struct Tally {
+    /// Blocks that begin in L1, and in L1 or L1.5.
+    shared_ends: [u32; 2],
+    has_sessions: bool,
+    sessions: u64,
+    continuations: u64,
+    linked_continuations: u64,
+    requests: Requests,
+    output_tokens: u64,
+    counters: Counters,
+    layers: Layers,
+    turns: Turns,
+    /// Sums of time to first token and of time in the queue, by turn.
+    turn_times: Vec<[f64; 2]>,
+    ttft: histogram::Times,
+    queueing: histogram::Times,
+    latency: histogram::Times,
+    added: ByLayer,
+    refetched: ByLayer,
+    evicted: ByLayer,
+    expired: ByLayer,
+    state: State,
+    peak_blocks: u64,
+    peak_running_blocks: u64,
+    peak_running: u64,
+    peak_queued: u64,
+    peak_open_sessions: u64,
+    series: Series,
+}
+
+impl Tally {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let ends = [settings.layers.layer1_tokens, settings.layers.tokens()];
+        let block = u64::from(settings.block_tokens);
+        Self {
+            shared_ends: ends.map(|tokens| tokens.div_ceil(block) as u32),
+            has_sessions: false,
+            sessions: 0,
+            continuations: 0,
+            linked_continuations: 0,
+            requests: Requests::default(),
+            output_tokens: 0,
+            counters: Counters::new(),
+            layers: Layers::default(),
+            turns: Turns::default(),
+            turn_times: Vec::new(),
+            ttft: histogram::Times::default(),
+            queueing: histogram::Times::default(),
+            latency: histogram::Times::default(),
+            added: ByLayer::default(),
+            refetched: ByLayer::default(),
+            evicted: ByLayer::default(),
+            expired: ByLayer::default(),
+            state: State::default(),
+            peak_blocks: 0,
+            peak_running_blocks: 0,
+            peak_running: 0,
+            peak_queued: 0,
+            peak_open_sessions: 0,
+            series: Series::new(),
+        }
+    }
+
+    /// Time goes on to the next event.
+    pub(super) fn advance(&mut self, time_ms: f64) {
+        self.series.advance(time_ms, &self.state);
+    }
+
+    /// A session starts.
+    pub(super) fn start(&mut self, conversation: &Conversation) {
+        if conversation.names_its_session() {
+            self.has_sessions = true;
+            self.sessions += 1;
+            self.continuations += u64::from(conversation.is_continuation);
+            self.linked_continuations += u64::from(conversation.parent.is_some());
+        }
+        self.state.open_sessions += 1;
+        self.peak_open_sessions = self.peak_open_sessions.max(self.state.open_sessions);
+    }
+
+    /// A session is over.
+    pub(super) fn over(&mut self, tally: rates::Tally) {
+        self.state.open_sessions -= 1;
+        if tally != rates::Tally::NEW {
+            self.counters.session(tally);
+        }
+    }
+
+    /// A request cannot be served, and so many after it are not sent.
+    pub(super) fn failed(&mut self, skipped: u64) {
+        self.requests.failed += 1;
+        self.requests.skipped += skipped;
+    }
+
+    /// A request waits.
+    pub(super) fn queued(&mut self) {
+        self.state.queued += 1;
+        self.peak_queued = self.peak_queued.max(self.state.queued);
+    }
+
+    /// A request is admitted.
+    pub(super) fn admitted(
+        &mut self,
+        settings: &Settings,
+        conversation: &Conversation,
+        turn: usize,
+        prompt: &Prompt<'_>,
+        hit: Hit,
+    ) {
+        self.counters.request(prompt, hit, settings.block_tokens);
+        if conversation.names_its_session() {
+            self.layers.add(settings.layers, conversation, prompt.context_tokens, hit.tokens);
+            self.turns.add(turn, prompt.context_tokens, hit.tokens);
+        }
+        let flow = self.series.flow();
+        flow.requests += 1;
+        flow.prompt_tokens += u64::from(prompt.context_tokens);
+        flow.hit_tokens += u64::from(hit.tokens);
+        self.state.queued -= 1;
+        self.state.running += 1;
+        self.peak_running = self.peak_running.max(self.state.running);
+        self.state.tokens_in_flight +=
+            u64::from(prompt.context_tokens) + u64::from(conversation.turns[turn].output_tokens);
+    }
+
+    /// A request is over.
+    pub(super) fn ended(&mut self, served: &Served, service: &Service) {
+        self.requests.served += 1;
+        self.output_tokens += u64::from(served.output_tokens);
+        self.state.running -= 1;
+        self.state.tokens_in_flight -= u64::from(served.context_tokens) + u64::from(served.output_tokens);
+        let (ttft, queueing) = (service.prefill_end_ms - served.sent_ms, service.admitted_ms - served.sent_ms);
+        self.ttft.add(tenths(ttft));
+        self.queueing.add(tenths(queueing));
+        self.latency.add(tenths(service.end_ms - served.sent_ms));
+        let turn = Turns::index(served.turn as usize);
+        if turn >= self.turn_times.len() {
+            self.turn_times.resize(turn + 1, [0.0; 2]);
+        }
+        self.turn_times[turn][0] += ttft;
+        self.turn_times[turn][1] += queueing;
+    }
+
+    /// Blocks come into a cache.
+    pub(super) fn added(&mut self, mark: u32, added: Added) {
+        if added.start == added.end {
+            return;
+        }
+        count(&mut self.added, self.shared_ends, mark, added.start, added.end);
+        if added.start < added.new {
+            count(&mut self.refetched, self.shared_ends, mark, added.start, added.new);
+            self.series.flow().refetched_blocks += u64::from(added.new - added.start);
+        }
+    }
+
+    /// Blocks go because room is needed.
+    pub(super) fn evicted(&mut self, gone: Gone) {
+        count(&mut self.evicted, self.shared_ends, gone.mark, gone.start, gone.end);
+        self.series.flow().evicted_blocks += u64::from(gone.end - gone.start);
+    }
+
+    /// Blocks go because nobody has used them for too long.
+    pub(super) fn expired(&mut self, gone: Gone) {
+        count(&mut self.expired, self.shared_ends, gone.mark, gone.start, gone.end);
+        let blocks = u64::from(gone.end - gone.start);
+        self.series.flow().expired_blocks += blocks;
+        self.state.resident_blocks -= blocks;
+    }
+
+    /// What a cache held before a change.
+    pub(super) fn level(cache: &PrefixCache) -> Level {
+        Level { resident: cache.used_blocks(), pinned: cache.pinned_blocks(), reserved: cache.reserved_blocks() }
+    }
+
+    /// A cache holds something else than before.
+    pub(super) fn changed(&mut self, before: Level, cache: &PrefixCache) {
+        let now = Self::level(cache);
+        let state = &mut self.state;
+        state.resident_blocks = state.resident_blocks + now.resident - before.resident;
+        state.pinned_blocks = state.pinned_blocks + now.pinned - before.pinned;
+        state.reserved_blocks = state.reserved_blocks + now.reserved - before.reserved;
+        self.peak_blocks = self.peak_blocks.max(state.resident_blocks + state.reserved_blocks);
+        self.peak_running_blocks = self.peak_running_blocks.max(state.pinned_blocks + state.reserved_blocks);
+    }
+}
+
+fn tenths(ms: f64) -> u64 {
+    (ms * 10.0).round() as u64
+}
+
+/// Counts blocks of a chain by layer.
+fn count(counts: &mut ByLayer, [layer1, shared]: [u32; 2], mark: u32, start: u32, end: u32) {
+    let first = mark >> 1;
+    let own = if mark & 1 == 1 { shared } else { first };
+    let mut from = start;
+    for (count, until) in counts.iter_mut().zip([layer1, shared, own, first, u32::MAX]) {
+        let until = until.clamp(from, end);
+        *count += u64::from(until - from);
+        from = until;
+    }
+}
+
+impl Figures {
+    pub(super) fn new(tally: Tally, workers: &[Worker], clock: Clock, settings: &Settings) -> Self {
+        let named = tally.has_sessions;
+        let sum = |counts: &ByLayer| counts.iter().sum::<u64>();
+        let blocks = Blocks {
+            added: sum(&tally.added),
+            refetched: sum(&tally.refetched),
+            evicted: sum(&tally.evicted),
+            expired: sum(&tally.expired),
+            resident: workers.iter().map(|worker| worker.cache.used_blocks()).sum(),
+        };
+        let of_layer = |(index, layer)| LayerBlocks {
+            layer,
+            added: tally.added[index],
+            refetched: tally.refetched[index],
+            evicted: tally.evicted[index],
+            expired: tally.expired[index],
+        };
+        let is_told = |of: &LayerBlocks| named && of.added + of.evicted + of.expired > 0;
+        let [resident, pinned, reserved, _, running, _, _] = tally.series.means();
+        let uses: Option<Vec<_>> = workers.iter().map(|worker| worker.uses.as_ref()).collect();
+        Self {
+            clock,
+            duration_ms: tally.series.duration_ms(),
+            sessions: tally.sessions,
+            continuations: tally.continuations,
+            linked_continuations: tally.linked_continuations,
+            requests: tally.requests,
+            hit_rates: tally.counters.rates(named),
+            prompt_tokens: tally.counters.prompt_tokens,
+            hit_tokens: tally.counters.hit_tokens,
+            output_tokens: tally.output_tokens,
+            hit_blocks: tally.counters.hit_blocks,
+            bound: uses.map(|uses| Bound::of(&uses, tally.counters.blocks)),
+            times: Times {
+                ttft: tally.ttft.observed_ms(),
+                queueing: tally.queueing.observed_ms(),
+                latency: tally.latency.observed_ms(),
+            },
+            blocks,
+            blocks_by_layer: LAYERS.into_iter().enumerate().map(of_layer).filter(is_told).collect(),
+            occupancy: Occupancy {
+                capacity_blocks: settings.capacity_blocks.saturating_mul(workers.len() as u64),
+                mean_resident_blocks: resident,
+                mean_pinned_blocks: pinned,
+                mean_reserved_blocks: reserved,
+                peak_blocks: tally.peak_blocks,
+                peak_running_blocks: tally.peak_running_blocks,
+                mean_running: running,
+                peak_running: tally.peak_running,
+                peak_queued: tally.peak_queued,
+                peak_open_sessions: tally.peak_open_sessions,
+            },
+            by_layer: tally.layers.rates(),
+            by_turn: turns(tally.turns, &tally.turn_times),
+            series: tally.series.points(),
+        }
+    }
+
+    /// Tokens of the prompts that were computed.
+    #[must_use]
+    pub fn prefilled_tokens(&self) -> u64 {
+        self.prompt_tokens - self.hit_tokens
+    }
+
+    /// Tokens found / tokens of the prompts.
+    #[must_use]
+    pub fn token_hit_rate(&self) -> f64 {
+        ratio(self.hit_tokens, self.prompt_tokens)
+    }
+}
+
+fn turns(turns: Turns, times: &[[f64; 2]]) -> Vec<TurnFigures> {
+    let figures = |(turn, [ttft, queueing]): (crate::reuse::TurnRate, &[f64; 2])| TurnFigures {
+        turn_index: turn.turn_index,
+        requests: turn.requests,
+        prompt_tokens: turn.prompt_tokens,
+        hit_tokens: turn.hit_tokens,
+        hit_rate: turn.hit_rate,
+        mean_ttft_ms: ttft / turn.requests as f64,
+        mean_queueing_ms: queueing / turn.requests as f64,
+    };
+    turns.rates().into_iter().zip(times).map(figures).collect()
+}

@@ -1,0 +1,56 @@
+//! Simulating a trace on a serving system.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use agentgen_analysis::analyze::{self as analysis, SimulateOptions};
+use agentgen_analysis::simulate::Routing;
+use agentgen_trace::Cancel;
+use pyo3::prelude::*;
+
+use crate::analyze::Assumptions;
+use crate::enter::{enter, report};
+use crate::error::bad_argument;
+use crate::generate::json;
+
+#[pyfunction]
+#[pyo3(signature = (trace, assumptions, *, capacities_bytes, kv_bytes_per_token, workers=1, routing="sticky",
+                    ttl_ms=None, bound=false, requests=None, model=None, kv_dtype=None, progress=None))]
+#[allow(clippy::too_many_arguments)] // each is a keyword of the Python function
+pub(crate) fn simulate(
+    py: Python<'_>,
+    trace: PathBuf,
+    assumptions: Assumptions,
+    capacities_bytes: Vec<u64>,
+    kv_bytes_per_token: u64,
+    workers: u32,
+    routing: &str,
+    ttl_ms: Option<f64>,
+    bound: bool,
+    requests: Option<PathBuf>,
+    model: Option<String>,
+    kv_dtype: Option<String>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<String> {
+    let routing = match routing {
+        "sticky" => Routing::Sticky,
+        "round-robin" => Routing::RoundRobin,
+        other => return Err(bad_argument(format!("no routing named {other}"))),
+    };
+    let options = assumptions.options()?;
+    let asked = SimulateOptions {
+        capacities_bytes,
+        kv_bytes_per_token,
+        model,
+        kv_dtype,
+        workers,
+        routing,
+        ttl_ms,
+        bound,
+        requests,
+    };
+    let (cancel, done) = (Cancel::default(), Arc::new(AtomicU64::new(0)));
+    let tell = |py: Python<'_>| report(progress.as_ref(), py, done.load(Ordering::Relaxed), 0);
+    json(&enter(py, &cancel, tell, || analysis::simulate(&trace, &options, &asked, &cancel, &done))?)
+}

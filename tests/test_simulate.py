@@ -1,0 +1,227 @@
+"""`simulate`: figures, sweeps, tables, files, and how it is asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import agentgen
+import click
+import jsonschema
+import pytest
+from agentgen.cli._assumptions import ByteSizes, Seconds
+from conftest import ROOT, needs, one_line_only
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Invoke, Run
+
+KV = 1_000  # bytes a token
+AMPLE = 10**12
+
+
+def only(simulation: agentgen.Simulation) -> dict[str, Any]:
+    (point,) = simulation.to_dict()["points"]
+    return dict(point)
+
+
+def at(trace: Path, capacity: int | list[int], **asked: Any) -> agentgen.Simulation:
+    return agentgen.simulate(trace, capacity_bytes=capacity, kv_bytes_per_token=KV, **asked)
+
+
+def test_without_a_limit_it_is_what_analyze_finds(small_run: Path) -> None:
+    (trace,) = agentgen.analyze(small_run, concurrency=1).to_dict()["traces"]
+    point = only(at(small_run, AMPLE, concurrency=1))
+    assert point["hit_rates"] == trace["reuse"]["logical"]
+    assert point["by_layer"] == trace["reuse"]["by_layer"]
+    assert point["blocks"]["resident"] == trace["reuse"]["size"]["distinct_blocks"]
+    assert point["sessions"] == trace["sessions"]
+
+
+def test_what_goes_in_is_what_is_there(small_run: Path) -> None:
+    (trace,) = agentgen.analyze(small_run).to_dict()["traces"]
+    simulation = at(
+        small_run, [100_000_000, 400_000_000], workers=2, routing="round-robin", ttl_ms=60_000.0, bound=True
+    )
+    for point in simulation.to_dict()["points"]:
+        assert sum(point["requests"].values()) == trace["requests"]
+        blocks = point["blocks"]
+        assert blocks["added"] == blocks["resident"] + blocks["evicted"] + blocks["expired"]
+        assert (
+            point["occupancy"]["peak_blocks"] <= point["occupancy"]["capacity_blocks"] == 2 * point["capacity_blocks"]
+        )
+        assert point["hit_blocks"] <= point["bound"]["hit_blocks"]
+        assert sum(part["requests"] for part in point["series"]) == point["requests"]["served"]
+        for name in ("added", "refetched", "evicted", "expired"):
+            assert sum(layer[name] for layer in point["blocks_by_layer"]) == blocks[name]
+
+
+def test_the_worked_example_of_the_documentation(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "simulator.md").read_text()
+    trace, table = tmp_path / "example.jsonl", tmp_path / "requests.parquet"
+    trace.write_text(text.split("```jsonl\n")[1].split("```")[0])
+    simulation = agentgen.simulate(
+        trace,
+        capacity_bytes=32 * KV,
+        kv_bytes_per_token=KV,
+        concurrency=2,
+        prefill_tokens_per_second=1_000,
+        decode_tokens_per_second=100,
+        layout="incremental",
+        trace_block_size=4,
+        requests=table,
+    )
+    point = only(simulation)
+    assert point["capacity_blocks"] == 8
+    assert point["hit_rates"]["token_weighted"] == 24 / 48
+    counts = {"added": 8, "refetched": 0, "evicted": 1, "expired": 0, "resident": 7}
+    assert point["blocks"] == counts
+    told = re.findall(r"^\| ([ab]), (\d) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", text, re.MULTILINE)
+    pq = pytest.importorskip("pyarrow.parquet")
+    names = ("turn_index", "sent_ms", "admitted_ms", "prefill_end_ms", "end_ms", "hit_blocks")
+    rows = [(row["session_id"], *(row[name] for name in names)) for row in pq.read_table(table).to_pylist()]
+    assert rows == [(session, *map(int, values)) for session, *values in told]
+
+
+def test_a_sweep_is_each_capacity_alone(small_run: Path) -> None:
+    capacities = [400_000_000, 100_000_000, 200_000_000]
+    sweep = at(small_run, capacities).to_dict()["points"]
+    assert sweep == [only(at(small_run, capacity, threads=1)) for capacity in capacities]
+    assert at(small_run, capacities, threads=1).to_dict()["points"] == sweep
+
+
+def test_less_memory_finds_less_and_waits_longer(small_run: Path) -> None:
+    small, large = at(small_run, [250_000_000, AMPLE]).to_dict()["points"]
+    assert small["hit_rates"]["token_weighted"] < large["hit_rates"]["token_weighted"]
+    assert small["times"]["queueing"]["mean"] > large["times"]["queueing"]["mean"]
+    assert small["blocks"]["refetched"] > 0 == large["blocks"]["refetched"]
+
+
+def test_a_request_that_is_too_long_ends_its_session(small_run: Path, tmp_path: Path) -> None:
+    table = tmp_path / "requests.parquet"
+    simulation = at(small_run, 60_000_000, requests=table)
+    requests = only(simulation)["requests"]
+    assert requests["failed"] > 0 < requests["skipped"]
+    assert simulation.failed == requests["failed"]
+    pq = pytest.importorskip("pyarrow.parquet")
+    rows = pq.read_table(table).to_pylist()
+    assert len(rows) == requests["served"] + requests["failed"]
+    lost = [row for row in rows if row["end_ms"] is None]
+    assert len(lost) == requests["failed"]
+    assert all(row["context_length"] + row["output_length"] > 60_000 // 512 * 512 for row in lost)
+    assert "failed: " in str(simulation)
+
+
+@needs("polars")
+def test_frames(small_run: Path) -> None:
+    simulation = at(small_run, [100_000_000, AMPLE], bound=True)
+    told = simulation.to_dict()["points"]
+    assert simulation.points["token_weighted"].to_list() == [point["hit_rates"]["token_weighted"] for point in told]
+    assert simulation.points["ttft_p99_ms"].to_list() == [point["times"]["ttft"]["p99"] for point in told]
+    for name in ("series", "by_turn", "blocks_by_layer"):
+        frame = getattr(simulation, name)
+        assert frame.height == sum(len(point[name]) for point in told)
+        assert frame["capacity_bytes"].unique().sort().to_list() == [100_000_000, AMPLE]
+        assert frame.columns[1:] == list(told[0][name][0])
+    assert simulation.hit_rate == told[0]["hit_rates"]["token_weighted"]
+    assert simulation == at(small_run, [100_000_000, AMPLE], bound=True)
+
+
+def test_json_is_all_there_is(run: Run, small_run: Path) -> None:
+    done = run("simulate", small_run, "--capacity", "100MB,1GB", "--kv-bytes-per-token", KV, "--bound", "--json")
+    assert done.stderr == ""
+    told = json.loads(done.stdout)
+    jsonschema.validate(told, json.loads((ROOT / "schemas" / "simulation.schema.json").read_text(encoding="utf-8")))
+    assert told == at(small_run, [100_000_000, 10**9], bound=True).to_dict()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--capacity", "300GB", "--model", "llama-3.1-8b"),
+        ("--capacity", "20GB,40GB,300GB", "--model", "llama-3.1-8b", "--kv-dtype", "fp8", "--bound"),
+        ("--capacity", "9TB", "--model", "deepseek-v3", "--workers", "3", "--routing", "round-robin", "--ttl", "90"),
+        ("--capacity", "60MB", "--kv-bytes-per-token", "1000", "--no-cached-outputs", "--block-size", "16"),
+        ("--capacity", "1MB", "--kv-bytes-per-token", "1000", "--bound"),
+    ],
+)
+def test_tables_fit_80_columns(arguments: tuple[str, ...], invoke: Invoke, small_run: Path) -> None:
+    result = invoke("simulate", small_run, *arguments)
+    lines = result.stdout.splitlines()[1:]
+    assert all(len(line) <= 80 and line == line.rstrip() for line in lines), "\n".join(lines)
+    assert result.stdout.isascii()
+
+
+def test_requests_as_a_file(invoke: Invoke, small_run: Path, tmp_path: Path) -> None:
+    table = tmp_path / "requests.parquet"
+    asked = ("simulate", small_run, "--capacity", "1GB", "--kv-bytes-per-token", "1000", "--parquet", table)
+    assert str(table) in invoke(*asked).stdout
+    first = table.read_bytes()
+    invoke(*asked)
+    assert table.read_bytes() == first
+    assert [path.name for path in tmp_path.iterdir()] == ["requests.parquet"]
+
+
+BAD: list[tuple[tuple[str, ...], str]] = [
+    ((), "Missing option '--capacity'"),
+    (("--capacity", "1GB"), "--model and --kv-bytes-per-token: found neither, expected one of them."),
+    (("--capacity", "1GB", "--model", "x", "--kv-bytes-per-token", "1"), "found both, expected one of them."),
+    (("--capacity", "1GB", "--kv-dtype", "fp8", "--kv-bytes-per-token", "1"), "--kv-dtype is of a --model"),
+    (("--capacity", "1GB,", "--kv-bytes-per-token", "1"), "found '', expected a size such as 80GB or 64GiB."),
+    (("--capacity", "80", "--kv-bytes-per-token", "1"), "found '80', expected a size such as 80GB"),
+    (("--capacity", "1GB", "--kv-bytes-per-token", "1", "--ttl", "-1"), "found -1, expected a number of seconds."),
+    (("--capacity", "1GB", "--kv-bytes-per-token", "1", "--workers", "0"), "found 0, expected a whole number from 1"),
+    (("--capacity", "1GB,2GB", "--kv-bytes-per-token", "1", "--parquet", "x"), "--parquet: found 2 capacities"),
+    (("--capacity", "1kB", "--kv-bytes-per-token", "1000"), "capacity: found 1000 bytes, expected at least 512000"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(bad[0]) for bad in BAD])
+def test_bad_usage(arguments: tuple[str, ...], message: str, invoke: Invoke, small_run: Path) -> None:
+    result = invoke("simulate", small_run, *arguments, code=2)
+    assert result.stdout == ""
+    assert message in result.stderr
+    one_line_only(result.exit_code, result.stderr)
+
+
+def test_bad_arguments(small_run: Path) -> None:
+    with pytest.raises(TypeError, match="found neither, expected one of them"):
+        agentgen.simulate(small_run, capacity_bytes=1)
+    for asked, message in (
+        ({"routing": "random"}, "routing"),
+        ({"ttl_ms": -1.0}, "ttl_ms: found -1.0"),
+        ({"ttl_ms": float("nan")}, "ttl_ms: found nan"),
+        ({"workers": 0}, "workers: found 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            at(small_run, AMPLE, **asked)
+    with pytest.raises(ValueError, match="found 0 capacities"):
+        at(small_run, [])
+    with pytest.raises(ValueError, match="requests: found 2 capacities, expected one"):
+        at(small_run, [AMPLE, AMPLE], requests="x.parquet")
+
+
+def test_a_file_that_cannot_be_written(small_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="missing"):
+        at(small_run, AMPLE, requests=tmp_path / "missing" / "requests.parquet")
+
+
+def test_types() -> None:
+    assert ByteSizes().convert("100GB, 1.5TB", None, None) == [10**11, 15 * 10**11]
+    assert Seconds().convert("0.5", None, None) == 500.0
+    with pytest.raises(click.BadParameter, match="expected a number of seconds"):
+        Seconds().convert("5m", None, None)
+
+
+def test_rows_of_requests_replace_no_trace(small_run: Path, tmp_path: Path, invoke: Invoke) -> None:
+    asked = ("simulate", small_run, "--capacity", "1GB", "--kv-bytes-per-token", KV)
+    before = (small_run / "dataset.parquet").read_bytes()
+    trace = tmp_path / "trace.parquet"
+    trace.write_bytes(before)
+    assert "a file of a trace" in invoke(*asked, "--parquet", small_run / "dataset.parquet", code=2).stderr
+    again = ("simulate", trace, *asked[2:], "--parquet", trace)
+    assert "a file of a trace" in invoke(*again, code=2).stderr
+    assert (small_run / "dataset.parquet").read_bytes() == trace.read_bytes() == before
+    assert "expected a file that may be written over" in invoke(*asked, "--parquet", "/dev/null", code=2).stderr
