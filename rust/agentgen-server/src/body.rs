@@ -1,0 +1,271 @@
+//! A response's body: a document, or events when they are due.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_timer::Delay;
+use hyper::body::{Body, Frame, SizeHint};
+
+use crate::answer::{Answer, Part, Step};
+use crate::engine::{Admission, Model, Sent};
+use crate::fault::{Faults, Split};
+use crate::metrics::Outcome;
+use crate::options::Events;
+use crate::shared::Ticket;
+use crate::wire::Wire;
+
+/// The connection breaks, as asked.
+#[derive(Debug, thiserror::Error)]
+#[error("dropped as the request asked")]
+pub struct Dropped;
+
+/// A body.
+pub enum Reply {
+    /// All of it.
+    Document(Option<Bytes>),
+    /// A first part of it, and then the connection breaks.
+    Broken {
+        /// Until it has been given.
+        first: Option<Bytes>,
+        /// Whether all before the end has been written.
+        written: bool,
+    },
+    /// Events.
+    Stream(Box<Stream>),
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = Dropped;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context) -> Poll<Option<Result<Frame<Bytes>, Dropped>>> {
+        match self.get_mut() {
+            Self::Document(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Broken { first, written } => {
+                if let Some(bytes) = first.take() {
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                if std::mem::replace(written, true) {
+                    return Poll::Ready(Some(Err(Dropped)));
+                }
+                // Whoever polls writes what it has when there is nothing more.
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Self::Stream(stream) => stream.poll(context).map(|bytes| bytes.map(|bytes| bytes.map(Frame::data))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Document(bytes) => bytes.is_none(),
+            Self::Broken { .. } => false,
+            Self::Stream(stream) => stream.is_over(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Document(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Broken { .. } | Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// When the model gives what.
+#[derive(Debug, Clone, Copy)]
+pub struct Schedule {
+    model: Model,
+    first_token: u64,
+    end: u64,
+    tokens: u32,
+}
+
+impl Schedule {
+    /// Of an admitted request.
+    pub fn new(model: Model, admission: &Admission, tokens: u32) -> Self {
+        Self { model, first_token: admission.first_token, end: admission.end, tokens }
+    }
+
+    /// When the event after `tokens` tokens is due.
+    pub fn due(&self, tokens: u32) -> u64 {
+        if tokens < self.tokens { self.first_token + self.model.decode(tokens) } else { self.end }
+    }
+}
+
+/// Events, each written when it is due.
+pub struct Stream {
+    ticket: Ticket,
+    answer: Answer,
+    sent: Sent,
+    /// Known as soon as it is admitted.
+    schedule: Option<Schedule>,
+    faults: Faults,
+    wire: Wire,
+    /// Writes are kept apart.
+    apart: bool,
+    /// Later than the model, in nanoseconds: headers.
+    late: u64,
+    steps: Vec<Step>,
+    next: usize,
+    /// What one frame was cut into.
+    pieces: VecDeque<Bytes>,
+    /// A frame has been given that has to be written before the next.
+    flush: bool,
+    dropped: bool,
+    delay: Option<Delay>,
+}
+
+impl Stream {
+    /// The events of `answer`. `late`: how much later than the model they begin, in nanoseconds.
+    pub fn new(ticket: Ticket, answer: Answer, sent: Sent, steps: Vec<Step>, faults: Faults, late: u64) -> Self {
+        let apart = faults.split.is_some() || (ticket.shared.options.events == Events::Token && !faults.one_write);
+        let wire = Wire::new(&faults, ticket.number());
+        Self {
+            ticket,
+            answer,
+            sent,
+            schedule: None,
+            faults,
+            wire,
+            apart,
+            late,
+            steps,
+            next: 0,
+            pieces: VecDeque::new(),
+            flush: false,
+            dropped: false,
+            delay: None,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.next == self.steps.len() && self.pieces.is_empty() && !self.dropped
+    }
+
+    fn poll(&mut self, context: &mut Context) -> Poll<Option<Result<Bytes, Dropped>>> {
+        if self.flush {
+            // Whoever polls writes what it has when there is nothing more.
+            self.flush = false;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if self.pieces.is_empty() {
+            if self.dropped {
+                self.ticket.over(Outcome::Fault);
+                return Poll::Ready(Some(Err(Dropped)));
+            }
+            if self.next == self.steps.len() {
+                return Poll::Ready(None);
+            }
+            std::task::ready!(self.poll_events(context));
+        }
+        self.flush = self.apart || self.dropped;
+        let piece = self.pieces.pop_front().unwrap_or_default();
+        if self.is_over() {
+            let outcome = if self.faults == Faults::default() { Outcome::Answered } else { Outcome::Fault };
+            self.ticket.over(outcome);
+        }
+        Poll::Ready(Some(Ok(piece)))
+    }
+
+    /// Waits until an event is due, and makes what is to be written.
+    fn poll_events(&mut self, context: &mut Context) -> Poll<()> {
+        let schedule = std::task::ready!(self.poll_admitted(context));
+        let now = loop {
+            let due = self.due(&schedule, self.next);
+            let now = self.ticket.shared.now();
+            if now >= due {
+                self.ticket.shared.metrics.lag.add(now - due);
+                break now;
+            }
+            let delay = self.delay.get_or_insert_with(|| self.ticket.shared.delay_until(due));
+            std::task::ready!(Pin::new(delay).poll(context));
+            self.delay = None;
+        };
+        let first = self.next;
+        let mut bytes = Vec::with_capacity(if self.apart { 256 } else { 200 * (self.steps.len() - first).min(64) });
+        while self.next < self.steps.len() && self.due(&schedule, self.next) <= now {
+            let step = self.steps[self.next];
+            self.next += 1;
+            if step.part == Part::Drop {
+                self.wire.halve(&mut bytes, &self.faults);
+                self.dropped = true;
+                break;
+            }
+            self.wire.event(&self.answer, step, &mut bytes);
+            let drop_follows = self.steps.get(self.next).is_some_and(|next| next.part == Part::Drop);
+            if self.apart && !drop_follows {
+                break;
+            }
+        }
+        match self.faults.split {
+            None => self.pieces.push_back(bytes.into()),
+            Some(split) => self.cut(&bytes, split),
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_admitted(&mut self, context: &mut Context) -> Poll<Schedule> {
+        if let Some(schedule) = self.schedule {
+            return Poll::Ready(schedule);
+        }
+        let admission = match &mut self.sent {
+            Sent::Admitted(admission) => *admission,
+            // The sender is dropped only when the request is cancelled, which this stream's end does.
+            Sent::Waiting(receiver) => match std::task::ready!(Pin::new(receiver).poll(context)) {
+                Ok(admission) => admission,
+                Err(_) => return Poll::Pending,
+            },
+        };
+        self.ticket.admitted(&admission);
+        self.answer.cached_tokens = admission.cached_tokens;
+        let schedule = Schedule::new(self.ticket.shared.model, &admission, self.answer.tokens());
+        Poll::Ready(*self.schedule.insert(schedule))
+    }
+
+    fn due(&self, schedule: &Schedule, step: usize) -> u64 {
+        let Faults { delay_first, delay_between, .. } = &self.faults;
+        let asked = delay_first.as_nanos() as u64 + delay_between.as_nanos() as u64 * step as u64;
+        schedule.due(self.steps[step].token) + self.late + asked
+    }
+
+    fn cut(&mut self, bytes: &[u8], split: Split) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let length = match split {
+                Split::Every(length) => length,
+                Split::Random => self.wire.random_length(),
+            };
+            let (piece, after) = rest.split_at(length.min(rest.len()));
+            self.pieces.push_back(Bytes::copy_from_slice(piece));
+            rest = after;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_due_at_times_that_do_not_add_up_errors() {
+        let model = Model {
+            block_tokens: 16,
+            capacity_blocks: u64::MAX,
+            prefill_tokens_per_second: 0.0,
+            decode_tokens_per_second: 3.0,
+        };
+        let first_token = 1_000;
+        let end = first_token + model.decode(9000);
+        let admission = Admission { sent: 0, admitted: 10, first_token, end, cached_tokens: 0 };
+        let schedule = Schedule::new(model, &admission, 9000);
+        assert_eq!([schedule.due(0), schedule.due(1), schedule.due(3)], [1_000, 333_334_333, 1_000_001_000]);
+        assert_eq!(schedule.due(8_997), 2_999_000_001_000, "a third of a nanosecond is not lost 8,997 times");
+        assert_eq!(schedule.due(9_000), end);
+        assert_eq!(end, 3_000_000_001_000);
+    }
+}

@@ -1,0 +1,226 @@
+//! A prompt's tokens as the ids of its KV blocks.
+
+use agentgen_core::kv::Stream;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
+
+/// Bytes of a made word, the space before it included.
+pub const WORD_BYTES: usize = 13;
+/// Twelve of these are a word: 60 bits.
+const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+/// Made token ids are smaller.
+const VOCABULARY: u64 = 1 << 17;
+/// Where chains of token ids begin, which are never those of words.
+const OF_IDS: u128 = 1;
+
+/// Tokens, one after the other, cut into blocks. A block's id is made of its own tokens and all before it. Of words:
+/// what white space stands between them does not matter.
+#[derive(Clone)]
+pub struct Chain {
+    block_tokens: u32,
+    /// Of the full blocks so far.
+    key: u128,
+    /// Of the block at the end.
+    open: Box<Xxh3>,
+    open_tokens: u32,
+    tokens: u64,
+    ids: Vec<i64>,
+}
+
+impl Chain {
+    /// No tokens.
+    pub fn new(block_tokens: u32) -> Self {
+        Self { block_tokens, key: 0, open: Box::new(Xxh3::new()), open_tokens: 0, tokens: 0, ids: Vec::new() }
+    }
+
+    /// How many tokens.
+    pub fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    /// Identity of all tokens, those of the last partial block included.
+    pub fn key(&self) -> u128 {
+        if self.open_tokens == 0 { self.key } else { self.open.digest128() }
+    }
+
+    /// The full blocks.
+    pub fn stream(&self) -> Stream {
+        let mut stream = Stream::new(self.block_tokens);
+        stream.push_ids(&self.ids, self.ids.len() as u64 * u64::from(self.block_tokens));
+        stream
+    }
+
+    /// Appends the words of a text: what ASCII white space separates.
+    pub fn push_words(&mut self, text: &str) {
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while let Some(skipped) = bytes[at..].iter().position(|byte| !is_space(*byte)) {
+            // Words of a block with one space between them are hashed at once.
+            let start = at + skipped;
+            let mut words = 0;
+            at = start;
+            loop {
+                at = bytes[at..].iter().position(|byte| is_space(*byte)).map_or(bytes.len(), |n| at + n);
+                words += 1;
+                let goes_on = bytes.get(at) == Some(&b' ') && bytes.get(at + 1).is_some_and(|byte| !is_space(*byte));
+                if self.open_tokens + words == self.block_tokens || !goes_on {
+                    break;
+                }
+                at += 1;
+            }
+            self.open(b" ");
+            self.open.update(&bytes[start..at]);
+            self.count(words);
+        }
+    }
+
+    /// Appends a token by its id.
+    pub fn push_id(&mut self, id: u32) {
+        if self.tokens == 0 {
+            self.key = OF_IDS;
+        }
+        self.open(b"");
+        self.open.update(&id.to_le_bytes());
+        self.count(1);
+    }
+
+    /// Begins a block with what came before it, or goes on with one after a separator.
+    fn open(&mut self, separator: &[u8]) {
+        if self.open_tokens == 0 {
+            self.open.update(&self.key.to_le_bytes());
+        } else {
+            self.open.update(separator);
+        }
+    }
+
+    /// Counts tokens that were hashed, and closes the block that they fill.
+    fn count(&mut self, tokens: u32) {
+        self.tokens += u64::from(tokens);
+        self.open_tokens += tokens;
+        if self.open_tokens == self.block_tokens {
+            self.key = self.open.digest128();
+            self.open.reset();
+            self.open_tokens = 0;
+            // Positive, and far from the end: consecutive ids have a meaning.
+            self.ids.push((self.key as u64 >> 2) as i64);
+        }
+    }
+}
+
+/// Space, tab, line feed, vertical tab, form feed, carriage return.
+fn is_space(byte: u8) -> bool {
+    byte == b' ' || (9..=13).contains(&byte)
+}
+
+/// Appends the words from `first` on that follow a prompt, each after a space.
+pub fn make_words(key: u128, first: u64, count: u64, text: &mut String) {
+    text.reserve(count as usize * WORD_BYTES);
+    for index in first..first + count {
+        let mut bits = draw(key, index);
+        text.push(' ');
+        for _ in 1..WORD_BYTES {
+            text.push(char::from(LETTERS[(bits >> 59) as usize]));
+            bits <<= 5;
+        }
+    }
+}
+
+/// The token id number `index` that follows a prompt.
+pub fn make_id(key: u128, index: u64) -> u32 {
+    (draw(key, index) % VOCABULARY) as u32
+}
+
+fn draw(key: u128, index: u64) -> u64 {
+    xxh3_64_with_seed(&key.to_le_bytes(), index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(texts: &[&str]) -> (Vec<i64>, u64, u128) {
+        let mut chain = Chain::new(3);
+        for text in texts {
+            chain.push_words(text);
+        }
+        (chain.ids.clone(), chain.tokens(), chain.key())
+    }
+
+    #[test]
+    fn only_the_words_and_their_order_matter() {
+        let one = of(&["a bc d e\u{e9}f g h i"]);
+        assert_eq!(one.1, 7);
+        assert_eq!(one.0.len(), 2);
+        for texts in [&[" a  bc\td\n", "e\u{e9}f", "", " \r\n ", "g\u{b}h\u{c}i "][..], &["a bc", "d e\u{e9}f g h i"]] {
+            assert_eq!(of(texts), one);
+        }
+        assert_ne!(of(&["a bc d e\u{e9}f g h j"]).2, one.2, "the last word");
+        assert_ne!(of(&["abc d e\u{e9}f g h i j"]).0, one.0, "where the words are");
+        assert_eq!(of(&["a bc d x"]).0[0], one.0[0], "a block knows nothing of what follows");
+        assert_ne!(of(&["x bc d", "e\u{e9}f g h"]).0[1], one.0[1], "a block knows all before it");
+    }
+
+    #[test]
+    fn token_ids_are_never_words() {
+        let mut ids = Chain::new(1);
+        ids.push_id(u32::from_le_bytes(*b"abcd"));
+        let mut words = Chain::new(1);
+        words.push_words("abcd");
+        assert_eq!(ids.tokens(), words.tokens());
+        assert_ne!(ids.ids, words.ids);
+    }
+
+    #[test]
+    fn made_words_are_of_their_prompt_and_place() {
+        let mut seen = std::collections::HashSet::new();
+        for key in 0..1000 {
+            let mut text = String::new();
+            make_words(key, 0, 50, &mut text);
+            assert_eq!(text.len(), 50 * WORD_BYTES);
+            let mut later = String::new();
+            make_words(key, 20, 30, &mut later);
+            assert_eq!(later, text[20 * WORD_BYTES..]);
+            assert!(text.split_whitespace().all(|word| seen.insert(word.to_owned())), "one word a token, none twice");
+        }
+        assert_eq!(seen.len(), 50_000);
+    }
+
+    /// Blocks by comparing words: how many of its first ones a prompt shares with what is there.
+    #[test]
+    fn cached_tokens_are_those_of_a_naive_cache() {
+        use crate::engine::{Ask, Engine, Model, Sent};
+        let mut engine = Engine::new(Model {
+            block_tokens: 3,
+            capacity_blocks: u64::MAX,
+            prefill_tokens_per_second: 0.0,
+            decode_tokens_per_second: 0.0,
+        });
+        let mut drawn = 0;
+        let mut draw = |below: u64| {
+            drawn += 1;
+            draw(7, drawn) % below
+        };
+        let mut there: Vec<Vec<String>> = Vec::new();
+        for now in 0..500 {
+            // Goes on from a beginning of what was said before, as conversations do.
+            let old = there.get(draw(there.len() as u64 + 1) as usize).cloned().unwrap_or_default();
+            let mut words = old[..draw(old.len() as u64 + 1) as usize].to_vec();
+            words.extend((0..=draw(5)).map(|_| format!("w{}", draw(3))));
+            let mut chain = Chain::new(3);
+            chain.push_words(&words.join(" "));
+            let (context, output) = (words.len(), draw(6) as usize);
+            let mut made = String::new();
+            make_words(chain.key(), 0, output as u64, &mut made);
+            chain.push_words(&made);
+            let ask = Ask { stream: chain.stream(), context_tokens: context as u32, output_tokens: output as u32 };
+            let Ok((_, Sent::Admitted(admission))) = engine.send(now, ask) else { panic!("no limit, no time") };
+
+            let common = |other: &Vec<String>| words.iter().zip(other).take_while(|(a, b)| a == b).count() / 3;
+            let blocks = there.iter().map(common).max().unwrap_or(0).min((context - 1) / 3);
+            assert_eq!(admission.cached_tokens as usize, 3 * blocks, "{words:?}");
+            words.extend(made.split_whitespace().map(str::to_owned));
+            words.truncate((context + output.saturating_sub(1)) / 3 * 3);
+            there.push(words);
+        }
+        assert!(engine.totals().hits > 1000);
+    }
+}

@@ -1,0 +1,189 @@
+//! What all connections of a server share, and a request's place in it.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant, SystemTime};
+
+use futures_timer::Delay;
+use tokio::sync::Notify;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::answer::Voice;
+use crate::engine::{Admission, Ask, Engine, Id, Model, Sent, TooLarge};
+use crate::fault::Faults;
+use crate::metrics::{Metrics, Outcome};
+use crate::options::Options;
+use crate::records::Records;
+
+/// What all connections share.
+pub struct Shared {
+    /// What the server was told.
+    pub options: Options,
+    /// What is the same in every answer.
+    pub voice: Arc<Voice>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What is remembered, if anything is.
+    pub records: Option<Records>,
+    /// Rates and sizes.
+    pub model: Model,
+    engine: Mutex<Engine>,
+    /// Something has changed that may happen earlier than what the driver waits for.
+    changed: Notify,
+    started: Instant,
+    next_number: AtomicU64,
+}
+
+impl Shared {
+    /// Of a server that starts now.
+    pub fn new(options: Options) -> Self {
+        let created = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let model = serde_json::Value::from(options.model.as_str()).to_string();
+        let rates = Model {
+            block_tokens: options.block_tokens,
+            capacity_blocks: options.capacity_blocks.unwrap_or(u64::MAX),
+            prefill_tokens_per_second: options.prefill_tokens_per_second,
+            decode_tokens_per_second: options.decode_tokens_per_second,
+        };
+        Self {
+            voice: Arc::new(Voice { model, created }),
+            metrics: Metrics::new(),
+            records: options.debug.then(Records::default),
+            engine: Mutex::new(Engine::new(rates)),
+            model: rates,
+            changed: Notify::new(),
+            started: Instant::now(),
+            next_number: AtomicU64::new(0),
+            options,
+        }
+    }
+
+    /// Nanoseconds since the server started.
+    pub fn now(&self) -> u64 {
+        self.started.elapsed().as_nanos() as u64
+    }
+
+    /// The next request's number.
+    pub fn number(&self) -> u64 {
+        self.next_number.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The engine as it is now.
+    pub fn engine(&self) -> MutexGuard<'_, Engine> {
+        let mut engine = self.lock();
+        engine.advance(self.now());
+        engine
+    }
+
+    /// Sends a request that was read at `now`.
+    pub fn send(&self, now: u64, ask: Ask) -> Result<(Id, Sent), TooLarge> {
+        let mut engine = self.lock();
+        let sent = engine.send(now, ask);
+        if engine.next_event().is_some() {
+            self.changed.notify_one();
+        }
+        sent
+    }
+
+    /// Adds the random faults that befall a request.
+    pub fn befall(&self, number: u64, faults: &mut Faults) {
+        for (index, random) in self.options.faults.iter().enumerate() {
+            let draw = xxh3_64_with_seed(&[number, index as u64].map(u64::to_le_bytes).concat(), self.options.seed);
+            if ((draw >> 11) as f64) < random.probability * (1u64 << 53) as f64 {
+                faults.add(&random.fault).expect("checked when the server started");
+            }
+        }
+    }
+
+    /// Lets the engine go on when something is due, so that those who wait are told at once.
+    pub async fn drive(&self) {
+        loop {
+            let next = self.lock().advance(self.now());
+            let mut changed = pin!(self.changed.notified());
+            let Some(next) = next else {
+                changed.await;
+                continue;
+            };
+            let mut delay = self.delay_until(next);
+            poll_fn(|context| {
+                if changed.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(());
+                }
+                Pin::new(&mut delay).poll(context)
+            })
+            .await;
+        }
+    }
+
+    /// Is over at `time`.
+    pub fn delay_until(&self, time: u64) -> Delay {
+        Delay::new(Duration::from_nanos(time.saturating_sub(self.now())))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request's place: given up when it is dropped.
+pub struct Ticket {
+    /// What all share.
+    pub shared: Arc<Shared>,
+    number: u64,
+    id: Option<Id>,
+    outcome: Option<Outcome>,
+}
+
+impl Ticket {
+    /// For request number `number`, which is not in the engine yet.
+    pub fn new(shared: Arc<Shared>, number: u64) -> Self {
+        Self { shared, number, id: None, outcome: None }
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// It is in the engine now.
+    pub fn entered(&mut self, id: Id) {
+        self.id = Some(id);
+    }
+
+    /// It was admitted: counts what it waits for.
+    pub fn admitted(&self, admission: &Admission) {
+        let Admission { sent, admitted, first_token, end, cached_tokens } = *admission;
+        let metrics = &self.shared.metrics;
+        metrics.queue.add(admitted - sent);
+        metrics.first_token.add(first_token - sent);
+        metrics.end.add(end - sent);
+        if let Some(records) = &self.shared.records {
+            records.admitted(self.number, cached_tokens);
+        }
+    }
+
+    /// It is over. Without this, the client has gone away.
+    pub fn over(&mut self, outcome: Outcome) {
+        self.outcome.get_or_insert(outcome);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let now = self.shared.now();
+        let outcome = self.outcome.unwrap_or(Outcome::Disconnected);
+        if outcome != Outcome::Answered
+            && let Some(id) = self.id
+        {
+            self.shared.lock().cancel(now, id);
+            self.shared.changed.notify_one();
+        }
+        self.shared.metrics.over(outcome);
+        if let Some(records) = &self.shared.records {
+            records.over(self.number, now, outcome);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Events as bytes: plain, or as unusual as the format allows.
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::answer::{Answer, Step};
+use crate::fault::{Cut, Faults};
+
+/// How events are written.
+pub struct Wire {
+    line_end: Option<&'static str>,
+    comments: bool,
+    bom: bool,
+    multi_line: bool,
+    seed: u64,
+    drawn: u64,
+    /// Where the last event begins.
+    last: usize,
+}
+
+impl Wire {
+    /// For request number `seed`.
+    pub fn new(faults: &Faults, seed: u64) -> Self {
+        let Faults { line_end, comments, bom, multi_line, .. } = *faults;
+        Self { line_end, comments, bom, multi_line, seed, drawn: 0, last: 0 }
+    }
+
+    /// Appends an event.
+    pub fn event(&mut self, answer: &Answer, step: Step, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.bom) {
+            out.extend_from_slice("\u{feff}".as_bytes());
+        }
+        let line_end = self.line_end.unwrap_or("\n");
+        if self.comments {
+            out.extend_from_slice(b": still there");
+            out.extend_from_slice(line_end.as_bytes());
+            out.extend_from_slice(line_end.as_bytes());
+        }
+        self.last = out.len();
+        out.extend_from_slice(b"data: ");
+        if self.multi_line {
+            let mut data = Vec::new();
+            answer.encode(step, &mut data);
+            // JSON may have a line feed after a comma outside of strings, where a quote follows.
+            let mut from = 0;
+            for at in memchr::memmem::find_iter(&data, b",\"") {
+                out.extend_from_slice(&data[from..=at]);
+                out.extend_from_slice(line_end.as_bytes());
+                out.extend_from_slice(b"data: ");
+                from = at + 1;
+            }
+            out.extend_from_slice(&data[from..]);
+        } else {
+            answer.encode(step, out);
+        }
+        out.extend_from_slice(line_end.as_bytes());
+        out.extend_from_slice(line_end.as_bytes());
+    }
+
+    /// Takes the second half of the last event away, if the connection is to break in it.
+    pub fn halve(&self, out: &mut Vec<u8>, faults: &Faults) {
+        if matches!(faults.cut, Some(Cut::Within(_))) {
+            out.truncate(self.last + (out.len() - self.last) / 2);
+        }
+    }
+
+    /// 1 to 40 bytes, others every time.
+    pub fn random_length(&mut self) -> usize {
+        self.drawn += 1;
+        1 + (xxh3_64_with_seed(&self.seed.to_le_bytes(), self.drawn) % 40) as usize
+    }
+}

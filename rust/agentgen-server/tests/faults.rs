@@ -1,0 +1,224 @@
+//! Every fault that a header can ask for.
+
+#![allow(clippy::unwrap_used)] // a test may panic
+
+mod common;
+
+use agentgen_server::Server;
+use common::{Reply, ask, chat, open, read, server};
+use serde_json::{Value, json};
+
+fn stream(server: &Server, fault: &str) -> Reply {
+    chat(server, &streamed(), fault)
+}
+
+fn streamed() -> Value {
+    ask("a b c", json!({"stream": true, "stream_options": {"include_usage": true}}))
+}
+
+/// What it is without a fault: three tokens, a reason, usage, `[DONE]`. Ids differ.
+fn plain(server: &Server) -> String {
+    without_ids(&stream(server, "").body)
+}
+
+fn without_ids(body: &str) -> String {
+    let mut parts = body.split("chatcmpl-");
+    let first = parts.next().unwrap_or_default().to_owned();
+    first + &parts.map(|part| &part[16..]).collect::<Vec<_>>().join("chatcmpl-")
+}
+
+fn values(reply: &Reply) -> Vec<Value> {
+    reply.events().iter().filter_map(|event| serde_json::from_str(event).ok()).collect()
+}
+
+#[test]
+fn statuses() {
+    let server = server(json!({}));
+    let busy = stream(&server, "status=429; retry-after=7");
+    assert_eq!((busy.status, &busy.json()["error"]["type"]), (429, &json!("rate_limit_error")));
+    assert!(busy.head.contains("\r\nretry-after: 7"));
+    let failed = stream(&server, "status");
+    assert!(failed.status == 500 && !failed.head.contains("retry-after"));
+    for bad in ["status=200", "status=x", "status=503; after=1", "split=x", "crlf; x=1", "reasoning; field=x", ""] {
+        let header = format!("x-agentgen-fault: {bad}\r\n");
+        assert_eq!(read(open(&server, "/v1/chat/completions", &streamed(), &header)).unwrap().status, 400, "{bad:?}");
+    }
+}
+
+#[test]
+fn dropped_connections() {
+    let server = server(json!({"debug": true}));
+    let header = "x-agentgen-fault: drop-before-headers\r\n";
+    assert!(read(open(&server, "/v1/chat/completions", &streamed(), header)).is_none());
+    let headers = stream(&server, "drop-after-headers");
+    assert_eq!((headers.status, headers.complete, headers.body.as_str()), (200, false, ""));
+    let some = stream(&server, "drop-after=2");
+    assert_eq!((some.complete, some.events().len()), (false, 2));
+    assert!(some.body.ends_with("\n\n"));
+    for fault in ["drop-mid-event=2", "drop-mid-event=2, one-write"] {
+        let middle = stream(&server, fault);
+        assert_eq!((middle.complete, middle.events().len(), values(&middle).len()), (false, 3, 2));
+    }
+    let body = ask("a", json!({}));
+    let document = chat(&server, &body, "drop-mid-event");
+    assert!(!document.complete && document.body.starts_with("{\"id\"") && !document.body.ends_with('}'));
+    assert_eq!(chat(&server, &body, "drop-after-headers").body, "");
+    let stats = server.stats();
+    assert_eq!((stats.fault, stats.disconnected, stats.running), (7, 0, 0));
+}
+
+#[test]
+fn unusual_but_legal_bytes() {
+    let server = server(json!({}));
+    let plain = plain(&server);
+    for fault in ["split", "split=7", "split=random", "one-write", "delay-headers=1, delay-first=1, delay-between=1"] {
+        let reply = stream(&server, fault);
+        assert!(reply.complete);
+        assert_eq!(without_ids(&reply.body), plain, "{fault}");
+    }
+    let crlf = stream(&server, "crlf").body;
+    assert_eq!(without_ids(&crlf.replace("\r\n", "\n")), plain);
+    assert_eq!(crlf.matches("\r\n\r\n").count(), 6);
+    let cr = stream(&server, "cr").body;
+    assert!(!cr.contains('\n'));
+    assert_eq!(without_ids(&cr.replace('\r', "\n")), plain);
+    assert_eq!(without_ids(&stream(&server, "comments").body.replace(": still there\n\n", "")), plain);
+    let bom = stream(&server, "bom").body;
+    assert_eq!(without_ids(bom.strip_prefix('\u{feff}').unwrap()), plain);
+    let lines = stream(&server, "multi-line, crlf").body;
+    assert!(lines.contains("\"}]}\r\n\r\ndata: ") || lines.matches("\r\ndata: ").count() > 12);
+    let joined = lines.replace("\r\n\r\n", "\u{0}").replace("\r\ndata: ", "\n").replace('\u{0}', "\n\n");
+    assert_eq!(without_ids(&joined.replace(",\n", ",")), plain);
+}
+
+#[test]
+fn events_that_say_something_else() {
+    let server = server(json!({}));
+    let malformed = stream(&server, "malformed=1");
+    assert_eq!((malformed.events().len(), values(&malformed).len(), malformed.complete), (6, 4, true));
+    assert!(chat(&server, &ask("a", json!({})), "malformed").body.len() > 10);
+
+    let first = stream(&server, "error-event");
+    assert_eq!((values(&first)[0]["error"]["code"].clone(), first.events()[1]), (json!(500), "[DONE]"));
+    let middle = stream(&server, "error-event=2, no-done");
+    assert_eq!((values(&middle).len(), &values(&middle)[2]["error"]["type"]), (3, &json!("InternalServerError")));
+    assert!(middle.complete);
+
+    assert!(values(&stream(&server, "no-usage")).iter().all(|event| event.get("usage").is_none()));
+    assert!(chat(&server, &ask("a", json!({})), "no-usage").json().get("usage").is_none());
+    let no_done = stream(&server, "no-done");
+    assert!(no_done.complete && !no_done.body.contains("[DONE]"));
+    assert!(!stream(&server, "no-finish").body.contains("\"length\""));
+
+    let role = values(&stream(&server, "role-only"));
+    assert_eq!(role[0]["choices"][0]["delta"], json!({"role": "assistant", "content": ""}));
+    assert!(role[1]["choices"][0]["delta"].get("role").is_none());
+    let null = values(&stream(&server, "null-content"));
+    assert_eq!(null[0]["choices"][0]["delta"], json!({"role": "assistant", "content": null}));
+    for (fault, field) in [("reasoning=2", "reasoning_content"), ("reasoning=2; field=reasoning", "reasoning")] {
+        let events = values(&stream(&server, fault));
+        let has = |at: usize, field: &str| events[at]["choices"][0]["delta"][field].is_string();
+        assert!(has(0, field) && has(1, field) && !has(1, "content") && has(2, "content") && !has(2, field));
+        let message = chat(&server, &ask("a", json!({})), fault).json()["choices"][0]["message"].clone();
+        assert_eq!(message[field].as_str().unwrap().split(' ').count(), 2);
+        assert_eq!(message["content"].as_str().unwrap().split(' ').count(), 1);
+    }
+}
+
+#[test]
+fn calls_come_in_fragments_and_their_ids_are_fresh() {
+    let server = server(json!({"tool_calls": 2}));
+    let tools =
+        json!([{"type": "function", "function": {"name": "f"}}, {"type": "function", "function": {"name": "g"}}]);
+    let body = ask("a", json!({"max_tokens": 9, "stream": true, "tools": tools}));
+    let mut ids = std::collections::HashSet::new();
+    for fault in ["", "tool-calls=2"] {
+        let mut calls = [(String::new(), String::new()), (String::new(), String::new())];
+        let events = values(&chat(&server, &body, fault));
+        assert_eq!(events.len(), 10);
+        for call in events.iter().filter_map(|event| event["choices"][0]["delta"]["tool_calls"].get(0)) {
+            let (name, arguments) = &mut calls[call["index"].as_u64().unwrap() as usize];
+            if let Some(id) = call["id"].as_str() {
+                assert!(ids.insert(id.to_owned()));
+                name.push_str(call["function"]["name"].as_str().unwrap());
+            }
+            arguments.push_str(call["function"]["arguments"].as_str().unwrap());
+        }
+        assert_eq!((calls[0].0.as_str(), calls[1].0.as_str()), ("f", "g"));
+        let words = calls.iter().map(|(_, arguments)| {
+            let arguments: Value = serde_json::from_str(arguments).unwrap();
+            arguments["input"].as_str().unwrap().split(' ').count()
+        });
+        assert_eq!(words.sum::<usize>(), 7, "9 tokens without the two names");
+        assert_eq!(events[9]["choices"][0]["finish_reason"], "tool_calls");
+    }
+    assert_eq!(ids.len(), 4);
+    let none = ask("a", json!({"tools": tools, "tool_choice": "none"}));
+    assert!(chat(&server, &none, "").json()["choices"][0]["message"]["content"].is_string());
+}
+
+#[test]
+fn random_faults_befall_their_share_of_the_requests_and_the_same_ones_again() {
+    let faults = json!([{"fault": "status=503", "probability": 0.3}, {"fault": "no-done", "probability": 1}]);
+    let run = |seed: u64| -> Vec<u16> {
+        let server = server(json!({"faults": faults, "seed": seed}));
+        (0..100)
+            .map(|_| {
+                let reply = stream(&server, "");
+                assert!(!reply.body.contains("[DONE]"));
+                reply.status
+            })
+            .collect()
+    };
+    let once = run(1);
+    let failed = once.iter().filter(|status| **status == 503).count();
+    assert!((15..=45).contains(&failed), "{failed}");
+    assert_eq!(run(1), once);
+    assert_ne!(run(2), once);
+}
+
+#[test]
+fn under_many_faults_and_clients_that_go_away_the_books_balance() {
+    let faults: Vec<_> = [
+        "status=429; retry-after=0",
+        "drop-before-headers",
+        "drop-after=1",
+        "drop-mid-event",
+        "malformed",
+        "error-event=1",
+        "split=random",
+        "delay-first=2",
+        "no-finish",
+        "no-done",
+    ]
+    .iter()
+    .map(|fault| json!({"fault": fault, "probability": 0.05}))
+    .collect();
+    let server = server(json!({
+        "faults": faults, "block_tokens": 2, "capacity_blocks": 20,
+        "prefill_tokens_per_second": 100_000, "decode_tokens_per_second": 5000, "debug": true,
+    }));
+    std::thread::scope(|scope| {
+        for client in 0..8 {
+            let server = &server;
+            scope.spawn(move || {
+                for turn in 0..40 {
+                    let content = format!("all the same {} {turn}", client % 3);
+                    let body = ask(&content, json!({"max_tokens": 12, "stream": turn % 2 == 0}));
+                    let connection = open(server, "/v1/chat/completions", &body, "");
+                    if turn % 5 > 0 {
+                        read(connection);
+                    }
+                }
+            });
+        }
+    });
+    let sum = |stats: &agentgen_server::Stats| stats.answered + stats.refused + stats.disconnected + stats.fault;
+    // Who goes before anything was read has sent nothing, as far as the server knows.
+    while server.stats().running + server.stats().waiting > 0 || sum(&server.stats()) < 256 {
+        std::thread::yield_now();
+    }
+    let stats = server.stats();
+    assert!(sum(&stats) <= 320 && stats.refused == 0 && stats.fault > 50, "{stats:?}");
+    assert!(stats.used_blocks <= 20 && stats.cached_tokens > 0, "{stats:?}");
+}

@@ -1,0 +1,160 @@
+"""`agentgen serve`: the command, and what its clients see."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from agentgen._native import Server
+from conftest import command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import Invoke, Run
+
+AT_ONCE = {"prefill_tokens_per_second": 0, "decode_tokens_per_second": 0}
+
+
+@contextmanager
+def serving(**options: Any) -> Iterator[Server]:
+    server = Server(json.dumps(AT_ONCE | options))
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def post(url: str, body: Any, **headers: str) -> tuple[int, str]:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(f"{url}/v1/chat/completions", json.dumps(body).encode(), names)  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310
+        text: str = answer.read().decode()
+        return text
+
+
+def chat(content: str, **more: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": content}], "max_tokens": 4, **more}
+
+
+def test_usage_says_what_was_cached_and_stats_add_up() -> None:
+    with serving(block_tokens=2, debug=True) as server:
+        cached = []
+        for content in ("a b c d e", "a b c d f", "a b c x e", "z"):
+            status, text = post(server.url, chat(content), x_session_id=content[0])
+            usage = json.loads(text)["usage"]
+            assert (status, usage["completion_tokens"]) == (200, 4)
+            cached.append(usage["prompt_tokens_details"]["cached_tokens"])
+        assert cached == [0, 4, 2, 0]
+        stats = json.loads(server.stats())
+        assert (stats["answered"], stats["queried_tokens"], stats["cached_tokens"]) == (4, 16, 6)
+        records = json.loads(get(f"{server.url}/debug/requests"))
+        assert [record["session"] for record in records] == ["a", "a", "a", "z"]
+        assert [record["cached_tokens"] for record in records] == cached
+
+
+def test_events_can_be_read_line_by_line() -> None:
+    with serving(decode_tokens_per_second=1000) as server:
+        _, text = post(server.url, chat("a b", stream=True, stream_options={"include_usage": True}))
+    events = [line.removeprefix("data: ") for line in text.splitlines() if line]
+    assert events.pop() == "[DONE]"
+    words = "".join(json.loads(event)["choices"][0]["delta"].get("content", "") for event in events[:-1]).split()
+    assert len(words) == json.loads(events[-1])["usage"]["completion_tokens"] == 4
+
+
+def test_faults_by_header_and_at_random() -> None:
+    with serving() as server:
+        status, text = post(server.url, chat("a"), x_agentgen_fault="status=429; retry-after=3")
+        assert (status, json.loads(text)["error"]["type"]) == (429, "rate_limit_error")
+        assert post(server.url, chat("a"), x_agentgen_fault="zzz")[0] == 400
+    with serving(faults=[{"fault": "status=503", "probability": 1}]) as server:
+        assert post(server.url, chat("a"))[0] == 503
+
+
+def test_a_server_can_be_stopped_twice_and_its_port_taken_again() -> None:
+    with serving() as first:
+        with pytest.raises(OSError, match=f"127.0.0.1:{first.port}"):
+            Server(json.dumps({"port": first.port}))
+        first.stop()
+        with serving(port=first.port) as second:
+            assert second.url == first.url
+            assert post(second.url, chat("a"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ("{", "options: EOF"),
+        ('{"zzz": 1}', "unknown field `zzz`"),
+        ('{"block_tokens": 0}', "block_tokens: found 0, expected at least 1"),
+        ('{"decode_tokens_per_second": -1}', "found -1, expected a number of at least 0"),
+        ('{"faults": [{"fault": "zzz", "probability": 1}]}', 'found "zzz", which is no fault'),
+        ('{"faults": [{"fault": "crlf", "probability": 2}]}', "probability: found 2, expected 0 to 1"),
+    ],
+)
+def test_bad_options_are_told(options: str, part: str) -> None:
+    with pytest.raises(ValueError, match=part):
+        Server(options)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    ("number", "code", "said"), [(signal.SIGINT, 130, "interrupted; 1 requests came"), (signal.SIGTERM, 0, "")]
+)
+def test_the_command_serves_until_a_signal(number: int, code: int, said: str) -> None:
+    arguments = ("serve", "--port", 0, "--prefill-rate", 0, "--decode-rate", 0, "--block-size", 4, "--capacity", "1MB")
+    started = command(*arguments, "--kv-bytes-per-token", 1000, "--model", "m", "--fault", "100% no-usage", "--debug")
+    with subprocess.Popen(started, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        assert process.stdout.readline() == (
+            "model m: 250 blocks of 4 tokens a block, prefill in no time, decode in no time\n"
+        )
+        status, text = post(url, chat("a b", model="m"))
+        assert status == 200
+        assert "usage" not in json.loads(text)
+        assert json.loads(get(f"{url}/debug/requests"))[0]["prompt_tokens"] == 2
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert said in errors
+    assert "Traceback" not in errors
+
+
+def test_the_command_says_that_a_port_is_taken(run: Run) -> None:
+    with serving() as server:
+        done = run("serve", "--port", server.port, code=1)
+    assert done.stderr.startswith(f"agentgen: error: 127.0.0.1:{server.port}: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("--capacity", "80GB"), "--capacity in bytes needs a --model or --kv-bytes-per-token."),
+        (("--capacity", "80"), "found '80', expected a size such as 300GB, or such as 5000blocks."),
+        (("--fault", "crlf"), "found 'crlf', expected a share and a fault"),
+        (("--fault", "101% crlf"), "found '101% crlf', expected a share and a fault"),
+        (("--fault", "1% zzz"), 'found "zzz", which is no fault'),
+        (("--prefill-rate", "-1"), "expected a number from"),
+        (("--port", "65536"), "expected a whole number from 0 to 65535"),
+    ],
+)
+def test_bad_arguments_are_told(arguments: tuple[str, ...], part: str, invoke: Invoke) -> None:
+    assert part in invoke("serve", *arguments, code=2).stderr
