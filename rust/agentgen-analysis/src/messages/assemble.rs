@@ -25,7 +25,7 @@ pub(super) struct Assembler {
 struct Open {
     id: String,
     rows: Vec<(Place, Parsed)>,
-    /// It was open before, or a row among its own names no conversation: its turns will not be counted.
+    /// It was open before, or a row among its own names no conversation: its turns are not counted.
     is_broken: bool,
 }
 
@@ -33,10 +33,7 @@ impl Assembler {
     /// Takes a row and gives the conversation that it ends, if that is sound.
     pub fn push(&mut self, place: Place, mut row: Parsed, issues: &mut Vec<Issue>) -> Option<Conversation> {
         let Some(id) = row.id.take() else {
-            // It may be anybody's.
-            if let Some(open) = &mut self.open {
-                open.is_broken = true;
-            }
+            self.lost();
             return None;
         };
         let mut ended = None;
@@ -59,6 +56,13 @@ impl Assembler {
             open.rows.push((place, row));
         }
         ended
+    }
+
+    /// A row that names no conversation: it may be the open one's.
+    pub fn lost(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.is_broken = true;
+        }
     }
 
     /// Ends the open conversation.

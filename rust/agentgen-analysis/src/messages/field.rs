@@ -33,7 +33,7 @@ pub(crate) trait Field: Sized {
 
     /// What it means that the row does not have it.
     fn absent(at: &At, faults: &mut Vec<Fault>) -> Option<Self> {
-        faults.push(Fault::new("missing-field", format!("no {at}"), format!("{at}")));
+        faults.push(Fault::new("missing-field", format!("no {at}"), "the field, which is required"));
         None
     }
 }

@@ -1,7 +1,7 @@
 //! Multi-turn messages: recorded conversations in text, one message a row ("flat rows").
 //!
-//! [`row`] declares the rows once; from there come the reader ([`read`]), the findings ([`validate`]) and the published
-//! JSON Schema ([`schema`]). What rows must keep together (turns, roles, ids of calls) stands in [`assemble`]. A
+//! `row` declares the rows once; from there come the reader ([`read()`]), the findings (the reader, which goes on) and the
+//! published JSON Schema ([`schema`]). What rows must keep together (turns, roles, ids of calls) stands in `assemble`. A
 //! conversation is held as a whole, one at a time.
 
 mod assemble;
@@ -13,13 +13,13 @@ mod parse;
 mod read;
 mod row;
 mod rules;
-mod sniff;
 mod validate;
+
+pub use agentgen_trace::source::is_messages;
 
 pub use describe::{Description, describe};
 pub use model::{Ask, Conversation, Message, Parameters, Row, ToolCall, ToolResult, estimated_tokens};
 pub use read::{Conversations, read};
-pub use sniff::is_messages;
 pub(crate) use validate::validate;
 
 /// The JSON Schema of a line.

@@ -67,12 +67,12 @@ impl Reader {
         for line in lines.by_ref() {
             let place = Place { file: self.file as u32, line: self.lines + line.number + 1 };
             let parsed = parse(&line, &mut faults);
-            if parsed.is_some() || !faults.is_empty() {
-                self.file_rows += 1;
-            }
+            self.file_rows += u64::from(parsed.is_some() || !faults.is_empty());
             let (id, turn) = parsed.as_ref().map_or((None, None), |row| (row.id.clone(), row.turn));
-            if let Some(row) = parsed {
-                self.assembler.push(place, row, issues).map(&mut ready);
+            match parsed {
+                Some(row) => drop(self.assembler.push(place, row, issues).map(&mut ready)),
+                None if faults.is_empty() => {}
+                None => self.assembler.lost(),
             }
             issues.extend(faults.drain(..).map(|fault| match &id {
                 Some(id) => located(place, id, turn, fault),

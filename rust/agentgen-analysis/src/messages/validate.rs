@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use agentgen_trace::source::is_messages;
 use agentgen_trace::{Cancel, Result, TraceError};
 
 use super::read::Reader;
-use super::sniff::is_messages;
 use crate::validate::{Findings, Options, Report};
 
 /// Validates files of messages as one set of conversations; nothing if `paths` are not such files.

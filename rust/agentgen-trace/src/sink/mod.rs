@@ -1,5 +1,6 @@
 //! Batches into files.
 
+pub mod batches;
 mod directory;
 pub mod file;
 pub mod jsonl;

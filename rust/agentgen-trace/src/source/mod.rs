@@ -8,6 +8,7 @@ pub mod json_object;
 pub mod json_row;
 #[cfg(test)]
 mod json_tests;
+mod messages;
 mod parquet_file;
 mod parquet_sample;
 mod parsed;
@@ -18,5 +19,6 @@ mod sessions;
 pub use blocks::{Block, Blocks, Line};
 pub use infer::session_key;
 pub use json_row::{Fault, parse_row};
+pub use messages::is_messages;
 pub use reader::open;
 pub use resolve::{DataFile, Format, Promised, ReadOptions, Source, Stated, resolve};

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
 use super::infer;
+use super::messages::is_messages;
 use crate::error::{Result, TraceError};
 use crate::manifest::{self, FileEntry, Manifest, Part, Shard};
 use crate::meta::{Layout, META_KEY, TraceMeta};
@@ -125,6 +126,12 @@ pub fn resolve(paths: &[PathBuf], options: ReadOptions) -> Result<Source> {
     }
     if found.files.is_empty() {
         return Err(TraceError::Format("found no trace, expected at least one path".into()));
+    }
+    if found.statements.is_empty() && is_messages(&found.files[0].path)? {
+        return Err(TraceError::Format(format!(
+            "{}: found multi-turn messages, expected rows with hash_ids (validate and replay take messages)",
+            found.files[0].path.display()
+        )));
     }
     let stated_layout = pick("layout", options.layout, &found.statements, |m| m.layout, Layout::name)?;
     let stated_size = pick("block_size", options.block_size, &found.statements, |m| m.block_size, |b| b)?;

@@ -1,0 +1,21 @@
+//! Telling files of multi-turn messages from files of hashed rows. Reading them is the analysis crate's.
+
+use std::path::Path;
+
+use super::blocks::Blocks;
+use super::json_object::members;
+use crate::error::Result;
+
+/// Whether a file holds multi-turn messages: the first line that is a JSON object says so.
+///
+/// A row of messages has a `role`, or is about the file; a hashed one has neither, but `hash_ids`.
+pub fn is_messages(path: &Path) -> Result<bool> {
+    if !path.is_file() {
+        return Ok(false);
+    }
+    let Some(block) = Blocks::open(path)?.next().transpose()? else { return Ok(false) };
+    let first = block.lines().find_map(|line| members(line.bytes, &mut Vec::new()));
+    let Some(first) = first else { return Ok(false) };
+    let has = |name| first.iter().any(|(key, _)| key == name);
+    Ok((has("role") || has("_type")) && !has("hash_ids"))
+}
