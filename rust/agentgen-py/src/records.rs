@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 use agentgen_replay::records::{self, Measured, Request, Session, named};
-use agentgen_trace::TraceError;
+use agentgen_replay::summary::{self, Run, compare};
+use agentgen_trace::{Cancel, TraceError};
 use pyo3::prelude::*;
 
 use crate::answer::Answer;
+use crate::enter::enter;
 use crate::error::{Failure, bad_argument};
+use crate::generate::json;
 
 /// A worker's own record file.
 #[pyclass(module = "agentgen._native")]
@@ -112,4 +115,35 @@ impl Recorder {
 
 fn failed(path: &std::path::Path, source: std::io::Error) -> PyErr {
     Failure::from(TraceError::Io { path: path.to_owned(), source }).into()
+}
+
+/// Writes `requests.parquet` into a run directory; returns its summary as JSON.
+#[pyfunction]
+pub(crate) fn summarize(py: Python<'_>, directory: PathBuf, options: &str) -> PyResult<String> {
+    let options: summary::Options = read(options)?;
+    let cancel = Cancel::default();
+    let told = enter(
+        py,
+        &cancel,
+        |_| Ok(()),
+        || {
+            let run = Run::read(&directory)?;
+            let prediction = options.prediction.as_ref();
+            let predicted = prediction.map(|from| summary::predicted(&run, from, &cancel)).transpose()?;
+            summary::write_requests(&run, predicted.as_deref(), &directory)?;
+            Ok(summary::summarize(&run, predicted.as_deref(), &options))
+        },
+    )?;
+    json(&told)
+}
+
+/// Compares run directories; returns JSON.
+#[pyfunction]
+pub(crate) fn compare_runs(py: Python<'_>, directories: Vec<PathBuf>, options: &str) -> PyResult<String> {
+    let options: compare::Options = read(options)?;
+    json(&enter(py, &Cancel::default(), |_| Ok(()), || compare::compare(&directories, &options))?)
+}
+
+fn read<T: serde::de::DeserializeOwned>(options: &str) -> PyResult<T> {
+    serde_json::from_str(options).map_err(|error| bad_argument(format!("options: {error}")))
 }

@@ -1,6 +1,7 @@
 //! Replaying: sessions, one request after the other.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use agentgen_analysis::messages::ToolCall;
 use agentgen_replay::script::{self, Options, ScriptError, Session, Share, Source};
@@ -13,9 +14,10 @@ use crate::enter::enter;
 use crate::error::{Failure, bad_argument, named};
 use crate::generate::json;
 
-/// The sessions of a trace that one worker replays, in the order in which they start.
+/// The sessions of a trace that one worker replays, in the order in which they start. (Classes must be `Sync`, which
+/// what reads files is not.)
 #[pyclass(module = "agentgen._native")]
-pub(crate) struct ReplaySource(Source);
+pub(crate) struct ReplaySource(Mutex<Source>);
 
 #[pymethods]
 impl ReplaySource {
@@ -29,11 +31,12 @@ impl ReplaySource {
         }
         let share = Share { worker, workers };
         let source = py.detach(|| Source::open(&path, options, share, &Cancel::default()));
-        Ok(Self(source.map_err(Failure::from)?))
+        Ok(Self(Mutex::new(source.map_err(Failure::from)?)))
     }
 
     fn next(&mut self, py: Python<'_>) -> PyResult<Option<ReplaySession>> {
-        let next = py.detach(|| self.0.next_session()).map_err(Failure::from)?;
+        let source = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let next = py.detach(|| source.next_session()).map_err(Failure::from)?;
         Ok(next.map(ReplaySession))
     }
 }

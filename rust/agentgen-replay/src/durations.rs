@@ -109,7 +109,9 @@ mod tests {
         ) {
             let of = |values: &[u64]| {
                 let mut durations = Durations::default();
-                values.iter().for_each(|&value| durations.add(value));
+                for &value in values {
+                    durations.add(value);
+                }
                 durations
             };
             let mut merged = of(&one);

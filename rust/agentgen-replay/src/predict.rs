@@ -17,6 +17,8 @@ pub struct Sent {
     pub session: u64,
     /// 0-based.
     pub turn: u32,
+    /// Which server it went to: each has a cache of its own.
+    pub server: u32,
     /// ns of a clock that all requests share.
     pub sent_ns: u64,
     /// When its answer was complete; `None` if it failed.
@@ -36,8 +38,8 @@ pub struct Cached {
     pub trace_block_size: Option<u32>,
 }
 
-/// For each request the tokens of its prompt that were in the prompts of requests completed before it was sent, in
-/// whole blocks; with live history in their outputs too. `None` where a request's history is not known.
+/// For each request the tokens of its prompt that were in the prompts of requests that its server had completed before it
+/// was sent, in whole blocks; with live history in their outputs too. `None` where a request's history is not known.
 pub fn predict(trace: &Path, cached: Cached, requests: &[Sent], cancel: &Cancel) -> Result<Vec<Option<u64>>> {
     let replayed: HashSet<u64> = requests.iter().map(|request| request.session).collect();
     let mut lines = HashMap::new();
@@ -57,12 +59,13 @@ pub fn predict(trace: &Path, cached: Cached, requests: &[Sent], cancel: &Cancel)
     }
     events.sort_unstable();
 
-    let mut tree = None;
+    let mut trees = HashMap::new();
     let mut found = vec![None; requests.len()];
     for (_, is_sent, index) in events {
         let request = requests[index];
         let Some(mut line) = lines.remove(&request.session) else { continue };
-        let tree = tree.get_or_insert_with(|| Tree::<()>::new(line.stream.id_tokens(), cached.block_tokens));
+        let new = || Tree::<()>::new(line.stream.id_tokens(), cached.block_tokens);
+        let tree = trees.entry(request.server).or_insert_with(new);
         if is_sent {
             found[index] = line.send(request.turn as usize, &lines).map(|prompt_tokens| {
                 let prompt = Prompt::new(&line.stream, prompt_tokens, None, cached.block_tokens);

@@ -77,7 +77,7 @@ struct Wire {
 }
 
 /// Replays a trace, one session after the other; answers are of `length(asked)` fresh words.
-fn replay(source: Source, length: impl Fn(u64) -> u64) -> Vec<Wire> {
+fn replay(source: Source, servers: u64, length: impl Fn(u64) -> u64) -> Vec<Wire> {
     let mut wire = Vec::new();
     let mut source = source;
     while let Some(mut session) = source.next_session().expect("readable") {
@@ -89,7 +89,9 @@ fn replay(source: Source, length: impl Fn(u64) -> u64) -> Vec<Wire> {
             session.answered(&answer.join(" "), "", &[], Some(count)).expect("an answer is waited for");
             let at = wire.len() as u64;
             let (turn, output_tokens) = (turn as u32, count);
-            let sent = Sent { session: number, turn, sent_ns: at * 2, ended_ns: Some(at * 2 + 1), output_tokens };
+            let server = (number % servers) as u32;
+            let sent =
+                Sent { session: number, turn, server, sent_ns: at * 2, ended_ns: Some(at * 2 + 1), output_tokens };
             wire.push(Wire { sent, context_tokens: request.context_tokens, tokens: tokens(&request.body), answer });
         }
         session.over().expect("the journal is writable");
@@ -97,19 +99,20 @@ fn replay(source: Source, length: impl Fn(u64) -> u64) -> Vec<Wire> {
     wire
 }
 
-/// Blocks found by a server that keeps every prefix it ever saw: tokens themselves are compared.
+/// Blocks found by servers that keep every prefix they ever saw: tokens themselves are compared.
 fn cached_tokens(wire: &[Wire], block: usize, with_answers: bool) -> Vec<Option<u64>> {
-    let mut prefixes: HashSet<Vec<&String>> = HashSet::new();
+    let mut prefixes: HashSet<(u32, Vec<&String>)> = HashSet::new();
     let mut found = Vec::new();
-    for Wire { tokens, answer, .. } in wire {
+    for Wire { sent, tokens, answer, .. } in wire {
         let reusable = tokens.len().saturating_sub(1) / block;
-        let hit = (1..=reusable).take_while(|n| prefixes.contains(&tokens[..n * block].iter().collect::<Vec<_>>()));
+        let hit = (1..=reusable)
+            .take_while(|n| prefixes.contains(&(sent.server, tokens[..n * block].iter().collect::<Vec<_>>())));
         found.push(Some((hit.count() * block) as u64));
         let mut all: Vec<&String> = tokens.iter().collect();
         if with_answers && !answer.is_empty() {
             all.extend(&answer[..answer.len() - 1]);
         }
-        prefixes.extend((1..=all.len() / block).map(|n| all[..n * block].to_vec()));
+        prefixes.extend((1..=all.len() / block).map(|n| (sent.server, all[..n * block].to_vec())));
     }
     found
 }
@@ -125,6 +128,7 @@ proptest! {
     #[test]
     fn the_wire_holds_what_the_trace_says(
         case in cases(), layout in layouts(), live in any::<bool>(), extra in 0..3u64, form in 0..3u8, block in 1..40u32,
+        servers in 1..3u64,
     ) {
         // What is compared below is every prefix of every prompt.
         prop_assume!(case.sessions <= 12 && case.config.max_prompt_tokens <= 3_000);
@@ -142,7 +146,7 @@ proptest! {
         }
         let told = describe(&run, None, &Cancel::default()).expect("readable");
         let source = Source::open(&run, options, ALL, &Cancel::default()).expect("opens");
-        let wire = replay(source, |asked| if live { asked + extra } else { asked });
+        let wire = replay(source, servers, |asked| if live { asked + extra } else { asked });
         prop_assert_eq!(wire.len() as u64, told.requests);
         for request in &wire {
             prop_assert_eq!(request.tokens.len() as u64, request.context_tokens);

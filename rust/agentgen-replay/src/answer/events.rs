@@ -19,6 +19,7 @@ pub(super) struct Event<'a> {
 
 /// Bytes in, events out. Buffers are kept: an event costs no allocation.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // facts of their own, each of which a byte can change
 pub(super) struct Events {
     /// A line whose end has not come yet.
     line: Vec<u8>,

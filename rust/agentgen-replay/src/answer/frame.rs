@@ -75,13 +75,13 @@ pub(super) struct FunctionFragment<'a> {
 pub(super) struct Usage {
     pub prompt_tokens: Count,
     pub completion_tokens: Count,
-    /// OpenAI, vLLM, SGLang, TensorRT-LLM, llama.cpp.
+    // OpenAI, vLLM, SGLang, TensorRT-LLM, llama.cpp.
     prompt_tokens_details: Option<Details>,
-    /// Servers that keep to the names of OpenAI's later API.
+    // Servers that keep to the names of OpenAI's later API.
     input_tokens_details: Option<Details>,
-    /// DeepSeek.
+    // DeepSeek.
     prompt_cache_hit_tokens: Count,
-    /// Moonshot.
+    // Moonshot.
     cached_tokens: Count,
 }
 
@@ -105,6 +105,7 @@ impl Usage {
 /// What llama.cpp tells beside, or instead of, `usage`.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
+#[allow(clippy::struct_field_names)] // the server's
 pub(super) struct Timings {
     pub cache_n: Count,
     pub prompt_n: Count,

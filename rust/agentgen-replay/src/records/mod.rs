@@ -22,6 +22,7 @@ pub const VERSION: u32 = 1;
 /// A line of a record file.
 #[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant)] // one at a time is held
 pub enum Record {
     /// The first line.
     Worker(Worker),

@@ -47,7 +47,7 @@ impl std::fmt::Debug for Source {
 
 enum Kind {
     Hashed(Hashed),
-    Messages { conversations: messages::Conversations, next: u64, options: Arc<MessagesOptions> },
+    Messages { conversations: Box<messages::Conversations>, next: u64, options: Arc<MessagesOptions> },
 }
 
 impl Source {
@@ -55,7 +55,7 @@ impl Source {
     pub fn open(path: &Path, options: Options, share: Share, cancel: &Cancel) -> Result<Self> {
         let kind = if messages::is_messages(path)? {
             let options = Arc::new(of_messages(path, &options)?);
-            Kind::Messages { conversations: messages::read(path, cancel), next: 0, options }
+            Kind::Messages { conversations: Box::new(messages::read(path, cancel)), next: 0, options }
         } else {
             Kind::Hashed(Hashed::open(path, options, cancel)?)
         };

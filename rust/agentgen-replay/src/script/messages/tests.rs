@@ -1,1 +1,70 @@
 //! Conversations replayed in place.
+#![allow(clippy::unwrap_used)] // clippy's exception for tests does not reach their helpers
+
+mod histories;
+mod parameters;
+mod prefixes;
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use agentgen_analysis::messages::{self, Conversation};
+use agentgen_trace::Cancel;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// The only conversation of rows, which get its name and their turns.
+fn conversation(rows: &[Value]) -> Conversation {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    for (at, row) in rows.iter().enumerate() {
+        let mut row = row.clone();
+        (row["conversation_id"], row["turn"]) = (json!("c"), json!(at + 1));
+        writeln!(file, "{row}").unwrap();
+    }
+    let mut all: Vec<_> = messages::read(file.path(), &Cancel::default()).collect::<Result<_, _>>().unwrap();
+    assert_eq!(all.len(), 1);
+    all.remove(0)
+}
+
+fn options(history: History, salt: &str, request: &Value) -> Arc<MessagesOptions> {
+    Arc::new(MessagesOptions::new(history, salt, "m", false, &request.to_string()).unwrap())
+}
+
+fn session(rows: &[Value], history: History) -> MessagesSession {
+    MessagesSession::new(conversation(rows), &options(history, "", &json!({})))
+}
+
+fn sent(request: &Request) -> Value {
+    serde_json::from_slice(&request.body).unwrap()
+}
+
+/// Bodies of all requests with the recorded history.
+fn bodies(rows: &[Value], request: &Value) -> Vec<Value> {
+    let mut session = MessagesSession::new(conversation(rows), &options(History::Trace, "", request));
+    (0..session.turns()).map(|_| sent(&session.request().unwrap())).collect()
+}
+
+fn user(content: &str) -> Value {
+    json!({"role": "user", "content": content})
+}
+
+fn answer(content: &str) -> Value {
+    json!({"role": "assistant", "content": content})
+}
+
+fn calls(ids: &[&str]) -> Value {
+    let calls =
+        ids.iter().map(|id| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}}));
+    json!({"role": "assistant", "tool_calls": calls.collect::<Vec<_>>()})
+}
+
+fn results(ids: &[&str]) -> Value {
+    let results = ids.iter().map(|id| json!({"tool_call_id": id, "content": format!("result {id}")}));
+    json!({"role": "tool", "tool_results": results.collect::<Vec<_>>()})
+}
+
+fn live(ids: &[&str]) -> Vec<ToolCall> {
+    let call = |id: &&str| ToolCall { id: (*id).to_owned(), name: "g".to_owned(), arguments: "{\"x\": 1}".to_owned() };
+    ids.iter().map(call).collect()
+}

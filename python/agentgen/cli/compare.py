@@ -1,0 +1,53 @@
+"""`agentgen compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from agentgen._text import printable
+from agentgen.analysis.tables import trace_names
+from agentgen.cli._errors import reading
+from agentgen.cli._options import Whole
+from agentgen.settings import MAX_SEED
+
+
+@click.command("compare", short_help="Replays side by side.")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@click.option("--seed", type=Whole(0, MAX_SEED), default=0, show_default=True, help="Of the draws for intervals.")
+@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
+def command(*, runs: tuple[str, ...], seed: int, as_json: bool) -> None:
+    """Replays side by side; the first is what others are divided by.
+
+    RUN is the directory of a replay, or LABEL=DIR,DIR... for repeats of one:
+    their figures are means, and intervals say how runs vary. Intervals of a
+    single run say how its sessions vary.
+    """
+    from agentgen.replay.figures import compare  # noqa: PLC0415  the help needs no compiled module
+
+    groups = _groups(runs)
+    with reading():
+        comparison = compare(groups, seed=seed)
+    if as_json:
+        click.echo(comparison.to_json())
+    else:
+        click.echo("\n".join(map(printable, str(comparison).splitlines())))
+
+
+def _groups(runs: tuple[str, ...]) -> dict[str, list[str]]:
+    """Directories by label; letters for those without."""
+    groups: dict[str, list[str]] = {}
+    for letter, run in zip(trace_names(len(runs)), runs, strict=True):
+        label, equals, rest = run.partition("=")
+        # A directory may have the sign in its name.
+        label, directories = (label, rest.split(",")) if equals and not Path(run).exists() else (letter, [run])
+        if not label or label in groups:
+            raise click.UsageError(f"RUN: found the label {label!r} twice or empty, expected one of its own for each.")
+        missing = [directory for directory in directories if not Path(directory).is_dir()]
+        if missing:
+            raise click.UsageError(f"RUN: found {missing[0]!r}, expected the directory of a replay or LABEL=DIR,DIR...")
+        groups[label] = directories
+    if len(groups) < 2:  # noqa: PLR2004  a pair
+        raise click.UsageError("RUN RUN...: found one, expected two or more.")
+    return groups

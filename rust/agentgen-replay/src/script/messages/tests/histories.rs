@@ -1,0 +1,165 @@
+//! What becomes of answers.
+
+use super::*;
+
+fn sent_messages(session: &mut MessagesSession) -> Vec<Value> {
+    sent(&session.request().unwrap())["messages"].as_array().unwrap().clone()
+}
+
+#[test]
+fn n31_messages_have_the_form_of_the_wire() {
+    let mut calling = calls(&["x", "y"]);
+    calling["tool_calls"][1]["function"]["arguments"] = json!({"b": [1, null], "a": "ü\n"});
+    let body = &bodies(&[user("a"), calling, results(&["y", "x"])], &json!({}))[1];
+    let call = |id: &str, arguments: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": arguments}});
+    let expected = json!([
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": null,
+         "tool_calls": [call("x", "{}"), call("y", "{\"a\":\"ü\\n\",\"b\":[1,null]}")]},
+        {"role": "tool", "tool_call_id": "y", "content": "result y"},
+        {"role": "tool", "tool_call_id": "x", "content": "result x"},
+    ]);
+    assert_eq!(body["messages"], expected);
+}
+
+#[test]
+fn l10_names_reasoning_and_tools_are_kept() {
+    let tools = json!([{"type": "function", "function": {"name": "f"}}]);
+    let mut rows = [user("a"), calls(&["x"]), results(&["x"]), answer("b"), user("c")];
+    (rows[0]["name"], rows[0]["tools"], rows[0]["system"]) = (json!("ann"), tools.clone(), json!("be kind"));
+    (rows[1]["reasoning_content"], rows[1]["content"]) = (json!("hm"), json!(""));
+    rows[2]["name"] = json!("shell");
+    (rows[3]["name"], rows[3]["reasoning_content"]) = (json!("bot"), json!("so"));
+    let bodies = bodies(&rows, &json!({}));
+    assert!(bodies.iter().all(|body| body["tools"] == tools));
+    let last = &bodies[2]["messages"];
+    assert_eq!(last[0], json!({"role": "system", "content": "be kind"}));
+    assert_eq!(last[1], json!({"role": "user", "name": "ann", "content": "a"}));
+    assert_eq!((&last[2]["reasoning_content"], &last[2]["content"]), (&json!("hm"), &json!("")));
+    assert_eq!((&last[3]["name"], &last[3]["role"]), (&json!("shell"), &json!("tool")));
+    assert_eq!(last[4], json!({"role": "assistant", "name": "bot", "content": "b", "reasoning_content": "so"}));
+}
+
+#[test]
+fn c3_nothing_is_never_a_text() {
+    let rows = [user("a"), calls(&["x"]), results(&["x"]), answer("b"), user("c")];
+    let mut session = session(&rows, History::Live);
+    sent_messages(&mut session);
+    session.answered("", "", &live(&["n1"])).unwrap();
+    let sent = sent_messages(&mut session);
+    assert_eq!((&sent[1]["content"], sent[1].get("reasoning_content")), (&Value::Null, None));
+    session.answered("", "", &[]).unwrap();
+    let sent = sent_messages(&mut session);
+    assert_eq!((&sent[3]["content"], sent[3].get("tool_calls")), (&json!(""), None));
+    let text = Value::from(sent).to_string();
+    assert!(!text.contains("None") && !text.contains("\"null\""), "{text}");
+}
+
+#[test]
+fn a_live_history_holds_what_the_server_answered() {
+    let mut rows = [user("a"), answer("recorded"), user("b"), answer("recorded"), user("c")];
+    rows[0]["system"] = json!("s");
+    let mut session = session(&rows, History::Live);
+    sent_messages(&mut session);
+    session.answered("first", "thought", &[]).unwrap();
+    sent_messages(&mut session);
+    session.answered("second", "", &[]).unwrap();
+    let expected = json!([
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "first", "reasoning_content": "thought"},
+        {"role": "user", "content": "b"},
+        {"role": "assistant", "content": "second"},
+        {"role": "user", "content": "c"},
+    ]);
+    assert_eq!(Value::from(sent_messages(&mut session)), expected);
+}
+
+#[test]
+fn a_recorded_history_ignores_what_the_server_answered() {
+    let rows = [user("a"), calls(&["x"]), results(&["x"])];
+    let mut session = session(&rows, History::Trace);
+    sent_messages(&mut session);
+    session.answered("something", "else", &live(&["n1", "n2"])).unwrap();
+    let sent = sent_messages(&mut session);
+    assert_eq!((&sent[1]["content"], &sent[1]["tool_calls"][0]["id"]), (&Value::Null, &json!("x")));
+    assert_eq!(sent[2]["tool_call_id"], json!("x"));
+}
+
+#[test]
+fn r6_results_name_the_live_calls_in_their_places() {
+    // The trace answers its second call first.
+    let rows = [user("a"), calls(&["x", "y"]), results(&["y", "x"]), calls(&["z"]), results(&["z"])];
+    let mut session = session(&rows, History::Live);
+    sent_messages(&mut session);
+    session.answered("t", "", &live(&["n1", "n2"])).unwrap();
+    let sent = sent_messages(&mut session);
+    assert_eq!((&sent[1]["tool_calls"][0]["id"], &sent[1]["tool_calls"][1]["id"]), (&json!("n1"), &json!("n2")));
+    assert_eq!(sent[1]["tool_calls"][0]["function"], json!({"name": "g", "arguments": "{\"x\": 1}"}));
+    let ids: Vec<_> = sent[2..].iter().map(|message| (&message["tool_call_id"], &message["content"])).collect();
+    assert_eq!(ids, [(&json!("n2"), &json!("result y")), (&json!("n1"), &json!("result x"))]);
+    // A server may use an id again, and one that the trace has elsewhere.
+    session.answered("", "", &live(&["n1"])).unwrap();
+    let sent = sent_messages(&mut session);
+    assert_eq!(sent.last().unwrap()["tool_call_id"], json!("n1"));
+}
+
+#[test]
+fn r6_what_cannot_be_matched_is_never_sent() {
+    let two = [user("a"), calls(&["x", "y"]), results(&["x", "y"]), user("b")];
+    let none = [user("a"), answer("b"), user("c")];
+    let after_results = [user("a"), calls(&["x"]), results(&["x"]), user("b")];
+    for (rows, answers, reason) in [
+        (&two[..], vec![vec![]], "calls no tool, the trace has 2 results"),
+        (&two, vec![vec!["n1"]], "calls 1 tool, the trace has 2 results"),
+        (&two, vec![vec!["n1", "n2", "n3"]], "calls 3 tools, the trace has 2 results"),
+        (&two, vec![vec!["n1", "n1"]], "two calls of the id \"n1\""),
+        (&two, vec![vec!["n1", ""]], "calls \"g\" without an id"),
+        (&none, vec![vec!["n1"]], "calls 1 tool, the trace has no result"),
+        (&after_results, vec![vec!["n1"], vec!["n2"]], "calls 1 tool, the trace has no result"),
+    ] {
+        let mut session = session(rows, History::Live);
+        for (turn, answer) in answers.iter().enumerate() {
+            assert_eq!(session.request().unwrap().turn, turn);
+            session.answered("", "", &live(answer)).unwrap();
+        }
+        let error = session.request().unwrap_err().to_string();
+        assert!(error.contains(reason) && error.lines().count() == 1, "{error}");
+        assert!(error.starts_with(&format!("session c, turn {}: ", answers.len())), "{error}");
+        // The session stays over, and nobody waits for it.
+        assert_eq!(session.request().unwrap_err().to_string(), error);
+        assert_eq!(session.delay_ms(), 0.0);
+    }
+    // After the last request nothing follows that could not be matched.
+    let mut session = session(&[user("a")], History::Live);
+    session.request().unwrap();
+    session.answered("", "", &live(&["n1"])).unwrap();
+    assert!(session.request().unwrap_err().to_string().contains("no turn is left"));
+}
+
+#[test]
+fn requests_and_answers_take_turns() {
+    let mut session = session(&[user("a"), answer("b"), user("c")], History::Live);
+    assert!(session.answered("x", "", &[]).unwrap_err().to_string().contains("without a request"));
+    session.request().unwrap();
+    assert!(session.request().unwrap_err().to_string().contains("no answer yet"));
+    session.answered("x", "", &[]).unwrap();
+    assert!(session.answered("x", "", &[]).is_err());
+    session.request().unwrap();
+}
+
+#[test]
+fn r4_tokens_are_those_of_the_whole_prompt() {
+    let mut rows = [user("1234"), answer("12345678"), user("1"), answer("12")];
+    (rows[0]["system"], rows[0]["tools"]) = (json!("12345"), json!([{"type": "function", "function": {"name": "f"}}]));
+    let tools = serde_json::to_string(&rows[0]["tools"]).unwrap().len().div_ceil(4) as u64;
+    let mut recorded = session(&rows, History::Trace);
+    let [first, second] = [recorded.request().unwrap(), recorded.request().unwrap()];
+    let lengths = |request: &Request| [request.context_tokens, request.input_tokens, request.output_tokens];
+    assert_eq!(lengths(&first), [2 + 1 + tools, 2 + 1 + tools, 2]);
+    assert_eq!(lengths(&second), [2 + 1 + tools + 2 + 1, 1, 1]);
+    let mut live = session(&rows, History::Live);
+    live.request().unwrap();
+    live.answered("123456789", "1234", &[]).unwrap();
+    assert_eq!(live.request().unwrap().context_tokens, 2 + 1 + tools + 3 + 1 + 1);
+}

@@ -1,0 +1,151 @@
+//! `requests.parquet`: everything that is known of each request.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use agentgen_trace::{Result, TraceError};
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, UInt64Array};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use super::run::{Run, Sent};
+use crate::records::{Measured, Phase, Request};
+
+/// The name of the table.
+pub const REQUESTS: &str = "requests.parquet";
+/// Rows are collected before they are encoded.
+const BATCH_ROWS: usize = 1 << 14;
+
+/// A request with all that is told of it.
+struct Row {
+    request: Request,
+    sent: Sent,
+    predicted: Option<u64>,
+}
+
+/// How a column is filled.
+#[derive(Clone, Copy)]
+enum Fill {
+    Count(fn(&Row) -> Option<u64>),
+    Stamp(fn(&Row) -> Option<i64>),
+    Time(fn(&Row) -> Option<f64>),
+    Text(fn(&Row) -> Option<&str>),
+}
+use Fill::{Count, Stamp, Text, Time};
+
+fn answer(row: &Row) -> Option<&Measured> {
+    row.request.answer.as_ref()
+}
+
+/// Name, unit (empty without one), what it is, and how it is filled.
+const COLUMNS: &[(&str, &str, &str, Fill)] = &[
+    ("worker", "", "number of the worker process", Count(|row| Some(row.sent.worker.into()))),
+    ("session", "", "number of the session in the trace", Count(|row| Some(row.request.session))),
+    ("session_key", "", "name of the session on the wire", Text(|row| Some(&row.request.key))),
+    ("turn", "", "number of the request in its session, from 0", Count(|row| Some(row.request.turn.into()))),
+    ("phase", "", "warmup or run", Text(|row| Some(phase(row.request.phase)))),
+    ("url", "", "number of the server", Count(|row| Some(row.request.url.into()))),
+    ("outcome", "", "ok, or the class of the failure", Text(|row| Some(row.request.outcome.name()))),
+    ("status", "", "status of HTTP; null without one", Count(|row| Some(row.request.status.into()).filter(|&s| s > 0))),
+    ("retries", "", "how often it was sent again", Count(|row| Some(row.request.retries.into()))),
+    ("message", "", "what went wrong", Text(|row| Some(&*row.request.message).filter(|text| !text.is_empty()))),
+    ("finish_reason", "", "why the server stopped", Text(|row| answer(row)?.finish_reason.as_deref())),
+    ("planned_ns", "ns", "when it could be sent, as things went", Stamp(|row| Some(row.request.planned_ns))),
+    (
+        "intended_ns",
+        "ns",
+        "when it could have been sent, none before it late",
+        Stamp(|row| Some(row.request.intended_ns)),
+    ),
+    ("sent_ns", "ns", "when it was last sent", Stamp(|row| row.request.sent_ns)),
+    ("first_byte_ns", "ns", "first byte of the answer's body", Stamp(|row| answer(row)?.first_byte_ns)),
+    ("first_token_ns", "ns", "first text, reasoning or tool call", Stamp(|row| answer(row)?.first_token_ns)),
+    ("first_answer_ns", "ns", "first text or tool call", Stamp(|row| answer(row)?.first_answer_ns)),
+    ("last_token_ns", "ns", "last text, reasoning or tool call", Stamp(|row| answer(row)?.last_token_ns)),
+    ("last_byte_ns", "ns", "last byte of the answer's body", Stamp(|row| answer(row)?.last_byte_ns)),
+    ("context_tokens", "tokens", "prompt, as planned", Count(|row| Some(row.request.context_tokens))),
+    ("input_tokens", "tokens", "what is new in the prompt, as planned", Count(|row| Some(row.request.input_tokens))),
+    ("output_tokens", "tokens", "output, as planned", Count(|row| Some(row.request.output_tokens))),
+    ("reported_prompt_tokens", "tokens", "prompt, as the server says", Count(|row| row.sent.prompt_tokens)),
+    ("reported_output_tokens", "tokens", "output, as the server says", Count(|row| row.sent.completion_tokens)),
+    ("reported_cached_tokens", "tokens", "found in the cache, as the server says", Count(|row| row.sent.cached_tokens)),
+    ("predicted_cached_tokens", "tokens", "what an infinite cache finds", Count(|row| row.predicted)),
+    ("reads", "", "network reads of the body", Count(|row| Some(answer(row)?.reads))),
+    ("events", "", "events that were understood", Count(|row| Some(answer(row)?.events))),
+    ("output_events", "", "events that brought output", Count(|row| Some(answer(row)?.output_events))),
+    ("malformed_events", "", "events that were not understood", Count(|row| Some(answer(row)?.malformed_events))),
+    ("gaps", "", "gaps between reads that brought output", Count(|row| Some(answer(row)?.gaps.count()))),
+    ("gap_sum_ns", "ns", "their sum", Count(|row| Some(answer(row)?.gaps.sum()))),
+    ("gap_max_ns", "ns", "the longest", Count(|row| Some(answer(row)?.gaps.range()?.1))),
+    ("ttft_ms", "ms", "first_token - sent", Time(|row| row.sent.ttft_ms())),
+    ("ttfa_ms", "ms", "first_answer - sent", Time(|row| row.sent.ttfa_ms())),
+    ("tpot_ms", "ms", "(last_token - first_token) / (output tokens - 1)", Time(|row| row.sent.tpot_ms())),
+    ("e2e_ms", "ms", "last_byte - sent", Time(|row| row.sent.e2e_ms())),
+    ("lag_ms", "ms", "sent - planned; null of retries", Time(|row| row.sent.lag_ms())),
+    ("intended_lag_ms", "ms", "sent - intended; null of retries", Time(|row| row.sent.intended_lag_ms())),
+];
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Warmup => "warmup",
+        Phase::Run => "run",
+    }
+}
+
+/// Each column: name, unit, what it is.
+pub fn columns() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    COLUMNS.iter().map(|&(name, unit, what, _)| (name, unit, what))
+}
+
+fn schema() -> SchemaRef {
+    let field = |&(name, unit, what, fill): &(&str, &str, &str, Fill)| {
+        let kind = match fill {
+            Count(_) => DataType::UInt64,
+            Stamp(_) => DataType::Int64,
+            Time(_) => DataType::Float64,
+            Text(_) => DataType::Utf8,
+        };
+        let told = [("unit", unit), ("description", what)].map(|(name, text)| (name.to_owned(), text.to_owned()));
+        Field::new(name, kind, true).with_metadata(told.into())
+    };
+    Arc::new(Schema::new(COLUMNS.iter().map(field).collect::<Vec<_>>()))
+}
+
+/// Writes the table into a directory; it has its name once it is whole.
+pub fn write_requests(run: &Run, predicted: Option<&[Option<u64>]>, directory: &Path) -> Result<()> {
+    let path = directory.join(REQUESTS);
+    let partial = path.with_extension("parquet.partial");
+    let failed = |source| TraceError::Io { path: path.clone(), source };
+    let schema = schema();
+    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
+    let file = File::create(&partial).map_err(failed)?;
+    let broken = |error: parquet::errors::ParquetError| failed(std::io::Error::other(error));
+    let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(broken)?;
+    let (mut rows, mut at) = (Vec::with_capacity(BATCH_ROWS), 0);
+    let mut write = |rows: &mut Vec<Row>| writer.write(&batch(&schema, rows)).map(|()| rows.clear()).map_err(broken);
+    run.again(|worker, request| {
+        let key = run.requests.get(at).map_or(0, |sent| sent.key);
+        let sent = Sent::new(worker, &request, key);
+        rows.push(Row { request, sent, predicted: predicted.and_then(|all| all.get(at).copied().flatten()) });
+        at += 1;
+        if rows.len() == BATCH_ROWS { write(&mut rows) } else { Ok(()) }
+    })?;
+    write(&mut rows)?;
+    writer.close().map_err(broken)?;
+    std::fs::rename(&partial, &path).map_err(failed)
+}
+
+fn batch(schema: &SchemaRef, rows: &[Row]) -> RecordBatch {
+    let columns = COLUMNS.iter().map(|(.., fill)| -> ArrayRef {
+        match fill {
+            Count(of) => Arc::new(rows.iter().map(of).collect::<UInt64Array>()),
+            Stamp(of) => Arc::new(rows.iter().map(of).collect::<Int64Array>()),
+            Time(of) => Arc::new(rows.iter().map(of).collect::<Float64Array>()),
+            Text(of) => Arc::new(rows.iter().map(of).collect::<StringArray>()),
+        }
+    });
+    RecordBatch::try_new(Arc::clone(schema), columns.collect()).expect("columns are made for the schema")
+}

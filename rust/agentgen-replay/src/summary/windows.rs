@@ -1,0 +1,122 @@
+//! Over which time throughput is told: the whole, and while the load was what it was meant to be.
+
+use std::collections::BTreeMap;
+
+use super::report::Clock;
+use super::run::Held;
+
+/// From and to, nanoseconds, both included.
+pub(super) type Span = (i64, i64);
+
+/// The steady window of a load, or why there is none.
+pub(super) fn steady(sessions: &[Held], clock: Clock, slots: Option<u64>) -> Result<Span, String> {
+    match clock {
+        Clock::Closed => closed(sessions, slots),
+        Clock::Open => open(sessions),
+    }
+}
+
+/// Each worker has slots and sessions of its own: the window begins when the last worker has filled its slots, and ends
+/// when the first worker has a slot and no session for it, which is when a session closes after the last one opened.
+fn closed(sessions: &[Held], slots: Option<u64>) -> Result<Span, String> {
+    let mut workers: BTreeMap<u32, Vec<Held>> = BTreeMap::new();
+    // What closes the books of a worker that died held no slot.
+    for session in sessions.iter().filter(|session| session.opened_ns < session.closed_ns) {
+        workers.entry(session.worker).or_default().push(*session);
+    }
+    let (mut from, mut to, mut filled) = (i64::MIN, i64::MAX, 0);
+    for held in workers.values() {
+        let (most, at) = fullest(held);
+        let last_opened = held.iter().map(|session| session.opened_ns).max().unwrap_or(i64::MAX);
+        let dry = held.iter().map(|session| session.closed_ns).filter(|&closed| closed > last_opened).min();
+        filled += most;
+        from = from.max(at);
+        to = to.min(dry.unwrap_or(last_opened));
+    }
+    match slots {
+        Some(slots) if filled < slots => Err(format!("at most {filled} of {slots} slots were filled")),
+        _ if workers.is_empty() => Err("no session was opened".to_owned()),
+        _ if from >= to => Err("no session was waiting once all slots were filled".to_owned()),
+        _ => Ok((from, to)),
+    }
+}
+
+/// From when as many sessions are open as on average while sessions arrive, to the last arrival.
+fn open(sessions: &[Held]) -> Result<Span, String> {
+    let none = || Err("sessions do not arrive over any time".to_owned());
+    let arrivals = sessions.iter().map(|session| session.opened_ns);
+    let (Some(first), Some(last)) = (arrivals.clone().min(), arrivals.max()) else { return none() };
+    if first >= last {
+        return none();
+    }
+    let within = |session: &Held| (session.closed_ns.min(last) - session.opened_ns) as f64;
+    let mean = sessions.iter().map(within).sum::<f64>() / (last - first) as f64;
+    let reached = steps(sessions).into_iter().find(|&(_, count)| count as f64 >= mean);
+    Ok((reached.map_or(first, |(at, _)| at), last))
+}
+
+/// How many sessions are open at most, and from when.
+fn fullest(sessions: &[Held]) -> (u64, i64) {
+    let most = steps(sessions).into_iter().max_by_key(|&(at, count)| (count, std::cmp::Reverse(at)));
+    most.map_or((0, i64::MAX), |(at, count)| (count as u64, at))
+}
+
+/// Open sessions after every moment at which one opens or closes; closing comes first.
+fn steps(sessions: &[Held]) -> Vec<(i64, i64)> {
+    let mut steps: Vec<(i64, i64)> =
+        sessions.iter().flat_map(|session| [(session.opened_ns, 1), (session.closed_ns, -1)]).collect();
+    steps.sort_unstable();
+    let mut open = 0;
+    for (_, step) in &mut steps {
+        open += *step;
+        *step = open;
+    }
+    steps
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::records::Phase;
+
+    fn held(worker: u32, opened_ns: i64, closed_ns: i64) -> Held {
+        Held {
+            worker,
+            key: 0,
+            phase: Phase::Run,
+            planned: 1,
+            opened_ns,
+            closed_ns,
+            skipped: 0,
+            cancelled: 0,
+            never_issued: 0,
+        }
+    }
+
+    /// Two slots: filled at 5; the last session opens at 40; the first slot without a session is free at 60.
+    #[test]
+    fn closed_from_filled_to_the_first_idle_slot_n20() {
+        let sessions = [held(0, 0, 20), held(0, 5, 40), held(0, 20, 60), held(0, 40, 90)];
+        assert_eq!(steady(&sessions, Clock::Closed, Some(2)), Ok((5, 60)));
+        let other = [held(1, 10, 30), held(1, 30, 50)];
+        let both = [&sessions[..], &other].concat();
+        assert_eq!(steady(&both, Clock::Closed, Some(3)), Ok((10, 50)), "the worker that is dry first ends it");
+    }
+
+    #[test]
+    fn closed_with_more_slots_than_sessions_has_none_n20() {
+        let sessions = [held(0, 0, 20), held(0, 5, 40)];
+        let told = steady(&sessions, Clock::Closed, Some(8)).unwrap_err();
+        assert_eq!(told, "at most 2 of 8 slots were filled");
+        assert_eq!(steady(&sessions, Clock::Closed, Some(2)), Ok((5, 20)));
+    }
+
+    /// Arrivals every 10 for 100, each open for 30: 3 at a time but for the beginning; on average 2.7 of the 3.
+    #[test]
+    fn open_from_the_mean_to_the_last_arrival_n20() {
+        let sessions: Vec<Held> = (0..=10).map(|at| held(0, at * 10, at * 10 + 30)).collect();
+        assert_eq!(steady(&sessions, Clock::Open, None), Ok((20, 100)));
+        assert!(steady(&sessions[..1], Clock::Open, None).is_err());
+    }
+}

@@ -1,0 +1,243 @@
+//! Latencies, books, cache, lengths, goodput, lag.
+
+use agentgen_replay::records::{Measured, Outcome, Phase, Request};
+use agentgen_replay::summary::{Options, Statistics, summarize};
+use serde_json::json;
+
+use crate::{MS, failed, request, run, session, summary};
+
+fn options(json: serde_json::Value) -> Options {
+    serde_json::from_value(json).unwrap()
+}
+
+/// The count, the mean and the greatest.
+fn told(of: Option<&Statistics>) -> (u64, f64, f64) {
+    of.map_or((0, 0.0, 0.0), |of| (of.count, of.mean, of.max))
+}
+
+#[test]
+fn latencies_by_hand_n24_n29() {
+    let mut slow = request(1, 0, 100);
+    let answer = slow.answer.as_mut().unwrap();
+    (answer.first_token_ns, answer.last_token_ns) = (Some(130 * MS), Some(190 * MS));
+    (answer.first_answer_ns, answer.last_byte_ns) = (Some(130 * MS), Some(191 * MS));
+    let summary = summary(vec![request(0, 0, 0), slow], vec![session(0, 1, 0, 31), session(1, 1, 100, 191)]);
+    assert_eq!(summary.errors, [""; 0]);
+    let latency = &summary.run.latency;
+    assert_eq!(told(latency.ttft_ms.as_ref()), (2, 20.0, 30.0));
+    assert_eq!(told(latency.ttfa_ms.as_ref()), (2, 22.5, 30.0));
+    assert_eq!(told(latency.tpot_ms.as_ref()), (2, 10.0, 15.0)); // 20 / 4 and 60 / 4
+    assert_eq!(told(latency.e2e_ms.as_ref()), (2, 61.0, 91.0));
+    assert_eq!(told(latency.gap_ms.as_ref()), (8, 5.0, 5.0));
+    assert_eq!(told(summary.run.sessions.duration_ms.as_ref()), (2, 61.0, 91.0));
+    let full = summary.run.full.unwrap();
+    assert_eq!((full.requests_in, full.requests_out, full.duration_ms), (2, 0, 191.0));
+    assert_eq!((full.requests_per_second, full.output_tokens_per_second), (2.0 / 0.191, 10.0 / 0.191));
+    assert_eq!((full.prompt_tokens_per_second, full.input_tokens_per_second), (200.0 / 0.191, 120.0 / 0.191));
+    assert_eq!(summary.run.sessions.completed_per_second, Some(2.0 / 0.191));
+}
+
+/// Nine answers, nine skipped, one timeout: only answers have latencies.
+#[test]
+fn failures_enter_no_latency_n10() {
+    let mut requests: Vec<Request> = (0..9).map(|n| request(n, 0, i64::try_from(n).unwrap() * 50)).collect();
+    let mut timeout = failed(9, 0, 500, Outcome::TimeoutTotal);
+    timeout.answer =
+        Some(Measured { last_byte_ns: Some(9_000 * MS), first_token_ns: Some(501 * MS), ..Measured::default() });
+    requests.push(timeout);
+    let mut sessions: Vec<_> = (0..9).map(|n| session(n, 1, 0, 1000)).collect();
+    sessions.push(agentgen_replay::records::Session { skipped: 9, ..session(9, 10, 500, 9_500) });
+    let summary = summary(requests, sessions);
+    assert_eq!(summary.errors, [""; 0]);
+    assert_eq!(told(summary.run.latency.e2e_ms.as_ref()), (9, 31.0, 31.0));
+    assert_eq!(told(summary.run.latency.ttft_ms.as_ref()), (9, 10.0, 10.0));
+    assert_eq!(summary.run.latency.gap_ms.unwrap().count, 36);
+    assert_eq!(summary.run.full.unwrap().requests_in, 9);
+    assert_eq!(json!(summary.run.outcomes), json!({"ok": 9, "timeout_total": 1}));
+    assert_eq!((summary.run.books.succeeded, summary.run.books.failed, summary.run.books.skipped), (9, 1, 9));
+    assert_eq!(summary.run.sessions.completed, 9);
+}
+
+#[test]
+fn books_balance_in_every_phase_or_say_so_n25_n26() {
+    let mut requests = vec![
+        request(0, 0, 0),
+        failed(0, 1, 40, Outcome::HttpError),
+        request(1, 0, 0),
+        failed(1, 1, 50, Outcome::Cancelled),
+    ];
+    requests[1].status = 503;
+    requests[1].retries = 2;
+    let mut sessions = vec![session(0, 5, 0, 60), session(1, 4, 0, 60)];
+    (sessions[0].skipped, sessions[1].cancelled, sessions[1].never_issued) = (3, 1, 2);
+    for phase in [Phase::Run, Phase::Warmup] {
+        for request in &mut requests {
+            request.phase = phase;
+        }
+        for session in &mut sessions {
+            session.phase = phase;
+        }
+        let summary = summary(requests.clone(), sessions.clone());
+        assert_eq!(summary.errors, [""; 0]);
+        let figures = if phase == Phase::Run { summary.run } else { summary.warmup.expect("a warm-up") };
+        let books = &figures.books;
+        assert_eq!((books.planned, books.succeeded, books.failed), (9, 2, 1));
+        assert_eq!((books.cancelled, books.skipped, books.never_issued, books.balanced), (1, 3, 2, true));
+        assert_eq!((figures.retries, figures.retried_requests), (2, 1));
+        assert_eq!(json!(figures.http_errors), json!({"503": 1}));
+    }
+    sessions[0].skipped = 2;
+    let wrong = summary(requests, sessions);
+    let books = wrong.warmup.unwrap().books;
+    assert!(!books.balanced);
+    assert_eq!(wrong.errors.len(), 1);
+    assert!(wrong.errors[0].starts_with("warmup: books: found 8 requests (2 succeeded"), "{}", wrong.errors[0]);
+}
+
+/// What went before enters no figure of the run.
+#[test]
+fn warm_up_is_apart_n17_n25() {
+    let mut slow = request(7, 0, 0);
+    (slow.phase, slow.planned_ns) = (Phase::Warmup, -5_000 * MS);
+    let mut before = session(7, 1, 0, 31);
+    before.phase = Phase::Warmup;
+    let alone = summary(vec![request(0, 0, 100)], vec![session(0, 1, 100, 131)]);
+    let both = summary(vec![slow, request(0, 0, 100)], vec![before, session(0, 1, 100, 131)]);
+    assert_eq!(json!(both.run), json!(alone.run));
+    assert_eq!(both.warmup.unwrap().books.succeeded, 1);
+    assert!(alone.warmup.is_none());
+}
+
+#[test]
+fn a_session_without_its_end_is_told_n12() {
+    let summary = summary(vec![request(0, 0, 0), request(1, 0, 0)], vec![session(0, 1, 0, 31)]);
+    assert_eq!(summary.errors.len(), 1, "the books do not balance");
+    assert!(summary.warnings.contains(&"run: 1 sessions have no end: their worker died".to_owned()));
+}
+
+/// Two clocks: late because the client was, and late because one before was.
+#[test]
+fn lag_is_since_planned_and_since_intended_n28() {
+    let mut late = request(0, 1, 100);
+    (late.planned_ns, late.intended_ns) = (98 * MS, 90 * MS);
+    let mut again = request(1, 0, 500);
+    (again.planned_ns, again.intended_ns, again.retries) = (0, 0, 1);
+    let sessions = vec![session(0, 2, 0, 200), session(1, 1, 0, 600)];
+    let summary = summary(vec![request(0, 0, 0), late, again], sessions);
+    let latency = &summary.run.latency;
+    assert_eq!(told(latency.lag_ms.as_ref()), (2, 1.0, 2.0));
+    assert_eq!(told(latency.intended_lag_ms.as_ref()), (2, 5.0, 10.0));
+    assert_eq!(latency.intended_ttft_ms.as_ref().unwrap().p50, 20.0);
+    assert_eq!(latency.intended_e2e_ms.as_ref().unwrap().max, 531.0);
+}
+
+/// At a tenth of the median time to the first token it is not the client's yet; beyond it is.
+#[test]
+fn the_clients_own_lag_has_a_limit_n23() {
+    for (lag, limited) in [(MS, false), (MS + 1000, true)] {
+        let mut late = request(0, 0, 100);
+        late.planned_ns -= lag;
+        let summary = summary(vec![late], vec![session(0, 1, 90, 131)]);
+        assert_eq!(summary.client.client_limited, limited);
+        assert_eq!(summary.warnings.iter().any(|text| text.starts_with("client-limited")), limited);
+        assert_eq!(summary.client.limit, 0.1);
+    }
+}
+
+#[test]
+fn cached_tokens_reported_beside_predicted_by_turn_n22() {
+    let mut first = request(0, 0, 0);
+    first.answer.as_mut().unwrap().cached_tokens = None; // vLLM tells of none by telling nothing
+    let requests = vec![first, request(0, 1, 50), failed(0, 2, 100, Outcome::ServerError)];
+    let run = run(requests, vec![session(0, 3, 0, 120)]);
+    let told =
+        summarize(&run, Some(&[Some(0), Some(60), Some(90)]), &options(json!({"prediction_is_upper_bound": true})));
+    let cache = json!(told.run.cache);
+    assert_eq!(
+        cache,
+        json!({"cache_source": "usage", "differing": 1, "prediction_is_upper_bound": true, "server": null,
+               "reported": {"requests": 2, "prompt_tokens": 200.0, "cached_tokens": 40.0, "hit_rate": 0.2},
+               "predicted": {"requests": 2, "prompt_tokens": 200.0, "cached_tokens": 60.0, "hit_rate": 0.3}})
+    );
+    let by_turn: Vec<_> =
+        told.run.by_turn.iter().map(|of| (of.first_turn, of.succeeded, of.reported, of.predicted)).collect();
+    assert_eq!(json!(by_turn[1].2.unwrap().hit_rate), json!(0.4));
+    assert_eq!(json!(by_turn[1].3.unwrap().hit_rate), json!(0.6));
+    assert_eq!((by_turn[2].1, by_turn[2].2, by_turn[2].3), (0, None, None));
+}
+
+#[test]
+fn without_usage_the_servers_counters_are_told_n22() {
+    let mut silent = request(0, 0, 0);
+    silent.answer.as_mut().unwrap().cached_tokens = None;
+    let run = run(vec![silent], vec![session(0, 1, 0, 31)]);
+    let counters = json!({"before": {"queries": 100.0, "hits": 10.0}, "after": {"queries": 300.0, "hits": 60.0}});
+    let told = summarize(&run, None, &options(json!({"server_cache": counters})));
+    let cache = json!(told.run.cache);
+    assert_eq!((&cache["cache_source"], &cache["reported"]), (&json!("metrics"), &json!(null)));
+    assert_eq!(cache["server"]["hit_rate"], json!(0.25));
+    assert_eq!(json!(summarize(&run, None, &Options::default()).run.cache)["cache_source"], json!("none"));
+}
+
+#[test]
+fn lengths_planned_and_reported_r4() {
+    let mut longer = request(0, 1, 50);
+    longer.answer.as_mut().unwrap().completion_tokens = Some(9);
+    let mut silent = request(0, 2, 100);
+    let answer = silent.answer.as_mut().unwrap();
+    (answer.prompt_tokens, answer.completion_tokens) = (None, None);
+    let summary = summary(vec![request(0, 0, 0), longer, silent], vec![session(0, 3, 0, 131)]);
+    let lengths = json!(summary.run.lengths);
+    assert_eq!(
+        lengths["prompt"],
+        json!({"requests": 2, "planned_tokens": 200, "reported_tokens": 200, "differing": 0})
+    );
+    assert_eq!(lengths["output"], json!({"requests": 2, "planned_tokens": 10, "reported_tokens": 14, "differing": 1}));
+    // Without usage events are counted: 5 + 9 + 5 tokens.
+    let full = summary.run.full.unwrap();
+    assert_eq!((full.output_tokens_per_second * 0.131).round(), 19.0);
+}
+
+/// First token 10 ms, 5 ms a token, 31 ms in all.
+#[test]
+fn goodput_is_of_requests_that_keep_all_targets_n10() {
+    let requests = vec![request(0, 0, 0), failed(0, 1, 50, Outcome::ServerError), failed(1, 0, 50, Outcome::Cancelled)];
+    let mut sessions = vec![session(0, 2, 0, 60), session(1, 1, 0, 60)];
+    sessions[1].cancelled = 1;
+    let run = run(requests, sessions);
+    for (slo, kept) in [
+        (json!({"ttft_ms": 10.0, "tpot_ms": 5.0, "e2e_ms": 31.0}), 1),
+        (json!({"ttft_ms": 9.9}), 0),
+        (json!({"tpot_ms": 4.9}), 0),
+        (json!({"e2e_ms": 30.0}), 0),
+        (json!({}), 1),
+    ] {
+        let told = summarize(&run, None, &options(json!({"slo": slo})));
+        let goodput = told.run.goodput.unwrap();
+        assert_eq!((goodput.requests, goodput.share), (kept, Some(kept as f64 / 2.0)), "{slo}");
+        assert_eq!(told.run.full.unwrap().good_requests_per_second, Some(kept as f64 / 0.031));
+    }
+    assert!(summarize(&run, None, &Options::default()).run.goodput.is_none());
+}
+
+/// A document has no first token: its time is that to the last byte.
+#[test]
+fn answers_without_a_stream_have_no_token_times() {
+    let mut document = request(0, 0, 0);
+    let answer = document.answer.as_mut().unwrap();
+    (answer.first_token_ns, answer.first_answer_ns, answer.last_token_ns) = (None, None, None);
+    let summary = summary(vec![document], vec![session(0, 1, 0, 31)]);
+    let latency = &summary.run.latency;
+    assert!(latency.ttft_ms.is_none() && latency.tpot_ms.is_none());
+    assert_eq!(told(latency.e2e_ms.as_ref()), (1, 31.0, 31.0));
+    assert_eq!(summary.client.share_of_ttft, Some(0.0));
+}
+
+/// An empty phase is told, not divided by.
+#[test]
+fn nothing_at_all_is_no_error_r1() {
+    let summary = summary(vec![], vec![]);
+    assert_eq!(summary.errors, [""; 0]);
+    assert!(summary.run.full.is_none() && summary.run.steady.is_none() && summary.run.over_time.is_empty());
+    assert!(!json!(summary).to_string().contains("NaN"));
+}

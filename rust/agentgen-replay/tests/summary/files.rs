@@ -1,0 +1,103 @@
+//! Record files and the table.
+
+use std::io::Write as _;
+
+use agentgen_replay::records::{Outcome, Record, Recorder, named, read};
+use agentgen_replay::summary::{Options, RECORDS, REQUESTS, Run, summarize, write_requests};
+
+use crate::{request, session, write};
+
+/// What was flushed can be read; what SIGKILL cut off is counted.
+#[test]
+fn a_torn_record_is_left_out_and_counted_n12() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), 0, vec![request(0, 0, 0)], vec![session(0, 1, 0, 31)]);
+    let path = directory.path().join(RECORDS).join("worker-0.jsonl");
+    let whole = std::fs::read(&path).unwrap();
+    let last = whole[..whole.len() - 1].iter().rposition(|&byte| byte == b'\n').unwrap();
+    for cut in [last + 2, whole.len() - 1] {
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        let run = Run::read(directory.path()).unwrap();
+        assert_eq!((run.requests.len(), run.sessions.len()), (1, 0), "{cut}");
+        let summary = summarize(&run, None, &Options::default());
+        assert_eq!((summary.incomplete, summary.records.torn), (true, 1));
+        assert!(summary.errors[0].contains("books"));
+    }
+}
+
+#[test]
+fn a_damaged_record_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), 0, vec![request(0, 0, 0)], vec![session(0, 1, 0, 31)]);
+    let path = directory.path().join(RECORDS).join("worker-0.jsonl");
+    let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+    file.write_all(b"{\"request\": 5}\n").unwrap();
+    let summary = summarize(&Run::read(directory.path()).unwrap(), None, &Options::default());
+    assert_eq!(summary.errors, ["records: found 1 damaged lines, expected none"]);
+}
+
+#[test]
+fn no_records_is_one_line() {
+    let directory = tempfile::tempdir().unwrap();
+    assert!(Run::read(directory.path()).is_err());
+    std::fs::create_dir(directory.path().join(RECORDS)).unwrap();
+    let error = Run::read(directory.path()).unwrap_err().to_string();
+    assert!(error.contains("found no record files"), "{error}");
+}
+
+/// Half a second by the records' own stamps, or 64 KiB, and they are in the file.
+#[test]
+fn records_go_out_in_small_flushes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.jsonl");
+    let mut recorder = Recorder::create(&path, 3).unwrap();
+    let count = || {
+        let mut count = 0;
+        read::<std::io::Error>(&path, |record| {
+            count += u32::from(matches!(record, Record::Request(_)));
+            Ok(())
+        })
+        .unwrap();
+        count
+    };
+    recorder.request(request(0, 0, 1_000)).unwrap();
+    assert_eq!(count(), 1);
+    recorder.request(request(0, 1, 1_400)).unwrap();
+    assert_eq!(count(), 1);
+    recorder.request(request(0, 2, 1_600)).unwrap();
+    assert_eq!(count(), 3);
+    for turn in 3..1_000 {
+        recorder.request(request(0, turn, 1_601)).unwrap();
+    }
+    assert!(count() > 500);
+    recorder.loop_lag(77);
+    drop(recorder);
+    assert_eq!(count(), 1_000);
+    assert!(Recorder::create(&path, 3).is_err(), "nobody else's file is written to");
+}
+
+/// N15: a record does not grow with the number of its request.
+#[test]
+fn records_have_one_size_n15() {
+    let size = |turn: u32| serde_json::to_string(&request(0, turn, 40 * i64::from(turn))).unwrap().len();
+    assert!(size(1_000).abs_diff(size(10)) < 100);
+}
+
+#[test]
+fn outcomes_are_read_by_name() {
+    for outcome in ["ok", "http_error", "timeout_first_token", "worker_lost", "stream_truncated", "history"] {
+        assert_eq!(named::<Outcome>(outcome).unwrap().name(), outcome);
+    }
+    assert!(named::<Outcome>("lost").unwrap_err().contains("expected one of"));
+}
+
+#[test]
+fn the_table_is_whole_or_not_there() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), 0, vec![request(0, 0, 0)], vec![session(0, 1, 0, 31)]);
+    let run = Run::read(directory.path()).unwrap();
+    write_requests(&run, Some(&[Some(7)]), directory.path()).unwrap();
+    let names: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(std::fs::read(directory.path().join(REQUESTS)).unwrap().ends_with(b"PAR1"));
+}

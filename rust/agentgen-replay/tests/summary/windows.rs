@@ -1,0 +1,69 @@
+//! Windows, turns, time.
+
+use agentgen_replay::records::Request;
+use agentgen_replay::summary::{Options, Run, summarize};
+use serde_json::json;
+
+use crate::{request, run, session, summary, write};
+
+fn closed(concurrency: u64) -> Options {
+    Options { concurrency: Some(concurrency), ..Options::default() }
+}
+
+/// A short session and a long one: the window says how little it holds.
+#[test]
+fn a_narrow_steady_window_is_warned_of_n20() {
+    let long = (0..50).map(|turn| request(1, turn, i64::from(turn) * 40));
+    let requests: Vec<Request> = std::iter::once(request(0, 0, 0)).chain(long).collect();
+    let told = summarize(&run(requests, vec![session(0, 1, 0, 31), session(1, 50, 0, 1991)]), None, &closed(2));
+    let steady = told.run.steady.as_ref().unwrap();
+    assert_eq!((steady.requests_in, steady.requests_out, steady.duration_ms), (2, 49, 31.0));
+    assert_eq!(told.run.full.as_ref().unwrap().requests_in, 51);
+    assert!(told.warnings.contains(&"run: the steady window holds 2 of 51 requests that succeeded (4 %)".to_owned()));
+    let never = summarize(&run(vec![request(0, 0, 0)], vec![session(0, 1, 0, 31)]), None, &closed(8));
+    assert_eq!(never.run.steady_missing.as_deref(), Some("at most 1 of 8 slots were filled"));
+}
+
+#[test]
+fn a_wide_steady_window_is_not_warned_of_n20() {
+    let requests = (0..10).map(|n| request(n, 0, i64::try_from(n).unwrap() * 40)).collect();
+    let sessions = (0..10).map(|n| session(n, 1, i64::try_from(n).unwrap() * 40, i64::try_from(n).unwrap() * 40 + 35));
+    let told = summarize(&run(requests, sessions.collect()), None, &closed(1));
+    let steady = told.run.steady.unwrap();
+    assert_eq!((steady.from_ms, steady.duration_ms, steady.requests_in), (0.0, 395.0, 10));
+    assert_eq!(told.warnings, [""; 0]);
+}
+
+/// Workers fill and drain apart.
+#[test]
+fn the_steady_window_is_of_all_workers_n20() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), 0, vec![request(0, 0, 0)], vec![session(0, 1, 0, 31), session(1, 0, 31, 60)]);
+    write(directory.path(), 1, vec![request(2, 0, 10)], vec![session(2, 1, 10, 41), session(3, 0, 41, 50)]);
+    let run = Run::read(directory.path()).unwrap();
+    let steady = summarize(&run, None, &closed(2)).run.steady.unwrap();
+    assert_eq!((steady.from_ms, steady.duration_ms, steady.requests_in), (10.0, 40.0, 2));
+}
+
+#[test]
+fn late_turns_are_told_together_n29() {
+    let requests = (0..70).map(|turn| request(0, turn, i64::from(turn) * 40)).collect();
+    let by_turn = summary(requests, vec![session(0, 70, 0, 2800)]).run.by_turn;
+    assert_eq!(by_turn.len(), 34);
+    assert_eq!((by_turn[31].first_turn, by_turn[31].last_turn, by_turn[31].requests), (31, 31, 1));
+    assert_eq!((by_turn[32].first_turn, by_turn[32].last_turn, by_turn[32].requests), (32, 63, 32));
+    assert_eq!((by_turn[33].first_turn, by_turn[33].last_turn, by_turn[33].requests), (64, 127, 6));
+}
+
+/// Sent where it was sent, answered where the last byte came.
+#[test]
+fn parts_of_the_time_n29() {
+    let requests = vec![request(0, 0, 0), request(0, 1, 1_990)];
+    let over_time = summary(requests, vec![session(0, 2, 0, 2_100)]).run.over_time;
+    assert_eq!(over_time.len(), 106); // of 20 ms
+    let sent: Vec<u64> = over_time.iter().map(|part| part.sent).collect();
+    assert_eq!((sent[0], sent[99], sent.iter().sum::<u64>()), (1, 1, 2));
+    assert_eq!((over_time[1].succeeded, over_time[101].succeeded, over_time[101].output_tokens), (1, 1, 5));
+    assert_eq!((over_time[50].open_sessions, over_time[105].open_sessions), (1, 0));
+    assert_eq!(json!(over_time[0])["ttft_p50_ms"], json!(10.0));
+}

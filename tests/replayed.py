@@ -1,0 +1,84 @@
+"""A replay as its workers write it down: some sessions, failures, a warm-up; no server and no time goes by."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+from agentgen import _native
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MS = 1_000_000
+SETTINGS = {
+    "url": ["http://127.0.0.1:8000/v1"],
+    "embedded_server": False,
+    "model": "m",
+    "endpoint": "chat",
+    "stream": True,
+    "load": "closed",
+    "concurrency": 3,
+    "delay_scale": 0.5,
+    "warmup_sessions": 1,
+    "workers": 3,
+    "retries": 0,
+    "header": ["X-Tenant"],
+    "request_json": {"user": "sk-secret"},
+}
+TRACE = {"path": "a.jsonl", "kind": "hashed", "sessions": 24, "requests": 240, "tokens": "exact"}
+
+
+def replayed(directory: Path, *, sessions: int = 8, turns: int = 40, **options: Any) -> dict[str, Any]:
+    """Records of three workers with a slot each, and their summary, which is written down, too."""
+    (directory / "records").mkdir(parents=True)
+    for worker in range(3):
+        chance = random.Random(worker)  # noqa: S311  no secret
+        recorder = _native.Recorder(directory / "records" / f"worker-{worker}.jsonl", worker)
+        now = _session(recorder, chance, 10**12, worker, 2, phase="warmup")
+        for number in range(sessions):
+            now = _session(recorder, chance, now, 3 * number + worker, turns)
+        recorder.loop_lag(50_000)
+        recorder.close()
+    stated = {"concurrency": 3, "settings": SETTINGS, "trace": TRACE, "slo": {"ttft_ms": 60.0}, **options}
+    summary: dict[str, Any] = json.loads(_native.summarize(directory, json.dumps(stated)))
+    (directory / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    return summary
+
+
+def _session(
+    recorder: _native.Recorder, chance: random.Random, opened: int, number: int, turns: int, phase: str = "run"
+) -> int:
+    """One session; some fail in the middle. Returns its end, ns."""
+    now, key = opened, f"s{number}"
+    fails = turns // 2 if number % 5 == 4 else turns
+    for turn in range(min(turns, fails + 1)):
+        sent = now + chance.randrange(MS)
+        told, outcome, status = _answer(chance, sent, turn), "ok", 200
+        if turn == fails:
+            told, outcome, status = _native.Answer("chat", stream=True), "http_error", 503
+        prompt = 512 + 64 * turn
+        recorder.request(number, key, turn, phase, 0, now, now, sent, prompt, 64, 5, outcome, status, 0, told)
+        now = told.last_byte_ns or sent + 1
+    recorder.session(number, key, phase, turns, opened, now, max(0, turns - fails - 1), 0, 0)
+    return now
+
+
+def _answer(chance: random.Random, sent: int, turn: int) -> _native.Answer:
+    """A stream of five tokens; the first takes a random time."""
+    told = _native.Answer("chat", stream=True)
+    first = sent + round(chance.lognormvariate(3, 1) * MS)
+    for at in range(5):
+        event = {"choices": [{"index": 0, "delta": {"content": f" w{at}"}}]}
+        told.feed(b"data: " + json.dumps(event).encode() + b"\n\n", first + at * 2 * MS)
+    prompt = 512 + 64 * turn
+    usage = {
+        "prompt_tokens": prompt,
+        "completion_tokens": 5,
+        "prompt_tokens_details": {"cached_tokens": 512 if turn else 0},
+    }
+    last = first + 10 * MS
+    told.feed(b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\ndata: [DONE]\n\n", last)
+    told.end(complete=True, stamp_ns=last)
+    return told

@@ -1,0 +1,238 @@
+"""What a replay measured, from Python: records, summaries, the table of requests, runs side by side."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+import agentgen
+import jsonschema
+import numpy as np
+import pytest
+from agentgen import TraceError, _native
+from agentgen.replay.figures import Summary, compare
+from conftest import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Invoke
+
+pq = pytest.importorskip("pyarrow.parquet")
+
+MS = 1_000_000
+PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99, 99.9)
+SETTINGS = {"url": ["http://127.0.0.1:8000/v1"], "model": "m"}
+
+
+def chunk(text: str) -> bytes:
+    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]}).encode() + b"\r\n\r\n"
+
+
+def answer(sent_ns: int, ttft_ns: int, tokens: int, cached: int = 0) -> _native.Answer:
+    """A stream: first token after `ttft_ns`, then one a millisecond."""
+    told = _native.Answer("chat", stream=True)
+    for at in range(tokens):
+        told.feed(chunk(f" w{at}"), sent_ns + ttft_ns + at * MS)
+    usage = {"prompt_tokens": 512, "completion_tokens": tokens, "prompt_tokens_details": {"cached_tokens": cached}}
+    last = sent_ns + ttft_ns + tokens * MS
+    told.feed(b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\ndata: [DONE]\n\n", last)
+    told.end(complete=True, stamp_ns=last + 1)
+    return told
+
+
+def write_run(directory: Path, *, sessions: int = 40, turns: int = 3, scale: float = 1.0, seed: int = 0) -> list[float]:
+    """The records of a run of a slot with random first tokens; returns those, ms."""
+    chance = random.Random(seed)  # noqa: S311  no secret
+    (directory / "records").mkdir(parents=True)
+    recorder = _native.Recorder(directory / "records" / "worker-0.jsonl", 0)
+    now, times = 10**12, []
+    for session in range(sessions):
+        opened = now
+        for turn in range(turns):
+            ttft = round(chance.lognormvariate(3, 1) * scale * MS)
+            lag = chance.randrange(100_000)
+            told = answer(now + lag, ttft, 5, cached=256 * (turn > 0))
+            recorder.request(
+                session, f"s{session}", turn, "run", 0, now, now, now + lag, 512, 256, 5, "ok", 200, 0, told
+            )
+            times.append(ttft / MS)
+            assert told.last_byte_ns is not None
+            now = told.last_byte_ns
+        recorder.session(session, f"s{session}", "run", turns, opened, now, 0, 0, 0)
+    recorder.loop_lag(50_000)
+    recorder.close()
+    return times
+
+
+def summarize(directory: Path, **options: Any) -> Any:
+    options = {"concurrency": 1, "settings": SETTINGS, "trace": {"path": "a.jsonl"}, **options}
+    return json.loads(_native.summarize(directory, json.dumps(options)))
+
+
+def test_an_answer_as_a_client_feeds_it() -> None:
+    told = answer(1_000, 500, 3, cached=7)
+    assert (told.failure, told.message, told.text, told.tool_calls) == (None, "", " w0 w1 w2", "[]")
+    assert (told.first_token_ns, told.last_token_ns, told.cached_tokens) == (1_500, 1_500 + 2 * MS, 7)
+    with pytest.raises(ValueError, match='endpoint: found "x", expected chat or completions'):
+        _native.Answer("x", stream=True)
+
+
+def test_percentiles_are_those_of_numpy(tmp_path: Path) -> None:
+    times = write_run(tmp_path, sessions=331)  # 993 requests: no percentile falls between two
+    told = summarize(tmp_path)["run"]["latency"]["ttft_ms"]
+    for percentile in PERCENTILES:
+        expected = np.percentile(times, percentile, method="inverted_cdf")
+        assert told[f"p{percentile}".replace(".", "_")] == expected, percentile
+    assert told["mean"] == pytest.approx(np.mean(times))
+    assert (told["count"], told["min"], told["max"]) == (len(times), min(times), max(times))
+
+
+def test_the_table_holds_every_request_and_says_what_its_columns_are(tmp_path: Path) -> None:
+    times = write_run(tmp_path)
+    summary = summarize(tmp_path)
+    table = pq.read_table(tmp_path / "requests.parquet")
+    assert table.num_rows == len(times) == summary["run"]["books"]["succeeded"]
+    assert table["ttft_ms"].to_pylist() == times
+    first = table.slice(0, 1).to_pylist()[0]
+    assert first["first_token_ns"] - first["sent_ns"] == round(times[0] * MS)
+    assert (first["gaps"], first["gap_sum_ns"], first["gap_max_ns"]) == (4, 4 * MS, MS)
+    documented = (ROOT / "docs" / "replay-metrics.md").read_text(encoding="utf-8")
+    for field in table.schema:
+        unit, what = (field.metadata[key].decode() for key in (b"unit", b"description"))
+        assert f"| `{field.name}` | {unit or '-'} | {what} |" in documented
+
+
+@pytest.mark.parametrize("name", ["replay", "comparison"])
+def test_checked_in_schemas_are_of_the_compiled_types(name: str) -> None:
+    text = (ROOT / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8")
+    assert text == _native.schema(name) + "\n"
+    jsonschema.Draft202012Validator.check_schema(json.loads(text))
+
+
+def test_summaries_and_comparisons_keep_their_schemas(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_run(tmp_path / name)
+        told = summarize(tmp_path / name, slo={"ttft_ms": 20}, incomplete="interrupted")
+        jsonschema.validate(told, json.loads(_native.schema("replay")))
+    compared = compare({"A": [tmp_path / "a"], "B": [tmp_path / "b"]}).to_dict()
+    jsonschema.validate(compared, json.loads(_native.schema("comparison")))
+
+
+def test_every_figure_is_documented(tmp_path: Path) -> None:
+    """Names of figures in `docs/replay-metrics.md`."""
+    write_run(tmp_path)
+    documented = (ROOT / "docs" / "replay-metrics.md").read_text(encoding="utf-8")
+    run = summarize(tmp_path, slo={"ttft_ms": 20})["run"]
+    names = {*run, *run["latency"], *run["books"], *run["full"], *run["cache"], *run["sessions"], *run["over_time"][0]}
+    missing = sorted(name for name in names if f"`{name}`" not in documented)
+    assert not missing
+
+
+def test_what_goes_wrong_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        _native.summarize(tmp_path, "{}")
+    (tmp_path / "records").mkdir()
+    with pytest.raises(TraceError, match="found no record files, expected one a worker"):
+        _native.summarize(tmp_path, "{}")
+    with pytest.raises(ValueError, match="options: unknown field"):
+        _native.summarize(tmp_path, '{"concurency": 1}')
+    recorder = _native.Recorder(tmp_path / "records" / "a.jsonl", 0)
+    with pytest.raises(ValueError, match="unknown variant `lost`"):
+        recorder.session(0, "s", "lost", 1, 0, 0, 0, 0, 0)
+    recorder.close()
+    with pytest.raises(ValueError, match="closed"):
+        recorder.flush()
+    with pytest.raises(FileExistsError):
+        _native.Recorder(tmp_path / "records" / "a.jsonl", 0)
+
+
+def test_the_table_for_a_person_fits_80_columns(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    told = summarize(tmp_path, slo={"ttft_ms": 20.0, "tpot_ms": 50.0}, incomplete="interrupted")
+    text = str(Summary(json.dumps(told)))
+    assert max(map(len, text.splitlines())) <= 80
+    for words in ("first token", "steady", "120 succeeded", "requests/s within targets", "incomplete: interrupted"):
+        assert words in text
+    ended = {**told, "run": {**told["run"], "steady": None, "steady_missing": "at most 1 of 8 slots were filled"}}
+    assert "no steady window: at most 1 of 8 slots were filled" in str(Summary(json.dumps(ended)))
+
+
+def test_the_table_of_a_run_without_answers(tmp_path: Path) -> None:
+    (tmp_path / "records").mkdir()
+    recorder = _native.Recorder(tmp_path / "records" / "worker-0.jsonl", 0)
+    for turn, outcome in enumerate(("connect_error", "http_error")):
+        recorder.request(turn, f"s{turn}", 0, "run", 0, 1, 1, None, 9, 9, 9, outcome, 503 * turn, turn, None, "no")
+        recorder.session(turn, f"s{turn}", "run", 3, 1, 9, 2, 0, 0)
+    recorder.close()
+    text = str(Summary(json.dumps(summarize(tmp_path))))
+    assert "6 planned: 0 succeeded, 2 failed, 4 skipped; 1 connect_error," in text
+    assert "1 of status 503" in text
+    assert "the server does not tell; not predicted" in text
+
+
+def test_predictions_of_one_slot_are_the_reuse_of_the_trace_n22(small_run: Path, tmp_path: Path) -> None:
+    """Predicted from records in the order of the file: what the analysis finds without replaying anything."""
+    (tmp_path / "records").mkdir()
+    recorder = _native.Recorder(tmp_path / "records" / "worker-0.jsonl", 0)
+    options = {"endpoint": "chat", "prompt_mode": "text", "history": "trace", "salt": "x", "model": "m", "stream": True}
+    options |= {"journal": str(tmp_path / "journal"), "request": {}, "words": None, "trace_block_size": None}
+    (tmp_path / "journal").mkdir()
+    source = _native.ReplaySource(small_run, json.dumps(options))
+    now = 10**12
+    while (session := source.next()) is not None:
+        opened = now
+        for turn in range(session.turns):
+            asked = session.request()
+            told = answer(now, MS, 2)
+            lengths = (asked.context_tokens, asked.input_tokens, asked.output_tokens)
+            recorder.request(session.number, session.key, turn, "run", 0, now, now, now, *lengths, "ok", 200, 0, told)
+            session.answered(told)
+            now += 10 * MS
+        session.over()
+        recorder.session(session.number, session.key, "run", session.turns, opened, now, 0, 0, 0)
+    recorder.close()
+    block_tokens = json.loads(_native.describe_replay(small_run))["block_tokens"]
+    prediction = {"trace": str(small_run), "history": "trace", "block_tokens": block_tokens}
+    run = summarize(tmp_path, prediction=prediction)["run"]
+    reuse = agentgen.analyze(small_run, cached_outputs=False).to_dict()["traces"][0]["reuse"]
+    assert run["cache"]["predicted"]["hit_rate"] == reuse["logical"]["token_weighted"]
+    predicted = pq.read_table(tmp_path / "requests.parquet")["predicted_cached_tokens"].to_pylist()
+    assert sum(predicted) == run["cache"]["predicted"]["cached_tokens"]
+
+
+def test_compare_command(tmp_path: Path, invoke: Invoke) -> None:
+    names = [tmp_path / name for name in ("a", "b", "c", "d")]
+    for at, name in enumerate(names):
+        write_run(name, scale=1 + at // 2, seed=at)
+    text = invoke("compare", names[0], names[2]).output
+    assert max(map(len, text.replace(str(tmp_path), "").splitlines())) <= 80
+    assert "95 % intervals of 1,000 draws of sessions" in text.replace("\n", " ")
+    told = json.loads(invoke("compare", f"old={names[0]},{names[1]}", f"new={names[2]},{names[3]}", "--json").output)
+    assert [(group["label"], group["resampled"]) for group in told["groups"]] == [("old", "runs"), ("new", "runs")]
+    ttft = next(row for row in told["figures"] if row["name"] == "ttft_p50_ms")
+    each = [compare({"A": [name], "B": [name]}).to_dict()["figures"][2]["values"][0]["value"] for name in names]
+    assert ttft["values"][1]["value"] == (each[2] + each[3]) / 2
+    assert ttft["values"][1]["interval"] == [min(each[2:]), max(each[2:])]
+    assert ttft["values"][1]["ratio"] == pytest.approx((each[2] + each[3]) / (each[0] + each[1]))
+
+
+def test_compare_says_what_it_cannot_take(tmp_path: Path, invoke: Invoke) -> None:
+    write_run(tmp_path / "a")
+    assert "expected two or more" in invoke("compare", tmp_path / "a", code=2).stderr
+    assert "expected the directory of a replay" in invoke("compare", tmp_path / "a", tmp_path / "b", code=2).stderr
+    (tmp_path / "b").mkdir()
+    assert "No such file or directory" in invoke("compare", tmp_path / "a", tmp_path / "b", code=2).stderr
+    assert "of its own for each" in invoke("compare", f"x={tmp_path}/a", f"x={tmp_path}/a", code=2).stderr
+
+
+def test_draws_with_sessions_hold_the_truth_about_as_often_as_they_say(tmp_path: Path) -> None:
+    """The interval of the median of 40 runs of independent sessions holds the median that they were made with."""
+    held = 0
+    for seed in range(40):
+        write_run(tmp_path / str(seed), sessions=60, turns=1, seed=seed)
+        told = compare({"A": [tmp_path / str(seed)], "B": [tmp_path / str(seed)]}).to_dict()
+        low, high = next(row for row in told["figures"] if row["name"] == "ttft_p50_ms")["values"][0]["interval"]
+        held += low <= np.exp(3) <= high
+    assert 33 <= held <= 40
