@@ -1,0 +1,105 @@
+"""`agentgen replay` beside `aiperf profile` against one server, as a Markdown table (`make bench-peer-replay`).
+
+`--server` is a program that takes a port and answers at once. Sessions have 5 turns of 512 new and 16 output tokens and
+are streamed, 32 of them open. Both programs' times to first token are what they report themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from process import machine
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "replay"))
+from throughput import SLOTS, TURNS, fast, rate, replay, write_trace
+
+BLOCK_TOKENS = 512
+# AIPerf loads tokenizers by name, and without a network only from the hub's cache: one is put there.
+TOKENIZER = """
+import json, pathlib, sys
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+home = pathlib.Path(sys.argv[1]) / "hub/models--agentgen--small"
+snapshot = home / "snapshots" / ("0" * 40)
+snapshot.mkdir(parents=True)
+(home / "refs").mkdir()
+(home / "refs/main").write_text("0" * 40)
+tokenizer = Tokenizer(models.BPE())
+tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+tokenizer.decoder = decoders.ByteLevel()
+alphabet = pre_tokenizers.ByteLevel.alphabet()
+end = "<|endoftext|>"
+trainer = trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, special_tokens=[end], show_progress=False)
+tokenizer.train_from_iterator(["the quick brown fox jumps over the lazy dog"], trainer)
+tokenizer.save(str(snapshot / "tokenizer.json"))
+config = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": end, "eos_token": end, "model_max_length": 10**6}
+(snapshot / "tokenizer_config.json").write_text(json.dumps(config))
+(snapshot / "config.json").write_text('{"model_type": "gpt2"}')
+"""
+
+
+def check(command: list[str | Path], **environment: str) -> None:
+    """Run to the end; fails loudly."""
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{command} -> {done.returncode}\n{done.stdout}{done.stderr}")
+
+
+def peer(binaries: Path, trace: Path, url: str, requests: int, scratch: Path) -> tuple[float, float, float]:
+    """AIPerf's requests/s and its time to first token, median and 99th percentile, ms."""
+    home = scratch / "tokenizers"
+    check([binaries / "python", "-c", TOKENIZER, home])
+    out = scratch / "aiperf"
+    check(
+        [
+            *(binaries / "aiperf", "profile", "--input-file", trace, "--custom-dataset-type", "mooncake_trace"),
+            *("--no-fixed-schedule", "--concurrency", str(SLOTS), "--isl-block-size", str(BLOCK_TOKENS)),
+            *("--model", "m", "--tokenizer", "agentgen/small", "--url", url.removesuffix("/v1")),
+            *("--endpoint-type", "chat", "--streaming", "--ui", "none", "--request-count", str(requests)),
+            *("--artifact-dir", out),
+        ],
+        HF_HOME=str(home),
+        HF_HUB_OFFLINE="1",
+        TRANSFORMERS_OFFLINE="1",
+    )
+    told = json.loads((out / "profile_export_aiperf.json").read_text())
+    first = told["time_to_first_token"]
+    return told["request_throughput"]["avg"], first["p50"], first["p99"]
+
+
+def ours(trace: Path, url: str, workers: int) -> tuple[float, float, float]:
+    """The same of agentgen."""
+    summary, _ = replay(trace, url, "--concurrency", SLOTS, "--workers", workers)
+    first = summary["run"]["latency"]["ttft_ms"]
+    return rate(summary), first["p50"], first["p99"]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--peer", required=True, type=Path, help="the bin directory of an environment with aiperf")
+    parser.add_argument("--server", required=True, help="a program that takes a port")
+    parser.add_argument("--peer-sessions", type=int, default=600)
+    parser.add_argument("--sessions", type=int, default=20_000)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, fast(arguments.server) as url:
+        scratch = Path(folder)
+        small = write_trace(scratch / "small.jsonl", arguments.peer_sessions)
+        large = write_trace(scratch / "large.jsonl", arguments.sessions)
+        rows = [("AIPerf", peer(arguments.peer.absolute(), small, url, arguments.peer_sessions * TURNS, scratch))]
+        rows += [(f"agentgen, workers: {n}", ours(large, url, n)) for n in (1, 2)]
+    print(f"{machine()}, shared with the server. {SLOTS} open sessions.\n")
+    print("| | requests/s | time to first token as reported, p50 / p99 |\n|---|---|---|")
+    first_rate = rows[0][1][0]
+    for name, (per_second, median, high) in rows:
+        ratio = "" if per_second == first_rate else f" ({per_second / first_rate:.0f} x)"
+        print(f"| {name} | {per_second:,.0f}{ratio} | {median:.2f} / {high:.2f} ms |")
+
+
+if __name__ == "__main__":
+    main()

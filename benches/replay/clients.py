@@ -1,0 +1,116 @@
+"""What a client costs: our connections beside aiohttp, same bodies, same loop, same server. See docs/benchmarks.md.
+
+    python benches/replay/clients.py http://127.0.0.1:8000/v1
+
+Every answer is read to its end and counted in bytes; neither side parses events. The best of three rounds each, by the
+clock and by the client's own CPU time, which a busy machine does not move as much.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import time
+
+import aiohttp
+import uvloop
+from agentgen.replay.pool import Pool, Target
+
+ROUNDS = 3
+HEADERS = {"Accept": "text/event-stream"}
+
+
+class Sender:
+    """Sends the next request when the one before has ended."""
+
+    def __init__(self, pool: Pool, number: int, bodies: list[bytes], done: asyncio.Event) -> None:
+        self.route = pool.open(f"s{number}")
+        self.bodies = bodies
+        self.done = done
+        self.bytes = 0
+
+    def next(self) -> None:
+        """Send one more, or be done."""
+        if self.bodies:
+            self.route.send(self.bodies.pop(), self)
+        else:
+            self.done.set()
+
+    def sent(self, stamp_ns: int) -> None:
+        """Nothing is measured here."""
+
+    def data(self, data: bytes, stamp_ns: int) -> None:
+        """Count."""
+        self.bytes += len(data)
+
+    def finished(self, status: int, retry_after_s: float | None, stamp_ns: int) -> None:
+        """On with it."""
+        self.next()
+
+    def lost(self, outcome: str, status: int, message: str, stamp_ns: int) -> None:
+        """The figures would be wrong."""
+        raise SystemExit(message)
+
+
+async def ours(url: str, body: bytes, requests: int, slots: int) -> int:
+    """Our connections; returns the bytes of all answers."""
+    pool = Pool(Target((url,), "/chat/completions", HEADERS, ("X-Session-ID",), 10))
+    senders = [Sender(pool, number, [body] * (requests // slots), asyncio.Event()) for number in range(slots)]
+    for sender in senders:
+        sender.next()
+    for sender in senders:
+        await sender.done.wait()
+        sender.route.close()
+    await pool.close()
+    return sum(sender.bytes for sender in senders)
+
+
+async def theirs(url: str, body: bytes, requests: int, slots: int) -> int:
+    """The same with aiohttp."""
+    headers = {**HEADERS, "Content-Type": "application/json"}
+    connector = aiohttp.TCPConnector(limit=slots)
+    async with aiohttp.ClientSession(connector=connector, auto_decompress=False, read_bufsize=1 << 20) as session:
+
+        async def play(number: int) -> int:
+            size = 0
+            for _ in range(requests // slots):
+                own = {**headers, "X-Session-ID": f"s{number}"}
+                async with session.post(url + "/chat/completions", data=body, headers=own) as response:
+                    async for chunk in response.content.iter_any():
+                        size += len(chunk)
+            return size
+
+        return sum(await asyncio.gather(*(play(number) for number in range(slots))))
+
+
+def main() -> None:
+    """Measure both in turn."""
+    options = argparse.ArgumentParser()
+    options.add_argument("url")
+    options.add_argument("--requests", type=int, default=20_000)
+    options.add_argument("--slots", type=int, default=32)
+    options.add_argument("--words", type=int, default=1_500)
+    options.add_argument("--output", type=int, default=16)
+    given = options.parse_args()
+    message = {"role": "user", "content": " ".join(f"word{number}" for number in range(given.words))}
+    body = json.dumps({"model": "m", "stream": True, "max_completion_tokens": given.output, "messages": [message]})
+    walls: dict[str, float] = {}
+    cpus: dict[str, float] = {}
+    read: set[int] = set()
+    for _ in range(ROUNDS):
+        for name, client in (("ours", ours), ("aiohttp", theirs)):
+            wall, cpu = time.perf_counter(), time.process_time()
+            read.add(uvloop.run(client(given.url, body.encode(), given.requests, given.slots)))
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            walls[name] = min(walls.get(name, wall), wall)
+            cpus[name] = min(cpus.get(name, cpu), cpu)
+    if len(read) != 1:
+        raise SystemExit(f"they read different bytes: {read}")
+    for name, wall in walls.items():
+        print(f"{name:8} {given.requests / wall:8,.0f} requests/s {1e6 * cpus[name] / given.requests:8.1f} us CPU")
+    print(f"ratio    {walls['aiohttp'] / walls['ours']:8.2f}            {cpus['aiohttp'] / cpus['ours']:8.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""One timer for all requests that have the same time to finish."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentgen.replay.ports import Clock, Timer
+
+T = TypeVar("T")
+
+
+class Deadlines(Generic[T]):
+    """Calls `expired` for what has been there for `after_ns`; holds nothing that has been discarded.
+
+    What comes later is due later, so the first one is always the next one: no search, and no timer for each.
+    """
+
+    def __init__(self, clock: Clock, after_ns: int, expired: Callable[[T], None]) -> None:
+        self._clock = clock
+        self._after_ns = after_ns
+        self._expired = expired
+        self._due: OrderedDict[T, int] = OrderedDict()
+        self._timer: Timer | None = None
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def add(self, item: T) -> None:
+        """From now on."""
+        due = self._clock.now() + self._after_ns
+        self._due[item] = due
+        if self._timer is None:
+            self._timer = self._clock.call_at(due, self._fire)
+
+    def discard(self, item: T) -> None:
+        """It has been in time."""
+        self._due.pop(item, None)
+
+    def close(self) -> None:
+        """Nothing will expire any more."""
+        self._due.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _fire(self) -> None:
+        while self._due:  # `_timer` stays set: what is added meanwhile comes later than what is there
+            item, due = next(iter(self._due.items()))
+            if due > self._clock.now():
+                self._timer = self._clock.call_at(due, self._fire)
+                return
+            del self._due[item]
+            self._expired(item)
+        self._timer = None

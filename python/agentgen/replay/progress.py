@@ -1,0 +1,75 @@
+"""How a run is going: one line that changes on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from typing import TYPE_CHECKING, TextIO
+
+from agentgen.replay.books import Books, recent_us
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentgen.replay.supervise import Outcome
+
+PLAIN_S = 10.0
+WITHOUT_DIGITS_MS = 1000  # three digits would be written with an exponent
+WINDOW_S = 2.0
+
+
+class Progress:
+    """Says how many sessions are open, how fast requests are, and how many failed."""
+
+    def __init__(self, stream: TextIO = sys.stderr, *, shown: bool = True) -> None:
+        self._stream = stream
+        self._shown = shown
+        self._live = stream.isatty()
+        self._told_s = time.monotonic()
+        self._before: list[tuple[float, int]] = []
+        self._phase = ""
+        self._width = 0
+
+    def __call__(self, phase: str, outcome: Outcome) -> None:
+        """Called a few times a second."""
+        if not (self._shown and phase):
+            return
+        if phase != self._phase:
+            self._phase, self._before = phase, []
+        now = time.monotonic()
+        line = self._line(phase, outcome.cells, now)
+        if self._live:
+            line = line[: shutil.get_terminal_size().columns - 1]  # what wraps cannot be written over
+            self._stream.write("\r" + line.ljust(self._width))
+            self._stream.flush()
+            self._width = len(line)
+        elif now - self._told_s >= PLAIN_S:
+            self._told_s = now
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    def close(self) -> None:
+        """The line is complete."""
+        if self._live and self._width:
+            self._stream.write("\n")
+            self._stream.flush()
+
+    def _line(self, phase: str, cells: Sequence[memoryview], now: float) -> str:
+        counts = [Books(block, phase).to_dict() for block in cells]
+        total = {name: sum(count[name] for count in counts) for name in counts[0]} if counts else {}
+        ended = total["succeeded"] + total["failed"]
+        self._before = [*(one for one in self._before if one[0] > now - WINDOW_S), (now, ended)]
+        since, first = self._before[0]
+        rate = (ended - first) / (now - since) if now > since else 0.0
+        times = recent_us(cells)
+        ttft = f", TTFT p50 {_ms(times, 0.5)} p99 {_ms(times, 0.99)} ms" if times else ""
+        return (
+            f"{phase}: {total['sessions_opened'] - total['sessions_over']:,} sessions open, "
+            f"{total['sessions_over']:,} over; {ended:,} requests ({rate:,.0f}/s){ttft}, {total['failed']:,} failed"
+        )
+
+
+def _ms(times_us: Sequence[int], share: float) -> str:
+    time_ms = times_us[min(len(times_us) - 1, int(share * len(times_us)))] / 1000
+    return f"{time_ms:,.0f}" if time_ms >= WITHOUT_DIGITS_MS else f"{time_ms:.3g}"

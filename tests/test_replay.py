@@ -1,0 +1,504 @@
+"""`agentgen replay` from end to end, against servers of the tests and the embedded one (ids of the requirements)."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from agentgen.errors import ConfigError
+from agentgen.pages import render
+from agentgen.replay.books import CELLS, Books
+from agentgen.replay.settings import ReplaySettings, load_settings
+from conftest import ROOT, command
+from pydantic import ValidationError
+from replay_server import HEAD, Received, chunked, event, plain, refuse, serving, tokens
+
+if TYPE_CHECKING:
+    import socketserver
+    from pathlib import Path
+
+    from conftest import Invoke, Run
+
+BLOCK = 16
+# The page is not there where a checkout has no chart library; the command says so then.
+PAGE = (ROOT / "python" / "agentgen" / "pages" / "static" / render.CHARTS).exists()
+WRITTEN = ["records", *(["replay.html"] if PAGE else []), "requests.parquet", "summary.json"]
+
+
+def write_trace(path: Path, sessions: int, turns: int, *, delay_ms: float = 0.0) -> Path:
+    """Sessions of two new blocks and four output tokens a turn; no two share anything."""
+    rows = []
+    for session in range(sessions):
+        for turn in range(turns):
+            first = 2 * (session * turns + turn)
+            row: dict[str, Any] = {"session_id": f"s{session}", "input_length": 2 * BLOCK, "output_length": 4}
+            row |= {"hash_ids": [first, first + 1]} | ({"delay": delay_ms} if turn else {"timestamp": 0})
+            rows.append(json.dumps(row))
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    return write_trace(tmp_path / "trace.jsonl", 12, 3)
+
+
+def options(url: str, tmp_path: Path, *more: object) -> list[object]:
+    return ["--url", url, "--block-size", BLOCK, "--output", tmp_path, "--name", "out", "--concurrency", 16, *more]
+
+
+def summary_of(directory: Path) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
+    return summary
+
+
+def books_of(summary: dict[str, Any], phase: str = "run") -> dict[str, int]:
+    """The books, which balance in every summary."""
+    books: dict[str, int] = summary[phase]["books"]
+    ends = ("succeeded", "failed", "cancelled", "skipped", "never_issued")
+    assert books["planned"] == sum(books[end] for end in ends), books
+    return books
+
+
+# --- whole runs ---------------------------------------------------------------------------------------------------
+
+
+def test_a_generated_run_needs_no_server(run: Run, tmp_path: Path) -> None:
+    run("generate", "--sessions", 8, "--max-isl", 60_000, "--output", tmp_path, "--name", "run", "--quiet")
+    more = ("--delay-scale", 0, "--duration", "5s", "--grace", 0, "--output", tmp_path, "--name", "out")
+    done = run("replay", tmp_path / "run", *more)
+    assert "(embedded)" in done.stderr
+    summary = summary_of(tmp_path / "out")
+    books = books_of(summary)
+    assert books["failed"] == 0
+    assert books["cancelled"] > 0  # the server takes the time that it models
+    assert summary["settings"]["embedded_server"]
+    assert not summary["incomplete"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == WRITTEN
+
+
+def test_every_request_of_the_trace_is_sent_in_order(trace: Path, run: Run, tmp_path: Path) -> None:
+    with serving() as server:
+        run("replay", trace, *options(server.url, tmp_path, "--workers", 2))
+        assert len(server.requests) == 36
+        sizes: dict[str, list[int]] = {}
+        for received in server.requests:
+            sizes.setdefault(received.session, []).append(len(received.json["messages"]))
+        assert all(count == [1, 3, 5] for count in sizes.values())
+        for received in server.requests:
+            assert received.json["stream_options"] == {"include_usage": True}
+            assert received.json["model"] == "m"
+    assert books_of(summary_of(tmp_path / "out"))["succeeded"] == 36
+
+
+def test_r11_two_hundred_sessions_with_faults_balance_their_books(run: Run, tmp_path: Path) -> None:
+    trace = write_trace(tmp_path / "trace.jsonl", 200, 5)
+    draw = random.Random(5)  # noqa: S311  faults, not secrets
+
+    async def faulty(received: Received, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(draw.random() * 0.004)
+        match draw.choices(["plain", "refuse", "drop", "error", "stall", "cut"], [90, 2, 2, 2, 2, 2])[0]:
+            case "plain":
+                await plain(received, writer)
+            case "refuse":
+                refuse(writer, draw.choice(["500 Internal Server Error", "429 Too Many Requests"]))
+            case "drop":
+                writer.close()
+            case "error":
+                body = event(content="a") + b'data: {"error": {"message": "overloaded", "code": 503}}\n\n'
+                writer.write(HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+            case "stall":
+                await asyncio.sleep(5)
+            case "cut":
+                writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(tokens(2))[:-40])
+                await writer.drain()
+                writer.close()
+
+    with serving(faulty) as server:
+        run("replay", trace, *options(server.url, tmp_path, "--workers", 2, "--timeout", "300ms"), code=1)
+        assert server.most_running <= 16 + 4  # the server sees the end of a connection a little later
+        stalled = len(server.disconnects)
+    summary = summary_of(tmp_path / "out")
+    books = books_of(summary)
+    assert books["planned"] == 1000
+    outcomes = summary["run"]["outcomes"]
+    assert books["failed"] == sum(count for outcome, count in outcomes.items() if outcome != "ok") > 10
+    assert {"ok", "http_error", "connection_lost", "server_error", "stream_truncated", "timeout_total"} <= set(outcomes)
+    assert stalled >= outcomes["timeout_total"]  # N11: each was seen to hang up
+    assert books["skipped"] > 0
+    assert not summary["errors"]
+
+
+@pytest.mark.parametrize("position", ["only", "after a token"])
+def test_n7_an_error_within_the_stream_is_a_failure_with_its_message(position: str, run: Run, tmp_path: Path) -> None:
+    async def answer(_: Received, writer: asyncio.StreamWriter) -> None:
+        body = event(content="a") if position == "after a token" else b""
+        body += b'data: {"error": {"message": "out of blocks", "code": 503}}\n\ndata: [DONE]\n\n'
+        writer.write(HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    with serving(answer) as server:
+        done = run("replay", write_trace(tmp_path / "t.jsonl", 1, 2), *options(server.url, tmp_path), code=1)
+    assert "server_error: " in done.stderr
+    assert "out of blocks" in done.stderr
+    summary = summary_of(tmp_path / "out")
+    assert summary["run"]["outcomes"] == {"server_error": 1}
+    assert books_of(summary)["skipped"] == 1
+
+
+def test_n8_events_that_end_in_crlf_are_seen_as_they_come(run: Run, tmp_path: Path) -> None:
+    async def answer(_: Received, writer: asyncio.StreamWriter) -> None:
+        first, rest = event(content="a"), tokens(1)
+        writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % (len(first + rest) + 4 + 2 * rest.count(b"\n\n") - 2))
+        writer.write(first.replace(b"\n\n", b"\r\n\r\n"))
+        await writer.drain()
+        await asyncio.sleep(0.3)
+        writer.write(rest.replace(b"\n\n", b"\r\n\r\n"))
+
+    with serving(answer) as server:
+        run("replay", write_trace(tmp_path / "t.jsonl", 1, 1), *options(server.url, tmp_path))
+    latency = summary_of(tmp_path / "out")["run"]["latency"]
+    assert latency["e2e_ms"]["p50"] - latency["ttft_ms"]["p50"] > 250
+
+
+def test_e6_two_servers_and_four_workers_are_sticky(run: Run, tmp_path: Path) -> None:
+    trace = write_trace(tmp_path / "trace.jsonl", 50, 6)
+    with serving() as first, serving() as second:
+        more = ("--url", second.url, "--workers", 4, "--session-header", "X-Session-ID", "--session-header", "X-Route")
+        run("replay", trace, *options(first.url, tmp_path, *more))
+        seen = [{received.session for received in server.requests} for server in (first, second)]
+        assert not seen[0] & seen[1]
+        assert len(seen[0] | seen[1]) == 50
+        assert len(first.requests) + len(second.requests) == 300
+        assert all(received.headers["x-route"] == received.session for received in first.requests)
+        # Sessions go where the fewest are open, which depends on how long each takes: test_replay_http.py has the rule.
+        assert min(map(len, seen)) > 10
+
+
+def test_n12_a_worker_that_is_killed_is_noticed_and_its_books_close(tmp_path: Path) -> None:
+    trace = write_trace(tmp_path / "trace.jsonl", 60, 4)
+
+    async def slow(received: Received, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.15)
+        await plain(received, writer)
+
+    with serving(slow) as server:
+        process = subprocess.Popen(
+            command("replay", trace, *options(server.url, tmp_path, "--workers", 2, "--json")),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while len(server.requests) < 40:
+            time.sleep(0.02)
+            assert process.poll() is None
+        os.kill(worker_of(process.pid), signal.SIGKILL)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 1, err
+    summary = json.loads(out)
+    assert summary["incomplete"]
+    books = books_of(summary)
+    outcomes = summary["run"]["outcomes"]
+    assert 1 <= outcomes["worker_lost"] <= 60
+    assert outcomes["ok"] >= 30 * 4  # the other worker went on to the end
+    assert books["never_issued"] > 0
+
+
+def worker_of(parent: int) -> int:
+    """One of the processes that play."""
+    children = []
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if not entry.name.isdigit():
+                continue
+            try:
+                with open(f"{entry.path}/stat", encoding="utf-8") as stat:  # noqa: PTH123
+                    is_child = stat.read().rpartition(")")[2].split()[1] == str(parent)
+                with open(f"{entry.path}/cmdline", encoding="utf-8") as line:  # noqa: PTH123
+                    words = line.read()
+            except OSError:
+                continue
+            if is_child and "spawn_main" in words:
+                children.append(int(entry.name))
+    if not children:
+        pytest.skip("/proc does not show the workers: none can be killed")
+    return min(children)
+
+
+@pytest.mark.parametrize(("signals", "grace"), [([signal.SIGINT], "30s"), ([signal.SIGTERM, signal.SIGINT], "30s")])
+def test_an_interrupted_run_says_so_and_keeps_what_was_measured(
+    signals: list[signal.Signals], grace: str, tmp_path: Path
+) -> None:
+    trace = write_trace(tmp_path / "trace.jsonl", 40, 50)
+    twice = len(signals) > 1
+
+    async def slow(received: Received, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(60 if twice and len(server.requests) > 100 else 0.05)
+        await plain(received, writer)
+
+    with serving(slow) as server:
+        process = subprocess.Popen(
+            command("replay", trace, *options(server.url, tmp_path, "--grace", grace, "--quiet")),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while len(server.requests) < 60 + 45 * twice:
+            time.sleep(0.02)
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(0.5)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    summary = summary_of(tmp_path / "out")
+    assert summary["incomplete"]
+    books = books_of(summary)
+    assert books["succeeded"] >= 40
+    assert books["never_issued"] > 0
+    assert (books["cancelled"] > 0) == twice
+    assert books["failed"] == 0
+
+
+def test_n27_refusals_are_retried_and_counted_apart(run: Run, tmp_path: Path) -> None:
+    refused: set[tuple[str, int]] = set()
+
+    async def busy(received: Received, writer: asyncio.StreamWriter) -> None:
+        this = received.session, len(received.json["messages"])
+        if this in refused:
+            await plain(received, writer)
+        else:
+            refused.add(this)
+            refuse(writer, "503 Service Unavailable", "Retry-After: 0")
+
+    with serving(busy) as server:
+        trace = write_trace(tmp_path / "trace.jsonl", 4, 2)
+        run("replay", trace, *options(server.url, tmp_path, "--retries", 1))
+        assert len(server.requests) == 16
+    summary = summary_of(tmp_path / "out")
+    assert summary["run"]["outcomes"] == {"ok": 8}
+    assert summary["run"]["retries"] == 8
+    assert summary["run"]["retried_requests"] == 8
+
+
+def test_n17_n25_warm_up_shares_no_text_with_the_run_and_has_its_own_books(
+    trace: Path, run: Run, tmp_path: Path
+) -> None:
+    with serving() as server:
+        run("replay", trace, *options(server.url, tmp_path, "--warmup-sessions", 4))
+        first = [received.json["messages"][0]["content"] for received in server.requests]
+    assert len(set(first[:12])) == 4
+    warm, measured = set(first[:12]), set(first[12:])
+    assert not {text.split()[0] for text in warm} & {text.split()[0] for text in measured} or not warm & measured
+    summary = summary_of(tmp_path / "out")
+    assert books_of(summary, "warmup")["succeeded"] == 12
+    assert books_of(summary)["succeeded"] == 36
+
+
+def test_n16_two_runs_share_text_only_if_their_salts_are_the_same(trace: Path, run: Run, tmp_path: Path) -> None:
+    def prompts(name: str, *more: object) -> set[bytes]:
+        with serving() as server:
+            run(
+                "replay", trace, "--url", server.url, "--block-size", BLOCK, "--output", tmp_path, "--name", name, *more
+            )
+            return {received.body for received in server.requests}
+
+    assert prompts("a", "--salt", "x") == prompts("b", "--salt", "x")
+    assert not prompts("c") & prompts("d")
+
+
+def test_duration_and_max_sessions(run: Run, tmp_path: Path) -> None:
+    trace = write_trace(tmp_path / "trace.jsonl", 30, 3, delay_ms=400)
+    with serving() as server:
+        run("replay", trace, *options(server.url, tmp_path, "--duration", "600ms", "--max-sessions", 20))
+    summary = summary_of(tmp_path / "out")
+    books = books_of(summary)
+    assert not summary["incomplete"]  # the end was planned
+    assert 0 < books["succeeded"] < books["planned"] <= 60
+    assert books["never_issued"] > 0
+
+
+def test_n22_cache_counters_of_the_server_stand_in_for_usage(trace: Path, run: Run, tmp_path: Path) -> None:
+    async def answer(received: Received, writer: asyncio.StreamWriter) -> None:
+        n = len(server.requests)
+        server.metrics = (
+            "# TYPE vllm:prefix_cache_queries_total counter\n"
+            f'vllm:prefix_cache_queries_total{{engine="0"}} {100.0 * n}\n'
+            f'vllm:prefix_cache_hits_total{{engine="0"}} {25.0 * n}\n'
+        )
+        await plain(received, writer)
+
+    with serving(answer) as server:
+        server.metrics = "vllm:prefix_cache_queries_total 0\nvllm:prefix_cache_hits_total 0\n"
+        run("replay", trace, *options(server.url, tmp_path))
+    cache = summary_of(tmp_path / "out")["run"]["cache"]
+    assert cache["cache_source"] == "metrics"
+    assert cache["server"]["hit_rate"] == pytest.approx(0.25)
+
+
+def test_keys_come_from_the_environment_and_stay_out_of_results(
+    trace: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-very-secret")
+    with serving() as server:
+        more = ("--api-key-env", "MY_KEY", "--header", "X-Tenant: tenant-secret", "--warmup-sessions", 1)
+        done = run("replay", trace, *options(server.url, tmp_path, *more))
+        assert all(received.headers["authorization"] == "Bearer sk-very-secret" for received in server.requests)
+        assert all(received.headers["x-tenant"] == "tenant-secret" for received in server.requests)
+    written = [path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    for text in (*written, done.stdout.encode(), done.stderr.encode()):
+        assert b"secret" not in text
+
+
+# --- checks before ------------------------------------------------------------------------------------------------
+
+
+def test_dry_run_says_what_would_be_done_and_sends_nothing(trace: Path, run: Run, tmp_path: Path) -> None:
+    with serving() as server:
+        done = run("replay", trace, *options(server.url, tmp_path, "--dry-run"))
+        assert not server.requests
+    assert "12 sessions, 36 requests" in done.stdout
+    assert "closed loop, 16 open sessions" in done.stdout
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("models", "more", "expected"),
+    [
+        ([{"id": "a"}, {"id": "b"}], (), "found the models a, b, expected one; --model says which"),
+        ([{"id": "llama"}], ("--model", "lama"), "found no model lama, expected one of llama (did you mean llama?)"),
+        ([{"id": "a", "max_model_len": 100}], (), "expected at most the model's 100"),
+        ([{"id": "a"}], ("--workers", 32), "found 16 open sessions for 32 workers"),
+        ([{"id": "a"}], ("--prompt-mode", "token-ids"), "expected --endpoint completions"),
+        (
+            [{"id": "a"}],
+            ("--prompt-mode", "token-ids", "--endpoint", "completions", "--history", "live"),
+            "found --history live, expected trace: answers come as text",
+        ),
+        ([{"id": "a"}], ("--name", "trace.jsonl"), "trace.jsonl: found a file or directory, expected none"),
+    ],
+)
+def test_what_will_not_work_is_said_in_one_line(
+    models: list[dict[str, Any]], more: tuple[object, ...], expected: str, trace: Path, invoke: Invoke, tmp_path: Path
+) -> None:
+    with serving() as server:
+        server.models = models
+        result = invoke("replay", trace, *options(server.url, tmp_path, *more), code=2)
+        assert not server.requests
+    assert expected in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def port_of(server: socketserver.BaseServer) -> int:
+    return int(server.server_address[1])  # type: ignore[index]  # a pair, of this family
+
+
+def test_a_redirect_gets_no_key(trace: Path, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    asked = []
+
+    class Elsewhere(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", f"http://localhost:{port_of(self.server)}/other/models")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{port_of(server)}"
+        result = invoke("replay", trace, *options(url, tmp_path), code=2)
+        server.shutdown()
+    assert "found a redirect to" in result.stderr
+    assert asked == ["/v1/models"]
+
+
+@pytest.mark.parametrize("port", [0, 65_536, 99_999])
+def test_a_port_that_cannot_be(port: int, trace: Path, invoke: Invoke, tmp_path: Path) -> None:
+    result = invoke("replay", trace, *options(f"http://127.0.0.1:{port}", tmp_path), code=1)
+    assert "expected a port from 1 to 65535" in result.stderr
+
+
+def test_no_server(trace: Path, invoke: Invoke, tmp_path: Path) -> None:
+    result = invoke("replay", trace, *options("http://127.0.0.1:9", tmp_path), code=2)
+    assert "http://127.0.0.1:9/v1/models: found no server" in result.stderr
+
+
+# --- settings -----------------------------------------------------------------------------------------------------
+
+
+def test_r9_settings_are_frozen_and_refuse_what_they_do_not_know() -> None:
+    with pytest.raises(ValidationError):
+        ReplaySettings().workers = 2  # type: ignore[misc]
+    with pytest.raises(ConfigError, match=r"concurency: no such option \(did you mean concurrency\?\)"):
+        load_settings(None, {"concurency": 3})
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ({"url": "ftp://host"}, "expected an address"),
+        ({"url": "http://user:pass@host"}, "expected no user or password"),
+        ({"session_header": "X Session"}, "expected the name of a header"),  # N30
+        ({"session_header": "X-A\r\nX-B"}, "expected the name of a header"),
+        ({"session_header": "Content-Length"}, "not the client's own business"),
+        ({"header": {"X-A": "1\r\nX-B: 2"}}, "printable ASCII"),
+        ({"timeout": "soon"}, "expected a time such as"),
+        ({"timeout": 0}, "greater than 0"),
+        ({"slo": "tft=1s"}, "the names are ttft, tpot, e2e"),
+        ({"request_json": '{"model": "x"}'}, "expected it from --model"),
+        ({"request_json": "[]"}, "expected a JSON object"),
+        ({"concurrency": 4, "session_rate": 1.0}, "found both"),
+        ({"concurrency": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_bad_settings(stated: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(expected)):
+        load_settings(None, stated)
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "toml"])
+def test_options_in_a_file_and_flags_win(suffix: str, trace: Path, run: Run, tmp_path: Path) -> None:
+    with serving() as server:
+        texts = {
+            "yaml": f"url: {server.url}\nconcurrency: 3\nretries: 2\ntimeout: 5m\nslo: {{ttft: 500ms, tpot: 0.05}}\n",
+            "toml": f'url = "{server.url}"\nconcurrency = 3\nretries = 2\ntimeout = 300\nslo = "ttft=0.5,tpot=0.05"\n',
+        }
+        file = tmp_path / f"replay.{suffix}"
+        file.write_text(texts[suffix], encoding="utf-8")
+        run(
+            "replay",
+            trace,
+            "--config",
+            file,
+            "--retries",
+            1,
+            "--block-size",
+            BLOCK,
+            "--output",
+            tmp_path,
+            "--name",
+            "o",
+        )
+        assert server.most_running <= 3
+    settings = summary_of(tmp_path / "o")["settings"]
+    assert (settings["concurrency"], settings["retries"], settings["timeout"]) == (3, 1, 300)
+    assert settings["slo"] == {"ttft": 0.5, "tpot": 0.05}
+
+
+def test_e4_counters_are_all_that_crosses_between_processes() -> None:
+    cells = memoryview(bytearray(8 * CELLS)).cast("q")
+    assert cells.nbytes < 10_000  # whatever the number of sessions and the length of prompts
+    assert Books(cells, "run").closed()
