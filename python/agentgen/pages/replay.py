@@ -1,0 +1,82 @@
+"""`replay.html`: what a replay measured; every figure is one of `summary.json`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agentgen.pages.render import Page, render
+from agentgen.pages.survey import LONGEST, clipped
+from agentgen.pages.write import write_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    Stated = dict[str, Any]
+
+NAME = "replay.html"
+TITLE = "Replay"
+MODULES = (
+    "report/plots.js",
+    "replay/plots.js",
+    "replay/played.js",
+    "replay/outcomes.js",
+    "replay/latency.js",
+    "replay/course.js",
+    "replay/turns.js",
+    "replay/main.js",
+)
+# The settings that the page shows. Fields of requests are named without their values: these may be anything.
+SETTINGS = (
+    *("url", "embedded_server", "model", "endpoint", "stream", "header", "session_header"),
+    *("history", "prompt_mode", "tokenizer", "salt", "block_size"),
+    *("load", "concurrency", "session_rate", "seed", "duration", "max_sessions", "warmup_sessions"),
+    *("delay_scale", "max_delay", "workers", "connect_timeout", "first_token_timeout", "timeout", "retries", "grace"),
+)
+LISTED = 20  # servers, headers, messages and statuses that are shown; more are counted
+MESSAGE = 500  # characters of a message
+
+
+def page(summary: Stated, name: str) -> Page:
+    """The page of a summary; `name` is the run directory's."""
+    return Page(
+        name=NAME,
+        title=f"{TITLE}: {clipped(name)}",
+        lead="How a server answered a trace: times, throughput, cache, and what became of every request.",
+        modules=MODULES,
+        data=_shown(summary),
+    )
+
+
+def write(directory: Path, summary: Stated) -> Path:
+    """Write the page of a summary beside it.
+
+    Raises:
+        AgentgenError: The chart library is missing.
+        OSError: The file cannot be written.
+    """
+    return write_file(directory / NAME, render(page(summary, directory.resolve().name)))
+
+
+def _shown(summary: Stated) -> Stated:
+    """The summary without what is secret or has no bound."""
+    stated = summary["settings"]
+    settings = stated and {key: _short(stated[key]) for key in SETTINGS if key in stated}
+    if stated and stated.get("request_json"):
+        settings["request_fields"] = _short(list(stated["request_json"]))
+    return {
+        **summary,
+        "settings": settings,
+        "trace": summary["trace"] and {key: _short(value) for key, value in summary["trace"].items()},
+        "errors": _short(summary["errors"], MESSAGE),
+        "warnings": _short(summary["warnings"], MESSAGE),
+    }
+
+
+def _short(value: Any, longest: int = LONGEST) -> Any:
+    """A text, or each of a list, at a length that fits; other values as they are."""
+    if isinstance(value, list):
+        more = [f"and {len(value) - LISTED:,} more"] if len(value) > LISTED else []
+        return [_short(one, longest) for one in value[:LISTED]] + more
+    if isinstance(value, str):
+        return clipped(value, longest)
+    return value

@@ -1,0 +1,104 @@
+// What was played against what, and what to know before its figures are used.
+
+import { el, facts, section } from "../dom.js";
+import { count, duration, percent, short } from "../format.js";
+import { absent } from "./plots.js";
+
+const LOADS = {
+  closed: (settings) => `closed loop, ${count(settings.concurrency)} open session${settings.concurrency === 1 ? "" : "s"}`,
+  trace: () => "open loop, arrivals of the trace",
+  poisson: (settings) => `open loop, ${short(settings.session_rate)} sessions/s at random, seed ${settings.seed}`,
+};
+const HISTORIES = { live: "the server's own answers", trace: "text of the recorded lengths" };
+const KINDS = { hashed: "hashes of their blocks", messages: "messages" };
+const ENDPOINTS = { chat: "chat completions", completions: "completions" };
+const LENGTHS = { exact: "exact", approximate: "approximate: the server counts tokens of its own" };
+
+function code(texts) {
+  return [texts].flat().flatMap((text, index) => [...(index ? [el("br")] : []), el("code", {}, text)]);
+}
+
+function seconds(value) {
+  return value === null || value === undefined ? "none" : duration(1000 * value);
+}
+
+function utc(time) {
+  return time.replace("T", " ").replace(/(\.\d+)?\+00:00$/, " UTC");
+}
+
+function delays({ delay_scale: scale, max_delay: longest }) {
+  const scaled = scale === 1 ? "those of the trace" : scale === 0 ? "none" : `${short(scale)} × those of the trace`;
+  return longest === null || longest === undefined ? scaled : `${scaled}, at most ${seconds(longest)}`;
+}
+
+function traceFacts(trace) {
+  const known = (name) => trace[name] !== undefined && trace[name] !== null;
+  return [
+    ["File or directory", known("path") ? code(trace.path) : null],
+    ["Holds", known("sessions") ? `${count(trace.sessions)} sessions, ${count(trace.requests)} requests` : null],
+    ["Its tokens", known("context_tokens") ? `${short(trace.context_tokens)} of prompts, ${short(trace.input_tokens)} of them new; ${short(trace.output_tokens)} of outputs` : null],
+    ["Longest request", known("max_request_tokens") ? `${count(trace.max_request_tokens)} tokens` : null],
+    ["Its prompts", KINDS[trace.kind]], ["Lengths of prompts", LENGTHS[trace.tokens]],
+  ];
+}
+
+function serverFacts(settings, known, list) {
+  return [
+    ["Address", list("url")], ["Model", known("model") ? code(settings.model) : null],
+    ["Kind", settings.embedded_server ? "the embedded server: it computes nothing and models time" : null],
+    ["API", known("endpoint") ? `${ENDPOINTS[settings.endpoint] ?? settings.endpoint}, ${settings.stream === false ? "whole answers" : "streamed"}` : null],
+    ["Prompts", known("prompt_mode") ? (settings.prompt_mode === "text" ? "words" : "token ids") : null],
+    ["Earlier answers in prompts", known("history") ? HISTORIES[settings.history] ?? settings.history : null],
+    ["Tokenizer", known("tokenizer") ? code(settings.tokenizer) : null], ["Salt of the text", known("salt") ? code(settings.salt) : null],
+    ["Header of the session", list("session_header")], ["Other headers (values are not kept)", list("header")],
+    ["More fields of requests (values: summary.json)", list("request_fields")],
+  ];
+}
+
+function loadFacts(settings, known) {
+  const limits = [
+    known("max_sessions") ? `${count(settings.max_sessions)} sessions` : null, known("duration") ? `${seconds(settings.duration)} until the last request` : null,
+  ].filter(Boolean);
+  return [
+    ["Sessions", known("load") ? LOADS[settings.load]?.(settings) ?? settings.load : null],
+    ["Delays", known("delay_scale") ? delays(settings) : null], ["At most", limits.join(", ") || null],
+    ["Warm-up", known("warmup_sessions") ? (settings.warmup_sessions ? `${count(settings.warmup_sessions)} sessions` : "none") : null],
+    ["Workers", known("workers") ? count(settings.workers) : null],
+    ["Time-outs", known("connect_timeout") ? `connect ${seconds(settings.connect_timeout)}, first token ${seconds(settings.first_token_timeout)}, whole ${seconds(settings.timeout)}` : null],
+    ["Sent again after 429 or 503", known("retries") ? (settings.retries ? `up to ${count(settings.retries)} times` : "never") : null],
+  ];
+}
+
+export function played({ trace, settings, started, ended }) {
+  const stated = settings ?? {};
+  const known = (name) => stated[name] !== undefined && stated[name] !== null;
+  const list = (name) => (known(name) && stated[name].length ? code(stated[name]) : null);
+  const groups = [
+    ["Trace", traceFacts(trace ?? {})], ["Server", serverFacts(stated, known, list)],
+    ["Load", [...loadFacts(stated, known), ["Began", started ? utc(started) : null], ["Ended", ended ? utc(ended) : null]]],
+  ].map(([title, all]) => [title, all.filter(([, value]) => value !== null && value !== undefined)]).filter(([, all]) => all.length);
+  const missing = [trace ? null : "what was replayed", settings ? null : "the settings", started ? null : "when it was"];
+  return section("played", "What was replayed", groups.map(([title, all]) => el("div", {}, el("h3", {}, title), facts(all))), absent(missing.filter(Boolean)));
+}
+
+function callout(id, title, ...texts) {
+  return el("div", { class: "callout", id, role: "note" }, el("strong", {}, title), texts.map((text) => el("p", {}, text)));
+}
+
+// What a reader must know first; null where a run is sound.
+export function notices({ errors, warnings, incomplete, records, client }) {
+  const of = (kind) => warnings.filter((text) => text.startsWith(`${kind}: `)).map((text) => text.slice(kind.length + 2));
+  const others = warnings.filter((text) => !/^(incomplete|client-limited): /.test(text));
+  const torn = records.torn ? `${count(records.torn)} of ${count(records.files)} record files end within a record.` : null;
+  const why = of("incomplete").join("; ") || "records are missing";
+  return [
+    errors.length ? callout("errors", "Figures are wrong", ...errors) : null,
+    incomplete ? callout("incomplete", `Incomplete: ${why}`, "The run ended early, or records are missing. All figures are of what was recorded.", ...[torn].filter(Boolean)) : null,
+    client.client_limited ? callout(
+      "client-limited", "Limited by the client",
+      `The 99th percentile of the client's own lag is ${duration(client.lag_p99_ms)}: ${percent(client.share_of_ttft)} of the median time to the first token (of the last byte, without streams). ` +
+      `Above ${percent(client.limit)}, figures are of the client as much as of the server. Use more workers, or less load.`,
+    ) : null,
+    others.length ? callout("warnings", "To know before figures are used", ...others) : null,
+  ].filter(Boolean);
+}

@@ -1,0 +1,91 @@
+"""What the pages are made from: the analysis of a trace, and what its run directory tells beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentgen import _native
+from agentgen._text import printable
+from agentgen.settings import MANIFEST
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentgen._native import Assumptions
+    from agentgen.analysis.figures import Progress
+
+    Stated = dict[str, Any]
+
+SESSIONS = 100_000  # sessions of a trace that are looked at; of a larger one the first
+TURNS = 12_000  # turns that the cache explorer has at most, but for one very long chain
+LONGEST = 120  # characters of a name that are shown
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Everything that pages show.
+
+    Attributes:
+        analysis: The figures of the traces, as `agentgen analyze --json` has them.
+        cut: Of each trace, whether it has more sessions than were looked at.
+        explored: Sessions of the first trace request by request.
+        runs: Of each trace, the manifest and the quality of its run; None where there is none.
+        names: Of each trace, a short name.
+    """
+
+    analysis: Stated
+    cut: list[bool]
+    explored: Stated
+    runs: list[Stated | None]
+    names: list[str]
+
+
+def survey(
+    traces: Sequence[str],
+    assumed: Assumptions,
+    *,
+    sessions: int = SESSIONS,
+    turns: int = TURNS,
+    progress: Progress | None = None,
+) -> Survey:
+    """Look at the first `sessions` sessions of each trace.
+
+    Raises:
+        TraceError: A file is not a trace.
+        OSError: A file cannot be read.
+    """
+    told = json.loads(_native.survey(list(traces), assumed, sessions=sessions, turns=turns, progress=progress))
+    names = [clipped(Path(trace).resolve().name) for trace in traces]
+    for trace in told["analysis"]["traces"]:
+        trace["trace"] = clipped(trace["trace"])
+    for session in told["explored"]["sessions"]:
+        if session["session_id"] is not None:
+            session["session_id"] = clipped(session["session_id"])
+    return Survey(told["analysis"], told["cut"], told["explored"], [_run(trace) for trace in traces], names)
+
+
+def clipped(name: str, longest: int = LONGEST) -> str:
+    """A name that fits on a page, in characters that can be written down."""
+    shown = printable(name[: longest + 1])
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def _run(trace: str) -> Stated | None:
+    """Manifest and quality of the run that a trace is; what cannot be read is left out, as if it were not there."""
+    path = Path(trace)
+    home = path if path.is_dir() else path.parent
+    manifest = _json(home / MANIFEST)
+    if manifest is None or not (path.is_dir() or path.name in {file["name"] for file in manifest["files"]}):
+        return None
+    return {"manifest": manifest, "quality": _json(home / "quality.json")}
+
+
+def _json(path: Path) -> Stated | None:
+    try:
+        stated = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return stated if isinstance(stated, dict) else None

@@ -1,0 +1,144 @@
+//! Histograms for people: the same bins whatever the data, so that those of two traces lie on each other.
+
+use std::collections::BTreeMap;
+
+use agentgen_core::{Drawn, Plan};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::histogram::{Counts, Times};
+
+/// A decade in forty equal ratios, in hundred-thousandths.
+const DECADE: [u64; 40] = [
+    100_000, 105_925, 112_202, 118_850, 125_893, 133_352, 141_254, 149_624, 158_489, 167_880, 177_828, 188_365,
+    199_526, 211_349, 223_872, 237_137, 251_189, 266_073, 281_838, 298_538, 316_228, 334_965, 354_813, 375_837,
+    398_107, 421_697, 446_684, 473_151, 501_187, 530_884, 562_341, 595_662, 630_957, 668_344, 707_946, 749_894,
+    794_328, 841_395, 891_251, 944_061,
+];
+
+/// Values up to this one have bins of their own.
+pub(crate) const ONES: u64 = 20;
+/// The same of turns, of which there are few.
+pub(crate) const TURNS: u64 = 100;
+
+/// How often values lie in each bin, and how often the configuration says they should.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Histogram {
+    /// Bin `i` holds the values from `edges[i]` to below `edges[i + 1]`: one value each while these are few, then
+    /// forty bins a decade. From the first bin with a value to the last.
+    pub edges: Vec<f64>,
+    /// Values in each bin; of times within 1 % of a bin that holds many.
+    pub counts: Vec<u64>,
+    /// Shares of all values that the configured laws put in each bin, before the context limit drops turns: `target`,
+    /// and what `agentic` and `human` pauses are of it. Empty where no law is known.
+    pub expected: BTreeMap<String, Vec<f64>>,
+}
+
+/// What a histogram is of, for its target.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Of {
+    /// One quantity.
+    One(Drawn),
+    /// Both kinds of pause.
+    Delays,
+}
+
+impl Counts {
+    /// Bins of one value each up to `ones`, which is at least 20.
+    pub(crate) fn histogram(&self, ones: u64) -> Histogram {
+        binned(self.iter(), ones, 1.0)
+    }
+}
+
+impl Times {
+    /// Bins in milliseconds.
+    pub(crate) fn histogram_ms(&self) -> Histogram {
+        binned(self.tenths(), ONES, 0.1)
+    }
+}
+
+impl Histogram {
+    /// With what a plan's laws put in the bins.
+    pub(crate) fn against(mut self, plan: Option<&Plan>, of: Of) -> Self {
+        let Some(plan) = plan else { return self };
+        let mut add = |name: &str, below: &dyn Fn(f64) -> Option<f64>| {
+            let shares = self.edges.windows(2).map(|edge| Some(below(edge[1])? - below(edge[0])?)).collect();
+            if let Some(shares) = shares {
+                self.expected.insert(name.to_owned(), shares);
+            }
+        };
+        match of {
+            Of::One(drawn) => add("target", &|value| plan.share_below(drawn, value)),
+            Of::Delays => {
+                let agentic = plan.config().inter_turn_delay.agentic_fraction;
+                let tool = |value| Some(agentic * plan.share_below(Drawn::AgenticDelay, value)?);
+                let person = |value| Some((1.0 - agentic) * plan.share_below(Drawn::HumanDelay, value)?);
+                add("agentic", &tool);
+                add("human", &person);
+                add("target", &|value| Some(tool(value)? + person(value)?));
+            }
+        }
+        self
+    }
+}
+
+/// Puts ascending values in bins whose edges are multiplied by `unit`.
+fn binned(values: impl Iterator<Item = (u64, u64)>, ones: u64, unit: f64) -> Histogram {
+    let decades = (0..14_u32).flat_map(|power| DECADE.map(|edge| (edge * 10_u64.pow(power)).div_ceil(100_000)));
+    let mut edges = (0..=ones).chain(decades.filter(|edge| *edge > ones));
+    let mut histogram = Histogram::default();
+    let (mut low, mut high) = (0, edges.next().unwrap_or_default());
+    for (value, times) in values {
+        while value >= high {
+            let Some(next) = edges.next() else { break };
+            (low, high) = (high, next);
+            if !histogram.edges.is_empty() {
+                histogram.edges.push(high as f64 * unit);
+                histogram.counts.push(0);
+            }
+        }
+        if histogram.edges.is_empty() {
+            histogram.edges.extend([low as f64 * unit, high as f64 * unit]);
+            histogram.counts.push(0);
+        }
+        if let Some(count) = histogram.counts.last_mut() {
+            *count += times;
+        }
+    }
+    histogram
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_is_in_its_bin() {
+        let mut counts = Counts::default();
+        let values: Vec<u64> = (0..3_000).map(|i| 3 + i * i * 7 % 90_001).collect();
+        for value in &values {
+            counts.add(*value, 1);
+        }
+        let histogram = counts.histogram(ONES);
+        assert_eq!(histogram.counts.len() + 1, histogram.edges.len());
+        assert!(histogram.edges.is_sorted_by(|a, b| a < b));
+        assert_eq!(&histogram.edges[..5], [3.0, 4.0, 5.0, 6.0, 7.0]);
+        for (edge, count) in histogram.edges.windows(2).zip(&histogram.counts) {
+            let inside = values.iter().filter(|v| edge[0] <= **v as f64 && (**v as f64) < edge[1]).count();
+            assert_eq!(*count, inside as u64, "{edge:?}");
+        }
+        assert_eq!(histogram.counts.iter().sum::<u64>(), 3_000);
+        assert_eq!(Counts::default().histogram(ONES), Histogram::default());
+    }
+
+    #[test]
+    fn far_bins_are_forty_a_decade() {
+        let mut counts = Counts::default();
+        counts.add(1_000, 1);
+        counts.add(99_999, 1);
+        let edges = counts.histogram(ONES).edges;
+        assert_eq!((edges.len(), edges[0], edges[80]), (81, 1_000.0, 100_000.0));
+        let ratios = edges.windows(2).map(|e| e[1] / e[0]);
+        assert!(ratios.into_iter().all(|ratio| (1.057..1.062).contains(&ratio)));
+    }
+}

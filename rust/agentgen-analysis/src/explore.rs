@@ -1,0 +1,238 @@
+//! Sessions of a trace request by request: what each prompt is made of, and what of it was cached at that moment of
+//! the reference timeline.
+//!
+//! A bounded number of turns is kept, whatever the trace: every so-manieth session of the file, and all that continue
+//! one of these. The distance doubles whenever there are too many.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use agentgen_core::EndReason;
+use agentgen_trace::Result;
+use agentgen_trace::meta::TraceMeta;
+use agentgen_trace::schema::Column;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::UInt32Type;
+use arrow_array::{Array as _, RecordBatch};
+use serde::Serialize;
+
+use crate::conversations::{Conversation, conversations};
+use crate::reuse::{LAYERS, Seen, SharedLayers, layers_of};
+
+/// The layers of a prompt; here the new tokens of a turn after the first are told apart from the history.
+const PARTS: usize = LAYERS.len() + 1;
+
+/// Some sessions of a trace.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Explored {
+    /// Every so-manieth session of the file is here, from the first on, with all that continue it.
+    pub every: u64,
+    /// In the order of the file.
+    pub sessions: Vec<ExploredSession>,
+}
+
+/// A session.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ExploredSession {
+    /// Its number in the order of the file, from 0.
+    pub number: u64,
+    /// Its name; null where the trace names none.
+    pub session_id: Option<String>,
+    /// Its group.
+    pub group_id: Option<u32>,
+    /// Whether it continues another session.
+    pub is_continuation: bool,
+    /// The number of the session that it continues, if the trace holds it.
+    pub parent: Option<u64>,
+    /// Why it ended, where the trace says so.
+    pub end_reason: Option<&'static str>,
+    /// Turns in all, of which `turns` holds the first.
+    pub turn_count: usize,
+    /// Its requests.
+    pub turns: Vec<ExploredTurn>,
+}
+
+/// A request: a row of numbers, since there are many.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ExploredTurn(
+    /// Start on the timeline, ms.
+    pub f64,
+    /// End on the timeline, ms.
+    pub f64,
+    /// Pause before it, ms.
+    pub Option<f64>,
+    /// Output tokens.
+    pub u32,
+    /// Tokens of the prompt that are L1, L1.5, L2, carried over, history, and new.
+    pub [u64; PARTS],
+    /// Those of them that were cached.
+    pub [u64; PARTS],
+);
+
+impl ExploredTurn {
+    fn new(shared: SharedLayers, seen: Seen<'_>) -> Self {
+        let turn = seen.conversation.turns[seen.turn];
+        let parts = layers_of(shared, seen.conversation, turn.context_tokens, seen.hit_tokens);
+        let (mut tokens, mut hits) = ([0; PARTS], [0; PARTS]);
+        for (part, (in_it, found)) in parts.into_iter().enumerate() {
+            (tokens[part], hits[part]) = (in_it, found);
+        }
+        // The last of the layers holds both the history and, behind it, what is new.
+        let last = LAYERS.len() - 1;
+        if seen.turn > 0 {
+            let new = u64::from(turn.input_tokens).min(tokens[last]);
+            tokens[last] -= new;
+            tokens[last + 1] = new;
+            hits[last + 1] = hits[last].saturating_sub(tokens[last]);
+            hits[last] -= hits[last + 1];
+        }
+        let tenth = |ms: f64| (ms * 10.0).round() / 10.0;
+        Self(tenth(seen.start_ms), tenth(seen.end_ms), turn.delay_ms, turn.output_tokens, tokens, hits)
+    }
+}
+
+/// Whose a session is.
+#[derive(Debug, Default)]
+struct Named {
+    session_id: Option<String>,
+    group_id: Option<u32>,
+}
+
+/// Follows the requests of a trace and keeps some of them.
+#[derive(Debug)]
+pub(crate) struct Explorer {
+    /// Sessions of the file that are looked at.
+    limit: u64,
+    /// Turns kept, and half of those that are ever held.
+    turns: usize,
+    held: usize,
+    every: u64,
+    /// By number.
+    sessions: BTreeMap<u64, ExploredSession>,
+    /// Of each continuation, the session that its chain begins with.
+    roots: HashMap<u64, u64>,
+    /// By number, of the sessions read so far.
+    names: Arc<Mutex<Vec<Named>>>,
+    was_cut: Arc<AtomicBool>,
+}
+
+impl Explorer {
+    pub(crate) fn new(limit: u64, turns: usize) -> Self {
+        Self {
+            limit,
+            turns,
+            held: 0,
+            every: 1,
+            sessions: BTreeMap::new(),
+            roots: HashMap::new(),
+            names: Arc::default(),
+            was_cut: Arc::default(),
+        }
+    }
+
+    /// The first sessions of a trace, whose names are noted in passing.
+    pub(crate) fn watched<B>(&self, meta: &TraceMeta, batches: B) -> impl Iterator<Item = Result<Conversation>> + use<B>
+    where
+        B: Iterator<Item = Result<RecordBatch>>,
+    {
+        let (names, was_cut, limit) = (Arc::clone(&self.names), Arc::clone(&self.was_cut), self.limit);
+        let noted = batches.inspect(move |batch| {
+            if let Ok(batch) = batch {
+                note(&mut names.lock().unwrap_or_else(PoisonError::into_inner), batch, limit);
+            }
+        });
+        let mut left = limit;
+        conversations(meta, noted).take_while(move |conversation| {
+            if conversation.is_ok() && left == 0 {
+                was_cut.store(true, Ordering::Relaxed);
+                return false;
+            }
+            left = left.saturating_sub(1);
+            true
+        })
+    }
+
+    /// Whether the trace has more sessions than the limit.
+    pub(crate) fn was_cut(&self) -> bool {
+        self.was_cut.load(Ordering::Relaxed)
+    }
+
+    /// Sees a request.
+    pub(crate) fn request(&mut self, shared: SharedLayers, seen: Seen<'_>) {
+        let Conversation { number, parent, is_continuation, end, .. } = *seen.conversation;
+        let root = match parent {
+            None => number,
+            Some(parent) if seen.turn == 0 => {
+                let root = self.roots.get(&parent).copied().unwrap_or(parent);
+                self.roots.insert(number, root);
+                root
+            }
+            Some(_) => self.roots.get(&number).copied().unwrap_or(number),
+        };
+        if !root.is_multiple_of(self.every) {
+            return;
+        }
+        let session = self.sessions.entry(number).or_insert_with(|| ExploredSession {
+            number,
+            session_id: None,
+            group_id: None,
+            is_continuation,
+            parent,
+            end_reason: end.map(EndReason::name),
+            turn_count: seen.conversation.turns.len(),
+            turns: Vec::new(),
+        });
+        // A single chain may be longer than all that is kept.
+        if self.held < 2 * self.turns {
+            session.turns.push(ExploredTurn::new(shared, seen));
+            self.held += 1;
+        }
+        while self.held >= 2 * self.turns && self.thin() {}
+    }
+
+    /// Keeps half of the sessions that begin a chain, and what continues them; false if only one such is left.
+    fn thin(&mut self) -> bool {
+        let root_of = |number: &u64| *self.roots.get(number).unwrap_or(number);
+        if self.sessions.keys().all(|number| root_of(number) == 0) {
+            return false;
+        }
+        self.every *= 2;
+        let every = self.every;
+        self.sessions.retain(|number, _| root_of(number).is_multiple_of(every));
+        self.held = self.sessions.values().map(|session| session.turns.len()).sum();
+        true
+    }
+
+    pub(crate) fn finish(mut self) -> Explored {
+        while self.held > self.turns && self.thin() {}
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions: Vec<ExploredSession> = self.sessions.into_values().collect();
+        for session in &mut sessions {
+            if let Some(named) = names.get_mut(session.number as usize) {
+                session.session_id = named.session_id.take();
+                session.group_id = named.group_id;
+            }
+        }
+        Explored { every: self.every, sessions }
+    }
+}
+
+/// Notes the names of the sessions that begin in a batch.
+fn note(names: &mut Vec<Named>, batch: &RecordBatch, limit: u64) {
+    let sessions = batch.column(Column::SessionId as usize).as_string_view();
+    let turns = batch.column(Column::TurnIndex as usize).as_primitive::<UInt32Type>();
+    let groups = batch.column(Column::GroupId as usize).as_primitive::<UInt32Type>();
+    for row in 0..batch.num_rows() {
+        let is_named = sessions.is_valid(row);
+        if names.len() as u64 >= limit {
+            return;
+        }
+        if !is_named || turns.value(row) == 0 {
+            names.push(Named {
+                session_id: is_named.then(|| sessions.value(row).to_owned()),
+                group_id: groups.is_valid(row).then(|| groups.value(row)),
+            });
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The first sessions of a trace, small enough to stand in a page: all that a simulator needs of them.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use agentgen_core::kv::{Content, Piece, Stream};
+use agentgen_core::timeline::{Sent, TimedSession as _};
+use agentgen_trace::{Cancel, Result};
+use serde::Serialize;
+
+use crate::analyze::{Options, located};
+use crate::conversations::{self, Clock, Conversation};
+use crate::reuse::SharedLayers;
+
+/// Sessions in the order in which they start, and what a simulation has to know beside them. `docs/simulation-page.md`
+/// describes the JSON.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Sample {
+    /// Tokens a block of the cache.
+    pub block_tokens: u32,
+    /// Tokens a hash id.
+    pub id_tokens: u32,
+    /// Whether the KV of outputs stays in the cache.
+    pub cached_outputs: bool,
+    /// What says when requests are sent.
+    pub clock: Clock,
+    /// Tokens that all sessions share; 0 where nothing is known of them.
+    pub l1_tokens: u64,
+    /// Tokens that the sessions of a group share.
+    pub l1_5_tokens: u64,
+    /// Whether these are all sessions of the trace.
+    pub is_whole: bool,
+    /// The first sessions.
+    pub sessions: Vec<SampledSession>,
+}
+
+/// Consecutive tokens: source (a hash id, or -1 - the session whose own they are), offset in it, how many.
+pub type Run = (i64, u32, u32);
+
+/// A session.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SampledSession {
+    /// Its number in the order of the file.
+    pub number: u64,
+    /// The session of the sample that it continues.
+    pub parent: Option<u64>,
+    /// Whether it continues another, in the sample or not.
+    pub is_continuation: bool,
+    /// Whether its ids alone are known: each is a block.
+    pub by_ids: bool,
+    /// ms.
+    pub arrival_ms: f64,
+    /// Context tokens, output tokens, and ms: the delay after the end of the turn before, or a recorded time.
+    pub turns: Vec<(u32, u32, f64)>,
+    /// Content, each with the first turn that has it.
+    pub streams: Vec<(usize, Vec<Run>)>,
+}
+
+impl SampledSession {
+    fn new(conversation: &Conversation) -> Self {
+        let turn = |index: usize| {
+            let turn = conversation.turns[index];
+            let ms = match conversation.turn(index).map(|timed| timed.sent) {
+                Some(Sent::After(ms) | Sent::At(ms)) => ms,
+                None => 0.0,
+            };
+            (turn.context_tokens, turn.output_tokens, ms)
+        };
+        let run = |piece: Piece| match piece.content() {
+            Content::Ids { first, offset } => (first as i64, offset, piece.tokens()),
+            Content::Own { conversation, position } => (-1 - conversation as i64, position, piece.tokens()),
+        };
+        let runs = |stream: &Stream| stream.pieces(0, stream.tokens()).map(run).collect();
+        Self {
+            number: conversation.number,
+            parent: conversation.parent(),
+            is_continuation: conversation.is_continuation,
+            by_ids: !conversation.names_its_session(),
+            arrival_ms: conversation.arrival_ms(),
+            turns: (0..conversation.turns.len()).map(turn).collect(),
+            streams: conversation.streams().map(|(first, stream)| (first, runs(stream))).collect(),
+        }
+    }
+
+    /// Bytes of its JSON.
+    fn bytes(&self) -> usize {
+        serde_json::to_vec(self).expect("plain data can be written").len()
+    }
+}
+
+/// The first sessions of a trace whose JSON has at most `max_bytes` bytes; at least one.
+pub fn sample(trace: &Path, options: &Options, max_bytes: usize, cancel: &Cancel) -> Result<Sample> {
+    let source = options.resolve(&trace.to_path_buf())?;
+    let settings = options.settings(&source);
+    let SharedLayers { layer1_tokens, layer1_5_tokens } = settings.layers;
+    let (clock, mut first, is_whole) = conversations::open(&source, options.threads, cancel)
+        .and_then(|(clock, coming)| taken(coming, max_bytes).map(|(first, is_whole)| (clock, first, is_whole)))
+        .map_err(|error| located(trace, error))?;
+    let numbers: HashSet<u64> = first.iter().map(|session| session.number).collect();
+    for session in &mut first {
+        session.parent = session.parent.filter(|parent| numbers.contains(parent));
+    }
+    Ok(Sample {
+        block_tokens: settings.block_tokens,
+        id_tokens: settings.id_tokens,
+        cached_outputs: settings.cached_outputs,
+        clock,
+        l1_tokens: layer1_tokens,
+        l1_5_tokens: layer1_5_tokens,
+        is_whole,
+        sessions: first,
+    })
+}
+
+/// The sessions that have room in so many bytes, and whether these are all.
+fn taken(
+    sessions: impl Iterator<Item = Result<Conversation>>,
+    max_bytes: usize,
+) -> Result<(Vec<SampledSession>, bool)> {
+    let (mut first, mut bytes) = (Vec::new(), 0);
+    for conversation in sessions {
+        let session = SampledSession::new(&conversation?);
+        bytes += session.bytes() + ",".len();
+        if bytes > max_bytes && !first.is_empty() {
+            return Ok((first, false));
+        }
+        first.push(session);
+    }
+    Ok((first, true))
+}
