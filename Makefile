@@ -14,13 +14,17 @@ PEER_MADE := $(if $(AGENTGEN_PEER_VENV),,.venv-peer/made)
 RUST := $(shell find rust -name target -prune -o -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.json' \) -print) \
         Cargo.toml Cargo.lock
 
+# The pages' chart library, which the build backend writes.
+CHARTS := python/agentgen/pages/static/vega.js
+
 # The interpreter that clippy and maturin build against.
 export PYO3_PYTHON = $(abspath $(BIN)/python)
 export PIP_QUIET = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-baseline bench-instructions bench-peer bench-peer-analyze test-interop clean
+.PHONY: help demo test lint format bench bench-baseline bench-instructions bench-peer bench-peer-analyze \
+        bench-peer-simulate bench-peer-replay bench-replay test-interop screenshots clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -38,6 +42,9 @@ $(VENV)/built: $(VENV)/made pyproject.toml $(RUST)
 	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --group dev
 	@touch $@
 
+$(CHARTS): build_backend/agentgen_build.py | $(VENV)/built
+	$(BIN)/python $<
+
 .venv-peer/made: benches/peer/requirements.txt
 	$(PYTHON) -m venv .venv-peer
 	.venv-peer/$(SCRIPTS)/python -m pip install -r $<
@@ -45,13 +52,20 @@ $(VENV)/built: $(VENV)/made pyproject.toml $(RUST)
 
 # --- use ----------------------------------------------------------------------------------------------------------
 
-demo: $(VENV)/built ## Build and install into .venv, generate 1,000 sessions, validate them, show the summary
-	$(BIN)/agentgen generate --sessions 1000 --output demo --name run --force
+demo: $(VENV)/built $(CHARTS) ## Build and install into .venv, generate 200 sessions, validate them, replay them for 20 s
+	$(BIN)/agentgen generate --sessions 200 --output demo --name run --force
 	@echo
 	$(BIN)/agentgen validate demo/run
-	@echo "The files are in demo/run; $(BIN)/agentgen --help shows what else there is."
+	@echo
+	rm -rf demo/replay
+	$(BIN)/agentgen replay demo/run --duration 20s --concurrency 8 --delay-scale 0.1 --grace 5s \
+	    --request-json '{"max_tokens": 50}' --output demo --name replay
+	@echo
+	@echo "Pages: $(abspath demo/run)/report.html, cache_explorer.html and simulation.html,"
+	@echo "       $(abspath demo/replay)/replay.html"
+	@echo "$(BIN)/agentgen --help shows what else there is."
 
-test: $(VENV)/built ## All tests: cargo, then pytest
+test: $(VENV)/built $(CHARTS) ## All tests: cargo, then pytest
 	cargo test
 	$(BIN)/python -m pytest
 
@@ -67,6 +81,9 @@ format: $(VENV)/built ## Format all sources
 	cargo fmt --all
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+screenshots: $(VENV)/built $(CHARTS) ## Pictures of all pages in screenshots/, and the two of the README (chromium)
+	$(BIN)/python docs/screenshots.py
 
 # --- measure ------------------------------------------------------------------------------------------------------
 
@@ -89,11 +106,20 @@ bench-peer: $(VENV)/built $(PEER_MADE) ## Beside AIPerf in one run: a Markdown t
 bench-peer-analyze: $(VENV)/built $(PEER_MADE) ## The analysis beside AIPerf's: a Markdown table
 	$(BIN)/python benches/peer/analyze.py --peer $(PEERBIN)
 
+bench-peer-simulate: $(VENV)/built $(PEER_MADE) ## The simulator beside AIPerf's: Markdown tables
+	$(BIN)/python benches/peer/simulate.py --peer $(PEERBIN)
+
+bench-replay: $(VENV)/built ## The replay client: requests a second, lag, memory; BENCH_SERVER=PROGRAM adds a server
+	$(BIN)/python benches/replay/throughput.py $(if $(BENCH_SERVER),--server $(BENCH_SERVER))
+
+bench-peer-replay: $(VENV)/built $(PEER_MADE) ## The replay client beside AIPerf's; BENCH_SERVER=PROGRAM answers both
+	$(BIN)/python benches/peer/replay.py --peer $(PEERBIN) --server $(BENCH_SERVER)
+
 test-interop: $(VENV)/built $(PEER_MADE) ## AIPerf's distributions, validator and loader against our files
 	AGENTGEN=$(abspath $(BIN))/agentgen $(PEERBIN)/python -m pytest tests/interop
 
 clean: ## Remove everything that was built or installed
 	cargo clean
-	rm -rf $(VENV) .venv-peer demo dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-peer demo dist .benchmarks screenshots .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find python tests benches -name __pycache__ -prune -exec rm -rf {} +
-	rm -f python/agentgen/_native.*.so python/agentgen/_native*.pyd
+	rm -f python/agentgen/_native.*.so python/agentgen/_native*.pyd $(CHARTS)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STORED = Path(__file__).with_name("instructions.json")
 TOLERANCE = 0.03
 PRESET, SESSIONS = "aiperf-1k-200k", "10000"
-LOOPS = ("batches", "jsonl", "reuse")
+LOOPS = ("batches", "jsonl", "reuse", "simulate")
 
 
 def output(*command: str) -> str:

@@ -177,7 +177,7 @@ def test_slower_requests_take_longer(small_run: Path) -> None:
     assert slow_ms > 10 * usual_ms
 
 
-@pytest.mark.parametrize("name", ["analysis", "plan"])
+@pytest.mark.parametrize("name", ["analysis", "plan", "simulation"])
 def test_checked_in_schemas_are_of_the_compiled_types(name: str) -> None:
     text = (ROOT / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8")
     assert text == _native.schema(name) + "\n"
@@ -373,7 +373,7 @@ def test_the_worked_example_of_the_documentation(*, outputs: bool, rates: tuple[
 
 
 @needs("polars")
-@pytest.mark.parametrize("name", ["analyze", "plan"])
+@pytest.mark.parametrize("name", ["analyze", "plan", "simulate"])
 def test_examples_in_the_documentation(name: str, tmp_path: Path) -> None:
     module = importlib.import_module(f"agentgen.analysis.{name}")
     runner = doctest.DocTestRunner()

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from conftest import Invoke, Run
 
-FILES = ["comparison.txt", "dataset.jsonl", "dataset.parquet", "manifest.json", "quality.json"]
+PAGES = ["cache_explorer.html", "report.html", "simulation.html"]
+FILES = sorted([*PAGES, "comparison.txt", "dataset.jsonl", "dataset.parquet", "manifest.json", "quality.json"])
 SMALL = ("--sessions", 20, "--quiet")
 
 

@@ -1,14 +1,14 @@
-//! `hot-loops batches|jsonl|reuse PRESET SESSIONS THREADS`: generate, and discard what comes out; `reuse` also follows
-//! the requests on the reference timeline, always on one thread.
+//! `hot-loops batches|jsonl|reuse|simulate PRESET SESSIONS THREADS`: generate, and discard what comes out; `reuse` also
+//! follows the requests on the reference timeline, `simulate` simulates them, both always on one thread.
 //!
-//! Prints one line of JSON: rows, bytes, seconds. With one thread it does the same instructions every time, which the
+//! Prints one line of JSON: rows, bytes, seconds (of a simulation: without making its sessions). With one thread it does the same instructions every time, which the
 //! instruction guard counts; with several it is what the comparison with `AIPerf` times.
 
 use std::hint::black_box;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use agentgen_benches::{all_columns, make, measure, shard};
+use agentgen_benches::{all_columns, make, measure, sessions, shard, simulate};
 use agentgen_trace::Cancel;
 use agentgen_trace::batch::BatchBuilder;
 use agentgen_trace::generate::Shard;
@@ -60,18 +60,32 @@ fn follow(shard: &Arc<Shard>) -> Made {
     Made { rows: batches.iter().map(RecordBatch::num_rows).sum(), bytes: 0 }
 }
 
+/// Blocks of a cache that holds the sessions of some minutes.
+const CAPACITY_BLOCKS: u64 = 16_000;
+
+/// Simulates, and says since when.
+fn serve(shard: &Arc<Shard>) -> (Made, Instant) {
+    let batches = make(shard, &mut BatchBuilder::new(all_columns(shard.plan())));
+    let rows = batches.iter().map(RecordBatch::num_rows).sum();
+    let (clock, sessions) = sessions(shard.plan(), &batches);
+    let start = Instant::now();
+    black_box(simulate(shard.plan(), clock, sessions, CAPACITY_BLOCKS));
+    (Made { rows, bytes: 0 }, start)
+}
+
 #[allow(clippy::print_stdout)]
 fn main() {
-    let usage = "usage: hot-loops batches|jsonl|reuse PRESET SESSIONS THREADS";
+    let usage = "usage: hot-loops batches|jsonl|reuse|simulate PRESET SESSIONS THREADS";
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [loops, preset, sessions, threads] = arguments.as_slice() else { panic!("{usage}") };
     let shard = shard(preset, sessions.parse().expect(usage));
     let threads = threads.parse().expect(usage);
     let start = Instant::now();
-    let Made { rows, bytes } = match loops.as_str() {
-        "batches" => generate(&shard, threads, false),
-        "jsonl" => generate(&shard, threads, true),
-        "reuse" => follow(&shard),
+    let (Made { rows, bytes }, start) = match loops.as_str() {
+        "batches" => (generate(&shard, threads, false), start),
+        "jsonl" => (generate(&shard, threads, true), start),
+        "reuse" => (follow(&shard), start),
+        "simulate" => serve(&shard),
         _ => panic!("{usage}"),
     };
     let seconds = start.elapsed().as_secs_f64();

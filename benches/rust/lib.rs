@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use agentgen_analysis::conversations::{conversations, ordered};
+use agentgen_analysis::conversations::{Clock, Conversation, conversations, ordered};
 use agentgen_analysis::reuse::{self, Reuse, Settings, SharedLayers};
+use agentgen_analysis::simulate::{self, Figures, Routing};
 use agentgen_core::config::{self, Config, Overrides};
 use agentgen_core::timeline::Timing;
 use agentgen_core::{Layout, Plan};
@@ -75,4 +76,39 @@ pub fn measure(plan: &Plan, batches: &[RecordBatch]) -> Reuse {
     let sessions = conversations(&meta, batches.iter().cloned().map(Ok));
     let (clock, sessions) = ordered(&meta, false, sessions).expect("sound rows");
     reuse::measure(clock, sessions, &settings, &Cancel::default(), |_| ()).expect("sound rows")
+}
+
+/// The sessions of a shard, in the order in which they start.
+///
+/// # Panics
+/// Never: generated rows are sound.
+#[must_use]
+pub fn sessions(plan: &Plan, batches: &[RecordBatch]) -> (Clock, Vec<Conversation>) {
+    let meta = meta(plan);
+    let sessions = conversations(&meta, batches.iter().cloned().map(Ok));
+    let (clock, sessions) = ordered(&meta, false, sessions).expect("sound rows");
+    (clock, sessions.map(|session| session.expect("sound rows")).collect())
+}
+
+/// Simulates sessions on one worker with room for so many blocks.
+///
+/// # Panics
+/// Never: nobody cancels.
+#[must_use]
+pub fn simulate(plan: &Plan, clock: Clock, sessions: Vec<Conversation>, capacity_blocks: u64) -> Figures {
+    let block_size = plan.config().block_size;
+    let settings = simulate::Settings {
+        capacity_blocks,
+        block_tokens: block_size,
+        id_tokens: block_size,
+        cached_outputs: true,
+        timing: Timing::REFERENCE,
+        layers: SharedLayers::of(plan.config()),
+        workers: 1,
+        routing: Routing::Sticky,
+        ttl_ms: None,
+        bound: false,
+    };
+    let sessions = sessions.into_iter().map(Ok);
+    simulate::run(clock, sessions, &settings, &Cancel::default(), |_, _| Ok(())).expect("not cancelled")
 }

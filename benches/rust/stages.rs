@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use agentgen_analysis::validate::{Options, validate};
-use agentgen_benches::{SEED, all_columns, make, measure, shard};
+use agentgen_benches::{SEED, all_columns, make, measure, sessions, shard, simulate};
 use agentgen_core::dist::Lognormal;
 use agentgen_core::ids::RowIds;
 use agentgen_core::rng::{Purpose, Streams};
@@ -14,7 +14,7 @@ use agentgen_trace::Cancel;
 use agentgen_trace::batch::BatchBuilder;
 use agentgen_trace::generate::Shard;
 use agentgen_trace::sink::{jsonl, parquet};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
 const PRESET: &str = "aiperf-1k-200k";
 const SESSIONS: u64 = 2_000;
@@ -119,6 +119,21 @@ fn reuse(c: &mut Criterion, shard: &Arc<Shard>) {
     group.finish();
 }
 
+fn simulator(c: &mut Criterion, shard: &Arc<Shard>) {
+    let batches = make(shard, &mut BatchBuilder::new(all_columns(shard.plan())));
+    let (clock, sessions) = sessions(shard.plan(), &batches);
+    let mut group = c.benchmark_group("simulate");
+    group.throughput(Throughput::Elements(batches.iter().map(|batch| batch.num_rows() as u64).sum()));
+    // All that sessions leave, and so little that they evict each other.
+    for capacity in [1_000_000, 16_000] {
+        group.bench_function(format!("{capacity} blocks"), |b| {
+            let again = || sessions.clone();
+            b.iter_batched(again, |sessions| simulate(shard.plan(), clock, sessions, capacity), BatchSize::LargeInput);
+        });
+    }
+    group.finish();
+}
+
 fn stages(c: &mut Criterion) {
     let shard = shard(PRESET, SESSIONS);
     sampler(c);
@@ -127,6 +142,7 @@ fn stages(c: &mut Criterion) {
     encode(c, &shard);
     check(c, &shard);
     reuse(c, &shard);
+    simulator(c, &shard);
 }
 
 criterion_group!(benches, stages);

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from agentgen._scan import scan
     from agentgen.analysis.analyze import Analysis, analyze
     from agentgen.analysis.plan import Plan, models, plan
+    from agentgen.analysis.simulate import Simulation, simulate
+    from agentgen.pages.write import report
     from agentgen.run import write_run
 
 # Imported on first use: the command has to be there, and stop at Ctrl-C, before the compiled module is loaded.
@@ -35,6 +37,8 @@ _HOMES = {
     "_scan": ("scan",),
     "analysis.analyze": ("Analysis", "analyze"),
     "analysis.plan": ("Plan", "models", "plan"),
+    "pages.write": ("report",),
+    "analysis.simulate": ("Simulation", "simulate"),
     "run": ("write_run",),
 }
 
@@ -50,6 +54,7 @@ __all__ = [
     "PlanError",
     "Report",
     "RunError",
+    "Simulation",
     "Trace",
     "TraceError",
     "__version__",
@@ -61,7 +66,9 @@ __all__ = [
     "plan",
     "presets",
     "read",
+    "report",
     "scan",
+    "simulate",
     "validate",
     "write_run",
 ]

@@ -157,9 +157,9 @@ def validate(
     """Check that a trace can be replayed: each row, and all of them together.
 
     Args:
-        paths: What `read` takes.
-        layout: As for `read`.
-        block_size: As for `read`.
+        paths: What `read` takes, or files of multi-turn messages (`docs/messages.md`).
+        layout: As for `read`; not for multi-turn messages, which have none.
+        block_size: Likewise.
         max_errors: Findings to keep; all are counted.
         threads: Worker threads (default: one a core).
         progress: Called with (bytes done, bytes in all), at most ten times a second.

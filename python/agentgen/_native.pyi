@@ -17,9 +17,15 @@ __all__ = [
     "Batch",
     "BatchStream",
     "Recorder",
+    "ReplayRequest",
+    "ReplaySession",
+    "ReplaySource",
+    "Server",
     "__version__",
     "analyze",
+    "compare_runs",
     "convert",
+    "describe_replay",
     "generate",
     "inspect",
     "merge",
@@ -31,6 +37,10 @@ __all__ = [
     "read",
     "resolve",
     "schema",
+    "simulate",
+    "simulation_sample",
+    "summarize",
+    "survey",
     "validate",
     "verify_run",
     "write_run",
@@ -194,6 +204,20 @@ def analyze(
     Raises TraceError, OSError, KeyboardInterrupt.
     """
 
+def survey(
+    traces: Sequence[str],
+    assumptions: Assumptions,
+    *,
+    sessions: int,
+    turns: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> str:
+    """What the pages show of traces, of which the first `sessions` sessions are looked at.
+
+    Returns JSON: `analysis` (as of `analyze`), `cut` (of each trace, whether it has more sessions), and `explored`:
+    sessions of the first trace request by request, about `turns` turns in all. Raises as `analyze`.
+    """
+
 def plan(
     trace: str,
     assumptions: Assumptions,
@@ -214,8 +238,39 @@ def plan(
     Raises PlanError, TraceError, OSError, KeyboardInterrupt.
     """
 
+def simulation_sample(trace: str, assumptions: Assumptions, *, max_bytes: int) -> str:
+    """The first sessions of a trace in the order in which they start, as JSON of about `max_bytes` at most.
+
+    Raises TraceError, OSError, KeyboardInterrupt.
+    """
+
+def simulate(
+    trace: str,
+    assumptions: Assumptions,
+    *,
+    capacities_bytes: Sequence[int],
+    kv_bytes_per_token: int,
+    workers: int = 1,
+    routing: str = "sticky",
+    ttl_ms: float | None = None,
+    bound: bool = False,
+    requests: str | None = None,
+    model: str | None = None,
+    kv_dtype: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> str:
+    """Simulate a trace at each capacity (JSON: `schema("simulation")`). `progress` as for `analyze`.
+
+    `requests`: a Parquet file to be written, of one capacity. `model` and `kv_dtype` are told with the answer.
+
+    Raises TraceError, OSError, KeyboardInterrupt.
+    """
+
 def schema(name: str) -> str:
-    """The JSON Schema of what `analysis` or `plan` is. Raises ValueError."""
+    """The JSON Schema of what `analysis`, `plan`, `replay` (a summary), `comparison`, … is, or a row of `messages`.
+
+    Raises ValueError.
+    """
 
 def model_names() -> list[str]:
     """Names of the models whose KV bytes are known, sorted."""
@@ -355,12 +410,12 @@ class ReplaySource:
     Session n belongs to worker n modulo workers; a continuation to its parent's. `options` is a JSON object: endpoint
     ("chat", "completions"), prompt_mode ("text", "token-ids"), history ("live", "trace"), salt, words (null: common
     English ones), model, stream, request (merged into every body), journal (a directory for the transcripts of sessions
-    that will be continued, or null), trace_block_size (null: as the trace says). Raises TraceError, OSError, ValueError.
+    that will be continued, or null), trace_block_size (null: as the trace says).
+
+    Raises TraceError, OSError, ValueError.
     """
 
-    def __new__(
-        cls, path: str | PathLike[str], options: str, worker: int = 0, workers: int = 1
-    ) -> ReplaySource: ...
+    def __new__(cls, path: str | PathLike[str], options: str, worker: int = 0, workers: int = 1) -> ReplaySource: ...
     def next(self) -> ReplaySession | None:
         """The next session; None after the last. Raises TraceError, OSError."""
 
@@ -426,3 +481,55 @@ class ReplayRequest:
     @property
     def stream(self) -> bool:
         """Whether it asks for a stream of events."""
+
+def summarize(directory: str | PathLike[str], options: str) -> str:
+    """Read the record files `DIRECTORY/records/*.jsonl` of a run, write `DIRECTORY/requests.parquet`.
+
+    Returns the summary as JSON (`schema("replay")`). `options` is JSON, all of it optional:
+
+    `incomplete` (text: why the run ended early), `clock` ("closed" or "open"), `concurrency` (slots of all workers),
+    `slo` ({"ttft_ms", "tpot_ms", "e2e_ms"}), `prediction` (what cached tokens are predicted from: {"trace", "history",
+    "block_tokens", "trace_block_size"}), `prediction_is_upper_bound`, `server_cache` ({"before", "after"}, each
+    {"queries", "hits"} in tokens), `started` and `ended` (text), `settings` and `trace` (any JSON, told as they are).
+
+    Raises TraceError (no record files), OSError, ValueError (options).
+    """
+
+def compare_runs(directories: Sequence[str | PathLike[str]], options: str) -> str:
+    """Compare run directories by their records; the first is what others are divided by.
+
+    Returns JSON (`schema("comparison")`). `options` is JSON, all of it optional: `groups` (list of {"label", "runs"}:
+    so many of the directories, in order, are repeats), `resamples`, `seed`, `confidence`.
+
+    Raises TraceError (no record files), OSError, ValueError (options).
+    """
+
+@final
+class Server:
+    """An OpenAI-compatible server that models time and cache, on threads of its own.
+
+    `options`: JSON, all fields optional: `host`, `port` (0: any), `model`, `block_tokens`, `capacity_blocks` (null:
+    unlimited), `prefill_tokens_per_second` and `decode_tokens_per_second` (0: in no time), `max_model_len`, `events`
+    ("token" or "coalesced"), `tool_calls`, `faults` ([{"fault", "probability"}]), `seed`, `debug`, `threads`.
+
+    Raises ValueError (options), OSError (cannot listen).
+    """
+
+    def __new__(cls, options: str = "{}") -> Server: ...
+    @property
+    def url(self) -> str:
+        """`http://host:port`."""
+
+    @property
+    def port(self) -> int:
+        """The port that it listens at."""
+
+    def stats(self) -> str:
+        """What was counted until now, as JSON.
+
+        Requests `answered`, `refused`, `disconnected`, `fault`, `running`, `waiting`; `queried_tokens`,
+        `cached_tokens`, `generated_tokens`; `used_blocks`.
+        """
+
+    def stop(self) -> None:
+        """Close all connections and end all threads. Again: nothing."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 DATA_FILES = ("dataset.jsonl", "dataset.jsonl.zst", "dataset.parquet")
+PAGES = ("report.html", "cache_explorer.html", "simulation.html")
 SIDECARS = ("statistics.json", "quality.json", "comparison.txt")
 PART_NAME = re.compile(r"shard-[0-9]+-of-[0-9]+")
 
@@ -181,13 +182,13 @@ def write_shards(
 def _remove_leftovers(directory: Path, manifest: Mapping[str, Any]) -> None:
     """Remove the files of an older run that the new one in its place does not have."""
     files = {file["name"] for file in manifest["files"]}
-    for name in {*DATA_FILES, "statistics.json"} - files:
+    for name in {*DATA_FILES, "statistics.json", *PAGES} - files:
         (directory / name).unlink(missing_ok=True)
     parts = {part["path"] for part in manifest.get("parts", ())}
     for part in directory.glob("shard-*-of-*"):
         if part.name in parts or not PART_NAME.fullmatch(part.name) or part.is_symlink() or not part.is_dir():
             continue
-        for name in (MANIFEST, *DATA_FILES, *SIDECARS):
+        for name in (MANIFEST, *DATA_FILES, *SIDECARS, *PAGES):
             (part / name).unlink(missing_ok=True)
         if not any(part.iterdir()):  # else it has what no run wrote
             part.rmdir()

@@ -1,4 +1,4 @@
-"""What `analyze` and `plan` assume of the cache, of time, and of traces; and the types of such options."""
+"""What `analyze`, `plan` and `simulate` assume of the cache, of time, and of traces; and the types of such options."""
 
 from __future__ import annotations
 
@@ -70,6 +70,30 @@ class ByteSize(click.ParamType[int]):
         return count
 
 
+class ByteSizes(ByteSize):
+    """Sizes with commas between them."""
+
+    name = "sizes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:  # type: ignore[override]
+        """From `100GB,200GB` to whole bytes, in that order."""
+        one = super().convert
+        return value if isinstance(value, list) else [one(part.strip(), param, ctx) for part in str(value).split(",")]
+
+
+class Seconds(click.ParamType[float]):
+    """A duration in seconds, as milliseconds."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """From a decimal number of seconds to milliseconds."""
+        seconds = _decimal(str(value))
+        if not 0 <= seconds < math.inf:
+            self.fail(f"found {value}, expected a number of seconds.", param, ctx)
+        return 1_000 * seconds
+
+
 def _decimal(text: str) -> float:
     """The number that plain digits write; NaN if they are none."""
     plain = len(text) <= LONGEST and re.fullmatch(r"([0-9]+(\.[0-9]+)?|\.[0-9]+)([eE][+-]?[0-9]+)?", text)
@@ -118,7 +142,7 @@ _ASSUMPTIONS = (
 
 
 def assumption_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What `analyze` and `plan` assume: of the cache, of time, and of a trace that does not say."""
+    """What `analyze`, `plan` and `simulate` assume: of the cache, of time, and of a trace that does not say."""
     for option in reversed(_ASSUMPTIONS):
         command = option(command)
     return command

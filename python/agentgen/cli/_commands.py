@@ -13,7 +13,21 @@ from agentgen.cli._errors import exit_code
 from agentgen.cli._group import Suggesting
 
 # In the order of work; each is the attribute `command` of the module of its name.
-COMMANDS = ("generate", "validate", "convert", "merge", "analyze", "plan", "models", "config")
+COMMANDS = (
+    "generate",
+    "validate",
+    "convert",
+    "merge",
+    "analyze",
+    "report",
+    "plan",
+    "simulate",
+    "serve",
+    "replay",
+    "compare",
+    "models",
+    "config",
+)
 
 
 class Commands(Suggesting):

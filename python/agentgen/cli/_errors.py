@@ -12,7 +12,7 @@ import click
 
 from agentgen._suggest import did_you_mean
 from agentgen._text import printable
-from agentgen.errors import AgentgenError, ConfigError, ModelError, TraceError
+from agentgen.errors import AgentgenError, ConfigError, ModelError, ReplayError, TraceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def exit_code(error: BaseException) -> int:
         case click.UsageError():
             _say(_misused(error))
             return USAGE
-        case TraceError() | ModelError() | UnreadableError():
+        case TraceError() | ModelError() | ReplayError() | UnreadableError():
             _say(str(error))
             return USAGE
         case AgentgenError():

@@ -9,13 +9,14 @@ import click
 from agentgen.settings import MANIFEST
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 COMPARISON = "comparison.txt"
 KILO = 1000
 
 
-def print_run(directory: Path, manifest: dict[str, Any]) -> None:
+def print_run(directory: Path, manifest: dict[str, Any], pages: Sequence[Path] = ()) -> None:
     """Where the files are, what is in them, and how close it came to its targets."""
     click.echo(str(directory))
     parts = [part["path"] for part in manifest.get("parts", [])]
@@ -27,6 +28,8 @@ def print_run(directory: Path, manifest: dict[str, Any]) -> None:
     for file in manifest["files"]:
         click.echo(f"  {file['name']:<20} {size(file['bytes']):>10}")
     click.echo(f"  {MANIFEST}")
+    for page in pages:
+        click.echo(f"  {page.name:<20} {size(page.stat().st_size):>10}")
     click.echo()
     click.echo((directory / COMPARISON).read_text(encoding="utf-8"), nl=False)
 

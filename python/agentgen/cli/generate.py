@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agentgen._text import printable
 from agentgen.cli._errors import reading
 from agentgen.cli._options import FormatsType, ShardType, Whole, progress_bar, threads_option
 from agentgen.cli._summary import print_run, print_speed
 from agentgen.config import load_config
+from agentgen.errors import AgentgenError
 from agentgen.run import complete_shards, default_name, refuse_full, write, write_shards
 from agentgen.settings import COMPRESSIONS, LAYOUTS, MANIFEST, MAX_SEED, MAX_SESSIONS, MAX_TOKENS, MIN_ISL
 
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
 @click.option("--shards", type=Whole(1, 100_000), metavar="N", help="All of it, in N parts that --resume can build on.")
 @click.option("--resume", is_flag=True, help="Keep the complete parts of a stopped run; needs --shards and --name.")
 @threads_option
+@click.option("--no-pages", "pages", is_flag=True, default=True, flag_value=False, help="Write no HTML pages.")
 @click.option("--quiet", is_flag=True, help="Print nothing but the run directory.")
 @click.option("--force", is_flag=True, help="Replace the run in a directory that exists.")
 def command(
@@ -77,6 +80,7 @@ def command(
     shards: int | None,
     resume: bool,
     threads: int | None,
+    pages: bool,
     quiet: bool,
     force: bool,
     **stated: Any,
@@ -85,7 +89,7 @@ def command(
 
     The directory holds the data files, manifest.json (all that is needed to
     make them again), quality.json and comparison.txt (targets against what
-    was written).
+    was written), and pages that show it in a browser.
 
     With a run's manifest as --config, the options not given are the
     manifest's: the run comes out again, byte for byte.
@@ -114,11 +118,24 @@ def command(
                 )
         else:
             manifest = write(directory, loaded, settings, threads=threads, force=force, progress=progress)
+    seconds = time.monotonic() - started
+    written = _write_pages(directory, threads) if pages and not stated["shard"] else []
     if quiet:
         click.echo(str(directory))
     else:
-        print_run(directory, manifest)
-        print_speed(manifest, time.monotonic() - started, resumed=bool(kept))
+        print_run(directory, manifest, written)
+        print_speed(manifest, seconds, resumed=bool(kept))
+
+
+def _write_pages(directory: Path, threads: int | None) -> list[Path]:
+    """The pages of a run that is complete, with or without them."""
+    from agentgen.pages.write import report  # noqa: PLC0415  needs the compiled module, which the help does not
+
+    try:
+        return report(directory, threads=threads)
+    except (AgentgenError, OSError) as error:
+        click.echo(f"agentgen: warning: the run is complete, but has no pages: {printable(str(error))}", err=True)
+        return []
 
 
 def _check_options(name: str | None, shards: int | None, shard: object, *, resume: bool) -> None:

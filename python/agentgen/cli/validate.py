@@ -39,7 +39,8 @@ def command(
     """Check that a trace can be replayed.
 
     TRACE is a JSONL (.gz, .zst) or Parquet file, a run directory or a merged
-    set of shards; several are checked as one data set.
+    set of shards; several are checked as one data set. JSONL may hold hashed
+    rows or multi-turn messages.
 
     Exit codes: 0 sound, 1 errors found, 2 not readable as a trace.
     """

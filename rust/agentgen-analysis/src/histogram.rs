@@ -72,7 +72,7 @@ impl From<Counts> for Sparse {
     }
 }
 
-/// Times in tenths of a millisecond: exact below 2048, then 1024 buckets an octave; mean and deviation exact.
+/// Times in tenths of a millisecond (or other whole numbers): exact below 2048, then 1024 buckets an octave; mean and deviation exact.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Times {
     buckets: Counts,
@@ -195,6 +195,23 @@ impl Times {
         self.buckets.distance(&other.buckets)
     }
 
+    /// Times by bucket, in tenths of a millisecond, ascending.
+    pub(crate) fn tenths(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.buckets.iter().map(|(bucket, times)| (middle(bucket) as u64, times))
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.buckets.iter().map(|(_, times)| times).sum()
+    }
+
+    /// The values at these shares of the ranks, linear between; `None` when there are none.
+    pub(crate) fn quantiles<const N: usize>(&self, shares: [f64; N]) -> Option<[f64; N]> {
+        let ranks: Vec<(f64, u64)> = self.buckets.iter().map(|(b, times)| (middle(b), times)).collect();
+        let count = self.count();
+        (count > 0).then(|| shares.map(|share| quantile(&ranks, count, share)))
+    }
+
     /// Summary in milliseconds.
     pub(crate) fn observed_ms(&self) -> Option<Observed> {
         let ranks: Vec<(f64, u64)> = self.buckets.iter().map(|(b, times)| (middle(b), times)).collect();
@@ -210,11 +227,7 @@ fn observed(ranks: &[(f64, u64)], sum: u128, squares: u128, unit: f64) -> Option
     let n = u128::from(count);
     // n * sum of squares - (sum)^2 in whole numbers: no cancellation.
     let variance = (n * squares).saturating_sub(sum * sum) as f64 / (n as f64 * n as f64);
-    let percentile = |share: f64| {
-        let rank = share * (count - 1) as f64;
-        let (low, high) = (value_at(ranks, rank.floor() as u64), value_at(ranks, rank.ceil() as u64));
-        (low + (high - low) * rank.fract()) * unit
-    };
+    let percentile = |share: f64| quantile(ranks, count, share) * unit;
     Some(Observed {
         count,
         mean: sum as f64 / n as f64 * unit,
@@ -226,6 +239,13 @@ fn observed(ranks: &[(f64, u64)], sum: u128, squares: u128, unit: f64) -> Option
         p95: percentile(0.95),
         p99: percentile(0.99),
     })
+}
+
+/// The value at a share of the ranks, linear between two.
+fn quantile(ranks: &[(f64, u64)], count: u64, share: f64) -> f64 {
+    let rank = share * (count - 1) as f64;
+    let (low, high) = (value_at(ranks, rank.floor() as u64), value_at(ranks, rank.ceil() as u64));
+    low + (high - low) * rank.fract()
 }
 
 /// The value at a 0-based rank.

@@ -2,9 +2,13 @@
 #![forbid(unsafe_code)]
 
 pub mod analyze;
+mod bins;
 pub mod conversations;
+pub mod explore;
 mod histogram;
 pub mod messages;
 pub mod quality;
 pub mod reuse;
+pub mod sample;
+pub mod simulate;
 pub mod validate;

@@ -2,6 +2,8 @@
 //! model.
 #![allow(clippy::unwrap_used)] // clippy's exception for tests does not reach their helpers
 
+#[path = "reuse/jobs.rs"]
+mod jobs;
 #[path = "reuse/oracle.rs"]
 mod oracle;
 #[path = "reuse/traces.rs"]
@@ -22,10 +24,11 @@ use agentgen_trace::schema::{Column, schema};
 use agentgen_trace::source::{self, ReadOptions};
 use agentgen_trace::{Cancel, FORMAT_VERSION, Layout, Origin, Result, TraceMeta};
 use arrow_array::RecordBatch;
-use oracle::{Job, Oracle, Send, Turn, View};
+use jobs::{jobs, requests};
+use oracle::{Oracle, View};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
-use traces::{Prompts, Shared, Token, Trace, prompts, traces};
+use traces::{Prompts, Shared, Trace, prompts, traces};
 
 fn measured(
     meta: &TraceMeta,
@@ -67,42 +70,6 @@ fn views(id_tokens: usize, shared: Option<Shared>) -> impl Iterator<Item = View>
     sizes.map(move |(block, cached_outputs)| View { block, id_tokens, cached_outputs, shared })
 }
 
-/// The sessions of a trace as `layout` tells of them.
-fn jobs(trace: &Trace, layout: Layout, is_recorded: bool) -> (Vec<Job>, Clock) {
-    let arrives = |tenths: u64| tenths as f64 / 10.0;
-    let is_closed = trace.sessions.iter().all(|s| s.arrival_tenths == trace.sessions[0].arrival_tenths);
-    let clock = match layout {
-        Layout::Cumulative if is_recorded && trace.sessions.iter().any(|s| s.turns.len() > 1) => Clock::Recorded,
-        _ if is_closed => Clock::Closed,
-        _ => Clock::Arrivals,
-    };
-    let job = |session: &traces::Session| {
-        let (mut now, mut before) = (session.arrival_tenths, 0);
-        let turns = session.turns.iter().zip(session.contexts()).enumerate().map(|(index, (turn, context))| {
-            let (_, output, delay) = *turn;
-            let delay = if index == 0 { 0 } else { delay };
-            now += delay;
-            // All of a prompt is new that is no longer than what came before it.
-            let new = if context > before { context - before } else { context };
-            before = context + output;
-            let send = if clock == Clock::Recorded { Send::At(arrives(now)) } else { Send::After(arrives(delay)) };
-            Turn { context, new, output, send }
-        });
-        let alone = if layout == Layout::Cumulative { &session.by_blocks } else { &session.replayed };
-        Job {
-            arrival_ms: arrives(session.arrival_tenths),
-            parent: session.parent.filter(|_| trace.names_parents && clock != Clock::Recorded),
-            is_continuation: session.parent.is_some(),
-            is_named: true,
-            turns: turns.collect(),
-            anew: session.anew.as_ref().map(|(turn, _, tokens)| (*turn, tokens.clone())),
-            logical: if trace.names_parents { session.logical.clone() } else { alone.clone() },
-            replayed: if trace.names_parents { session.replayed.clone() } else { alone.clone() },
-        }
-    };
-    (trace.sessions.iter().map(job).collect(), clock)
-}
-
 /// `is_recorded`: the rows' times are those of a server, which the key `session_id` says of whole prompts.
 fn check_sessions(
     trace: &Trace,
@@ -123,25 +90,6 @@ fn check_sessions(
         oracle.check(&reuse).map_err(|error| TestCaseError::fail(format!("{error}\n{view:?}\n{text}")))?;
     }
     Ok(())
-}
-
-/// Requests without sessions: each id is a block of tokens.
-fn requests(prompts: &Prompts) -> Vec<Job> {
-    let job = |(ids, context, output, tenths): &(Vec<i64>, usize, usize, u64)| {
-        let tokens: Vec<Token> =
-            ids.iter().flat_map(|id| (0..prompts.id_tokens as u64).map(|at| [0, *id as u64, at])).collect();
-        Job {
-            arrival_ms: *tenths as f64 / 10.0,
-            parent: None,
-            is_continuation: false,
-            is_named: false,
-            turns: vec![Turn { context: *context, new: *context, output: *output, send: Send::After(0.0) }],
-            anew: None,
-            replayed: tokens.clone(),
-            logical: tokens,
-        }
-    };
-    prompts.rows.iter().map(job).collect()
 }
 
 fn check_prompts(prompts: &Prompts) -> std::result::Result<(), TestCaseError> {

@@ -29,7 +29,7 @@ pub(crate) struct Assumptions {
 }
 
 impl Assumptions {
-    fn options(self) -> PyResult<Options> {
+    pub(crate) fn options(self) -> PyResult<Options> {
         let timing = Timing {
             concurrency: self.concurrency,
             prefill_tokens_per_second: self.prefill_tokens_per_second,
@@ -90,7 +90,7 @@ pub(crate) fn plan(
 }
 
 /// Runs long work that counts sessions.
-fn watched<T: Send>(
+pub(crate) fn watched<T: Send>(
     py: Python<'_>,
     progress: Option<Py<PyAny>>,
     work: impl FnOnce(&Cancel, &AtomicU64) -> Result<T> + Send,
@@ -100,10 +100,11 @@ fn watched<T: Send>(
     enter(py, &cancel, tell, || work(&cancel, &done))
 }
 
-/// The JSON Schema of what `analyze` or `plan` returns.
+/// The JSON Schema of what `analyze`, `plan`, `summarize` (`replay`) or `compare_runs` (`comparison`) returns.
 #[pyfunction]
 pub(crate) fn schema(name: &str) -> PyResult<String> {
-    schemas::schema(name).ok_or_else(|| bad_argument(format!("no schema named {name}")))
+    let schema = schemas::schema(name).or_else(|| agentgen_replay::summary::schema(name));
+    schema.ok_or_else(|| bad_argument(format!("no schema named {name}")))
 }
 
 #[pyfunction]

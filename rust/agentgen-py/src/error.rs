@@ -40,7 +40,7 @@ impl From<Failure> for PyErr {
 }
 
 /// The operating system's words without the number that Rust adds.
-fn reason(error: &std::io::Error) -> String {
+pub(crate) fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }

@@ -13,7 +13,11 @@ mod error;
 mod generate;
 mod records;
 mod replay;
+mod sample;
+mod server;
+mod simulate;
 mod stream;
+mod survey;
 mod trace;
 mod validate;
 
@@ -31,11 +35,19 @@ mod _native {
     #[pymodule_export]
     use super::generate::{generate, merge, verify_run, write_run};
     #[pymodule_export]
-    use super::records::Recorder;
+    use super::records::{Recorder, compare_runs, summarize};
     #[pymodule_export]
     use super::replay::{ReplayRequest, ReplaySession, ReplaySource, describe_replay};
     #[pymodule_export]
+    use super::sample::simulation_sample;
+    #[pymodule_export]
+    use super::server::Server;
+    #[pymodule_export]
+    use super::simulate::simulate;
+    #[pymodule_export]
     use super::stream::{Batch, BatchStream};
+    #[pymodule_export]
+    use super::survey::survey;
     #[pymodule_export]
     use super::trace::{convert, inspect, read};
     #[pymodule_export]

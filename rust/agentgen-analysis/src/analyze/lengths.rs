@@ -2,9 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::report::LengthSummaries;
+use agentgen_core::{Drawn, Plan};
+
+use super::report::{LengthSummaries, TurnContext};
+use crate::bins::{Histogram, ONES, Of, TURNS};
 use crate::conversations::Conversation;
 use crate::histogram::{Counts, Times};
+
+/// Turns whose contexts are told apart.
+const TOLD_TURNS: usize = 256;
 
 /// Distributions over the sessions and requests of a trace.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +30,7 @@ pub(super) struct Lengths {
     generation_length: Counts,
     inter_turn_delay: Times,
     turns_per_session: Counts,
+    context_by_turn: Vec<Times>,
 }
 
 impl Lengths {
@@ -49,6 +56,12 @@ impl Lengths {
             self.prompt_tokens += u64::from(turn.context_tokens);
             self.output_tokens += u64::from(turn.output_tokens);
             self.context.add(u64::from(turn.context_tokens), 1);
+            if index < TOLD_TURNS && conversation.names_its_session() {
+                if index == self.context_by_turn.len() {
+                    self.context_by_turn.push(Times::default());
+                }
+                self.context_by_turn[index].add(u64::from(turn.context_tokens));
+            }
             self.generation_length.add(u64::from(turn.output_tokens), 1);
             if index > 0 {
                 self.new_tokens_per_turn.add(u64::from(turn.input_tokens), 1);
@@ -73,6 +86,28 @@ impl Lengths {
             inter_turn_delay_ms: self.inter_turn_delay.observed_ms(),
             turns_per_session: self.turns_per_session.observed(1.0),
         }
+    }
+
+    /// Histograms by name, of what the trace has; `plan` is what a generated one was made by.
+    pub(super) fn histograms(&self, plan: Option<&Plan>) -> BTreeMap<String, Histogram> {
+        let one = |drawn| Of::One(drawn);
+        let histograms = [
+            ("initial_context", self.initial_context.histogram(ONES).against(plan, one(Drawn::FirstPrompt))),
+            ("initial_context_of_continuations", self.initial_context_of_continuations.histogram(ONES)),
+            ("context", self.context.histogram(ONES)),
+            ("new_tokens_per_turn", self.new_tokens_per_turn.histogram(ONES).against(plan, one(Drawn::NewTokens))),
+            ("generation_length", self.generation_length.histogram(ONES).against(plan, one(Drawn::Output))),
+            ("inter_turn_delay_ms", self.inter_turn_delay.histogram_ms().against(plan, Of::Delays)),
+            ("turns_per_session", self.turns_per_session.histogram(TURNS).against(plan, one(Drawn::Turns))),
+        ];
+        let named = histograms.into_iter().filter(|(_, histogram)| !histogram.counts.is_empty());
+        named.map(|(name, histogram)| (name.to_owned(), histogram)).collect()
+    }
+
+    /// Prompts by turn index.
+    pub(super) fn context_by_turn(&self) -> Vec<TurnContext> {
+        let turns = self.context_by_turn.iter().zip(0..);
+        turns.filter_map(|(contexts, turn_index)| TurnContext::new(turn_index, contexts)).collect()
     }
 
     /// Two-sample Kolmogorov-Smirnov distances, by name; of what both traces have.

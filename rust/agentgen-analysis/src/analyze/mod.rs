@@ -5,21 +5,26 @@ mod lengths;
 mod plan;
 mod report;
 pub mod schemas;
+mod simulation;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use agentgen_core::Layout;
 use agentgen_core::timeline::Timing;
+use agentgen_trace::schema::Column;
 use agentgen_trace::source::{self, ReadOptions, Source};
 use agentgen_trace::{Cancel, Result, TraceError};
+use serde::Serialize;
 
-use crate::conversations::{self, Conversation};
-use crate::reuse::{self, Settings, SharedLayers};
+use crate::conversations::{self, in_order};
+use crate::explore::{Explored, Explorer};
+use crate::reuse::{self, Seen, Settings, SharedLayers};
 use lengths::Lengths;
 
 pub use plan::{Impossible, Plan, PlanOptions, PlanPoint, Replicas, plan};
-pub use report::{Analysis, Distance, LengthSummaries, ReuseFigures, TimelineFacts, TraceAnalysis};
+pub use report::{Analysis, Distance, LengthSummaries, ReuseFigures, TimelineFacts, TraceAnalysis, TurnContext};
+pub use simulation::{SimulateOptions, Simulation, SimulationPoint, simulate};
 
 /// How to read traces and what to assume of the cache.
 #[derive(Debug, Clone)]
@@ -39,7 +44,7 @@ pub struct Options {
 }
 
 impl Options {
-    fn settings(&self, source: &Source) -> Settings {
+    pub(crate) fn settings(&self, source: &Source) -> Settings {
         Settings {
             block_tokens: self.block_size.unwrap_or(source.meta.block_size),
             id_tokens: source.meta.block_size,
@@ -49,7 +54,7 @@ impl Options {
         }
     }
 
-    fn resolve(&self, trace: &PathBuf) -> Result<Source> {
+    pub(crate) fn resolve(&self, trace: &PathBuf) -> Result<Source> {
         let stated = ReadOptions { layout: self.layout, block_size: self.trace_block_size };
         source::resolve(std::slice::from_ref(trace), stated).map_err(|error| match error {
             // Here `block_size` is the cache's.
@@ -61,27 +66,76 @@ impl Options {
 
 /// Analyses each of the traces; `done` counts sessions.
 pub fn analyze(traces: &[PathBuf], options: &Options, cancel: &Cancel, done: &AtomicU64) -> Result<Analysis> {
-    let analyzed: Vec<(TraceAnalysis, Lengths)> =
-        traces.iter().map(|trace| one(trace, options, cancel, done)).collect::<Result<_>>()?;
+    let analyzed = traces.iter().map(|trace| one(trace, options, None, cancel, done));
+    Ok(side_by_side(analyzed.collect::<Result<_>>()?))
+}
+
+/// What the pages of a trace show.
+#[derive(Debug, Clone, Serialize)]
+pub struct Survey {
+    /// As of [`analyze`].
+    pub analysis: Analysis,
+    /// Of each trace, whether it has more sessions than were looked at.
+    pub cut: Vec<bool>,
+    /// Sessions of the first trace, request by request.
+    pub explored: Explored,
+}
+
+/// Analyses the first `sessions` sessions of each trace and tells some of the first one request by request, not many
+/// more than `turns` turns in all; `done` counts sessions.
+pub fn survey(
+    traces: &[PathBuf],
+    options: &Options,
+    sessions: u64,
+    turns: usize,
+    cancel: &Cancel,
+    done: &AtomicU64,
+) -> Result<Survey> {
+    let mut explorers: Vec<Explorer> = traces.iter().map(|_| Explorer::new(sessions, turns)).collect();
+    let analyzed = traces.iter().zip(&mut explorers);
+    let analyzed = analyzed.map(|(trace, explorer)| one(trace, options, Some(explorer), cancel, done));
+    let analysis = side_by_side(analyzed.collect::<Result<_>>()?);
+    let cut = explorers.iter().map(Explorer::was_cut).collect();
+    let explored = explorers.into_iter().next().map_or_else(Explored::default, Explorer::finish);
+    Ok(Survey { analysis, cut, explored })
+}
+
+fn side_by_side(analyzed: Vec<(TraceAnalysis, Lengths)>) -> Analysis {
     let mut distances = Vec::new();
     if let Some(((first, lengths), others)) = analyzed.split_first() {
         for (other, other_lengths) in others {
             distances.extend(Distance::between(&first.trace, lengths, &other.trace, other_lengths));
         }
     }
-    Ok(Analysis::new(analyzed.into_iter().map(|(trace, _)| trace).collect(), distances))
+    Analysis::new(analyzed.into_iter().map(|(trace, _)| trace).collect(), distances)
 }
 
-fn one(trace: &PathBuf, options: &Options, cancel: &Cancel, done: &AtomicU64) -> Result<(TraceAnalysis, Lengths)> {
+fn one(
+    trace: &PathBuf,
+    options: &Options,
+    mut explorer: Option<&mut Explorer>,
+    cancel: &Cancel,
+    done: &AtomicU64,
+) -> Result<(TraceAnalysis, Lengths)> {
     let source = options.resolve(trace)?;
     let settings = options.settings(&source);
     let mut lengths = Lengths::default();
-    let each = |conversation: &Conversation| {
-        lengths.add(conversation);
-        done.fetch_add(1, Ordering::Relaxed);
+    let sessions = match &explorer {
+        None => conversations::open(&source, options.threads, cancel),
+        Some(explorer) => source::open(&source, &Column::ALL, options.threads, cancel)
+            .and_then(|batches| in_order(&source, explorer.watched(&source.meta, batches))),
     };
-    let reuse = conversations::open(&source, options.threads, cancel)
-        .and_then(|(clock, sessions)| reuse::measure(clock, sessions, &settings, cancel, each))
+    let each = |seen: Seen<'_>| {
+        if seen.turn == 0 {
+            lengths.add(seen.conversation);
+            done.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(explorer) = &mut explorer {
+            explorer.request(settings.layers, seen);
+        }
+    };
+    let reuse = sessions
+        .and_then(|(clock, sessions)| reuse::measure_requests(clock, sessions, &settings, cancel, each))
         .map_err(|error| located(trace, error))?;
     if lengths.requests() == 0 {
         return Err(TraceError::Format(format!("{}: no requests", trace.display())));
@@ -90,7 +144,7 @@ fn one(trace: &PathBuf, options: &Options, cancel: &Cancel, done: &AtomicU64) ->
 }
 
 /// Names the trace in an error that does not.
-fn located(trace: &std::path::Path, error: TraceError) -> TraceError {
+pub(crate) fn located(trace: &std::path::Path, error: TraceError) -> TraceError {
     match error {
         TraceError::Format(text) if !text.contains(&*trace.to_string_lossy()) => {
             TraceError::Format(format!("{}: {text}", trace.display()))

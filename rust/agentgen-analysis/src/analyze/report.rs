@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use agentgen_core::Layout;
 use agentgen_core::timeline::Timing;
-use agentgen_trace::meta::PROGRAM;
+use agentgen_core::{Layout, Plan};
+use agentgen_trace::meta::{Origin, PROGRAM, TraceMeta};
 use agentgen_trace::source::Source;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::lengths::Lengths;
+use crate::bins::Histogram;
 use crate::conversations::Clock;
-use crate::histogram::Observed;
+use crate::histogram::{Observed, Times};
 use crate::reuse::{
     CurvePoint, HitRates, LayerRate, Reuse, SessionRates, Settings, Size, TtlPoint, TurnRate, WorkingSetPoint,
 };
@@ -67,10 +68,36 @@ pub struct TraceAnalysis {
     pub end_reasons: BTreeMap<String, u64>,
     /// Distributions.
     pub lengths: LengthSummaries,
+    /// The same as histograms, under the same names; of those that the trace has.
+    pub histograms: BTreeMap<String, Histogram>,
+    /// Prompts by turn index, of the first 256 turns; empty where the trace names no sessions.
+    pub context_by_turn: Vec<TurnContext>,
     /// The order of requests that figures across sessions depend on.
     pub timeline: TimelineFacts,
     /// What a prefix cache finds.
     pub reuse: ReuseFigures,
+}
+
+/// The prompts of one turn index.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct TurnContext {
+    /// 0-based.
+    pub turn_index: u32,
+    /// How many there are.
+    pub requests: u64,
+    /// 10th percentile, tokens; as the other two within 0.05 %.
+    pub p10: f64,
+    /// Median, tokens.
+    pub median: f64,
+    /// 90th percentile, tokens.
+    pub p90: f64,
+}
+
+impl TurnContext {
+    pub(super) fn new(turn_index: u32, contexts: &Times) -> Option<Self> {
+        let [p10, median, p90] = contexts.quantiles([0.1, 0.5, 0.9])?;
+        Some(Self { turn_index, requests: contexts.count(), p10, median, p90 })
+    }
 }
 
 /// Distributions, under the names of `quality.json`; null where a trace has none. Tokens, but for delays and turns.
@@ -174,6 +201,8 @@ impl TraceAnalysis {
             output_tokens: lengths.output_tokens,
             end_reasons: lengths.ends.clone(),
             lengths: lengths.summaries(),
+            histograms: lengths.histograms(plan_of(&source.meta).as_ref()),
+            context_by_turn: lengths.context_by_turn(),
             timeline: TimelineFacts::new(&reuse, &settings.timing),
             reuse: ReuseFigures {
                 cached_outputs: settings.cached_outputs,
@@ -189,6 +218,12 @@ impl TraceAnalysis {
             },
         }
     }
+}
+
+/// What made a generated trace.
+fn plan_of(meta: &TraceMeta) -> Option<Plan> {
+    let Origin { config, overrides, seed, sessions } = meta.origin.as_ref()?;
+    Plan::new(config, *overrides, *seed, *sessions, meta.layout).ok()
 }
 
 impl TimelineFacts {

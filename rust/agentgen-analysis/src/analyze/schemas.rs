@@ -2,14 +2,15 @@
 
 use schemars::schema_for;
 
-use super::{Analysis, Plan};
+use super::{Analysis, Plan, Simulation};
 
-/// The schema of `analysis`, `plan`, or a row of `messages`, as JSON text.
+/// The schema of `analysis`, `plan`, `simulation`, or a row of `messages`, as JSON text.
 #[must_use]
 pub fn schema(name: &str) -> Option<String> {
     let schema = match name {
         "analysis" => schema_for!(Analysis),
         "plan" => schema_for!(Plan),
+        "simulation" => schema_for!(Simulation),
         "messages" => crate::messages::schema(),
         _ => return None,
     };

@@ -13,6 +13,7 @@ use agentgen_core::timeline::{Sent, TimedSession, TimedTurn};
 pub(crate) use assemble::Assembler;
 pub use assemble::conversations;
 pub(crate) use link::Linker;
+pub(crate) use order::in_order;
 pub use order::{Clock, Sessions, open, ordered};
 
 /// A session's turn.
@@ -84,6 +85,11 @@ impl Conversation {
         // Without sessions nobody can tell what an output's tokens are.
         let output = (cached_outputs && !self.is_by_ids).then_some(turn.output_tokens);
         Prompt::new(stream, turn.context_tokens, output, block_tokens)
+    }
+
+    /// The logical content: each stream, and the first turn that has it.
+    pub fn streams(&self) -> impl Iterator<Item = (usize, &Stream)> {
+        self.streams.iter().map(|(first, stream)| (*first, stream))
     }
 
     /// The tokens of the prompts around a turn that go on from one another, as one who knows what it continues reads

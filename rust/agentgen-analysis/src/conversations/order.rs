@@ -40,11 +40,18 @@ pub type Sessions<'a> = Box<dyn Iterator<Item = Result<Conversation>> + Send + '
 
 /// The sessions of a trace in the order in which they start, read by `threads` threads.
 pub fn open(source: &Source, threads: usize, cancel: &Cancel) -> Result<(Clock, Sessions<'static>)> {
-    let batches = source::open(source, &Column::ALL, threads, cancel)?;
+    in_order(source, conversations(&source.meta, source::open(source, &Column::ALL, threads, cancel)?))
+}
+
+/// Puts the sessions of a trace, in the order of its file, in the order in which they start.
+pub(crate) fn in_order<'a>(
+    source: &Source,
+    conversations: impl Iterator<Item = Result<Conversation>> + Send + 'a,
+) -> Result<(Clock, Sessions<'a>)> {
     // The times of `conversation_id` rows are the session's arrival and the delays so far; of a generated trace that is
     // known without looking.
     let adds_delays = source.meta.origin.is_none() && source::session_key(source)? == Some(SessionKey::Conversation);
-    ordered(&source.meta, adds_delays, conversations(&source.meta, batches))
+    ordered(&source.meta, adds_delays, conversations)
 }
 
 /// Finds out how the sessions of a trace start, and puts them in that order. What made a generated trace is known.

@@ -1,6 +1,8 @@
 //! What is counted while rows are made.
 
-use agentgen_core::{EndReason, Plan};
+use std::collections::BTreeMap;
+
+use agentgen_core::{Drawn, EndReason, Plan};
 use agentgen_trace::Result;
 use agentgen_trace::meta::TraceMeta;
 use agentgen_trace::run::{Observer, RunFacts};
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::comparison;
 use super::report::Quality;
+use crate::bins::{Histogram, ONES, Of, TURNS};
 use crate::histogram::{Counts, Times};
 use crate::reuse::{FileOrder, Notes};
 
@@ -31,6 +34,24 @@ pub struct Statistics {
     pub(super) sessions_by_group: Counts,
     /// By [`EndReason`].
     pub(super) ends: [u64; EndReason::ALL.len()],
+}
+
+impl Statistics {
+    /// Histograms under the names of the metrics, of those that some row has.
+    pub(super) fn histograms(&self, plan: &Plan) -> BTreeMap<&'static str, Histogram> {
+        let plan = Some(plan);
+        let one = |counts: &Counts, drawn| counts.histogram(ONES).against(plan, Of::One(drawn));
+        let turns = self.turns_per_session.histogram(TURNS).against(plan, Of::One(Drawn::Turns));
+        let histograms = [
+            ("initial_context", one(&self.initial_context, Drawn::FirstPrompt)),
+            ("initial_context_continuations", self.initial_context_of_continuations.histogram(ONES)),
+            ("new_tokens_per_turn", one(&self.new_tokens_per_turn, Drawn::NewTokens)),
+            ("generation_length", one(&self.generation_length, Drawn::Output)),
+            ("inter_turn_delay_ms", self.inter_turn_delay.histogram_ms().against(plan, Of::Delays)),
+            ("turns_per_session", turns),
+        ];
+        histograms.into_iter().filter(|(_, histogram)| !histogram.counts.is_empty()).collect()
+    }
 }
 
 impl Observer for Statistics {

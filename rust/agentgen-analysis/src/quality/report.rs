@@ -7,6 +7,7 @@ use agentgen_trace::manifest::Written;
 use serde::Serialize;
 
 use super::observer::Statistics;
+use crate::bins::Histogram;
 pub use crate::histogram::Observed;
 use crate::reuse::InfiniteReuse;
 
@@ -52,6 +53,8 @@ pub struct Quality {
     pub written: Written,
     /// By name.
     pub metrics: BTreeMap<&'static str, Metric>,
+    /// The same metrics, of those that some row has.
+    pub histograms: BTreeMap<&'static str, Histogram>,
     /// By reason.
     pub end_reasons: BTreeMap<&'static str, Ended>,
     /// Last context of a session as a share of `max_prompt_tokens`.
@@ -100,6 +103,7 @@ impl Quality {
         Self {
             written,
             metrics,
+            histograms: statistics.histograms(plan),
             end_reasons: EndReason::ALL.into_iter().map(ended).collect(),
             final_context_utilization: statistics.final_context.observed(1.0 / f64::from(config.max_prompt_tokens)),
             groups: Groups { configured: config.cache.layer1_5_groups.num_groups, seen, largest },

@@ -7,8 +7,8 @@ mod ages;
 mod curve;
 mod file_order;
 mod infinite;
-mod parts;
-mod rates;
+pub(crate) mod parts;
+pub(crate) mod rates;
 mod recency;
 mod report;
 mod working_set;
@@ -32,6 +32,7 @@ use working_set::WorkingSet;
 pub use ages::TtlPoint;
 pub use curve::{Curve, CurvePoint};
 pub use file_order::{FileOrder, InfiniteReuse, Notes};
+pub(crate) use parts::{LAYERS, layers_of};
 pub use parts::{Layer, LayerRate, SharedLayers, TurnRate};
 pub use rates::{HitRates, SessionRates};
 pub use report::{Reuse, Size};
@@ -111,6 +112,37 @@ pub fn measure<C: Borrow<Conversation>>(
     cancel: &Cancel,
     mut each: impl FnMut(&Conversation),
 ) -> Result<Reuse> {
+    let each_first = |seen: Seen<'_>| {
+        if seen.turn == 0 {
+            each(seen.conversation);
+        }
+    };
+    measure_requests(clock, sessions, settings, cancel, each_first)
+}
+
+/// A request on the timeline, and what it finds in the infinite cache (logical).
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// Whose it is.
+    pub conversation: &'a Conversation,
+    /// 0-based turn.
+    pub turn: usize,
+    /// ms.
+    pub start_ms: f64,
+    /// ms.
+    pub end_ms: f64,
+    /// Tokens of the prompt that are found.
+    pub hit_tokens: u32,
+}
+
+/// As [`measure`]; `each` sees every request.
+pub fn measure_requests<C: Borrow<Conversation>>(
+    clock: Clock,
+    sessions: impl Iterator<Item = Result<C>>,
+    settings: &Settings,
+    cancel: &Cancel,
+    mut each: impl FnMut(Seen<'_>),
+) -> Result<Reuse> {
     let sessions = sessions.map(|conversation| {
         let session = |conversation| Session { conversation, logical: Track::NEW, replayed: Track::NEW };
         conversation.map(session)
@@ -121,9 +153,10 @@ pub fn measure<C: Borrow<Conversation>>(
         let mut request = request?;
         if request.turn == 0 {
             cancel.check()?;
-            each(request.session.conversation.borrow());
         }
-        measure.request(&mut request);
+        let hit_tokens = measure.request(&mut request);
+        let Request { turn, start_ms, end_ms, .. } = request;
+        each(Seen { conversation: request.session.conversation.borrow(), turn, start_ms, end_ms, hit_tokens });
     }
     Ok(measure.finish(clock, timeline.peak_open_sessions()))
 }
@@ -158,7 +191,8 @@ impl Measure {
         }
     }
 
-    fn request<C: Borrow<Conversation>>(&mut self, request: &mut Request<'_, Session<C>>) {
+    /// Follows a request; returns the tokens that it finds.
+    fn request<C: Borrow<Conversation>>(&mut self, request: &mut Request<'_, Session<C>>) -> u32 {
         let Settings { block_tokens, cached_outputs, layers, .. } = self.settings;
         let Session { conversation, logical, replayed } = &mut *request.session;
         let conversation: &Conversation = (*conversation).borrow();
@@ -194,6 +228,7 @@ impl Measure {
         if self.replayed.is_none() {
             *replayed = *logical;
         }
+        hit.tokens
     }
 
     /// Distances and ages of what a request finds.

@@ -9,7 +9,7 @@ use super::rates::ratio;
 use crate::conversations::Conversation;
 
 /// A part of a prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Layer {
     /// Shared by all sessions.
@@ -27,7 +27,7 @@ pub enum Layer {
     History,
 }
 
-const LAYERS: [Layer; 5] = [Layer::L1, Layer::L1_5, Layer::L2, Layer::Carried, Layer::History];
+pub(crate) const LAYERS: [Layer; 5] = [Layer::L1, Layer::L1_5, Layer::L2, Layer::Carried, Layer::History];
 
 /// Sizes of the layers that sessions share, tokens; 0 where nothing is known of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,9 +62,29 @@ impl SharedLayers {
 
 /// Tokens of the prompts' parts, and those found.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Layers {
+pub(crate) struct Layers {
     prompt_tokens: [u64; LAYERS.len()],
     hit_tokens: [u64; LAYERS.len()],
+}
+
+/// A prompt's tokens in each layer, and those of them that are found.
+pub(crate) fn layers_of(
+    shared: SharedLayers,
+    conversation: &Conversation,
+    context_tokens: u32,
+    hit_tokens: u32,
+) -> [(u64, u64); LAYERS.len()] {
+    let first = u64::from(conversation.first_context_tokens());
+    let own = if conversation.is_continuation { [0, first] } else { [first, first] };
+    let layer1 = shared.layer1_tokens;
+    let ends = [layer1, layer1 + shared.layer1_5_tokens, own[0], own[1], u64::from(context_tokens)];
+    let mut start = 0;
+    ends.map(|end| {
+        let end = end.clamp(start, u64::from(context_tokens).max(start));
+        let part = (end - start, u64::from(hit_tokens).clamp(start, end) - start);
+        start = end;
+        part
+    })
 }
 
 /// A layer's share.
@@ -81,28 +101,22 @@ pub struct LayerRate {
 }
 
 impl Layers {
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         shared: SharedLayers,
         conversation: &Conversation,
         context_tokens: u32,
         hit_tokens: u32,
     ) {
-        let first = u64::from(conversation.first_context_tokens());
-        let own = if conversation.is_continuation { [0, first] } else { [first, first] };
-        let layer1 = shared.layer1_tokens;
-        let ends = [layer1, layer1 + shared.layer1_5_tokens, own[0], own[1], u64::from(context_tokens)];
-        let mut start = 0;
-        for (layer, end) in ends.into_iter().enumerate() {
-            let end = end.clamp(start, u64::from(context_tokens).max(start));
-            self.prompt_tokens[layer] += end - start;
-            self.hit_tokens[layer] += u64::from(hit_tokens).clamp(start, end) - start;
-            start = end;
+        let parts = layers_of(shared, conversation, context_tokens, hit_tokens);
+        for (layer, (tokens, hits)) in parts.into_iter().enumerate() {
+            self.prompt_tokens[layer] += tokens;
+            self.hit_tokens[layer] += hits;
         }
     }
 
     /// The layers that have any tokens.
-    pub(super) fn rates(&self) -> Vec<LayerRate> {
+    pub(crate) fn rates(&self) -> Vec<LayerRate> {
         let rate = |(index, layer)| {
             let (prompt_tokens, hit_tokens) = (self.prompt_tokens[index], self.hit_tokens[index]);
             LayerRate { layer, prompt_tokens, hit_tokens, hit_rate: ratio(hit_tokens, prompt_tokens) }
@@ -116,7 +130,7 @@ const LAST_TURN: usize = 1_023;
 
 /// Requests by turn index.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Turns(Vec<TurnRate>);
+pub(crate) struct Turns(Vec<TurnRate>);
 
 /// The requests of one turn index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, JsonSchema)]
@@ -134,8 +148,13 @@ pub struct TurnRate {
 }
 
 impl Turns {
-    pub(super) fn add(&mut self, turn: usize, prompt_tokens: u32, hit_tokens: u32) {
-        let index = turn.min(LAST_TURN);
+    /// Under which index a turn is counted.
+    pub(crate) fn index(turn: usize) -> usize {
+        turn.min(LAST_TURN)
+    }
+
+    pub(crate) fn add(&mut self, turn: usize, prompt_tokens: u32, hit_tokens: u32) {
+        let index = Self::index(turn);
         while self.0.len() <= index {
             self.0.push(TurnRate { turn_index: self.0.len() as u32, ..TurnRate::default() });
         }
@@ -145,7 +164,7 @@ impl Turns {
         rate.hit_tokens += u64::from(hit_tokens);
     }
 
-    pub(super) fn rates(mut self) -> Vec<TurnRate> {
+    pub(crate) fn rates(mut self) -> Vec<TurnRate> {
         for rate in &mut self.0 {
             rate.hit_rate = ratio(rate.hit_tokens, rate.prompt_tokens);
         }

@@ -6,13 +6,13 @@ use serde::Serialize;
 
 /// What one request finds in a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hit {
+pub(crate) struct Hit {
     pub blocks: u32,
     pub tokens: u32,
 }
 
 impl Hit {
-    pub(super) fn new(prompt: &Prompt<'_>, found_blocks: u32, block_tokens: u32) -> Self {
+    pub(crate) fn new(prompt: &Prompt<'_>, found_blocks: u32, block_tokens: u32) -> Self {
         let blocks = found_blocks.min(prompt.reusable_blocks);
         let tokens = u64::from(blocks) * u64::from(block_tokens);
         Self { blocks, tokens: tokens.min(u64::from(prompt.context_tokens)) as u32 }
@@ -20,16 +20,16 @@ impl Hit {
 }
 
 /// A session's prompts so far.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Tally {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tally {
     prompt_tokens: u64,
     hit_tokens: u64,
 }
 
 impl Tally {
-    pub(super) const NEW: Self = Self { prompt_tokens: 0, hit_tokens: 0 };
+    pub(crate) const NEW: Self = Self { prompt_tokens: 0, hit_tokens: 0 };
 
-    pub(super) fn add(&mut self, prompt: &Prompt<'_>, hit: Hit) {
+    pub(crate) fn add(&mut self, prompt: &Prompt<'_>, hit: Hit) {
         self.prompt_tokens += u64::from(prompt.context_tokens);
         self.hit_tokens += u64::from(hit.tokens);
     }
@@ -44,7 +44,7 @@ const BUCKETS: usize = 10_000;
 
 /// Counts that every definition is made of.
 #[derive(Debug, Clone)]
-pub(super) struct Counters {
+pub(crate) struct Counters {
     requests: u64,
     pub blocks: u64,
     full_blocks: u64,
@@ -59,7 +59,7 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             requests: 0,
             blocks: 0,
@@ -75,7 +75,7 @@ impl Counters {
         }
     }
 
-    pub(super) fn request(&mut self, prompt: &Prompt<'_>, hit: Hit, block_tokens: u32) {
+    pub(crate) fn request(&mut self, prompt: &Prompt<'_>, hit: Hit, block_tokens: u32) {
         self.requests += 1;
         self.blocks += u64::from(prompt.blocks(block_tokens));
         self.full_blocks += u64::from(prompt.full_blocks);
@@ -87,7 +87,7 @@ impl Counters {
     }
 
     /// A session is over.
-    pub(super) fn session(&mut self, tally: Tally) {
+    pub(crate) fn session(&mut self, tally: Tally) {
         let ratio = tally.ratio();
         self.sessions += 1;
         self.session_ratios += ratio;
@@ -95,7 +95,7 @@ impl Counters {
     }
 
     /// The rates; those of sessions only where the trace names sessions.
-    pub(super) fn rates(&self, has_sessions: bool) -> HitRates {
+    pub(crate) fn rates(&self, has_sessions: bool) -> HitRates {
         let mean = |sum: f64, of: u64| if of == 0 { 0.0 } else { sum / of as f64 };
         HitRates {
             block_references: ratio(self.hit_blocks, self.blocks),
@@ -107,7 +107,7 @@ impl Counters {
     }
 
     /// Percentiles of the sessions' rates.
-    pub(super) fn sessions(&self) -> SessionRates {
+    pub(crate) fn sessions(&self) -> SessionRates {
         let percentile = |share: f64| {
             let rank = (share * self.sessions as f64).ceil().max(1.0) as u64;
             let mut seen = 0;

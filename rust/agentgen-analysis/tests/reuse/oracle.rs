@@ -6,37 +6,8 @@ use agentgen_analysis::reuse::{HitRates, Layer, Reuse};
 use agentgen_core::timeline::Timing;
 use proptest::prelude::*;
 
-use crate::traces::{Shared, Token};
-
-/// A session before its requests are ordered.
-#[derive(Debug, Clone)]
-pub struct Job {
-    pub arrival_ms: f64,
-    /// The job that it waits for.
-    pub parent: Option<usize>,
-    pub is_continuation: bool,
-    /// Whether it is a session, and not a request without a name.
-    pub is_named: bool,
-    pub turns: Vec<Turn>,
-    pub logical: Vec<Token>,
-    pub replayed: Vec<Token>,
-    /// The tokens of prompts from a turn on that do not go on from those before.
-    pub anew: Option<(usize, Vec<Token>)>,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub struct Turn {
-    pub context: usize,
-    pub new: usize,
-    pub output: usize,
-    pub send: Send,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub enum Send {
-    After(f64),
-    At(f64),
-}
+use crate::jobs::{Job, Names, Send, Turn};
+use crate::traces::Shared;
 
 /// A request at its time.
 #[derive(Debug, Clone, Copy)]
@@ -73,22 +44,6 @@ fn timeline(jobs: &[Job], slots: Option<usize>, timing: &Timing) -> Vec<Request>
     }
     requests.sort_by(|a, b| a.start.total_cmp(&b.start).then((a.job, a.turn).cmp(&(b.job, b.turn))));
     requests
-}
-
-/// Blocks as numbers: equal numbers are equal chains.
-#[derive(Default)]
-struct Names(HashMap<(usize, Vec<Token>), usize>);
-
-impl Names {
-    fn chain(&mut self, tokens: &[Token], block: usize) -> Vec<usize> {
-        let mut last = 0;
-        let chain = tokens.chunks_exact(block).map(|content| {
-            let next = self.0.len() + 1;
-            last = *self.0.entry((last, content.to_vec())).or_insert(next);
-            last
-        });
-        chain.collect()
-    }
 }
 
 /// A request as a cache sees it.
@@ -166,7 +121,7 @@ impl<'a> Oracle<'a> {
                 }
             })
             .collect();
-        Self { jobs, view, prompts, names: logical.0.len() }
+        Self { jobs, view, prompts, names: logical.count() }
     }
 
     fn tokens(&self, prompt: &Prompt, blocks: usize) -> usize {
