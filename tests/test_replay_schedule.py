@@ -95,6 +95,13 @@ def test_intended_times_follow_the_parents_intended_end() -> None:
     assert intended == [0, 11, 11 + 11]  # as if nothing had been late
 
 
+def test_n27_a_wait_that_the_server_asks_for_is_nobodys_lag() -> None:
+    busy = Turn(status=429, retry_after_s=0.5, refusals=2)
+    played = world([busy, Turn(delay_ms=10)], rules=Rules(retries=2), slots=1).run()
+    waited = played.requests[-1]
+    assert waited["sent_ns"] == waited["planned_ns"] == waited["intended_ns"] > 1000 * MS + 1000 * MS
+
+
 def test_n28_open_loop_by_the_trace_and_at_random() -> None:
     sessions = [Script(number, [Turn(latency_ms=100)], start_ms=10.0 * number) for number in range(5)]
     played = World(sessions, load=TraceArrivals()).run()
