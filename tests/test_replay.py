@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import http.server
 import json
 import os
 import random
 import re
+import shlex
 import signal
 import subprocess
 import threading
@@ -434,6 +436,19 @@ def test_a_port_that_cannot_be(port: int, trace: Path, invoke: Invoke, tmp_path:
 def test_no_server(trace: Path, invoke: Invoke, tmp_path: Path) -> None:
     result = invoke("replay", trace, *options("http://127.0.0.1:9", tmp_path), code=2)
     assert "http://127.0.0.1:9/v1/models: found no server" in result.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of files are POSIX's")
+def test_a_full_disk_is_said_in_one_line(tmp_path: Path) -> None:
+    trace = write_trace(tmp_path / "trace.jsonl", 100, 3)
+    with serving() as server:
+        line = shlex.join(command("replay", trace, *options(server.url, tmp_path)))
+        limited = ["sh", "-c", f"ulimit -f 40; exec {line}"]  # 20 kB a file: some of the records
+        done = subprocess.run(limited, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "worker 0: " in done.stderr
+    assert os.strerror(errno.EFBIG) in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 # --- settings -----------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
+from agentgen.errors import RunError
 from agentgen.replay.books import CELLS, FAILED, Books
 from agentgen.replay.worker import main
 
@@ -151,6 +152,8 @@ def _hear(worker: Worker, outcome: Outcome) -> None:
             outcome.messages = {**value, **outcome.messages}
         case "done":
             worker.over = True
+        case "stopped":
+            raise RunError(f"worker {worker.number}: {value}; its records until then are kept")
         case _:
             raise WorkerError(value)
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agentgen.errors import AgentgenError
 from agentgen.replay.admission import NS_PER_S, ClosedLoop, PoissonArrivals, TraceArrivals
 from agentgen.replay.books import Books
 from agentgen.replay.pool import Pool, Target
@@ -181,6 +182,8 @@ def main(job: Job, cells: Any, pipe: Connection) -> None:
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_main(job, memoryview(cells).cast("B").cast("q"), pipe))
+    except (AgentgenError, OSError) as error:  # the trace, or the disk
+        last = ("stopped", str(error))
     except BaseException:  # noqa: BLE001  the parent shows it
         last = ("error", traceback.format_exc())
     else:
