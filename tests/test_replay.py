@@ -429,7 +429,7 @@ def test_a_redirect_gets_no_key(trace: Path, invoke: Invoke, tmp_path: Path, mon
 
 @pytest.mark.parametrize("port", [0, 65_536, 99_999])
 def test_a_port_that_cannot_be(port: int, trace: Path, invoke: Invoke, tmp_path: Path) -> None:
-    result = invoke("replay", trace, *options(f"http://127.0.0.1:{port}", tmp_path), code=1)
+    result = invoke("replay", trace, *options(f"http://127.0.0.1:{port}", tmp_path), code=2)
     assert "expected a port from 1 to 65535" in result.stderr
 
 

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from agentgen._text import printable
 from agentgen.cli._errors import FAILED, INTERRUPTED, reading
-from agentgen.errors import AgentgenError, ReplayError
+from agentgen.errors import AgentgenError, ConfigError, ReplayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,7 +157,10 @@ def command(
         key: value for key, value in options.items() if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE
     }
     with reading():
-        settings = load_settings(config, flags)
+        try:
+            settings = load_settings(config, flags)
+        except ConfigError as error:  # an option, wherever it stands, and not a configuration of a trace
+            raise ReplayError("; ".join(str(error).splitlines())) from None
         directory = _run_directory(output, name, default_name(trace))
         with prepared(trace, settings) as ready:
             if dry_run or not (quiet or as_json):
