@@ -5,21 +5,30 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import agentgen
 import pytest
 from agentgen.cli._commands import main
+from agentgen.pages import render
 from click.testing import CliRunner
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from click.testing import Result
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = Path(os.environ.get("AGENTGEN_SHARED_DATA", ROOT / "../shared/data"))
+
+# Continuous integration installs a browser, so that its absence is a failure there.
+BROWSER_REQUIRED = "AGENTGEN_BROWSER_REQUIRED"
+CHARTS = ROOT / "python" / "agentgen" / "pages" / "static" / render.CHARTS
 
 # The folder brings a virtual environment and settings of its own.
 collect_ignore = ["interop"]
@@ -86,3 +95,34 @@ def manifest_of(directory: Path) -> dict[str, Any]:
 def needs(module: str) -> pytest.MarkDecorator:
     """Skips where an optional library is not installed."""
     return pytest.mark.skipif(importlib.util.find_spec(module) is None, reason=f"{module} is not installed")
+
+
+def missing(what: str) -> NoReturn:
+    """Skip aloud, or fail where nothing may be missing."""
+    if os.environ.get(BROWSER_REQUIRED):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+def needs_charts() -> None:
+    """Skips where the chart library has not been written."""
+    if not CHARTS.exists():
+        missing("the chart library is not there: python build_backend/agentgen_build.py writes it")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's chromium, or what it is called elsewhere."""
+    needs_charts()
+    try:
+        from playwright.sync_api import sync_playwright  # noqa: PLC0415  only the pages' tests need it
+    except ImportError:
+        missing("playwright is not installed: pip install playwright")
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        missing("there is no chromium on the PATH: apt-get install chromium")
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield found
+        found.close()

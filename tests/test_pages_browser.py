@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import agentgen
 import pytest
 from agentgen import _native
 from agentgen.analysis.figures import assumptions
-from agentgen.pages import render, replay
-from conftest import ROOT
+from agentgen.pages import replay
 from replayed import replayed
 
 if TYPE_CHECKING:
@@ -23,8 +20,6 @@ if TYPE_CHECKING:
 
     Open = Callable[..., Page]
 
-# Continuous integration installs a browser, so that its absence is a failure there.
-REQUIRED = "AGENTGEN_BROWSER_REQUIRED"
 HOSTILE = [
     "</script><script>window.hostile = 1</script>",
     "<img src=x onerror='window.hostile = 2'>",
@@ -32,32 +27,6 @@ HOSTILE = [
     "emoji 🦀 and \u202eright to left\u202c שלום",
     "javascript:window.hostile=5",
 ]
-CHARTS = ROOT / "python" / "agentgen" / "pages" / "static" / render.CHARTS
-
-
-def missing(what: str) -> None:
-    """Skip aloud, or fail where nothing may be missing."""
-    if os.environ.get(REQUIRED):
-        pytest.fail(what)
-    pytest.skip(what)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHARTS.exists():
-        missing("the chart library is not there: python build_backend/agentgen_build.py writes it")
-    try:
-        from playwright.sync_api import sync_playwright  # noqa: PLC0415
-    except ImportError:
-        missing("playwright is not installed: pip install playwright")
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        missing("there is no chromium on the PATH: apt-get install chromium")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ import pytest
 from agentgen import _native
 from agentgen.analysis.figures import assumptions
 from agentgen.pages import render, simulation
-from conftest import ROOT
+from conftest import ROOT, needs_charts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
     Open = Callable[..., Page]
 
-REQUIRED = "AGENTGEN_BROWSER_REQUIRED"  # set where a missing browser is a failure
 STATIC = ROOT / "python" / "agentgen" / "pages" / "static"
 GOLDEN = sorted((ROOT / "tests" / "golden" / "simulation").glob("*.json"))
 ASSUMED = assumptions(
@@ -53,29 +51,6 @@ IN_WORKER = """([adapter, golden]) => new Promise((answer, fail) => {
     worker.postMessage({ sample });
     worker.postMessage({ run: 1, settings });
 })"""
-
-
-def missing(what: str) -> None:
-    """Skip aloud, or fail where nothing may be missing."""
-    if os.environ.get(REQUIRED):
-        pytest.fail(what)
-    pytest.skip(what)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    try:
-        from playwright.sync_api import sync_playwright  # noqa: PLC0415  only these tests need it
-    except ImportError:
-        missing("playwright is not installed: pip install playwright")
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        missing("there is no chromium on the PATH: apt-get install chromium")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture
@@ -126,8 +101,7 @@ def page_of(trace: Path, directory: Path, **wanted: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def html(run: Path) -> Path:
-    if not (STATIC / render.CHARTS).exists():
-        missing("the chart library is not there: python build_backend/agentgen_build.py writes it")
+    needs_charts()
     return page_of(run, run)
 
 

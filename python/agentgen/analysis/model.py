@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentgen import _native
 from agentgen.errors import ModelError
-from agentgen.settings import check_choice
+from agentgen.settings import MAX_TOKENS, check_choice, check_integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +24,13 @@ INSTEAD = ", or state kv_bytes_per_token"
 VARIANTS = {"instruct", "it", "chat", "base", "hf", "fp8", "awq"}  # of a model, with the cache of that model
 LONG = 4  # letters of a word in which one may be wrong
 ALIKE = 0.7
+
+
+def kept(model: StrPath | None, kv_bytes_per_token: int | None, kv_dtype: str) -> dict[str, Any]:
+    """What is kept of a token: by a model, or as stated."""
+    if model is not None:
+        return find_model(model, kv_dtype)
+    return {"kv_bytes_per_token": check_integer("kv_bytes_per_token", kv_bytes_per_token, 1, MAX_TOKENS)}
 
 
 def find_model(model: StrPath, kv_dtype: str) -> dict[str, Any]:

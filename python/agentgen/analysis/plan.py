@@ -16,8 +16,8 @@ from agentgen.analysis.figures import (
     assumptions,
     check_number,
 )
-from agentgen.analysis.model import find_model
-from agentgen.settings import MAX_TOKENS, check_integer
+from agentgen.analysis.model import find_model, kept
+from agentgen.settings import check_integer
 
 if TYPE_CHECKING:
     import polars as pl
@@ -146,10 +146,7 @@ def plan(
         trace_block_size=trace_block_size,
         threads=None,
     )
-    if model is not None:
-        keeps = find_model(model, kv_dtype)
-    else:
-        keeps = {"kv_bytes_per_token": check_integer("kv_bytes_per_token", kv_bytes_per_token, 1, MAX_TOKENS)}
+    keeps = kept(model, kv_bytes_per_token, kv_dtype)
     text = _native.plan(
         os.fspath(trace),
         assumed,

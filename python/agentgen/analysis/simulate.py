@@ -15,8 +15,8 @@ from agentgen.analysis.figures import (
     assumptions,
     check_number,
 )
-from agentgen.analysis.model import find_model
-from agentgen.settings import MAX_TOKENS, check_choice, check_integer
+from agentgen.analysis.model import kept
+from agentgen.settings import check_choice, check_integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -206,10 +206,7 @@ def simulate(  # noqa: PLR0913  each is a setting of the system
         trace_block_size=trace_block_size,
         threads=threads,
     )
-    if model is not None:
-        keeps = find_model(model, kv_dtype)
-    else:
-        keeps = {"kv_bytes_per_token": check_integer("kv_bytes_per_token", kv_bytes_per_token, 1, MAX_TOKENS)}
+    keeps = kept(model, kv_bytes_per_token, kv_dtype)
     text = _native.simulate(
         os.fspath(trace),
         assumed,

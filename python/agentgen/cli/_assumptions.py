@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agentgen.analysis.figures import DECODE_TOKENS_PER_SECOND, LEAST_RATE, MAX_BYTES, PREFILL_TOKENS_PER_SECOND
+from agentgen.analysis.model import KV_DTYPES
 from agentgen.cli._options import LONGEST, Whole
 from agentgen.settings import LAYOUTS, MAX_TOKENS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 UNITS = {
     "b": 1,
@@ -141,8 +142,30 @@ _ASSUMPTIONS = (
 )
 
 
+_MODEL = (
+    click.option(
+        "--model", metavar="NAME|PATH", help="A name of agentgen models, or a model's config.json or its directory."
+    ),
+    click.option(
+        "--kv-bytes-per-token", type=Whole(1, MAX_TOKENS), metavar="BYTES", help="KV of a token, instead of --model."
+    ),
+    click.option(
+        "--kv-dtype", type=click.Choice(KV_DTYPES), help="Numbers that the model's KV is kept in. [default: bf16]"
+    ),
+)
+
+
 def assumption_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What `analyze`, `plan` and `simulate` assume: of the cache, of time, and of a trace that does not say."""
-    for option in reversed(_ASSUMPTIONS):
+    return _with(_ASSUMPTIONS, command)
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What `plan` and `simulate` know of a token's KV."""
+    return _with(_MODEL, command)
+
+
+def _with(options: Sequence[Callable[..., Any]], command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(options):
         command = option(command)
     return command

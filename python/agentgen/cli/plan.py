@@ -10,10 +10,9 @@ from agentgen._text import printable
 from agentgen.analysis.figures import MAX_CONCURRENCY
 from agentgen.analysis.model import KV_DTYPES
 from agentgen.analysis.plan import plan
-from agentgen.cli._assumptions import ByteSize, Share, assumption_options
+from agentgen.cli._assumptions import ByteSize, Share, assumption_options, model_options
 from agentgen.cli._errors import reading
 from agentgen.cli._options import Whole, progress_count
-from agentgen.settings import MAX_TOKENS
 
 
 @click.command("plan", short_help="KV memory that a hit rate costs.")
@@ -25,15 +24,7 @@ from agentgen.settings import MAX_TOKENS
     metavar="SHARE",
     help="Blocks found / all blocks of the prompts: 0.9 or 90%.",
 )
-@click.option(
-    "--model", metavar="NAME|PATH", help="A name of agentgen models, or a model's config.json or its directory."
-)
-@click.option(
-    "--kv-bytes-per-token", type=Whole(1, MAX_TOKENS), metavar="BYTES", help="KV of a token, instead of --model."
-)
-@click.option(
-    "--kv-dtype", type=click.Choice(KV_DTYPES), help="Numbers that the model's KV is kept in. [default: bf16]"
-)
+@model_options
 @click.option(
     "--sessions",
     type=Whole(1, MAX_CONCURRENCY),

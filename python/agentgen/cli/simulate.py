@@ -11,10 +11,9 @@ from agentgen._text import printable
 from agentgen.analysis.figures import CONCURRENCY, MAX_CONCURRENCY
 from agentgen.analysis.model import KV_DTYPES
 from agentgen.analysis.simulate import MAX_WORKERS, ROUTINGS, simulate
-from agentgen.cli._assumptions import ByteSizes, Seconds, assumption_options
+from agentgen.cli._assumptions import ByteSizes, Seconds, assumption_options, model_options
 from agentgen.cli._errors import reading
 from agentgen.cli._options import Whole, progress_count, threads_option
-from agentgen.settings import MAX_TOKENS
 
 
 @click.command("simulate", short_help="What a cache of limited size finds, and how requests wait.")
@@ -27,15 +26,7 @@ from agentgen.settings import MAX_TOKENS
     metavar="SIZE[,SIZE...]",
     help="KV memory of a worker, such as 300GB; several are simulated in parallel, for one table.",
 )
-@click.option(
-    "--model", metavar="NAME|PATH", help="A name of agentgen models, or a model's config.json or its directory."
-)
-@click.option(
-    "--kv-bytes-per-token", type=Whole(1, MAX_TOKENS), metavar="BYTES", help="KV of a token, instead of --model."
-)
-@click.option(
-    "--kv-dtype", type=click.Choice(KV_DTYPES), help="Numbers that the model's KV is kept in. [default: bf16]"
-)
+@model_options
 @click.option(
     "--concurrency",
     type=Whole(1, MAX_CONCURRENCY),

@@ -38,9 +38,9 @@ impl Fields {
         Ok(Self { endpoint: options.endpoint, values: fields, limits: if is_limited { &[] } else { limits } })
     }
 
-    /// The body of a request for an answer of `output_tokens`. `overrides` win over everything else.
+    /// The body of a request for an answer of `output_tokens`.
     #[must_use]
-    pub fn body(&self, form: Form, conversation: &[u8], output_tokens: u64, overrides: &Map<String, Value>) -> Vec<u8> {
+    pub fn body(&self, form: Form, conversation: &[u8], output_tokens: u64) -> Vec<u8> {
         let (name, open, close) = match (self.endpoint, form) {
             (Endpoint::Chat, _) => ("messages", "[", "]"),
             (Endpoint::Completions, Form::Ids) => ("prompt", "[", "]"),
@@ -51,7 +51,6 @@ impl Fields {
             // Servers refuse 0.
             fields.insert((*limit).to_owned(), output_tokens.max(1).into());
         }
-        fields.extend(overrides.iter().map(|(name, value)| (name.clone(), value.clone())));
         let head = Value::Object(fields).to_string();
         let mut body = Vec::with_capacity(head.len() + conversation.len() + 24);
         body.extend_from_slice(&head.as_bytes()[..head.len() - 1]);

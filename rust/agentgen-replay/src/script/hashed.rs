@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use agentgen_analysis::conversations::Conversation;
 use agentgen_core::timeline::{Sent, TimedSession as _};
-use serde_json::Map;
 
 use super::body::Fields;
 use super::journal::Journal;
@@ -113,7 +112,7 @@ impl HashedSession {
             transcript.input(voice, conversation.stream(self.turn).pieces(known, until));
         }
         let output_tokens = u64::from(turn.output_tokens);
-        let body = stage.fields.body(stage.form, transcript.prompt(), output_tokens, &Map::new());
+        let body = stage.fields.body(stage.form, transcript.prompt(), output_tokens);
         let context_tokens = transcript.tokens;
         Ok(Request {
             body,
