@@ -172,7 +172,14 @@ def test_what_needs_hash_ids_says_so(invoke: Invoke, tmp_path: Path) -> None:
 def sent(path: Path) -> list[tuple[str, list[bytes]]]:
     """Bodies that a replay with the recorded history sends, by conversation."""
     options: dict[str, Any] = {"endpoint": "chat", "prompt_mode": "text", "history": "trace", "salt": "", "words": None}
-    options |= {"model": "m", "stream": False, "request": {}, "journal": None, "trace_block_size": None}
+    options |= {
+        "model": "m",
+        "stream": False,
+        "request": {},
+        "is_linked": False,
+        "journal": None,
+        "trace_block_size": None,
+    }
     source = _native.ReplaySource(str(path), json.dumps(options))
     sessions = []
     while (session := source.next()) is not None:

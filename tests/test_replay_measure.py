@@ -177,7 +177,13 @@ def test_predictions_of_one_slot_are_the_reuse_of_the_trace_n22(small_run: Path,
     (tmp_path / "records").mkdir()
     recorder = _native.Recorder(tmp_path / "records" / "worker-0.jsonl", 0)
     options = {"endpoint": "chat", "prompt_mode": "text", "history": "trace", "salt": "x", "model": "m", "stream": True}
-    options |= {"journal": str(tmp_path / "journal"), "request": {}, "words": None, "trace_block_size": None}
+    options |= {
+        "journal": str(tmp_path / "journal"),
+        "is_linked": True,
+        "request": {},
+        "words": None,
+        "trace_block_size": None,
+    }
     (tmp_path / "journal").mkdir()
     source = _native.ReplaySource(small_run, json.dumps(options))
     now = 10**12

@@ -194,6 +194,7 @@ def _job(ready: Prepared, directory: Path, salt: str, worker: int) -> Job:
             "model": plan.model,
             "stream": settings.stream,
             "request": settings.request_json,
+            "is_linked": plan.trace["is_linked"],
             "journal": str(directory / "journal" / name) if plan.trace["continuations"] else None,
             "trace_block_size": settings.block_size,
         }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use agentgen_analysis::conversations::Conversation;
+use agentgen_analysis::conversations::{self, Conversation};
 use agentgen_core::kv::{Prompt, Stream, Tree};
 use agentgen_core::timeline::TimedSession as _;
 use agentgen_trace::{Cancel, Result};
@@ -43,7 +43,7 @@ pub struct Cached {
 pub fn predict(trace: &Path, cached: Cached, requests: &[Sent], cancel: &Cancel) -> Result<Vec<Option<u64>>> {
     let replayed: HashSet<u64> = requests.iter().map(|request| request.session).collect();
     let mut lines = HashMap::new();
-    let (_, _, sessions) = open_hashed(trace, cached.trace_block_size, cancel)?;
+    let (_, _, sessions) = open_hashed(trace, cached.trace_block_size, conversations::open, cancel)?;
     for conversation in sessions {
         let conversation = conversation?;
         if replayed.contains(&conversation.number) {

@@ -44,6 +44,7 @@ fn options(journal: &Path) -> Options {
         model: "m".to_owned(),
         stream: true,
         request: Map::new(),
+        is_linked: true,
         journal: Some(journal.to_owned()),
         trace_block_size: None,
     }
@@ -145,6 +146,7 @@ proptest! {
             options.prompt_mode = PromptMode::TokenIds;
         }
         let told = describe(&run, None, &Cancel::default()).expect("readable");
+        options.is_linked = told.is_linked;
         let source = Source::open(&run, options, ALL, &Cancel::default()).expect("opens");
         let wire = replay(source, servers, |asked| if live { asked + extra } else { asked });
         prop_assert_eq!(wire.len() as u64, told.requests);

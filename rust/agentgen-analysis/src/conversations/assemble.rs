@@ -20,13 +20,23 @@ pub fn conversations<B: Iterator<Item = Result<RecordBatch>>>(
     meta: &TraceMeta,
     batches: B,
 ) -> impl Iterator<Item = Result<Conversation>> + use<B> {
-    let mut assembler = Assembler::new(meta.layout, meta.block_size, 0);
     let mut linker = Linker::new(meta);
+    unlinked(meta, batches).map(move |session| session.map(|session| linker.link(session)))
+}
+
+/// The sessions of a trace, each as its own rows tell of it: all there is to it where none continues another.
+///
+/// Held in memory: sessions whose end has not been read.
+pub(super) fn unlinked<B: Iterator<Item = Result<RecordBatch>>>(
+    meta: &TraceMeta,
+    batches: B,
+) -> impl Iterator<Item = Result<Unlinked>> + use<B> {
+    let mut assembler = Assembler::new(meta.layout, meta.block_size, 0);
     let mut batches = batches.map(Some).chain(std::iter::once_with(|| None));
     std::iter::from_fn(move || {
         loop {
             if let Some(session) = assembler.complete() {
-                return Some(Ok(linker.link(session)));
+                return Some(Ok(session));
             }
             match batches.next()? {
                 None => assembler.end(),

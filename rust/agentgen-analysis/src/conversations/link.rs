@@ -17,6 +17,13 @@ pub(crate) struct Unlinked {
     pub(super) parent: Option<String>,
 }
 
+impl Unlinked {
+    /// The session, of which nothing else is to be known.
+    pub(super) fn alone(self) -> Conversation {
+        Conversation { name: self.name, ..self.conversation }
+    }
+}
+
 /// Knows the sessions that may be continued.
 #[derive(Debug)]
 pub(crate) struct Linker {

@@ -14,7 +14,7 @@ pub(crate) use assemble::Assembler;
 pub use assemble::conversations;
 pub(crate) use link::Linker;
 pub(crate) use order::in_order;
-pub use order::{Clock, Sessions, open, ordered};
+pub use order::{Clock, Sessions, open, open_unlinked, ordered};
 
 /// A session's turn.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -10,6 +10,8 @@ use agentgen_trace::{Cancel, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::assemble::unlinked;
+use super::link::Unlinked;
 use super::{Conversation, conversations};
 
 /// Sessions looked at to tell how a trace is timed, where nothing says what made it.
@@ -41,6 +43,12 @@ pub type Sessions<'a> = Box<dyn Iterator<Item = Result<Conversation>> + Send + '
 /// The sessions of a trace in the order in which they start, read by `threads` threads.
 pub fn open(source: &Source, threads: usize, cancel: &Cancel) -> Result<(Clock, Sessions<'static>)> {
     in_order(source, conversations(&source.meta, source::open(source, &Column::ALL, threads, cancel)?))
+}
+
+/// Likewise, of a trace in which no session continues another: nothing is kept of a session that has been given.
+pub fn open_unlinked(source: &Source, threads: usize, cancel: &Cancel) -> Result<(Clock, Sessions<'static>)> {
+    let sessions = unlinked(&source.meta, source::open(source, &Column::ALL, threads, cancel)?);
+    in_order(source, sessions.map(|session| session.map(Unlinked::alone)))
 }
 
 /// Puts the sessions of a trace, in the order of its file, in the order in which they start.

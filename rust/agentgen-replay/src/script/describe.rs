@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use agentgen_analysis::conversations::Clock;
+use agentgen_analysis::conversations::{self, Clock};
 use agentgen_analysis::messages;
 use agentgen_core::timeline::TimedSession as _;
 use agentgen_trace::{Cancel, Result, TraceError};
@@ -31,6 +31,8 @@ pub struct Description {
     pub sessions: u64,
     /// Sessions that go on from another's transcript.
     pub continuations: u64,
+    /// Whether any session says that it continues another, in the trace or not.
+    pub is_linked: bool,
     /// Requests.
     pub requests: u64,
     /// Tokens of all prompts.
@@ -58,6 +60,7 @@ impl Description {
             clock,
             sessions: 0,
             continuations: 0,
+            is_linked: false,
             requests: 0,
             context_tokens: 0,
             input_tokens: 0,
@@ -99,12 +102,13 @@ fn of_messages(of: &messages::Description) -> Description {
 }
 
 fn of_hashed(path: &Path, trace_block_size: Option<u32>, cancel: &Cancel) -> Result<Description> {
-    let (source, clock, sessions) = open_hashed(path, trace_block_size, cancel)?;
+    let (source, clock, sessions) = open_hashed(path, trace_block_size, conversations::open, cancel)?;
     let mut told = Description::new(Kind::Hashed, clock, Some(source.meta.block_size));
     for conversation in sessions {
         let conversation = conversation?;
         told.sessions += 1;
         told.continuations += u64::from(conversation.parent().is_some());
+        told.is_linked |= conversation.is_continuation;
         told.last_arrival_ms = told.last_arrival_ms.max(conversation.arrival_ms());
         let mut delays_ms = 0.0;
         for turn in &conversation.turns {

@@ -48,6 +48,8 @@ pub struct Options {
     pub stream: bool,
     /// Merged into every body.
     pub request: Map<String, Value>,
+    /// Whether any session says that it continues another; if not, nothing is kept of sessions that are over.
+    pub is_linked: bool,
     /// Where transcripts of sessions that will be continued are kept; `None` where no session continues another.
     pub journal: Option<PathBuf>,
     /// The trace's block size, if it is to be stated.

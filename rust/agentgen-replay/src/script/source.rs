@@ -98,15 +98,19 @@ fn of_messages(path: &Path, options: &Options) -> Result<MessagesOptions> {
         .map_err(TraceError::Format)
 }
 
+/// A way of reading sessions: [`conversations::open`], or the one that links none.
+type Open = fn(&source::Source, usize, &Cancel) -> Result<(Clock, Sessions<'static>)>;
+
 /// Opens a trace of hash ids for parsing by one thread.
 pub(crate) fn open_hashed(
     path: &Path,
     trace_block_size: Option<u32>,
+    open: Open,
     cancel: &Cancel,
 ) -> Result<(source::Source, Clock, Sessions<'static>)> {
     let stated = ReadOptions { layout: None, block_size: trace_block_size };
     let source = source::resolve(&[path.to_owned()], stated)?;
-    let (clock, sessions) = conversations::open(&source, 1, cancel)?;
+    let (clock, sessions) = open(&source, 1, cancel)?;
     Ok((source, clock, sessions))
 }
 
@@ -130,7 +134,8 @@ impl Hashed {
         let form = options.form().map_err(|error| bad(&error))?;
         let fields = Fields::new(&options).map_err(|error| bad(&error))?;
         let words = Words::new(options.words, &options.salt).map_err(|error| bad(&error))?;
-        let (source, _, sessions) = open_hashed(path, options.trace_block_size, cancel)?;
+        let open: Open = if options.is_linked { conversations::open } else { conversations::open_unlinked };
+        let (source, _, sessions) = open_hashed(path, options.trace_block_size, open, cancel)?;
         let stage = Stage {
             words,
             fields,
