@@ -327,7 +327,7 @@ def test_progress_counts_sessions(many: Path) -> None:
 
     def refuse(done: int, in_all: int) -> None:
         seen.append((done, in_all))
-        if len(seen) == 2:
+        if done > 0:  # a busy machine may have done nothing when it is first asked
             raise RuntimeError(f"{done} of {in_all}")
 
     with pytest.raises(RuntimeError, match=r"^[0-9]+ of 0$"):
