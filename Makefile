@@ -112,8 +112,9 @@ bench-peer-simulate: $(VENV)/built $(PEER_MADE) ## The simulator beside AIPerf's
 bench-replay: $(VENV)/built ## The replay client: requests a second, lag, memory; BENCH_SERVER=PROGRAM adds a server
 	$(BIN)/python benches/replay/throughput.py $(if $(BENCH_SERVER),--server $(BENCH_SERVER))
 
-bench-peer-replay: $(VENV)/built $(PEER_MADE) ## The replay client beside AIPerf's; BENCH_SERVER=PROGRAM answers both
-	$(BIN)/python benches/peer/replay.py --peer $(PEERBIN) --server $(BENCH_SERVER)
+bench-peer-replay: $(VENV)/built $(PEER_MADE) ## The replay client beside AIPerf's; BENCH_SERVER=PROGRAM answers, BENCH_ENDPOINTS=PROGRAM adds MLCommons'
+	$(BIN)/python benches/peer/replay.py --peer $(PEERBIN) --server $(BENCH_SERVER) \
+	    $(if $(BENCH_ENDPOINTS),--endpoints $(BENCH_ENDPOINTS))
 
 test-interop: $(VENV)/built $(PEER_MADE) ## AIPerf's distributions, validator and loader against our files
 	AGENTGEN=$(abspath $(BIN))/agentgen $(PEERBIN)/python -m pytest tests/interop

@@ -1,7 +1,9 @@
 """`agentgen replay` beside `aiperf profile` against one server, as a Markdown table (`make bench-peer-replay`).
 
 `--server` is a program that takes a port and answers at once. Sessions have 5 turns of 512 new and 16 output tokens and
-are streamed, 32 of them open. Both programs' times to first token are what they report themselves.
+are streamed, 32 of them open. Times to first token are what each program reports itself. `--endpoints` is MLCommons'
+`inference-endpoint`, which is on no package index; it gets prompts of the same mean length, each a session of its own,
+with 32 requests in flight.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from pathlib import Path
 from process import machine
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "replay"))
-from throughput import SLOTS, TURNS, fast, rate, replay, write_trace
+from throughput import OUTPUT, SLOTS, TURNS, fast, rate, replay, write_trace
 
 BLOCK_TOKENS = 512
 # AIPerf loads tokenizers by name, and without a network only from the hub's cache: one is put there.
@@ -72,6 +74,27 @@ def peer(binaries: Path, trace: Path, url: str, requests: int, scratch: Path) ->
     return told["request_throughput"]["avg"], first["p50"], first["p99"]
 
 
+def endpoints(program: Path, url: str, requests: int, scratch: Path) -> tuple[float, float, float]:
+    """The same of MLCommons' client, with one worker."""
+    context_tokens = sum(BLOCK_TOKENS + turn * (BLOCK_TOKENS + OUTPUT) for turn in range(TURNS)) // TURNS
+    prompts, out = scratch / "prompts.jsonl", scratch / "endpoints"
+    with prompts.open("w", encoding="utf-8") as file:
+        file.writelines(
+            json.dumps({"prompt": f"{number} word" + " word" * (context_tokens - 2)}) + "\n" for number in range(1000)
+        )
+    check(
+        [
+            *(program, "benchmark", "online", "--load-pattern", "concurrency", "--concurrency", str(SLOTS)),
+            *("--endpoints", url.removesuffix("/v1"), "--model", "m", "--dataset", prompts, "--workers", "1"),
+            *("--num-samples", str(requests), "--duration", "1s", "--max-output-tokens", str(OUTPUT)),
+            *("--streaming", "on", "--report-dir", out),
+        ],
+    )
+    told = json.loads((out / "performance" / "result_summary.json").read_text())
+    milliseconds = {name: value / 1e6 for name, value in told["ttft"]["percentiles"].items()}
+    return told["qps"], milliseconds["50.0"], milliseconds["99.0"]
+
+
 def ours(trace: Path, url: str, workers: int) -> tuple[float, float, float]:
     """The same of agentgen."""
     summary, _ = replay(trace, url, "--concurrency", SLOTS, "--workers", workers)
@@ -84,6 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peer", required=True, type=Path, help="the bin directory of an environment with aiperf")
     parser.add_argument("--server", required=True, help="a program that takes a port")
+    parser.add_argument("--endpoints", type=Path, help="MLCommons' program `inference-endpoint`")
     parser.add_argument("--peer-sessions", type=int, default=600)
     parser.add_argument("--sessions", type=int, default=20_000)
     arguments = parser.parse_args()
@@ -92,6 +116,9 @@ def main() -> None:
         small = write_trace(scratch / "small.jsonl", arguments.peer_sessions)
         large = write_trace(scratch / "large.jsonl", arguments.sessions)
         rows = [("AIPerf", peer(arguments.peer.absolute(), small, url, arguments.peer_sessions * TURNS, scratch))]
+        if arguments.endpoints:
+            requests = arguments.sessions * TURNS // 4
+            rows.append(("MLCommons endpoints", endpoints(arguments.endpoints.absolute(), url, requests, scratch)))
         rows += [(f"agentgen, workers: {n}", ours(large, url, n)) for n in (1, 2)]
     print(f"{machine()}, shared with the server. {SLOTS} open sessions.\n")
     print("| | requests/s | time to first token as reported, p50 / p99 |\n|---|---|---|")
