@@ -68,7 +68,10 @@ class Clock:
 
 @dataclass(frozen=True)
 class Turn:
-    """What happens to a request: `end` after `latency_ms` (None: never); `late_ms`: an answer after a cancellation."""
+    """What happens to a request: `end` after `latency_ms` (None: never); `late_ms`: an answer after a cancellation.
+
+    Its first `hang_ups` attempts meet a closed connection, the next `refusals` ones a server that is busy.
+    """
 
     latency_ms: float | None = 1.0
     outcome: str = "ok"
@@ -76,6 +79,7 @@ class Turn:
     first_ms: float | None = None
     status: int = 200
     retry_after_s: float | None = None
+    hang_ups: int = 0
     refusals: int = 0
     late_ms: float | None = None
     at_ms: float | None = None
@@ -168,24 +172,27 @@ class Route:
         sink.sent(now)
         world.sent(number, index, now)
         latency = turn.latency_ms
-        refused = turn.refusals > world.refused.get((number, index), 0)
+        tried = world.tried.get((number, index), 0)
+        hung_up, refused = tried < turn.hang_ups, tried < turn.hang_ups + turn.refusals
         if refused:
-            world.refused[number, index] = world.refused.get((number, index), 0) + 1
+            world.tried[number, index] = tried + 1
         if turn.first_ms is not None and not refused:
             self._at(now + round(turn.first_ms * MS), lambda: sink.data(b"token", world.clock.now()))
         if latency is not None:
-            self._at(now + round(latency * MS), lambda: self._end(turn, sink, refused=refused))
+            self._at(now + round(latency * MS), lambda: self._end(turn, sink, hung_up=hung_up, refused=refused))
         if turn.late_ms is not None:  # a transport that speaks after a cancellation
             world.clock.exactly_at(now + round(turn.late_ms * MS), lambda: sink.finished(200, None, world.clock.now()))
 
     def _at(self, when: int, call: Callable[[], object]) -> None:
         self._timers.append(self._world.clock.exactly_at(when, call))
 
-    def _end(self, turn: Turn, sink: Sink, *, refused: bool) -> None:
+    def _end(self, turn: Turn, sink: Sink, *, hung_up: bool, refused: bool) -> None:
         self._clear()
         now = self._world.clock.now()
         self._world.ticks_at_end = self._world.clock.ticks
-        if refused:
+        if hung_up:
+            sink.lost("hung_up", 0, "gone", now)
+        elif refused:
             sink.finished(turn.status, turn.retry_after_s, now)
         elif turn.outcome in {"connect_error", "connection_lost", "timeout_connect"}:
             sink.lost(turn.outcome, 0, "no connection", now)
@@ -253,7 +260,7 @@ class World:
         self.sessions: list[dict[str, Any]] = []
         self.issues: list[tuple[int, int, int]] = []
         self.issue_ticks: list[int] = []
-        self.refused: dict[tuple[int, int], int] = {}
+        self.tried: dict[tuple[int, int], int] = {}
         self.ticks_at_end = 0
         self.open = 0
         self.most_open = 0

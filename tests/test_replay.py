@@ -103,18 +103,44 @@ def test_every_request_of_the_trace_is_sent_in_order(trace: Path, run: Run, tmp_
     assert books_of(summary_of(tmp_path / "out"))["succeeded"] == 36
 
 
+def test_a_server_that_hangs_up_after_each_answer_unannounced_is_asked_again(
+    trace: Path, run: Run, tmp_path: Path
+) -> None:
+    """llama.cpp's server does so after a stream; the next turn, due at once, is on its way by then."""
+    hung_up = 0
+
+    async def once(received: Received, writer: asyncio.StreamWriter) -> None:
+        nonlocal hung_up
+        if sum(one.connection == received.connection for one in server.requests) == 1:
+            await plain(received, writer)
+        else:
+            hung_up += 1
+            writer.close()
+
+    with serving(once) as server:
+        run("replay", trace, *options(server.url, tmp_path))
+    summary = summary_of(tmp_path / "out")
+    assert books_of(summary)["succeeded"] == 36
+    assert summary["run"]["retried_requests"] == 24  # all but the first of each session
+    assert summary["run"]["retries"] == hung_up >= 24  # another's idle connection is none either
+    assert summary["run"]["latency"]["lag_ms"]["count"] == 12  # it is not the client's doing
+
+
 def test_r11_two_hundred_sessions_with_faults_balance_their_books(run: Run, tmp_path: Path) -> None:
     trace = write_trace(tmp_path / "trace.jsonl", 200, 5)
     draw = random.Random(5)  # noqa: S311  faults, not secrets
+    dropped: set[bytes] = set()  # as often as they are sent
 
     async def faulty(received: Received, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(draw.random() * 0.004)
-        match draw.choices(["plain", "refuse", "drop", "error", "stall", "cut"], [90, 2, 2, 2, 2, 2])[0]:
+        drawn = draw.choices(["plain", "refuse", "drop", "error", "stall", "cut"], [90, 2, 2, 2, 2, 2])[0]
+        match "drop" if received.body in dropped else drawn:
             case "plain":
                 await plain(received, writer)
             case "refuse":
                 refuse(writer, draw.choice(["500 Internal Server Error", "429 Too Many Requests"]))
             case "drop":
+                dropped.add(received.body)
                 writer.close()
             case "error":
                 body = event(content="a") + b'data: {"error": {"message": "overloaded", "code": 503}}\n\n'
@@ -379,6 +405,7 @@ def test_dry_run_says_what_would_be_done_and_sends_nothing(trace: Path, run: Run
         ([{"id": "a"}, {"id": "b"}], (), "found the models a, b, expected one; --model says which"),
         ([{"id": "llama"}], ("--model", "lama"), "found no model lama, expected one of llama (did you mean llama?)"),
         ([{"id": "a", "max_model_len": 100}], (), "expected at most the model's 100"),
+        ([{"id": "a", "meta": {"n_ctx": 100}}], (), "expected at most the model's 100"),  # llama.cpp
         ([{"id": "a"}], ("--workers", 32), "found 16 open sessions for 32 workers"),
         ([{"id": "a"}], ("--prompt-mode", "token-ids"), "expected --endpoint completions"),
         (

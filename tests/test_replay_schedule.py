@@ -205,6 +205,21 @@ def test_n27_a_refused_request_is_sent_again_as_often_as_allowed() -> None:
     assert without.outcomes() == {(0, 0): "http_error"}
 
 
+def test_a_request_that_meets_a_closed_connection_is_sent_again_at_once_and_uses_up_no_retry() -> None:
+    played = world([OK, Turn(hang_ups=1), OK]).run()
+    assert set(played.outcomes().values()) == {"ok"}
+    assert [request["retries"] for request in played.requests] == [0, 1, 0]
+    assert [now // MS - 1000 for _, _, now in played.issues] == [0, 1, 2, 3]
+    busy = Turn(hang_ups=1, status=429, retry_after_s=0.5, refusals=1)
+    assert world([busy], rules=Rules(retries=1)).run().outcomes() == {(0, 0): "ok"}
+    assert world([busy]).run().outcomes() == {(0, 0): "http_error"}
+
+
+def test_nothing_is_sent_again_when_the_run_is_stopping() -> None:
+    played = world([Turn(hang_ups=1, latency_ms=20)]).run(stop_ms=10, grace_ms=100)
+    assert played.outcomes() == {(0, 0): "connection_lost"}
+
+
 # --- the end ------------------------------------------------------------------------------------------------------
 
 

@@ -53,7 +53,7 @@ def models(url: str, headers: Mapping[str, str]) -> dict[str, int | None]:
     where = f"{url}/models"
     try:
         listed = json.loads(_get(where, headers))["data"]
-        return {str(one["id"]): _limit(one.get("max_model_len")) for one in listed}
+        return {str(one["id"]): _limit(one) for one in listed}
     except HTTPError as error:
         error.close()
         if error.code in REDIRECTS:
@@ -69,7 +69,9 @@ def models(url: str, headers: Mapping[str, str]) -> dict[str, int | None]:
         raise ReplayError(f"{where}: found something else, expected a list of models as OpenAI has it") from None
 
 
-def _limit(stated: Any) -> int | None:
+def _limit(model: Mapping[str, Any]) -> int | None:
+    """Of vLLM and SGLang `max_model_len`; of llama.cpp the context of a slot."""
+    stated = model.get("max_model_len") or (model.get("meta") or {}).get("n_ctx")
     return stated if isinstance(stated, int) and stated > 0 else None
 
 

@@ -57,13 +57,14 @@ class Connection(asyncio.Protocol):
         idle_since_ns: When it last had something to do.
     """
 
-    __slots__ = ("__weakref__", "_parsed", "_parser", "_sink", "_transport", "idle_since_ns")
+    __slots__ = ("__weakref__", "_parsed", "_parser", "_sink", "_transport", "_used", "idle_since_ns")
 
     def __init__(self) -> None:
         self._sink: Sink | None = None
         self._transport: asyncio.Transport | None = None
         self._parsed = _Parsed()
         self._parser = self._parsed.parser
+        self._used = False  # an answer has come here
         self.idle_since_ns = 0
 
     @property
@@ -102,7 +103,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._lose(f"not HTTP: {error}", stamp)
+            self._lose("connection_lost", f"not HTTP: {error}", stamp)
             return
         parts = parsed.parts
         if parts:
@@ -124,6 +125,7 @@ class Connection(asyncio.Protocol):
         if transport is None or not self._parsed.keep_alive or transport.get_write_buffer_size():
             self._discard()
         self._sink = None
+        self._used = True
         self.idle_since_ns = stamp
         if sink is not None:
             sink.finished(status, retry_after, stamp)
@@ -140,19 +142,24 @@ class Connection(asyncio.Protocol):
                 if transport is not None:
                     transport.abort()
                 return False
-        self._lose("the server closed the connection", stamp)
+        self._close("the server closed the connection", stamp)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, by whoever's will."""
-        self._lose(str(exc) if exc else "the connection was closed", monotonic_ns())
+        self._close(str(exc) if exc else "the connection was closed", monotonic_ns())
 
-    def _lose(self, message: str, stamp: int) -> None:
+    def _close(self, message: str, stamp: int) -> None:
+        # After an answer, and before another one has begun: the server need not have seen the request.
+        outcome = "hung_up" if self._used and not self._parsed.headers else "connection_lost"
+        self._lose(outcome, message, stamp)
+
+    def _lose(self, outcome: str, message: str, stamp: int) -> None:
         sink, self._sink = self._sink, None
         status = self._parser.get_status_code() if sink is not None and self._parsed.headers else 0
         self._discard()
         if sink is not None:
-            sink.lost("connection_lost", status, message, stamp)
+            sink.lost(outcome, status, message, stamp)
 
     def _discard(self) -> None:
         if self._transport is not None:

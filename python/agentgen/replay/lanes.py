@@ -16,6 +16,8 @@ class Lane:
         planned_ns: When the request is to be sent: the end of the response before and the delay.
         intended_ns: Likewise, had every request of the session been sent when it was intended to.
         ended: Requests that have succeeded or failed.
+        retries: How often the request has been sent again.
+        refusals: How many of these times because the server had refused it.
     """
 
     __slots__ = (
@@ -26,6 +28,7 @@ class Lane:
         "number",
         "opened_ns",
         "planned_ns",
+        "refusals",
         "request",
         "retries",
         "route",
@@ -45,6 +48,7 @@ class Lane:
         self.intended_ns = opened_ns
         self.ended = 0
         self.retries = 0
+        self.refusals = 0
         self.request: Request | None = None
         self.exchange: Exchange | None = None
         self.timer: Timer | None = None

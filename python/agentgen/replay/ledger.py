@@ -44,7 +44,7 @@ class Ledger:
         self._counts[book.IN_FLIGHT] -= 1
 
     def retried(self) -> None:
-        """A refused request will be sent again."""
+        """A request will be sent again."""
         self._counts[book.RETRIES] += 1
 
     def late(self) -> None:

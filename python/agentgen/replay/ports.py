@@ -43,7 +43,10 @@ class Sink(Protocol):
         ...
 
     def lost(self, outcome: str, status: int, message: str, stamp_ns: int) -> None:
-        """There is no complete response: no connection, or it broke (`status` is 0 before the response's head)."""
+        """There is no complete response: no connection, or it broke (`status` is 0 before the response's head).
+
+        The outcome `hung_up` is told of a connection that an answer had come on, and nothing of this one.
+        """
         ...
 
 

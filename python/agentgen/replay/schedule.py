@@ -227,7 +227,7 @@ class Scheduler:
         delay_ns = round(delay_ms * NS_PER_MS)
         lane.planned_ns = end_ns + delay_ns
         lane.intended_ns = intended_end_ns + delay_ns
-        lane.retries = 0
+        lane.retries = lane.refusals = 0
         at_ms = lane.session.at_ms() if self._rules.recorded else None
         if at_ms is not None:
             at_ns = self._start_ns + round(at_ms * NS_PER_MS)
@@ -292,6 +292,12 @@ class Scheduler:
         if lane is None:
             self._ledger.late()
             return
+        if outcome == "hung_up":
+            if not self._stopping:
+                self._again(exchange, lane)
+                self._send(lane)
+                return
+            outcome = "connection_lost"
         if status in OK:  # it broke within the body
             answer.end(False, stamp_ns)
             outcome = answer.failure or outcome
@@ -333,18 +339,23 @@ class Scheduler:
     def _retried(self, exchange: Exchange, lane: Lane, status: int, after_s: float, now: int) -> bool:
         """Whether a refused request will be sent again."""
         longest = self._rules.total_s
-        if status not in BUSY or lane.retries >= self._rules.retries or self._stopping:
+        if status not in BUSY or lane.refusals >= self._rules.retries or self._stopping:
             return False
         if longest is not None and after_s > longest:
             return False
-        self._release(exchange, lane)
-        lane.retries += 1
-        self._ledger.retried()
+        self._again(exchange, lane)
+        lane.refusals += 1
         when = now + round(after_s * NS_PER_S)
         # The wait is the server's wish, not the client's lag.
         lane.intended_ns += when - exchange.sent_ns
         lane.timer = self._clock.call_at(when, self._due, lane, when, self._send)
         return True
+
+    def _again(self, exchange: Exchange, lane: Lane) -> None:
+        """The request will be sent again."""
+        self._release(exchange, lane)
+        lane.retries += 1
+        self._ledger.retried()
 
     def _late_first_token(self, exchange: Exchange) -> None:
         if exchange.answer.first_token_ns is None:
