@@ -20,6 +20,7 @@ import pytest
 from agentgen.errors import ConfigError
 from agentgen.pages import render
 from agentgen.replay.books import CELLS, Books
+from agentgen.replay.control import cache_block_tokens
 from agentgen.replay.settings import ReplaySettings, load_settings
 from conftest import ROOT, command
 from pydantic import ValidationError
@@ -371,6 +372,16 @@ def test_n22_cache_counters_of_the_server_stand_in_for_usage(trace: Path, run: R
     cache = summary_of(tmp_path / "out")["run"]["cache"]
     assert cache["cache_source"] == "metrics"
     assert cache["server"]["hit_rate"] == pytest.approx(0.25)
+
+
+def test_the_block_size_of_the_servers_cache_is_what_it_calls_so() -> None:
+    """Other labels end in the same name (vLLM 0.32)."""
+    with serving() as server:
+        for labels in ('block_size="32",dtype="auto",hash_block_size="8"', 'a_block_size="8",block_size="32",b="1"'):
+            server.metrics = f"vllm:cache_config_info{{{labels}}} 1.0\n"
+            assert cache_block_tokens(server.url, {}) == 32
+        server.metrics = 'vllm:cache_config_info{hash_block_size="8"} 1.0\n'
+        assert cache_block_tokens(server.url, {}) is None
 
 
 def test_keys_come_from_the_environment_and_stay_out_of_results(

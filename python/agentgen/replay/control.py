@@ -28,7 +28,7 @@ class NoRedirects(urllib.request.HTTPRedirectHandler):
 # As the requests go that are measured.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirects())
 SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{[^}]*\})? ([0-9.eE+-]+|NaN|[+-]Inf)", re.MULTILINE)
-BLOCK_SIZE = re.compile(r'^vllm:cache_config_info\{[^}]*block_size="([1-9][0-9]*)"', re.MULTILINE)
+BLOCK_SIZE = re.compile(r'^vllm:cache_config_info\{(?:[^}]*,)?block_size="([1-9][0-9]*)"', re.MULTILINE)
 # (tokens looked up, tokens found): what engines count of their prefix caches, newest names first.
 CACHE_COUNTERS = (
     ("vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total"),

@@ -56,6 +56,9 @@ pub(super) fn figures(sent: &[Predicted<'_>], options: &Options) -> Cache {
     let differs = |request: &&Predicted<'_>| {
         told(request).zip(expected(request)).is_some_and(|((_, found), (_, expected))| found != expected)
     };
+    // What makes a prompt longer on the server (a chat template, words of several tokens) may be found there, too.
+    let longer =
+        |request: &Predicted<'_>| told(request).is_some_and(|(prompt, _)| prompt > request.sent.context_tokens);
     Cache {
         cache_source: match (reporting, server) {
             (true, _) => CacheSource::Usage,
@@ -64,7 +67,7 @@ pub(super) fn figures(sent: &[Predicted<'_>], options: &Options) -> Cache {
         },
         reported: if reporting { reported(sent) } else { None },
         predicted: predicted(sent),
-        prediction_is_upper_bound: options.prediction_is_upper_bound,
+        prediction_is_upper_bound: options.prediction_is_upper_bound && !sent.iter().any(longer),
         differing: if reporting { sent.iter().filter(differs).count() as u64 } else { 0 },
         server,
     }

@@ -340,7 +340,7 @@ pub struct Cache {
     pub reported: Option<Rate>,
     /// What an infinite cache over requests completed before would have found.
     pub predicted: Option<Rate>,
-    /// The prediction can only be too high: the server counts tokens of its own.
+    /// The prediction can only be too high: the server counts tokens of its own, and no prompt has more than planned.
     pub prediction_is_upper_bound: bool,
     /// Requests with both whose counts differ.
     pub differing: u64,

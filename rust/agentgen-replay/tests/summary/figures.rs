@@ -166,6 +166,19 @@ fn cached_tokens_reported_beside_predicted_by_turn_n22() {
     assert_eq!((by_turn[2].1, by_turn[2].2, by_turn[2].3), (0, None, None));
 }
 
+/// A chat template makes every prompt longer, and what it adds is cached as well.
+#[test]
+fn prompts_longer_than_planned_may_find_more_than_predicted() {
+    let bound = |prompt_tokens| {
+        let mut first = request(0, 0, 0);
+        first.answer.as_mut().unwrap().prompt_tokens = prompt_tokens;
+        let run = run(vec![first], vec![session(0, 1, 0, 31)]);
+        let stated = options(json!({"prediction_is_upper_bound": true}));
+        summarize(&run, Some(&[Some(0)]), &stated).run.cache.prediction_is_upper_bound
+    };
+    assert_eq!([Some(101), Some(100), Some(99), None].map(bound), [false, true, true, true]);
+}
+
 #[test]
 fn without_usage_the_servers_counters_are_told_n22() {
     let mut silent = request(0, 0, 0);
