@@ -9,6 +9,9 @@ SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN     := $(VENV)/$(SCRIPTS)
 PEERBIN := $(PEER)/$(SCRIPTS)
 PEER_MADE := $(if $(AGENTGEN_PEER_VENV),,.venv-peer/made)
+# vLLM and llama.cpp, for `test-engines`; AGENTGEN_ENGINES_VENV names an environment that already has them.
+ENGINES      := $(or $(AGENTGEN_ENGINES_VENV),.venv-engines)
+ENGINES_MADE := $(if $(AGENTGEN_ENGINES_VENV),,.venv-engines/made)
 
 # Files whose change asks for a new build of the extension module; Python sources are used in place.
 RUST := $(shell find rust -name target -prune -o -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.json' \) -print) \
@@ -24,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench bench-baseline bench-instructions bench-peer bench-peer-analyze \
-        bench-peer-simulate bench-peer-replay bench-replay test-interop screenshots clean
+        bench-peer-simulate bench-peer-replay bench-replay test-interop test-engines screenshots clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -48,6 +51,14 @@ $(CHARTS): build_backend/agentgen_build.py | $(VENV)/built
 .venv-peer/made: benches/peer/requirements.txt
 	$(PYTHON) -m venv .venv-peer
 	.venv-peer/$(SCRIPTS)/python -m pip install -r $<
+	@touch $@
+
+# pip cannot override what a package asks for; uv can.
+.venv-engines/made: tests/engines/requirements.txt tests/engines/overrides.txt
+	$(PYTHON) -m venv .venv-engines
+	.venv-engines/$(SCRIPTS)/python -m pip install 'uv>=0.9,<1'
+	.venv-engines/$(SCRIPTS)/uv pip install --quiet --python .venv-engines/$(SCRIPTS)/python \
+	    --requirements tests/engines/requirements.txt --overrides tests/engines/overrides.txt
 	@touch $@
 
 # --- use ----------------------------------------------------------------------------------------------------------
@@ -119,8 +130,11 @@ bench-peer-replay: $(VENV)/built $(PEER_MADE) ## The replay client beside AIPerf
 test-interop: $(VENV)/built $(PEER_MADE) ## AIPerf's distributions, validator and loader against our files
 	AGENTGEN=$(abspath $(BIN))/agentgen $(PEERBIN)/python -m pytest tests/interop
 
+test-engines: $(VENV)/built $(ENGINES_MADE) ## Replays against vLLM and llama.cpp with a tiny model (6 GB of packages)
+	AGENTGEN_ENGINES=$(abspath $(ENGINES)/$(SCRIPTS))/python $(BIN)/python -m pytest tests/engines
+
 clean: ## Remove everything that was built or installed
 	cargo clean
-	rm -rf $(VENV) .venv-peer demo dist .benchmarks screenshots .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-peer .venv-engines demo dist .benchmarks screenshots .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find python tests benches -name __pycache__ -prune -exec rm -rf {} +
 	rm -f python/agentgen/_native.*.so python/agentgen/_native*.pyd $(CHARTS)

@@ -1,0 +1,237 @@
+"""Replays against real engines with a tiny random model: vLLM and llama.cpp on the CPU.
+
+`make test-engines` installs them and says where they are; elsewhere these tests skip.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import agentgen
+import polars as pl
+import pytest
+from conftest import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import Run
+
+HERE = Path(__file__).parent
+CONTEXT_TOKENS = 4096
+BLOCK_TOKENS = 32  # of vLLM's cache
+START_S = 300
+
+# An engine takes a minute or two to start.
+pytestmark = pytest.mark.timeout(2 * START_S)
+
+# Shared layers, groups, restarts; 58 requests that fit the model with all that a chat template adds.
+CONFIG = """
+max_prompt_tokens: 2500
+block_size: 64
+cache:
+  layer1_tokens: 300
+  layer1_5_tokens: 200
+  layer1_5_groups: {num_groups: 3}
+  layer2: {mean: 150, sigma: 0.5}
+new_tokens_per_turn: {mean: 120, sigma: 0.6}
+generation_length: {mean: 40, sigma: 0.5, min: 1}
+restart_initial_probability: 0.8
+restart_turn_range: [2, 5]
+"""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine that serves."""
+
+    name: str
+    url: str
+    tokenizer: Path
+
+
+@pytest.fixture(scope="module")
+def python() -> str:
+    """The interpreter that has the engines."""
+    named = os.environ.get("AGENTGEN_ENGINES")
+    if not named:
+        pytest.skip("no engines: `make test-engines` installs vLLM and llama.cpp")
+    return named
+
+
+@pytest.fixture(scope="module")
+def model(python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    subprocess.run([python, HERE / "model.py", folder, str(CONTEXT_TOKENS)], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module", params=["vllm", "llama.cpp"])
+def engine(request: pytest.FixtureRequest, python: str, model: Path, tmp_path_factory: Any) -> Iterator[Engine]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    if request.param == "vllm":
+        # Not `vllm serve`: it asks for the version of a package called vllm.
+        command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", model, "--served-model-name", "tiny"]
+        command += ["--host", "127.0.0.1", "--port", port, "--dtype", "float32", "--block-size", BLOCK_TOKENS]
+        command += ["--enforce-eager", "--enable-prompt-tokens-details"]  # without the latter no answer tells
+        command += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]  # without these, tools are refused
+    else:
+        command = [python, HERE / "llama_server.py", model / "model.gguf", port, CONTEXT_TOKENS]
+    url = f"http://127.0.0.1:{port}"
+    with serving([str(part) for part in command], url, tmp_path_factory.mktemp("engine") / "log"):
+        yield Engine(request.param, url, model / "tokenizer.json")
+
+
+@contextmanager
+def serving(command: list[str], url: str, log: Path) -> Iterator[None]:
+    """Runs a server, with whatever processes it starts, from when it answers."""
+    # Nothing is looked up or told outside; the CPU's package has no CUDA device to find.
+    settings = {"VLLM_TARGET_DEVICE": "cpu", "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
+    environment = {**os.environ, **settings, "VLLM_NO_USAGE_STATS": "1", "PYTHONPATH": ""}
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=output, env=environment, start_new_session=True)
+    try:
+        for _ in range(START_S):
+            with suppress(urllib.error.URLError, ConnectionError), urllib.request.urlopen(f"{url}/v1/models"):  # noqa: S310
+                break
+            if server.poll() is not None:
+                break
+            time.sleep(1)
+        else:
+            pytest.fail(f"no answer within {START_S} s: {log.read_text(errors='replace')[-3000:]}")
+        assert server.poll() is None, log.read_text(errors="replace")[-3000:]
+        yield
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(30)
+        with suppress(ProcessLookupError):  # what its own processes have left
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("generated")
+    (directory / "small.yaml").write_text(CONFIG)
+    agentgen.write_run(directory / "run", str(directory / "small.yaml"), sessions=6, seed=7)
+    return directory / "run"
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a replay has written."""
+
+    summary: dict[str, Any]
+    requests: pl.DataFrame
+
+    @property
+    def run(self) -> dict[str, Any]:
+        run: dict[str, Any] = self.summary["run"]
+        return run
+
+
+def play(run: Run, trace: Path, engine: Engine, tmp_path: Path, *options: object) -> Played:
+    """A replay in which every request succeeds, with outputs of the planned length."""
+    more = ("--request-json", '{"ignore_eos": true, "temperature": 0}', "--output", tmp_path, "--name", "out", "--quiet")
+    run("replay", trace, "--url", engine.url, "--delay-scale", 0, *more, *options)
+    out = tmp_path / "out"
+    played = Played(json.loads((out / "summary.json").read_text()), pl.read_parquet(out / "requests.parquet"))
+    assert set(played.requests["outcome"]) == {"ok"}
+    books = played.run["books"]
+    assert books["balanced"]
+    assert books["planned"] == books["succeeded"] == played.requests.height > 0
+    assert set(played.requests["finish_reason"]) == {"length"}
+    assert played.run["malformed_events"] == 0
+    assert not played.summary["incomplete"]
+    return played
+
+
+def test_a_chat_with_live_history(engine: Engine, generated: Path, run: Run, tmp_path: Path) -> None:
+    played = play(run, generated, engine, tmp_path, "--concurrency", 1, "--tokenizer", engine.tokenizer)
+    requests = played.requests
+    assert requests.height == 58
+    assert requests["reported_output_tokens"].to_list() == requests["output_tokens"].to_list()
+    # Several tokens may make one piece of text, and then one event.
+    assert (requests["output_events"] <= requests["output_tokens"]).all()
+    assert (requests["ttft_ms"] > 0).all()
+    assert (requests["ttft_ms"] <= requests["e2e_ms"]).all()
+    # The chat template adds to each message, and an answer is tokenised anew: more tokens than were planned.
+    assert (requests["reported_prompt_tokens"] > requests["context_tokens"]).all()
+    cache = played.run["cache"]
+    assert cache["cache_source"] == "usage"
+    assert 0.5 < cache["reported"]["hit_rate"] < 1
+    assert not cache["prediction_is_upper_bound"]  # of what the template adds nothing is predicted
+
+
+def test_answers_as_documents(engine: Engine, generated: Path, run: Run, tmp_path: Path) -> None:
+    played = play(run, generated, engine, tmp_path, "--max-sessions", 2, "--no-stream", "--tokenizer", engine.tokenizer)
+    assert played.requests["ttft_ms"].null_count() == played.requests.height
+    assert (played.requests["e2e_ms"] > 0).all()
+    assert played.requests["reported_output_tokens"].to_list() == played.requests["output_tokens"].to_list()
+    assert played.run["retries"] == 0
+
+
+@pytest.mark.parametrize("prompts", ["words", "ids"])
+def test_prompts_of_exact_length_find_what_was_predicted(
+    engine: Engine, prompts: str, generated: Path, run: Run, tmp_path: Path
+) -> None:
+    mode = ("--prompt-mode", "token-ids") if prompts == "ids" else ("--tokenizer", engine.tokenizer)
+    more = ("--endpoint", "completions", "--history", "trace", "--concurrency", 1)
+    played = play(run, generated, engine, tmp_path, *more, *mode)
+    requests = played.requests
+    assert requests["reported_prompt_tokens"].to_list() == requests["context_tokens"].to_list()
+    reported, predicted = requests["reported_cached_tokens"].fill_null(0), requests["predicted_cached_tokens"]
+    assert reported.sum() > 0
+    if engine.name == "vllm":
+        # Blocks of 32 tokens, as its metrics say; it forgets none in this time: the infinite cache of the prediction.
+        assert reported.to_list() == predicted.to_list()
+        server = played.run["cache"]["server"]
+        assert (server["prompt_tokens"], server["cached_tokens"]) == (
+            requests["reported_prompt_tokens"].sum(),
+            reported.sum(),
+        )
+    else:
+        # It compares a prompt with whole prompts that it has kept, token by token: it can find less than blocks that
+        # many prompts share, and more by what does not fill a block (of 16, unless a server says).
+        assert (reported < predicted + 16).all()
+        # A turn finds all of the turn before it.
+        before = requests["context_tokens"].shift(1)
+        assert (reported >= before).filter(requests["turn"] > 0).all()
+
+
+def test_several_sessions_at_once(engine: Engine, generated: Path, run: Run, tmp_path: Path) -> None:
+    played = play(run, generated, engine, tmp_path, "--concurrency", 4, "--workers", 2, "--tokenizer", engine.tokenizer)
+    assert played.requests.height == 58
+    assert played.run["cache"]["reported"]["hit_rate"] > 0
+
+
+def test_a_recorded_conversation_with_tools(engine: Engine, run: Run, tmp_path: Path) -> None:
+    trace = ROOT / "docs" / "examples" / "lighthouse.jsonl"
+    played = play(run, trace, engine, tmp_path, "--history", "trace", "--concurrency", 1)
+    requests = played.requests
+    assert requests.height == 5
+    first, second = requests.filter(pl.col("session") == 0).sort("turn")["reported_prompt_tokens"][:2]
+    assert second > first > 100  # tools and results are in the prompts
+    assert (requests["ttft_ms"] > 0).all()
+
+
+def test_a_request_that_is_too_long_is_refused_before_anything_is_sent(
+    engine: Engine, run: Run, tmp_path: Path
+) -> None:
+    agentgen.write_run(tmp_path / "long", sessions=1)
+    done = run("replay", tmp_path / "long", "--url", engine.url, "--dry-run", code=2)
+    assert f"expected at most the model's {CONTEXT_TOKENS:,}" in done.stderr
