@@ -11,6 +11,7 @@ model, port, context_tokens = sys.argv[1:]
 params = xllamacpp.CommonParams()
 params.model.path = model
 params.port = int(port)
+params.endpoint_metrics = True
 params.n_parallel = SLOTS
 params.n_ctx = SLOTS * int(context_tokens)  # shared out among the slots
 server = xllamacpp.Server(params)  # serves on threads of its own until it is collected

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -32,6 +33,8 @@ HERE = Path(__file__).parent
 CONTEXT_TOKENS = 4096
 BLOCK_TOKENS = 32  # of vLLM's cache
 START_S = 300
+RUNNING = {"vllm": "vllm:num_requests_running", "llama.cpp": "llamacpp:requests_processing"}
+GENERATED = {"vllm": "vllm:generation_tokens_total", "llama.cpp": "llamacpp:tokens_predicted_total"}
 
 # An engine takes a minute or two to start.
 pytestmark = pytest.mark.timeout(2 * START_S)
@@ -59,6 +62,13 @@ class Engine:
     name: str
     url: str
     tokenizer: Path
+
+    def metric(self, names: dict[str, str]) -> float:
+        """A value of its Prometheus page, by the name that this engine has for it."""
+        with urllib.request.urlopen(f"{self.url}/metrics") as page:  # noqa: S310
+            lines = page.read().decode().splitlines()
+        (value,) = (line.split()[-1] for line in lines if re.split("[{ ]", line)[0] == names[self.name])
+        return float(value)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +156,15 @@ class Played:
 
 def play(run: Run, trace: Path, engine: Engine, tmp_path: Path, *options: object) -> Played:
     """A replay in which every request succeeds, with outputs of the planned length."""
-    more = ("--request-json", '{"ignore_eos": true, "temperature": 0}', "--output", tmp_path, "--name", "out", "--quiet")
+    more = (
+        "--request-json",
+        '{"ignore_eos": true, "temperature": 0}',
+        "--output",
+        tmp_path,
+        "--name",
+        "out",
+        "--quiet",
+    )
     run("replay", trace, "--url", engine.url, "--delay-scale", 0, *more, *options)
     out = tmp_path / "out"
     played = Played(json.loads((out / "summary.json").read_text()), pl.read_parquet(out / "requests.parquet"))
@@ -227,6 +245,19 @@ def test_a_recorded_conversation_with_tools(engine: Engine, run: Run, tmp_path: 
     first, second = requests.filter(pl.col("session") == 0).sort("turn")["reported_prompt_tokens"][:2]
     assert second > first > 100  # tools and results are in the prompts
     assert (requests["ttft_ms"] > 0).all()
+
+
+def test_an_engine_stops_what_nobody_waits_for(engine: Engine, run: Run, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    trace.write_text('{"session_id": "s", "input_length": 64, "output_length": 4000, "hash_ids": [1]}\n')
+    before = engine.metric(GENERATED)
+    stated = ("--block-size", 64, "--timeout", "500ms", "--request-json", '{"ignore_eos": true}')
+    run("replay", trace, "--url", engine.url, *stated, "--output", tmp_path, "--name", "out", code=1)
+    requests = pl.read_parquet(tmp_path / "out" / "requests.parquet")
+    assert requests["outcome"].to_list() == ["timeout_total"]
+    while engine.metric(RUNNING):  # the test's time limit ends it
+        time.sleep(0.1)
+    assert engine.metric(GENERATED) - before < 4000
 
 
 def test_a_request_that_is_too_long_is_refused_before_anything_is_sent(
