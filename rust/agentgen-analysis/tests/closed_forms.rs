@@ -2,37 +2,23 @@
 #![allow(clippy::unwrap_used)] // clippy's exception for tests does not reach their helpers
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use agentgen_analysis::quality::Statistics;
 use agentgen_analysis::validate::{Options, validate};
-use agentgen_core::config::{Overrides, preset};
-use agentgen_core::{Config, Plan};
-use agentgen_testing::{Case, cases};
+use agentgen_core::Config;
+use agentgen_core::config::preset;
+use agentgen_testing::{Case, cases, run_options};
 use agentgen_trace::convert::convert;
-use agentgen_trace::manifest::Shard;
-use agentgen_trace::run::{JSONL, RunOptions, write_run};
+use agentgen_trace::run::JSONL;
 use agentgen_trace::source::{ReadOptions, resolve};
-use agentgen_trace::{Cancel, Layout, Origin};
+use agentgen_trace::{Cancel, Layout};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const SESSIONS: u64 = 40;
 
 fn write(config: Config, seed: u64, sessions: u64, layout: Layout, directory: &Path) {
-    let origin = Origin { config, overrides: Overrides::default(), seed, sessions };
-    let plan = Plan::new(&origin.config, origin.overrides, seed, sessions, layout).unwrap();
-    let options = RunOptions {
-        directory: directory.to_owned(),
-        jsonl: true,
-        parquet: false,
-        zstd: false,
-        shard: Shard { index: 0, count: 1 },
-        threads: 1,
-        created: "2026-01-01T00:00:00Z".into(),
-    };
-    write_run(&Arc::new(plan), &origin, &options, Statistics::default, &Cancel::default(), &AtomicU64::new(0)).unwrap();
+    Case { config, seed, sessions }.write(layout, &run_options(directory), Statistics::default);
 }
 
 /// Rows of a small data set with groups and many restarts.

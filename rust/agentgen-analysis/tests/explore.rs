@@ -1,18 +1,15 @@
 //! What is told of single requests adds up to what is told of the whole trace.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use agentgen_analysis::analyze::{Options, Survey, analyze, survey};
 use agentgen_analysis::explore::Explored;
 use agentgen_analysis::quality::Statistics;
-use agentgen_core::config::Overrides;
 use agentgen_core::timeline::Timing;
-use agentgen_testing::{Case, cases};
-use agentgen_trace::manifest::Shard;
-use agentgen_trace::run::{RunOptions, write_run};
-use agentgen_trace::{Cancel, Layout, Origin};
+use agentgen_testing::{Case, cases, run_options};
+use agentgen_trace::run::RunOptions;
+use agentgen_trace::{Cancel, Layout};
 use proptest::prelude::*;
 
 fn options() -> Options {
@@ -27,19 +24,8 @@ fn options() -> Options {
 }
 
 fn write(case: &Case, layout: Layout, directory: &Path) {
-    let Case { config, seed, sessions } = case.clone();
-    let origin = Origin { config, overrides: Overrides::default(), seed, sessions };
-    let options = RunOptions {
-        directory: directory.to_owned(),
-        jsonl: false,
-        parquet: true,
-        zstd: false,
-        shard: Shard { index: 0, count: 1 },
-        threads: 2,
-        created: "2026-01-01T00:00:00Z".to_owned(),
-    };
-    let plan = Arc::new(case.plan(layout));
-    write_run(&plan, &origin, &options, Statistics::default, &Cancel::default(), &AtomicU64::new(0)).expect("writes");
+    let options = RunOptions { jsonl: false, parquet: true, ..run_options(directory) };
+    case.write(layout, &options, Statistics::default);
 }
 
 fn surveyed(directory: &Path, sessions: u64, turns: usize) -> Survey {

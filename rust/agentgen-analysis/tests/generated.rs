@@ -1,32 +1,18 @@
 //! Random data sets, through a run directory: everything written is valid, and the statistics are those of the rows.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use agentgen_analysis::quality::{Statistics, merge_runs};
 use agentgen_analysis::validate::{Options, validate};
-use agentgen_core::config::{Config, Overrides};
-use agentgen_testing::{Case, cases};
+use agentgen_core::config::Config;
+use agentgen_testing::{Case, cases, run_options};
 use agentgen_trace::manifest::{Manifest, Shard};
-use agentgen_trace::run::{JSONL, PARQUET, RunOptions, write_run};
-use agentgen_trace::{Cancel, Layout, Origin};
+use agentgen_trace::run::{JSONL, PARQUET, RunOptions};
+use agentgen_trace::{Cancel, Layout};
 use proptest::prelude::*;
 
 fn write(case: &Case, layout: Layout, directory: &Path, shard: Shard) -> Manifest {
-    let Case { config, seed, sessions } = case.clone();
-    let origin = Origin { config, overrides: Overrides::default(), seed, sessions };
-    let options = RunOptions {
-        directory: directory.to_owned(),
-        jsonl: true,
-        parquet: true,
-        zstd: false,
-        shard,
-        threads: 2,
-        created: "2026-01-01T00:00:00Z".to_owned(),
-    };
-    let plan = Arc::new(case.plan(layout));
-    write_run(&plan, &origin, &options, Statistics::default, &Cancel::default(), &AtomicU64::new(0)).expect("writes")
+    case.write(layout, &RunOptions { parquet: true, shard, ..run_options(directory) }, Statistics::default)
 }
 
 const WHOLE: Shard = Shard { index: 0, count: 1 };

@@ -2,34 +2,14 @@
 #![allow(clippy::unwrap_used)] // clippy's exception for tests does not reach their helpers
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use agentgen_analysis::validate::{Options, Report, Severity, validate};
-use agentgen_core::{Config, Plan, config};
+use agentgen_core::{Config, config};
+use agentgen_testing::{Blind, Case, run_options};
 use agentgen_trace::manifest::Shard;
-use agentgen_trace::run::{Observer, RunFacts, RunOptions, write_run};
-use agentgen_trace::{Cancel, Layout, Origin, Overrides, Result, TraceError, TraceMeta};
-use arrow_array::RecordBatch;
+use agentgen_trace::run::RunOptions;
+use agentgen_trace::{Cancel, Layout, TraceError};
 use tempfile::TempDir;
-
-struct NoObserver;
-
-impl Observer for NoObserver {
-    type Notes = ();
-    type InOrder = ();
-    fn notes(_: &Plan, _: u64) {}
-    fn in_order(_: &TraceMeta) {}
-    fn batch(&mut self, _: &RecordBatch, (): &mut ()) -> Result<()> {
-        Ok(())
-    }
-
-    fn merge(&mut self, _: Self) {}
-
-    fn finish(self, (): (), _: &Plan, _: &RunFacts<'_>) -> Result<Vec<(&'static str, Vec<u8>)>> {
-        Ok(Vec::new())
-    }
-}
 
 #[derive(Clone, Copy)]
 enum File {
@@ -42,18 +22,14 @@ enum File {
 fn run(directory: &Path, preset: &str, layout: Layout, file: File, index: u64, count: u64) -> PathBuf {
     let mut config = Config::from_json(config::preset(preset).unwrap()).unwrap();
     config.restart_initial_probability = 0.9;
-    let origin = Origin { config, overrides: Overrides::default(), seed: 5, sessions: 300 };
-    let plan = Plan::new(&origin.config, origin.overrides, origin.seed, origin.sessions, layout).unwrap();
     let options = RunOptions {
-        directory: directory.join(format!("run-{index}")),
         jsonl: !matches!(file, File::Parquet),
         parquet: matches!(file, File::Parquet),
         zstd: matches!(file, File::Zstd),
         shard: Shard { index, count },
-        threads: 2,
-        created: "2026-01-01T00:00:00Z".into(),
+        ..run_options(&directory.join(format!("run-{index}")))
     };
-    write_run(&Arc::new(plan), &origin, &options, || NoObserver, &Cancel::default(), &AtomicU64::new(0)).unwrap();
+    Case { config, seed: 5, sessions: 300 }.write(layout, &options, || Blind);
     options.directory
 }
 

@@ -2,36 +2,18 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use agentgen_analysis::quality::Statistics;
 use agentgen_core::Layout;
-use agentgen_core::config::Overrides;
 use agentgen_replay::predict::{Cached, Sent, predict};
 use agentgen_replay::script::{Endpoint, History, Options, PromptMode, Session, Share, Source, describe};
-use agentgen_testing::{Case, cases};
-use agentgen_trace::manifest::Shard;
-use agentgen_trace::run::{RunOptions, write_run};
-use agentgen_trace::{Cancel, Origin, TraceError};
+use agentgen_testing::{Case, cases, run_options};
+use agentgen_trace::{Cancel, TraceError};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
 fn write(case: &Case, layout: Layout, directory: &Path) {
-    let Case { config, seed, sessions } = case.clone();
-    let origin = Origin { config, overrides: Overrides::default(), seed, sessions };
-    let options = RunOptions {
-        directory: directory.to_owned(),
-        jsonl: true,
-        parquet: false,
-        zstd: false,
-        shard: Shard { index: 0, count: 1 },
-        threads: 1,
-        created: "2026-01-01T00:00:00Z".to_owned(),
-    };
-    let plan = Arc::new(case.plan(layout));
-    let (cancel, done) = (Cancel::default(), AtomicU64::new(0));
-    write_run(&plan, &origin, &options, Statistics::default, &cancel, &done).expect("writes");
+    case.write(layout, &run_options(directory), Statistics::default);
 }
 
 fn options(journal: &Path) -> Options {

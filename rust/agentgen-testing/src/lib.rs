@@ -1,5 +1,9 @@
-//! Random valid configurations, from the ordinary to the odd corners.
+//! Random valid configurations, from the ordinary to the odd corners, and runs of them on disk.
 #![forbid(unsafe_code)]
+
+mod run;
+
+pub use run::{Blind, run_options};
 
 use agentgen_core::config::{
     Arrival, Auto, Bias, Cache, Config, ContextSpeedup, Distribution, Groups, InterTurnDelay, Overrides, Reset, Turns,

@@ -2,52 +2,20 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
-use agentgen_core::Plan;
-use agentgen_core::config::Overrides;
-use agentgen_testing::{Case, cases, modes};
+use agentgen_testing::{Blind, Case, cases, modes, run_options};
 use agentgen_trace::generate::{Shard, batches};
-use agentgen_trace::manifest::{self, Manifest};
-use agentgen_trace::run::{JSONL, JSONL_ZSTD, Observer, PARQUET, RunFacts, RunOptions, write_run};
+use agentgen_trace::manifest::Manifest;
+use agentgen_trace::run::{JSONL, JSONL_ZSTD, PARQUET, RunOptions};
 use agentgen_trace::schema::{Column, schema};
 use agentgen_trace::source::{self, ReadOptions};
-use agentgen_trace::{Cancel, Layout, Origin, Result, TraceMeta};
+use agentgen_trace::{Cancel, Layout, Result, TraceMeta};
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 use proptest::prelude::*;
 
-/// Sees nothing.
-struct Blind;
-
-impl Observer for Blind {
-    type Notes = ();
-    type InOrder = ();
-    fn notes(_: &Plan, _: u64) {}
-    fn in_order(_: &TraceMeta) {}
-    fn batch(&mut self, _: &RecordBatch, (): &mut ()) -> Result<()> {
-        Ok(())
-    }
-    fn merge(&mut self, _: Self) {}
-    fn finish(self, (): (), _: &Plan, _: &RunFacts<'_>) -> Result<Vec<(&'static str, Vec<u8>)>> {
-        Ok(Vec::new())
-    }
-}
-
 fn write(case: &Case, layout: Layout, directory: &Path, zstd: bool) -> Manifest {
-    let Case { config, seed, sessions } = case.clone();
-    let origin = Origin { config, overrides: Overrides::default(), seed, sessions };
-    let options = RunOptions {
-        directory: directory.to_owned(),
-        jsonl: true,
-        parquet: true,
-        zstd,
-        shard: manifest::Shard { index: 0, count: 1 },
-        threads: 2,
-        created: "2026-01-01T00:00:00Z".to_owned(),
-    };
-    let plan = Arc::new(case.plan(layout));
-    write_run(&plan, &origin, &options, || Blind, &Cancel::default(), &AtomicU64::new(0)).expect("writes")
+    case.write(layout, &RunOptions { parquet: true, zstd, ..run_options(directory) }, || Blind)
 }
 
 fn joined(batches: impl Iterator<Item = Result<RecordBatch>>, meta: &TraceMeta) -> RecordBatch {
