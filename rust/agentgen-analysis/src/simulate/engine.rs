@@ -5,8 +5,9 @@ use agentgen_core::timeline::{Sent, Start, TimedSession as _};
 use agentgen_trace::{Cancel, Result};
 
 use super::event::{Event, Events, Kind};
+use super::figures::Figures;
 use super::starts::Starts;
-use super::tally::{Figures, Tally, mark};
+use super::tally::{Tally, mark};
 use super::worker::{Left, Worker};
 use super::{Routing, Served, Service, Settings};
 use crate::conversations::{Clock, Conversation, Reading};
@@ -82,7 +83,7 @@ pub fn run(
         engine.happen(&event, &mut each)?;
     }
     let Engine { workers, tally, .. } = engine;
-    Ok(Figures::new(tally, &workers, clock, settings))
+    Ok(tally.figures(&workers, clock, settings))
 }
 
 impl<I: Iterator<Item = Result<Conversation>>> Engine<'_, I> {

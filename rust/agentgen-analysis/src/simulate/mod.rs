@@ -1,12 +1,13 @@
 //! A serving system in virtual time: what a prefix cache of limited size finds, and how long requests wait.
 //!
 //! `clock` (when sessions start and turns are sent) → `engine` (events in their order) → `worker` (queue, prefill unit,
-//! cache) → `tally` (figures). `docs/simulator.md` defines every step and every figure. A worker's cache is one
+//! cache) → `tally` → `figures`. `docs/simulator.md` defines every step and every figure. A worker's cache is one
 //! [`agentgen_core::kv::PrefixCache`]: further tiers would stand behind it; `Routing` chooses the worker.
 
 mod bound;
 mod engine;
 mod event;
+mod figures;
 mod rows;
 mod series;
 mod starts;
@@ -21,9 +22,9 @@ use crate::reuse::SharedLayers;
 
 pub use bound::Bound;
 pub use engine::run;
+pub use figures::{Blocks, Figures, LayerBlocks, Occupancy, Requests, Times, TurnFigures};
 pub use rows::RequestTable;
 pub use series::Point;
-pub use tally::{Blocks, Figures, LayerBlocks, Occupancy, Requests, Times, TurnFigures};
 
 /// The system, and what the figures depend on beside the trace.
 #[derive(Debug, Clone, Copy, PartialEq)]

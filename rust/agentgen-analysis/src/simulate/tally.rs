@@ -1,158 +1,17 @@
 //! What happened, in numbers.
 
 use agentgen_core::kv::{Gone, PrefixCache, Prompt};
-use schemars::JsonSchema;
-use serde::Serialize;
 
 use super::bound::Bound;
-use super::series::{Point, Series, State};
+use super::figures::{Blocks, Figures, LayerBlocks, Occupancy, Requests, Times, TurnFigures};
+use super::series::{Series, State};
 use super::worker::{Added, Worker};
 use super::{Served, Service, Settings};
 use crate::conversations::{Clock, Conversation};
-use crate::histogram::{self, Observed};
+use crate::histogram;
+use crate::reuse::TurnRate;
 use crate::reuse::parts::{LAYERS, Layers, Turns};
 use crate::reuse::rates::{self, Counters, Hit};
-use crate::reuse::{HitRates, Layer, LayerRate, ratio};
-
-/// Requests by what became of them: `in all = served + failed + skipped`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Requests {
-    /// Those that were served.
-    pub served: u64,
-    /// Those that need more blocks than a worker has. Their sessions are over with them.
-    pub failed: u64,
-    /// Later turns of these sessions: never sent.
-    pub skipped: u64,
-}
-
-/// Blocks with an identity: `added = resident + evicted + expired`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Blocks {
-    /// Blocks that came into a cache, computed or written.
-    pub added: u64,
-    /// Those of them that had been in that cache before.
-    pub refetched: u64,
-    /// Blocks that went because room was needed.
-    pub evicted: u64,
-    /// Blocks that went because nobody had used them for too long.
-    pub expired: u64,
-    /// Blocks in the caches at the end.
-    pub resident: u64,
-}
-
-/// Blocks of a layer; a block is of the layer of its first token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct LayerBlocks {
-    /// The layer: of evicted and expired blocks in the last request that used them, of the others in this one.
-    pub layer: Layer,
-    /// Blocks that came into a cache.
-    pub added: u64,
-    /// Those of them that had been there before.
-    pub refetched: u64,
-    /// Blocks that went because room was needed.
-    pub evicted: u64,
-    /// Blocks that went because nobody had used them for too long.
-    pub expired: u64,
-}
-
-/// Times of the requests served, ms. Means are exact to a tenth of a millisecond a request, percentiles within 0.05 %.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
-pub struct Times {
-    /// Time to first token: from being sent to the end of the prefill.
-    pub ttft: Option<Observed>,
-    /// From being sent to the beginning of the prefill.
-    pub queueing: Option<Observed>,
-    /// From being sent to the last token.
-    pub latency: Option<Observed>,
-}
-
-/// How full the caches were: means over time.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
-pub struct Occupancy {
-    /// Blocks of all workers' caches.
-    pub capacity_blocks: u64,
-    /// Blocks with an identity.
-    pub mean_resident_blocks: f64,
-    /// Those of them that running requests held.
-    pub mean_pinned_blocks: f64,
-    /// Blocks reserved for what running requests write.
-    pub mean_reserved_blocks: f64,
-    /// The most blocks with an identity or reserved at once.
-    pub peak_blocks: u64,
-    /// The most blocks pinned or reserved at once: what running requests took.
-    pub peak_running_blocks: u64,
-    /// Requests admitted and not over.
-    pub mean_running: f64,
-    /// The most of these at once.
-    pub peak_running: u64,
-    /// The most requests that waited at once.
-    pub peak_queued: u64,
-    /// The most sessions that were open at once.
-    pub peak_open_sessions: u64,
-}
-
-/// The requests of one turn index.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
-pub struct TurnFigures {
-    /// 0-based; 1,023 stands for all later ones too.
-    pub turn_index: u32,
-    /// How many were served.
-    pub requests: u64,
-    /// Tokens of their prompts.
-    pub prompt_tokens: u64,
-    /// Those found.
-    pub hit_tokens: u64,
-    /// Tokens found / tokens.
-    pub hit_rate: f64,
-    /// Mean time to first token, ms.
-    pub mean_ttft_ms: f64,
-    /// Mean time in the queue, ms.
-    pub mean_queueing_ms: f64,
-}
-
-/// Everything that a simulation finds out. `docs/simulator.md` has every definition.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct Figures {
-    /// `closed`: sessions start in file order on `concurrency` slots; `arrivals`: at their arrivals; `recorded`: requests
-    /// are sent at their own times, if the session's request before is over.
-    pub clock: Clock,
-    /// From the first request to the last one's end, ms.
-    pub duration_ms: f64,
-    /// Sessions, continuations included; 0 where the trace names none.
-    pub sessions: u64,
-    /// Sessions that continue another.
-    pub continuations: u64,
-    /// Those of them whose parent is known.
-    pub linked_continuations: u64,
-    /// Requests.
-    pub requests: Requests,
-    /// Of the requests served.
-    pub hit_rates: HitRates,
-    /// Tokens of the prompts served: `prompt = hit + prefilled`.
-    pub prompt_tokens: u64,
-    /// Tokens of these prompts that were found.
-    pub hit_tokens: u64,
-    /// Tokens of the outputs.
-    pub output_tokens: u64,
-    /// Blocks of the prompts that were found.
-    pub hit_blocks: u64,
-    /// What no policy exceeds; `None` if it was not asked for.
-    pub bound: Option<Bound>,
-    /// ms.
-    pub times: Times,
-    /// Blocks.
-    pub blocks: Blocks,
-    /// Blocks by layer; empty where the trace names no sessions.
-    pub blocks_by_layer: Vec<LayerBlocks>,
-    /// How full the caches were.
-    pub occupancy: Occupancy,
-    /// Tokens by layer; empty where the trace names no sessions.
-    pub by_layer: Vec<LayerRate>,
-    /// By turn index; empty where the trace names no sessions.
-    pub by_turn: Vec<TurnFigures>,
-    /// Over time.
-    pub series: Vec<Point>,
-}
 
 /// What is to be known of blocks when they go: how many of the chain begin in the session's first prompt, and whether it
 /// is a continuation. Lengths have 31 bits.
@@ -356,6 +215,65 @@ impl Tally {
         self.peak_blocks = self.peak_blocks.max(state.resident_blocks + state.reserved_blocks);
         self.peak_running_blocks = self.peak_running_blocks.max(state.pinned_blocks + state.reserved_blocks);
     }
+
+    /// Everything that was found out.
+    pub(super) fn figures(self, workers: &[Worker], clock: Clock, settings: &Settings) -> Figures {
+        let named = self.has_sessions;
+        let sum = |counts: &ByLayer| counts.iter().sum::<u64>();
+        let blocks = Blocks {
+            added: sum(&self.added),
+            refetched: sum(&self.refetched),
+            evicted: sum(&self.evicted),
+            expired: sum(&self.expired),
+            resident: workers.iter().map(|worker| worker.cache.used_blocks()).sum(),
+        };
+        let of_layer = |(index, layer)| LayerBlocks {
+            layer,
+            added: self.added[index],
+            refetched: self.refetched[index],
+            evicted: self.evicted[index],
+            expired: self.expired[index],
+        };
+        let is_told = |of: &LayerBlocks| named && of.added + of.evicted + of.expired > 0;
+        let [resident, pinned, reserved, _, running, _, _] = self.series.means();
+        let uses: Option<Vec<_>> = workers.iter().map(|worker| worker.uses.as_ref()).collect();
+        Figures {
+            clock,
+            duration_ms: self.series.duration_ms(),
+            sessions: self.sessions,
+            continuations: self.continuations,
+            linked_continuations: self.linked_continuations,
+            requests: self.requests,
+            hit_rates: self.counters.rates(named),
+            prompt_tokens: self.counters.prompt_tokens,
+            hit_tokens: self.counters.hit_tokens,
+            output_tokens: self.output_tokens,
+            hit_blocks: self.counters.hit_blocks,
+            bound: uses.map(|uses| Bound::of(&uses, self.counters.blocks)),
+            times: Times {
+                ttft: self.ttft.observed_ms(),
+                queueing: self.queueing.observed_ms(),
+                latency: self.latency.observed_ms(),
+            },
+            blocks,
+            blocks_by_layer: LAYERS.into_iter().enumerate().map(of_layer).filter(is_told).collect(),
+            occupancy: Occupancy {
+                capacity_blocks: settings.capacity_blocks.saturating_mul(workers.len() as u64),
+                mean_resident_blocks: resident,
+                mean_pinned_blocks: pinned,
+                mean_reserved_blocks: reserved,
+                peak_blocks: self.peak_blocks,
+                peak_running_blocks: self.peak_running_blocks,
+                mean_running: running,
+                peak_running: self.peak_running,
+                peak_queued: self.peak_queued,
+                peak_open_sessions: self.peak_open_sessions,
+            },
+            by_layer: self.layers.rates(),
+            by_turn: turns(self.turns, &self.turn_times),
+            series: self.series.points(),
+        }
+    }
 }
 
 fn tenths(ms: f64) -> u64 {
@@ -374,80 +292,8 @@ fn count(counts: &mut ByLayer, [layer1, shared]: [u32; 2], mark: u32, start: u32
     }
 }
 
-impl Figures {
-    pub(super) fn new(tally: Tally, workers: &[Worker], clock: Clock, settings: &Settings) -> Self {
-        let named = tally.has_sessions;
-        let sum = |counts: &ByLayer| counts.iter().sum::<u64>();
-        let blocks = Blocks {
-            added: sum(&tally.added),
-            refetched: sum(&tally.refetched),
-            evicted: sum(&tally.evicted),
-            expired: sum(&tally.expired),
-            resident: workers.iter().map(|worker| worker.cache.used_blocks()).sum(),
-        };
-        let of_layer = |(index, layer)| LayerBlocks {
-            layer,
-            added: tally.added[index],
-            refetched: tally.refetched[index],
-            evicted: tally.evicted[index],
-            expired: tally.expired[index],
-        };
-        let is_told = |of: &LayerBlocks| named && of.added + of.evicted + of.expired > 0;
-        let [resident, pinned, reserved, _, running, _, _] = tally.series.means();
-        let uses: Option<Vec<_>> = workers.iter().map(|worker| worker.uses.as_ref()).collect();
-        Self {
-            clock,
-            duration_ms: tally.series.duration_ms(),
-            sessions: tally.sessions,
-            continuations: tally.continuations,
-            linked_continuations: tally.linked_continuations,
-            requests: tally.requests,
-            hit_rates: tally.counters.rates(named),
-            prompt_tokens: tally.counters.prompt_tokens,
-            hit_tokens: tally.counters.hit_tokens,
-            output_tokens: tally.output_tokens,
-            hit_blocks: tally.counters.hit_blocks,
-            bound: uses.map(|uses| Bound::of(&uses, tally.counters.blocks)),
-            times: Times {
-                ttft: tally.ttft.observed_ms(),
-                queueing: tally.queueing.observed_ms(),
-                latency: tally.latency.observed_ms(),
-            },
-            blocks,
-            blocks_by_layer: LAYERS.into_iter().enumerate().map(of_layer).filter(is_told).collect(),
-            occupancy: Occupancy {
-                capacity_blocks: settings.capacity_blocks.saturating_mul(workers.len() as u64),
-                mean_resident_blocks: resident,
-                mean_pinned_blocks: pinned,
-                mean_reserved_blocks: reserved,
-                peak_blocks: tally.peak_blocks,
-                peak_running_blocks: tally.peak_running_blocks,
-                mean_running: running,
-                peak_running: tally.peak_running,
-                peak_queued: tally.peak_queued,
-                peak_open_sessions: tally.peak_open_sessions,
-            },
-            by_layer: tally.layers.rates(),
-            by_turn: turns(tally.turns, &tally.turn_times),
-            series: tally.series.points(),
-        }
-    }
-
-    /// Tokens of the prompts that were computed.
-    #[must_use]
-    pub fn prefilled_tokens(&self) -> u64 {
-        self.prompt_tokens - self.hit_tokens
-    }
-
-    /// Tokens found / tokens of the prompts.
-    #[must_use]
-    pub fn token_hit_rate(&self) -> f64 {
-        ratio(self.hit_tokens, self.prompt_tokens)
-    }
-}
-
 fn turns(turns: Turns, times: &[[f64; 2]]) -> Vec<TurnFigures> {
-    let figures = |(turn, [ttft, queueing]): (crate::reuse::TurnRate, &[f64; 2])| TurnFigures {
+    let figures = |(turn, [ttft, queueing]): (TurnRate, &[f64; 2])| TurnFigures {
         turn_index: turn.turn_index,
         requests: turn.requests,
         prompt_tokens: turn.prompt_tokens,
