@@ -190,7 +190,7 @@ class TestShards:
 
     def test_a_whole_run_is_no_shard(self, invoke: Invoke, small_run: Path, tmp_path: Path) -> None:
         result = invoke("merge", small_run, "--output", tmp_path / "whole", code=1)
-        assert f"{small_run}: is a whole run, not a shard (made without --shard)" in result.stderr
+        assert f"{small_run}: is a whole data set, expected one of its shards" in result.stderr
 
     def test_what_does_not_belong_together(self, invoke: Invoke, tmp_path: Path) -> None:
         for index, seed in enumerate((7, 8)):

@@ -242,10 +242,10 @@ def refuse_twice(sources: list[str]) -> None:
 def refuse_whole(run: str) -> None:
     """Refuse a run that is no shard; what else may be wrong with it is for the core to say."""
     manifest = Path(run) / MANIFEST
-    if manifest.is_file() and load_config(manifest).settings.shard == (0, 1):
-        raise RunError(
-            f"{run}: is a whole run, not a shard (made without --shard); expected all shards of one data set"
-        )
+    if not manifest.is_file():
+        raise RunError(f"{run}: found no {MANIFEST}, expected the run directory of a shard")
+    if load_config(manifest).settings.shard == (0, 1):
+        raise RunError(f"{run}: is a whole data set, expected one of its shards")
 
 
 def _refuse_strangers(directory: Path, parts: list[Path]) -> None:

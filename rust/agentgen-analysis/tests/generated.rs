@@ -6,7 +6,7 @@ use agentgen_analysis::quality::{Statistics, merge_runs};
 use agentgen_analysis::validate::{Options, validate};
 use agentgen_core::config::Config;
 use agentgen_testing::{Case, cases, run_options};
-use agentgen_trace::manifest::{Manifest, Shard};
+use agentgen_trace::manifest::{FILE_NAME, Manifest, Shard};
 use agentgen_trace::run::{JSONL, PARQUET, RunOptions};
 use agentgen_trace::{Cancel, Layout};
 use proptest::prelude::*;
@@ -73,6 +73,10 @@ fn merging_refuses_what_does_not_belong_together() {
     case.seed += 1;
     write(&case, Layout::Incremental, &at("seed"), Shard { index: 1, count: 2 });
     write(&case, Layout::Incremental, &at("of-3"), Shard { index: 1, count: 3 });
+    write(&case, Layout::Incremental, &at("whole"), WHOLE);
+    let overridden = text(&at("1").join(FILE_NAME)).replace(r#""max_isl": null"#, r#""max_isl": 9999"#);
+    std::fs::create_dir(at("limit")).expect("writable");
+    std::fs::write(at("limit").join(FILE_NAME), overridden).expect("writable");
     let merge = |names: &[&str]| {
         let runs: Vec<_> = names.iter().map(|name| at(name)).collect();
         merge_runs(&runs, &at("set"), "", 1, &Cancel::default()).map(|_| ()).map_err(|e| e.to_string())
@@ -84,6 +88,8 @@ fn merging_refuses_what_does_not_belong_together() {
         (&["0", "0"], "is shard 0 of 2 a second time"),
         (&["0", "seed"], "another seed"),
         (&["0", "of-3"], "is shard 1 of 3, expected one of 2"),
+        (&["0", "limit"], "another limit of prompts or outputs (max_isl, max_osl)"),
+        (&["whole"], "is a whole data set, expected one of its shards"),
         (&[], "no shards were named"),
     ] {
         let message = merge(names).expect_err("refused");

@@ -88,7 +88,7 @@ pub fn merge_runs(
 fn check_complete(shards: &[(&PathBuf, Manifest)]) -> Result<()> {
     let count = shards.first().map_or(0, |(_, m)| m.shard.count);
     if let Some((run, _)) = shards.iter().find(|(_, m)| m.shard.count == 1 || m.file(STATISTICS).is_none()) {
-        return refuse(run, "is a whole data set, expected shards (made with --shard)");
+        return refuse(run, "is a whole data set, expected one of its shards");
     }
     for (expected, (run, manifest)) in shards.iter().enumerate() {
         let Shard { index, count: of } = manifest.shard;
@@ -114,7 +114,7 @@ fn check_complete(shards: &[(&PathBuf, Manifest)]) -> Result<()> {
 fn difference(a: &Manifest, b: &Manifest) -> Option<&'static str> {
     [
         (a.origin.config != b.origin.config, "config"),
-        (a.origin.overrides != b.origin.overrides, "--max-isl or --max-osl"),
+        (a.origin.overrides != b.origin.overrides, "limit of prompts or outputs (max_isl, max_osl)"),
         (a.origin.seed != b.origin.seed, "seed"),
         (a.origin.sessions != b.origin.sessions, "session count"),
         (a.layout != b.layout, "layout"),
