@@ -6,6 +6,7 @@ mod body;
 mod chain;
 mod engine;
 mod fault;
+mod histogram;
 mod history;
 mod http;
 mod metrics;

@@ -1,51 +1,12 @@
 //! Counters and histograms, and their page in Prometheus' text format.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
 use crate::engine::Engine;
-
-/// Upper bounds in seconds, of the lag.
-const LAGS: [f64; 12] = [0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1.0];
-/// Upper bounds in seconds, of what requests wait for.
-const TIMES: [f64; 16] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0];
-
-/// How many values lie below each bound, and their sum.
-#[derive(Debug)]
-pub struct Histogram {
-    bounds: &'static [f64],
-    counts: Vec<AtomicU64>,
-    sum_nanoseconds: AtomicU64,
-}
-
-impl Histogram {
-    fn new(bounds: &'static [f64]) -> Self {
-        let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
-        Self { bounds, counts, sum_nanoseconds: AtomicU64::new(0) }
-    }
-
-    /// Counts a duration.
-    pub fn add(&self, nanoseconds: u64) {
-        let seconds = nanoseconds as f64 * 1e-9;
-        let bucket = self.bounds.partition_point(|bound| *bound < seconds);
-        self.counts[bucket].fetch_add(1, Ordering::Relaxed);
-        self.sum_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
-    }
-
-    fn write(&self, page: &mut String, name: &str, help: &str, labels: &str) {
-        let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} histogram");
-        let mut below = 0;
-        for (bucket, count) in self.counts.iter().enumerate() {
-            below += count.load(Ordering::Relaxed);
-            let bound = self.bounds.get(bucket).map_or("+Inf".to_owned(), f64::to_string);
-            let _ = writeln!(page, "{name}_bucket{{{labels},le=\"{bound}\"}} {below}");
-        }
-        let sum = self.sum_nanoseconds.load(Ordering::Relaxed) as f64 * 1e-9;
-        let _ = writeln!(page, "{name}_sum{{{labels}}} {sum}\n{name}_count{{{labels}}} {below}");
-    }
-}
+use crate::histogram::Histogram;
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -79,12 +40,6 @@ impl Outcome {
 pub struct Metrics {
     /// From when a write was due to when it was made.
     pub lag: Histogram,
-    /// From when a request was read to its first token, as modelled.
-    pub first_token: Histogram,
-    /// To its last token.
-    pub end: Histogram,
-    /// To the beginning of its prefill.
-    pub queue: Histogram,
     outcomes: [AtomicU64; 4],
 }
 
@@ -116,13 +71,7 @@ pub struct Stats {
 impl Metrics {
     /// Nothing yet.
     pub fn new() -> Self {
-        Self {
-            lag: Histogram::new(&LAGS),
-            first_token: Histogram::new(&TIMES),
-            end: Histogram::new(&TIMES),
-            queue: Histogram::new(&TIMES),
-            outcomes: [const { AtomicU64::new(0) }; 4],
-        }
+        Self { lag: Histogram::of_lags(), outcomes: [const { AtomicU64::new(0) }; 4] }
     }
 
     /// Counts a request that is over.
@@ -187,11 +136,12 @@ impl Metrics {
         for outcome in Outcome::ALL {
             let _ = writeln!(page, "{name}{{{labels},outcome=\"{}\"}} {}", outcome.name(), self.count(outcome));
         }
+        let times = engine.times();
         let histograms = [
             ("agentgen_server_lag_seconds", "From when a write was due to when it was made.", &self.lag),
-            ("vllm:time_to_first_token_seconds", "From request to first token, as modelled.", &self.first_token),
-            ("vllm:e2e_request_latency_seconds", "From request to the end, as modelled.", &self.end),
-            ("vllm:request_queue_time_seconds", "From request to its prefill, as modelled.", &self.queue),
+            ("vllm:time_to_first_token_seconds", "From request to first token, as modelled.", &times.first_token),
+            ("vllm:e2e_request_latency_seconds", "From request to the end, as modelled.", &times.end),
+            ("vllm:request_queue_time_seconds", "From request to its prefill, as modelled.", &times.queue),
         ];
         for (name, help, histogram) in histograms {
             histogram.write(&mut page, name, help, &labels);

@@ -153,15 +153,10 @@ impl Ticket {
         self.id = Some(id);
     }
 
-    /// It was admitted: counts what it waits for.
+    /// It was admitted.
     pub fn admitted(&self, admission: &Admission) {
-        let Admission { sent, admitted, first_token, end, cached_tokens } = *admission;
-        let metrics = &self.shared.metrics;
-        metrics.queue.add(admitted - sent);
-        metrics.first_token.add(first_token - sent);
-        metrics.end.add(end - sent);
         if let Some(records) = &self.shared.records {
-            records.admitted(self.number, cached_tokens);
+            records.admitted(self.number, admission.cached_tokens);
         }
     }
 

@@ -204,6 +204,10 @@ fn a_client_that_goes_away_frees_its_place() {
         until(&server, |stats| (stats.running, stats.waiting, stats.disconnected) == (1, 0, 2));
         drop(third);
         until(&server, |stats| (stats.running, stats.waiting, stats.disconnected) == (0, 0, 3));
+        let metrics = get(&server, "/metrics").body;
+        for name in ["vllm:request_success_total", "vllm:e2e_request_latency_seconds_count"] {
+            assert!(metrics.contains(&format!("{name}{{model_name=\"agentgen\"}} 0\n")), "{name}: {metrics}");
+        }
         let records = get(&server, "/debug/requests").json();
         let concurrent: Vec<_> = (0..3).map(|at| records[at]["concurrent"].as_u64().unwrap()).collect();
         assert_eq!(concurrent, [1, 2, 3]);

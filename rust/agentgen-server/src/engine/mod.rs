@@ -7,6 +7,8 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use agentgen_core::kv::{self, Known, Policy, PrefixCache, Prompt, Stream};
 use tokio::sync::oneshot;
 
+use crate::histogram::Histogram;
+
 /// Number of a request.
 pub type Id = u64;
 
@@ -88,6 +90,17 @@ pub struct Totals {
     pub generated: u64,
 }
 
+/// How long requests took, each counted when vLLM counts it.
+#[derive(Debug)]
+pub struct Times {
+    /// From being sent to the first token, when that is there.
+    pub first_token: Histogram,
+    /// From being sent to the beginning of the prefill, of requests that were over.
+    pub queue: Histogram,
+    /// From being sent to the last token, of requests that were over.
+    pub end: Histogram,
+}
+
 /// Rates and sizes.
 #[derive(Debug, Clone, Copy)]
 pub struct Model {
@@ -128,6 +141,7 @@ pub struct Engine {
     prefilling: Option<Id>,
     events: BinaryHeap<Reverse<(u64, Kind, Id)>>,
     totals: Totals,
+    times: Times,
 }
 
 impl Engine {
@@ -145,6 +159,11 @@ impl Engine {
             prefilling: None,
             events: BinaryHeap::new(),
             totals: Totals::default(),
+            times: Times {
+                first_token: Histogram::of_times(),
+                queue: Histogram::of_times(),
+                end: Histogram::of_times(),
+            },
         }
     }
 
@@ -246,6 +265,12 @@ impl Engine {
         self.totals
     }
 
+    /// How long it took.
+    #[must_use]
+    pub fn times(&self) -> &Times {
+        &self.times
+    }
+
     fn needed_blocks(&self, ask: &Ask) -> u64 {
         (u64::from(ask.context_tokens) + u64::from(ask.output_tokens)).div_ceil(u64::from(self.model.block_tokens))
     }
@@ -282,12 +307,18 @@ impl Engine {
     fn prefill_end(&mut self, id: Id) {
         self.prefilling = None;
         let Some(Request { ask, running: Some(running), .. }) = self.requests.get(&id) else { return };
+        let Admission { sent, first_token, end, .. } = running.admission;
+        self.times.first_token.add(first_token - sent);
         self.totals.prompt += u64::from(ask.context_tokens);
-        self.events.push(Reverse((running.admission.end, Kind::End, id)));
+        self.events.push(Reverse((end, Kind::End, id)));
     }
 
     fn end(&mut self, id: Id) {
-        let output_tokens = self.requests[&id].ask.output_tokens;
+        let Some(Request { ask, running: Some(running), .. }) = self.requests.get(&id) else { return };
+        let Admission { sent, admitted, end, .. } = running.admission;
+        let output_tokens = ask.output_tokens;
+        self.times.queue.add(admitted - sent);
+        self.times.end.add(end - sent);
         self.totals.finished += 1;
         self.totals.generated += u64::from(output_tokens);
         self.release(id, output_tokens);

@@ -152,6 +152,29 @@ fn of_a_prefill_that_is_given_up_only_what_was_computed_stays() {
     assert_eq!(engine.used_blocks(), 26);
 }
 
+/// Of first tokens, of waits and of whole answers, how many were counted.
+fn counted(engine: &Engine) -> [u64; 3] {
+    let Times { first_token, queue, end } = engine.times();
+    [first_token, queue, end].map(Histogram::count)
+}
+
+#[test]
+fn times_are_of_what_happened() {
+    let mut engine = engine(1000);
+    // Given up in the queue, in the prefill, while it writes; and one that ends.
+    let (prefilling, _) = engine.send(0, ask(1, 100, 10)).expect("it fits");
+    let (queued, _kept) = waiting(engine.send(0, ask(2, 100, 10)));
+    engine.cancel(SECOND / 10, queued);
+    engine.cancel(SECOND / 5, prefilling);
+    assert_eq!(counted(&engine), [0, 0, 0]);
+    let (writing, _) = engine.send(10 * SECOND, ask(3, 100, 10)).expect("it fits");
+    engine.cancel(10 * SECOND + SECOND * 3 / 2, writing);
+    assert_eq!(counted(&engine), [1, 0, 0]);
+    engine.send(20 * SECOND, ask(4, 100, 10)).expect("it fits");
+    engine.advance(30 * SECOND);
+    assert_eq!(counted(&engine), [2, 1, 1]);
+}
+
 /// Small numbers without a pattern.
 fn draws() -> impl FnMut(u64) -> u64 {
     let mut drawn = 0;
@@ -198,4 +221,7 @@ fn whatever_comes_and_goes_the_books_balance_and_the_order_is_kept() {
     }
     engine.advance(u64::MAX);
     assert_eq!((engine.load(), engine.cache.reserved_blocks(), engine.cache.pinned_blocks()), ((0, 0), 0, 0));
+    let (finished, [first_tokens, queue, end]) = (engine.totals().finished, counted(&engine));
+    assert!(0 < finished && finished <= first_tokens);
+    assert_eq!((queue, end), (finished, finished));
 }
