@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from agentgen.analysis.tables import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -98,15 +100,11 @@ class Report:
         hidden = self.errors + self.warnings - len(self.findings)
         if hidden:
             yield f"... and {hidden:,} more ({option} shows more)"
-        verdict = "ok" if self.ok else _count(self.errors, "error")
+        verdict = "ok" if self.ok else counted(self.errors, "error")
         if self.warnings:
-            verdict += f", {_count(self.warnings, 'warning')}"
-        yield f"{verdict}: {self.rows:,} rows in {self.sessions:,} sessions"
+            verdict += f", {counted(self.warnings, 'warning')}"
+        yield f"{verdict}: {counted(self.rows, 'row')} in {counted(self.sessions, 'session')}"
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data."""
         return asdict(self)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agentgen.analysis.tables import counted
 from agentgen.settings import FORMATS, MAX_SESSIONS, MAX_THREADS, MAX_TOKENS
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def progress_count(label: str, *, shown: bool = True) -> Iterator[Callable[[int,
     def progress(done: int, _in_all: int) -> None:
         nonlocal told
         if told or time.monotonic() - started >= LONG:
-            click.echo(f"\r{label}: {done:,} sessions", nl=False, err=True)
+            click.echo(f"\r{label}: {counted(done, 'session')}", nl=False, err=True)
             told = True
 
     try:

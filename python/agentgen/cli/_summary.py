@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agentgen.analysis.tables import counted
 from agentgen.settings import MANIFEST
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def print_run(directory: Path, manifest: dict[str, Any], pages: Sequence[Path] =
         click.echo(f"  {part}")
     if parts:
         files = (file for part in parts for file in (directory / part).iterdir())
-        click.echo(f"  {f'{len(parts)} parts':<20} {size(sum(file.stat().st_size for file in files)):>10}")
+        click.echo(f"  {counted(len(parts), 'part'):<20} {size(sum(file.stat().st_size for file in files)):>10}")
     for file in manifest["files"]:
         click.echo(f"  {file['name']:<20} {size(file['bytes']):>10}")
     click.echo(f"  {MANIFEST}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from agentgen._api import convert, read
+from agentgen.analysis.tables import counted
 from agentgen.cli._errors import reading
 from agentgen.cli._options import block_size_option, threads_option
 from agentgen.cli._summary import size
@@ -59,6 +60,6 @@ def command(
         force=force,
     )
     click.echo(
-        f"{target}: {written['rows']:,} rows in {written['sessions']:,} sessions, "
+        f"{target}: {counted(written['rows'], 'row')} in {counted(written['sessions'], 'session')}, "
         f"{written['layout']}, {size(written['bytes'])}"
     )

@@ -29,6 +29,7 @@ mod plan;
 pub mod rng;
 mod rules;
 mod session;
+pub mod text;
 pub mod timeline;
 
 pub use config::Config;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use agentgen_core::Plan;
+use agentgen_core::text::plural;
 
 use super::report::{Metric, Quality};
 
@@ -35,12 +36,12 @@ macro_rules! line {
 fn write(out: &mut String, quality: &Quality, plan: &Plan) {
     let (written, config) = (quality.written, plan.config());
     for (count, what) in [
-        (written.sessions, "sessions"),
-        (written.continuations, "of them continue another after a restart"),
-        (written.turns, "turns"),
-        (written.input_tokens, "new prompt tokens"),
-        (written.context_tokens, "prompt tokens, history included"),
-        (written.output_tokens, "output tokens"),
+        (written.sessions, plural(written.sessions, "session")),
+        (written.continuations, "of them continue another after a restart".to_owned()),
+        (written.turns, plural(written.turns, "turn")),
+        (written.input_tokens, plural(written.input_tokens, "new prompt token")),
+        (written.context_tokens, plural(written.context_tokens, "prompt token") + ", history included"),
+        (written.output_tokens, plural(written.output_tokens, "output token")),
     ] {
         if count > 0 {
             line!(out, "{:>24} {what}", grouped(count as f64));
@@ -73,7 +74,8 @@ fn write(out: &mut String, quality: &Quality, plan: &Plan) {
     line!(out, "");
     for (reason, ended) in quality.end_reasons.iter().filter(|(_, ended)| ended.count > 0) {
         let (count, percent) = (grouped(ended.count as f64), ended.fraction * 100.0);
-        line!(out, "{:>24} sessions ended by {reason} ({percent:.2} %)", count);
+        let sessions = plural(ended.count, "session");
+        line!(out, "{count:>24} {sessions} ended by {reason} ({percent:.2} %)");
     }
     if let Some(last) = &quality.final_context_utilization {
         line!(

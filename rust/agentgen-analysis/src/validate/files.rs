@@ -1,5 +1,6 @@
 //! Files against their manifests: all of a run that is given as a whole, whichever of its formats the rows come from.
 
+use agentgen_core::text::counted;
 use agentgen_trace::Cancel;
 use agentgen_trace::sink::file::digest;
 use agentgen_trace::source::Promised;
@@ -21,7 +22,7 @@ fn look(file: &Promised, place: Place) -> Option<Issue> {
         Err(_) => return issue("no such file".into(), "the file that manifest.json lists".into()),
     };
     if bytes != expected.bytes {
-        return issue(format!("{bytes} bytes"), format!("{} bytes, as manifest.json says", expected.bytes));
+        return issue(counted(bytes, "byte"), format!("{}, as manifest.json says", counted(expected.bytes, "byte")));
     }
     // Hashing a single file that was named for its rows would take longer than checking them.
     if !file.whole_run {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use agentgen_core::EndReason;
+use agentgen_core::text::counted;
 use agentgen_trace::Layout;
 use agentgen_trace::row::{Row, SessionKey};
 use agentgen_trace::source::Fault;
@@ -250,8 +251,12 @@ impl Seen {
         let mut is_innocent = true;
         if let Some((place, size)) = seen.other_size {
             is_innocent = false;
-            let found =
-                format!("id {id} with {size} tokens, with {} tokens in {}", seen.size, at(seen.first, place, files));
+            let found = format!(
+                "id {id} with {}, with {} in {}",
+                tokens(size),
+                tokens(seen.size),
+                at(seen.first, place, files)
+            );
             out.add(Issue::error(place, rules::ID_SIZE, found, "one size an id in the whole data set"));
         }
         if law.layout == Layout::Cumulative
@@ -273,13 +278,17 @@ impl Seen {
             && let Some(place) = seen.again
         {
             let found = format!(
-                "id {id} of a partial block ({} tokens) again, first in {}",
-                seen.size,
+                "id {id} of a partial block ({}) again, first in {}",
+                tokens(seen.size),
                 at(seen.first, place, files)
             );
             out.add(Issue::error(place, rules::PARTIAL_ID, found, "a new id for every partial block"));
         }
     }
+}
+
+fn tokens(count: u32) -> String {
+    counted(u64::from(count), "token")
 }
 
 /// A place as seen from another.

@@ -1,6 +1,7 @@
 //! Rules from row to row of one session.
 
 use agentgen_core::EndReason;
+use agentgen_core::text::counted;
 use agentgen_trace::Layout;
 
 use super::digest::{Facts, Name, Run};
@@ -197,13 +198,13 @@ impl Session {
             && law.is_generated()
         {
             let expected = format!("more than {before}, the context and output of the row before");
-            error(place, rules::CONTEXT_GROWTH, format!("a prompt of {context} tokens"), &expected);
+            error(place, rules::CONTEXT_GROWTH, format!("a prompt of {}", counted(context, "token")), &expected);
         }
         if let Some(max) = law.max_prompt_tokens()
             && context >= u64::from(max)
             && !std::mem::replace(&mut self.is_over_limit, true)
         {
-            let found = format!("a prompt of {context} tokens");
+            let found = format!("a prompt of {}", counted(context, "token"));
             error(place, rules::CONTEXT_LIMIT, found, &format!("fewer than max_prompt_tokens = {max}"));
         }
         let Some(derived) = row.derived else { return };

@@ -1,0 +1,13 @@
+//! Numbers of things, in words.
+
+/// `1 session`, `20 sessions`.
+#[must_use]
+pub fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {}", plural(count, noun))
+}
+
+/// `session` of one, `sessions` of any other number.
+#[must_use]
+pub fn plural(count: u64, noun: &str) -> String {
+    if count == 1 { noun.to_owned() } else { format!("{noun}s") }
+}
