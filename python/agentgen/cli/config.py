@@ -22,8 +22,7 @@ def command() -> None:
 @command.command("list")
 def list_presets() -> None:
     """Print the names of the bundled presets, the default one first."""
-    for name in _native.preset_names():
-        click.echo(name)
+    click.echo("\n".join(_native.preset_names()))
 
 
 @command.command("show")

@@ -20,5 +20,4 @@ def command() -> None:
     for name, model in bf16.items():
         sizes = (model["kv_bytes_per_token"], fp8[name]["kv_bytes_per_token"], model["kv_bytes_per_session"])
         rows.append((name, [f"{size:,}" if size else NONE for size in sizes]))
-    for line in table("KV bytes", ("bf16 a token", "fp8 a token", "bf16 an open session"), rows):
-        click.echo(line)
+    click.echo("\n".join(table("KV bytes", ("bf16 a token", "fp8 a token", "bf16 an open session"), rows)))

@@ -66,11 +66,15 @@ impl Fleet {
         let mut each = match each {
             Some(point) if fits(&point) => point,
             Some(point) => {
+                // Of the unit in which both can be told apart.
+                let units = [(1e8, "GB"), (1e5, "MB"), (1e2, "kB")];
+                let (tenth, unit) =
+                    units.into_iter().find(|(tenth, _)| replica_bytes as f64 >= *tenth).unwrap_or(units[2]);
                 return Ok(Err(format!(
-                    "replica memory: found {:.1} GB, expected at least {:.1} GB, what it takes with {most} replicas for \
-                     a hit rate of {}",
-                    replica_bytes as f64 / 1e9,
-                    (point.capacity_bytes as f64 / 1e8).ceil() / 10.0,
+                    "replica memory: found {:.1} {unit}, expected at least {:.1} {unit}, what it takes with {most} \
+                     replicas for a hit rate of {}",
+                    (replica_bytes as f64 / tenth).floor() / 10.0,
+                    (point.capacity_bytes as f64 / tenth).ceil() / 10.0,
                     asked.target_hit_rate
                 )));
             }

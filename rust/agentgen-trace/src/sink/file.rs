@@ -86,7 +86,10 @@ impl PartialFile {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".partial");
         let partial = path.with_file_name(name);
-        let file = locked(&partial)?;
+        let file = locked(&partial).map_err(|error| match error {
+            TraceError::Io { source, .. } => TraceError::io(path, source),
+            other => other,
+        })?;
         let (sender, receiver) = sync_channel::<Vec<u8>>(HASH_QUEUE);
         let hashed = buffers.clone();
         let thread = std::thread::spawn(move || {
