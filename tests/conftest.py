@@ -18,10 +18,12 @@ from agentgen.pages import render
 from click.testing import CliRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from click.testing import Result
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
+
+    Open = Callable[..., Page]
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = Path(os.environ.get("AGENTGEN_SHARED_DATA", ROOT / "../shared/data"))
@@ -126,3 +128,32 @@ def browser() -> Iterator[Browser]:
         found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield found
         found.close()
+
+
+@pytest.fixture
+def show(browser: Browser) -> Iterator[Open]:
+    """Opens a page; at the end there must have been neither a request to anywhere nor a complaint."""
+    said: list[str] = []
+    requests: list[str] = []
+    contexts = []
+
+    def opened(path: Path, fragment: str = "", *, width: int = 1280, scheme: Any = "light") -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        url = path.resolve().as_uri() + fragment
+        context.route(lambda other: other.split("#")[0] != url.split("#", maxsplit=1)[0], lambda route: route.abort())
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(url)
+        page.wait_for_function("() => !document.querySelector('[aria-busy=true], .chart:not([data-drawn])')")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert said == []
+    asked = [url for url in requests if not url.startswith("blob:")]  # a page's own workers
+    assert all(url.startswith("file:") and ".html" in url for url in asked), asked
+    assert len(asked) == len(contexts)

@@ -13,12 +13,10 @@ from agentgen.pages import replay
 from replayed import replayed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
-
-    Open = Callable[..., Page]
+    from conftest import Open
+    from playwright.sync_api import Page
 
 HOSTILE = [
     "</script><script>window.hostile = 1</script>",
@@ -27,34 +25,6 @@ HOSTILE = [
     "emoji 🦀 and \u202eright to left\u202c שלום",
     "javascript:window.hostile=5",
 ]
-
-
-@pytest.fixture
-def show(browser: Browser) -> Iterator[Open]:
-    """Opens a page; at the end there must have been neither a request to anywhere nor a complaint."""
-    said: list[str] = []
-    requests: list[str] = []
-    contexts = []
-
-    def opened(path: Path, *, width: int = 1280, scheme: Any = "light", fragment: str = "") -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        url = path.resolve().as_uri() + fragment
-        context.route(lambda other: other.split("#")[0] != url.split("#", maxsplit=1)[0], lambda route: route.abort())
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(url)
-        page.wait_for_function("() => !document.querySelector('[aria-busy=true], .chart:not([data-drawn])')")
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert said == []
-    assert all(url.startswith("file:") and ".html" in url for url in requests), requests
-    assert len(requests) == len(contexts)
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +42,7 @@ def trace(run: Path) -> Any:
 
 def explored(run: Path) -> Any:
     """Sessions request by request, as the compiled core tells them."""
-    assumed = assumptions(
-        block_size=None,
-        cached_outputs=True,
-        concurrency=50,
-        prefill_tokens_per_second=20_000.0,
-        decode_tokens_per_second=60.0,
-        layout=None,
-        trace_block_size=None,
-        threads=None,
-    )
-    return json.loads(_native.survey([str(run)], assumed, sessions=100_000, turns=12_000))["explored"]
+    return json.loads(_native.survey([str(run)], assumptions({}), sessions=100_000, turns=12_000))["explored"]
 
 
 def hostile_trace(directory: Path) -> Path:

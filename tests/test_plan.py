@@ -11,7 +11,7 @@ import agentgen
 import click
 import jsonschema
 import pytest
-from agentgen.cli._assumptions import ByteSize, Share
+from agentgen.cli._quantities import ByteSize, Share
 from conftest import ROOT, SHARED_DATA, needs, one_line_only
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def test_sessions_of_a_trace_with_its_own_times(invoke: Invoke, tmp_path: Path) 
     result = invoke(*asked, "--sessions", 50, code=1)
     assert result.stderr == (
         f"agentgen: error: {tmp_path / 'run'}: sessions: found 50, expected none: the trace has arrivals, which "
-        "say how many are open\n"
+        "say how many sessions are open\n"
     )
 
 

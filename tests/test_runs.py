@@ -191,6 +191,9 @@ class TestShards:
     def test_a_whole_run_is_no_shard(self, invoke: Invoke, small_run: Path, tmp_path: Path) -> None:
         result = invoke("merge", small_run, "--output", tmp_path / "whole", code=1)
         assert f"{small_run}: is a whole data set, expected one of its shards" in result.stderr
+        result = invoke("merge", tmp_path, "--output", tmp_path / "whole", code=1)
+        assert f"{tmp_path}: found no manifest.json, expected the run directory of a shard" in result.stderr
+        assert not (tmp_path / "whole").exists()
 
     def test_what_does_not_belong_together(self, invoke: Invoke, tmp_path: Path) -> None:
         for index, seed in enumerate((7, 8)):

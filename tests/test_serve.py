@@ -102,6 +102,7 @@ def test_a_server_can_be_stopped_twice_and_its_port_taken_again() -> None:
     [
         ("{", "options: EOF"),
         ('{"zzz": 1}', "unknown field `zzz`"),
+        ('{"capacity_blocks": 0}', "capacity_blocks: found 0, expected at least 1"),
         ('{"block_tokens": 0}', "block_tokens: found 0, expected at least 1"),
         ('{"decode_tokens_per_second": -1}', "found -1, expected a number of at least 0"),
         ('{"faults": [{"fault": "zzz", "probability": 1}]}', 'found "zzz", which is no fault'),
@@ -115,7 +116,7 @@ def test_bad_options_are_told(options: str, part: str) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize(
-    ("number", "code", "said"), [(signal.SIGINT, 130, "interrupted; 1 requests came"), (signal.SIGTERM, 0, "")]
+    ("number", "code", "said"), [(signal.SIGINT, 130, "interrupted; 1 request came"), (signal.SIGTERM, 0, "")]
 )
 def test_the_command_serves_until_a_signal(number: int, code: int, said: str) -> None:
     arguments = ("serve", "--port", 0, "--prefill-rate", 0, "--decode-rate", 0, "--block-size", 4, "--capacity", "1MB")
@@ -141,6 +142,7 @@ def test_the_command_says_that_a_port_is_taken(run: Run) -> None:
     with serving() as server:
         done = run("serve", "--port", server.port, code=1)
     assert done.stderr.startswith(f"agentgen: error: 127.0.0.1:{server.port}: ")
+    assert done.stderr.endswith(" (--port 0 takes one that is free)\n")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -148,11 +150,28 @@ def test_the_command_says_that_a_port_is_taken(run: Run) -> None:
     ("arguments", "part"),
     [
         (("--capacity", "80GB"), "--capacity in bytes needs a --model or --kv-bytes-per-token."),
-        (("--capacity", "80"), "found '80', expected a size such as 300GB, or such as 5000blocks."),
+        (("--capacity", "80"), "found '80', expected a size such as 300GB or 5000blocks."),
         (("--fault", "crlf"), "found 'crlf', expected a share and a fault"),
         (("--fault", "101% crlf"), "found '101% crlf', expected a share and a fault"),
         (("--fault", "1% zzz"), 'found "zzz", which is no fault'),
-        (("--prefill-rate", "-1"), "expected a number from"),
+        *(
+            ((option, rate), f"'{option}': found {rate}, expected a number from 0.001 on, or 0 for no time.")
+            for option in ("--prefill-rate", "--decode-rate")
+            for rate in ("-1", "nan", "inf", "-inf", "1e400", "0.0001")
+        ),
+        (("--capacity", "0blocks"), "found '0blocks', expected a size such as 300GB or 5000blocks."),
+        (("--capacity", "0GB", "--kv-bytes-per-token", "1"), "found '0GB', expected a size such as 300GB"),
+        (
+            ("--capacity", "15kB", "--kv-bytes-per-token", "1000"),
+            "--capacity: found 15000 bytes, expected at least 16000, one block of 16 tokens.",
+        ),
+        (("--kv-bytes-per-token", "5"), "--kv-bytes-per-token is of a --capacity in bytes, such as 300GB; found none."),
+        (("--kv-dtype", "fp8", "--model", "llama-3.1-8b"), "--kv-dtype is of a --capacity in bytes"),
+        (
+            ("--kv-dtype", "bf16", "--capacity", "5blocks"),
+            "in bytes, such as 300GB; found 5blocks.",
+        ),
+        (("--capacity", "1GB", "--kv-bytes-per-token", "5", "--kv-dtype", "fp8"), "--kv-dtype is of a --model"),
         (("--port", "65536"), "expected a whole number from 0 to 65535"),
     ],
 )

@@ -10,7 +10,7 @@ import agentgen
 import click
 import jsonschema
 import pytest
-from agentgen.cli._assumptions import ByteSizes, Seconds
+from agentgen.cli._quantities import CapacitiesType, Capacity, Seconds
 from conftest import ROOT, needs, one_line_only
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def test_frames(small_run: Path) -> None:
         frame = getattr(simulation, name)
         assert frame.height == sum(len(point[name]) for point in told)
         assert frame["capacity_bytes"].unique().sort().to_list() == [100_000_000, AMPLE]
-        assert frame.columns[1:] == list(told[0][name][0])
+        assert frame.columns[2:] == list(told[0][name][0])
     assert simulation.hit_rate == told[0]["hit_rates"]["token_weighted"]
     assert simulation == at(small_run, [100_000_000, AMPLE], bound=True)
 
@@ -164,21 +164,112 @@ def test_requests_as_a_file(invoke: Invoke, small_run: Path, tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["requests.parquet"]
 
 
+def test_how_long_it_lasts_is_told_of_each_capacity(invoke: Invoke, small_run: Path) -> None:
+    asked = ("simulate", small_run, "--kv-bytes-per-token", KV, "--capacity")
+    assert "  lasts " in invoke(*asked, "250MB").stdout
+    sweep = invoke(*asked, "250MB,2GB").stdout
+    assert "lasts" not in sweep.split("by capacity")[0]
+    names, *rows = sweep.split("come again\n")[1].splitlines()
+    lasts = [point["duration_ms"] / 1000 for point in at(small_run, [250_000_000, 2 * 10**9]).to_dict()["points"]]
+    assert lasts[0] > lasts[1] > 100
+    assert [line.split()[-1] for line in (names, *rows)] == ["lasts", *(f"{seconds:,.0f}" for seconds in lasts)]
+
+
+def test_of_nothing_served_there_are_no_figures(invoke: Invoke, small_run: Path) -> None:
+    asked = ("simulate", small_run, "--kv-bytes-per-token", KV, "--bound", "--capacity")
+    alone = invoke(*asked, "1MB").stdout
+    assert "\nnothing was served\n" in alone
+    assert "%" not in alone
+    assert "lasts" not in alone
+    sweep = invoke(*asked, "1MB,1GB").stdout
+    rows = re.findall(r"^  0\.00100 GB(.*)$", sweep, re.MULTILINE)
+    assert [row.split() for row in rows] == [["-"] * 6 + ["0", "0"], ["-", "42"]]
+
+
+def test_a_file_that_cannot_be_written_is_no_bad_input(invoke: Invoke, small_run: Path, tmp_path: Path) -> None:
+    table = tmp_path / "missing" / "requests.parquet"
+    result = invoke("simulate", small_run, "--capacity", "500blocks", "--parquet", table, code=1)
+    assert result.stderr == f"agentgen: error: {table}: No such file or directory\n"
+    assert result.stdout == ""
+
+
+def test_one_is_not_several(invoke: Invoke, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    rows: list[dict[str, Any]] = [
+        {"session_id": "a", "input_length": 9, "output_length": 1, "hash_ids": [0, 1], "timestamp": 0.0},
+        {"session_id": "a", "input_length": 8, "output_length": 1, "hash_ids": [2], "delay": 0.0},
+    ]
+    trace.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    asked = ("simulate", trace, "--layout", "incremental", "--trace-block-size", 8, "--capacity")
+    assert invoke(*asked, "1block").stdout.splitlines()[-2:] == [
+        "failed: 1 request that needs more blocks than a worker has;",
+        "  1 later turn was never sent",
+    ]
+    served = invoke(*asked, "9blocks").stdout
+    assert "9 blocks: 72 tokens" in served
+    assert not re.search(r"\b1 (requests|sessions|turns|blocks|tokens|workers)\b", served)
+
+
+def test_capacities_in_blocks_are_of_any_model(run: Run, small_run: Path) -> None:
+    blocks = [100, 500]
+    told = agentgen.simulate(small_run, capacity_blocks=blocks).to_dict()
+    assert [told["kv_bytes_per_token"], told["points"][0]["capacity_bytes"]] == [None, None]
+    of_bytes = at(small_run, [512 * KV * each for each in blocks]).to_dict()
+    named = agentgen.simulate(small_run, capacity_blocks=blocks, kv_bytes_per_token=KV).to_dict()
+    assert named == of_bytes
+    for point in (*told["points"], *of_bytes["points"]):
+        del point["capacity_bytes"]
+    assert told["points"] == of_bytes["points"]
+    done = run("simulate", small_run, "--capacity", "100blocks,500 blocks", "--json")
+    assert json.loads(done.stdout) == agentgen.simulate(small_run, capacity_blocks=blocks).to_dict()
+    schema = json.loads((ROOT / "schemas" / "simulation.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(json.loads(done.stdout), schema)
+    text = run("simulate", small_run, "--capacity", "500blocks").stdout
+    assert "  500 blocks: 256,000 tokens\n" in text
+    assert "KV bytes" not in text
+
+
+@pytest.mark.parametrize("command", [("simulate", "--capacity", "100blocks"), ("analyze",), ("report",)])
+def test_a_number_of_sessions_that_nothing_comes_of_is_refused(
+    command: tuple[str, ...], invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name, *options = command
+    rows: list[dict[str, Any]] = [
+        {"timestamp": 1000 * at, "input_length": 600, "output_length": 1, "hash_ids": [at, at + 1]} for at in range(3)
+    ]
+    recorded = tmp_path / "recorded.jsonl"
+    recorded.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    agentgen.write_run("arrivals", {"arrival": {"poisson": {"rate": 2}}}, sessions=5)
+    for trace, why in ((recorded, "recorded times"), ("arrivals", "arrivals")):
+        result = invoke(name, trace, *options, "--concurrency", 7, code=2)
+        assert result.stderr == (
+            f"agentgen: error: {trace}: concurrency: found 7, expected none: the trace has {why}, which say how many "
+            "sessions are open\n"
+        )
+        invoke(name, trace, *options)
+
+
 BAD: list[tuple[tuple[str, ...], str]] = [
     ((), "Missing option '--capacity'"),
     (("--capacity", "1GB"), "--model and --kv-bytes-per-token: found neither, expected one of them."),
     (("--capacity", "1GB", "--model", "x", "--kv-bytes-per-token", "1"), "found both, expected one of them."),
     (("--capacity", "1GB", "--kv-dtype", "fp8", "--kv-bytes-per-token", "1"), "--kv-dtype is of a --model"),
-    (("--capacity", "1GB,", "--kv-bytes-per-token", "1"), "found '', expected a size such as 80GB or 64GiB."),
-    (("--capacity", "80", "--kv-bytes-per-token", "1"), "found '80', expected a size such as 80GB"),
+    (("--capacity", "1GB,", "--kv-bytes-per-token", "1"), "found '', expected a size such as 300GB or 5000blocks."),
+    (("--capacity", "80", "--kv-bytes-per-token", "1"), "found '80', expected a size such as 300GB"),
     (("--capacity", "1GB", "--kv-bytes-per-token", "1", "--ttl", "-1"), "found -1, expected a number of seconds."),
     (("--capacity", "1GB", "--kv-bytes-per-token", "1", "--workers", "0"), "found 0, expected a whole number from 1"),
     (("--capacity", "1GB,2GB", "--kv-bytes-per-token", "1", "--parquet", "x"), "--parquet: found 2 capacities"),
+    (("--capacity", "0blocks"), "found '0blocks', expected a size such as 300GB or 5000blocks."),
+    (("--capacity", ",".join(["1GB"] * 1001)), "found 1,001 capacities, expected at most 1,000."),
+    (("--capacity", "1GB,5blocks"), "found '1GB,5blocks', expected all in bytes or all in blocks."),
+    (("--capacity", "5blocks", "--kv-dtype", "fp8"), "--kv-dtype is of a --model"),
+    (("--capacity", "5blocks", "--model", "x", "--kv-bytes-per-token", "1"), "found both, expected one of them."),
     (("--capacity", "1kB", "--kv-bytes-per-token", "1000"), "capacity: found 1000 bytes, expected at least 512000"),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(bad[0]) for bad in BAD])
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(bad[0])[:60] for bad in BAD])
 def test_bad_usage(arguments: tuple[str, ...], message: str, invoke: Invoke, small_run: Path) -> None:
     result = invoke("simulate", small_run, *arguments, code=2)
     assert result.stdout == ""
@@ -189,6 +280,14 @@ def test_bad_usage(arguments: tuple[str, ...], message: str, invoke: Invoke, sma
 def test_bad_arguments(small_run: Path) -> None:
     with pytest.raises(TypeError, match="found neither, expected one of them"):
         agentgen.simulate(small_run, capacity_bytes=1)
+    with pytest.raises(TypeError, match="capacity_bytes and capacity_blocks: found both, expected one of them"):
+        agentgen.simulate(small_run, capacity_bytes=1, capacity_blocks=1)
+    with pytest.raises(TypeError, match="capacity_bytes and capacity_blocks: found neither, expected one of them"):
+        agentgen.simulate(small_run)
+    with pytest.raises(TypeError, match="blocksize: found an argument of this name, expected one of block_size, "):
+        at(small_run, AMPLE, blocksize=1)
+    with pytest.raises(TypeError, match="concurrency: found an argument of this name"):
+        agentgen.plan(small_run, target_hit_rate=0.5, kv_bytes_per_token=1, concurrency=5)  # type: ignore[call-arg]
     for asked, message in (
         ({"routing": "random"}, "routing"),
         ({"ttl_ms": -1.0}, "ttl_ms: found -1.0"),
@@ -209,7 +308,12 @@ def test_a_file_that_cannot_be_written(small_run: Path, tmp_path: Path) -> None:
 
 
 def test_types() -> None:
-    assert ByteSizes().convert("100GB, 1.5TB", None, None) == [10**11, 15 * 10**11]
+    sizes = CapacitiesType().convert("100GB, 1.5TB", None, None)
+    assert sizes == [Capacity(10**11, in_blocks=False), Capacity(15 * 10**11, in_blocks=False)]
+    assert CapacitiesType().convert("1block,20 blocks", None, None) == [
+        Capacity(1, in_blocks=True),
+        Capacity(20, in_blocks=True),
+    ]
     assert Seconds().convert("0.5", None, None) == 500.0
     with pytest.raises(click.BadParameter, match="expected a number of seconds"):
         Seconds().convert("5m", None, None)
@@ -221,6 +325,9 @@ def test_rows_of_requests_replace_no_trace(small_run: Path, tmp_path: Path, invo
     trace = tmp_path / "trace.parquet"
     trace.write_bytes(before)
     assert "a file of a trace" in invoke(*asked, "--parquet", small_run / "dataset.parquet", code=2).stderr
+    (tmp_path / "manifest.json").write_text('{"of": "another program"}')
+    for _ in range(2):
+        invoke(*asked, "--parquet", tmp_path / "requests.parquet")
     again = ("simulate", trace, *asked[2:], "--parquet", trace)
     assert "a file of a trace" in invoke(*again, code=2).stderr
     assert (small_run / "dataset.parquet").read_bytes() == trace.read_bytes() == before

@@ -17,25 +17,14 @@ from agentgen.pages import render, simulation
 from conftest import ROOT, needs_charts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
-
-    Open = Callable[..., Page]
+    from conftest import Open
+    from playwright.sync_api import Page
 
 STATIC = ROOT / "python" / "agentgen" / "pages" / "static"
 GOLDEN = sorted((ROOT / "tests" / "golden" / "simulation").glob("*.json"))
-ASSUMED = assumptions(
-    block_size=None,
-    cached_outputs=True,
-    concurrency=50,
-    prefill_tokens_per_second=20_000.0,
-    decode_tokens_per_second=60.0,
-    layout=None,
-    trace_block_size=None,
-    threads=None,
-)
+ASSUMED = assumptions({})
 # Runs the page's worker on a golden file, as the page does, and returns what it answers.
 IN_WORKER = """([adapter, golden]) => new Promise((answer, fail) => {
     const { sample, settings } = new Function(`${adapter}; return twinOf;`)()(JSON.parse(golden));
@@ -54,28 +43,15 @@ IN_WORKER = """([adapter, golden]) => new Promise((answer, fail) => {
 
 
 @pytest.fixture
-def show(browser: Browser) -> Iterator[Open]:
-    """Opens a page and waits for its first simulation; nothing may ask a network or complain."""
-    said: list[str] = []
-    requests: list[str] = []
-    contexts = []
+def show(show: Open) -> Open:
+    """Opens a page and waits for its first simulation."""
 
-    def opened(path: Path, fragment: str = "", *, width: int = 1280, scheme: Any = "light") -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(path.resolve().as_uri() + fragment)
+    def opened(*arguments: Any, **more: Any) -> Page:
+        page = show(*arguments, **more)
         settled(page)
         return page
 
-    yield opened
-    for context in contexts:
-        context.close()
-    assert said == []
-    assert all(url.startswith(("file:", "blob:")) for url in requests), requests
+    return opened
 
 
 def settled(page: Page) -> None:
@@ -222,7 +198,7 @@ def test_every_chart_is_drawn_and_has_its_numbers(show: Open, html: Path) -> Non
 
 
 def test_the_page_has_the_numbers_of_simulate(show: Open, html: Path) -> None:
-    stated = _native.simulate(str(html.parent), ASSUMED, capacities_bytes=[20_000_000_000], kv_bytes_per_token=70_272)
+    stated = _native.simulate(str(html.parent), ASSUMED, capacities=[20_000_000_000], kv_bytes_per_token=70_272)
     figures = json.loads(stated)["points"][0]
     page = show(html, "#capacity=20")
     shown = tiles(page)

@@ -191,7 +191,7 @@ class Assumptions(TypedDict):
     trace_block_size: int | None
     block_size: int | None
     cached_outputs: bool
-    concurrency: int
+    concurrency: int | None
     prefill_tokens_per_second: float
     decode_tokens_per_second: float
     threads: int | None
@@ -248,8 +248,9 @@ def simulate(
     trace: str,
     assumptions: Assumptions,
     *,
-    capacities_bytes: Sequence[int],
-    kv_bytes_per_token: int,
+    capacities: Sequence[int],
+    in_blocks: bool = False,
+    kv_bytes_per_token: int | None = None,
     workers: int = 1,
     routing: str = "sticky",
     ttl_ms: float | None = None,
@@ -274,6 +275,9 @@ def schema(name: str) -> str:
 
 def model_names() -> list[str]:
     """Names of the models whose KV bytes are known, sorted."""
+
+def capacity_blocks(bytes: int, kv_bytes_per_token: int, block_tokens: int) -> int:  # noqa: A002
+    """Blocks that so much KV memory holds. Raises ValueError (not one)."""
 
 def model(*, name: str | None = None, config_json: str | None = None, kv_dtype: str = "bf16") -> str:
     """A model of the catalogue, or one by the text of its `config.json`.

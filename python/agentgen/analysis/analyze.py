@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from agentgen import _native
-from agentgen.analysis.figures import (
-    CONCURRENCY,
-    DECODE_TOKENS_PER_SECOND,
-    PREFILL_TOKENS_PER_SECOND,
-    Figures,
-    assumptions,
-)
+from agentgen.analysis.figures import Figures, assumptions
 from agentgen.analysis.text import READINGS
 
 if TYPE_CHECKING:
@@ -21,7 +15,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from agentgen.analysis.figures import Progress
+    from agentgen.analysis.figures import Playing, Progress
 
     StrPath = str | os.PathLike[str]
 
@@ -130,15 +124,8 @@ class Analysis(Figures):
 def analyze(
     traces: StrPath | Sequence[StrPath],
     *,
-    block_size: int | None = None,
-    cached_outputs: bool = True,
-    concurrency: int = CONCURRENCY,
-    prefill_tokens_per_second: float = PREFILL_TOKENS_PER_SECOND,
-    decode_tokens_per_second: float = DECODE_TOKENS_PER_SECOND,
-    layout: str | None = None,
-    trace_block_size: int | None = None,
-    threads: int | None = None,
     progress: Progress | None = None,
+    **stated: Unpack[Playing],
 ) -> Analysis:
     """Lengths, and what a prefix cache finds, of one trace or of several side by side.
 
@@ -149,17 +136,18 @@ def analyze(
         traces: A JSONL (`.gz`, `.zst`) or Parquet file, a run directory or a merged set of shards; or several of
             these, each a trace of its own.
         block_size: Tokens a block of the cache (default: of the trace).
-        cached_outputs: Whether the KV of outputs stays in the cache.
-        concurrency: Sessions open at once, of a trace without arrivals.
-        prefill_tokens_per_second: How fast new tokens of a prompt are computed.
-        decode_tokens_per_second: How fast an output's tokens follow each other.
+        cached_outputs: Whether the KV of outputs stays in the cache (default: true).
+        concurrency: Sessions open at once (default: 50), of traces without arrivals; refused of one that has them.
+        prefill_tokens_per_second: How fast new tokens of a prompt are computed (default: 20,000).
+        decode_tokens_per_second: How fast an output's tokens follow each other (default: 60).
         layout: `incremental` or `cumulative`, for a trace that does not say.
         trace_block_size: Tokens a hash id, for a trace that does not say.
         threads: Threads that parse (default: one a core); the figures do not depend on it.
         progress: Called with (sessions done, 0: how many there are is not known), at most ten times a second.
 
     Raises:
-        TraceError: A file is not a trace, or its layout or block size cannot be told.
+        TraceError: A file is not a trace, or its layout or block size cannot be told; or `concurrency` is given for a
+            trace with times of its own.
         OSError: A file cannot be read.
         ValueError: Another argument is out of its range.
 
@@ -169,16 +157,7 @@ def analyze(
         >>> analysis.to_dict()["traces"][0]["requests"] == manifest["written"]["turns"]
         True
     """
-    assumed = assumptions(
-        block_size=block_size,
-        cached_outputs=cached_outputs,
-        concurrency=concurrency,
-        prefill_tokens_per_second=prefill_tokens_per_second,
-        decode_tokens_per_second=decode_tokens_per_second,
-        layout=layout,
-        trace_block_size=trace_block_size,
-        threads=threads,
-    )
+    assumed = assumptions(stated)
     several = [traces] if isinstance(traces, (str, os.PathLike)) else traces
     paths = [os.fspath(trace) for trace in several]
     if not paths:

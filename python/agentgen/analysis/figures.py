@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from agentgen.settings import LAYOUTS, MAX_THREADS, MAX_TOKENS, check_choice, check_integer
 
@@ -26,6 +26,7 @@ DECODE_TOKENS_PER_SECOND = 60.0
 LEAST_RATE = 0.001
 MAX_CONCURRENCY = 1_000_000
 MAX_BYTES = 2**53 - 1
+MAX_CAPACITIES = 1_000
 
 
 class Figures:
@@ -65,30 +66,54 @@ class Figures:
         return pl.DataFrame([[row[column] for column in columns] for row in rows], schema=schema, orient="row")
 
 
-def assumptions(
-    *,
-    block_size: int | None,
-    cached_outputs: bool,
-    concurrency: int,
-    prefill_tokens_per_second: float,
-    decode_tokens_per_second: float,
-    layout: str | None,
-    trace_block_size: int | None,
-    threads: int | None,
-) -> Assumptions:
-    """The arguments, checked, as the compiled core takes them."""
+class Reading(TypedDict, total=False):
+    """How a trace is read, what the cache keeps, and how fast time goes; what is left out is as documented."""
+
+    block_size: int | None
+    cached_outputs: bool
+    prefill_tokens_per_second: float
+    decode_tokens_per_second: float
+    layout: str | None
+    trace_block_size: int | None
+
+
+class Playing(Reading, total=False):
+    """The same, and how a trace is played."""
+
+    concurrency: int | None
+    threads: int | None
+
+
+def assumptions(stated: Mapping[str, Any], names: Iterable[str] = Playing.__annotations__) -> Assumptions:
+    """The arguments that `analyze`, `plan`, `report` and `simulate` share, checked, as the compiled core takes them.
+
+    Raises:
+        TypeError: One has a name that is not among `names`.
+        ValueError: One is out of its range.
+    """
+    if unknown := set(stated).difference(names):
+        raise TypeError(f"{min(unknown)}: found an argument of this name, expected one of {', '.join(names)}")
+    layout = stated.get("layout")
     if layout is not None:
         check_choice("layout", layout, LAYOUTS)
     return {
         "layout": layout,
-        "trace_block_size": _optional("trace_block_size", trace_block_size, MAX_TOKENS),
-        "block_size": _optional("block_size", block_size, MAX_TOKENS),
-        "cached_outputs": bool(cached_outputs),
-        "concurrency": check_integer("concurrency", concurrency, 1, MAX_CONCURRENCY),
-        "prefill_tokens_per_second": _rate("prefill_tokens_per_second", prefill_tokens_per_second),
-        "decode_tokens_per_second": _rate("decode_tokens_per_second", decode_tokens_per_second),
-        "threads": _optional("threads", threads, MAX_THREADS),
+        "trace_block_size": _optional(stated, "trace_block_size", MAX_TOKENS),
+        "block_size": _optional(stated, "block_size", MAX_TOKENS),
+        "cached_outputs": bool(stated.get("cached_outputs", True)),
+        "concurrency": _optional(stated, "concurrency", MAX_CONCURRENCY),
+        "prefill_tokens_per_second": _rate(stated, "prefill_tokens_per_second", PREFILL_TOKENS_PER_SECOND),
+        "decode_tokens_per_second": _rate(stated, "decode_tokens_per_second", DECODE_TOKENS_PER_SECOND),
+        "threads": _optional(stated, "threads", MAX_THREADS),
     }
+
+
+def check_one_of(**alternatives: object) -> None:
+    """Refuse what is stated in neither of two ways, or in both."""
+    stated = sum(value is not None for value in alternatives.values())
+    if stated != 1:
+        found = "both" if stated else "neither"
+        raise TypeError(f"{' and '.join(alternatives)}: found {found}, expected one of them")
 
 
 def check_number(name: str, value: Any, expected: str) -> float:
@@ -102,13 +127,14 @@ def check_number(name: str, value: Any, expected: str) -> float:
     return number
 
 
-def _optional(name: str, value: int | None, high: int) -> int | None:
+def _optional(stated: Mapping[str, Any], name: str, high: int) -> int | None:
+    value = stated.get(name)
     return None if value is None else check_integer(name, value, 1, high)
 
 
-def _rate(name: str, value: Any) -> float:
+def _rate(stated: Mapping[str, Any], name: str, default: float) -> float:
     expected = f"a number from {LEAST_RATE} on"
-    number = check_number(name, value, expected)
+    number = check_number(name, stated.get(name, default), expected)
     if number < LEAST_RATE:
-        raise ValueError(f"{name}: found {value!r}, expected {expected}")
+        raise ValueError(f"{name}: found {stated[name]!r}, expected {expected}")
     return number

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from agentgen import _native
 from agentgen.analysis.figures import (
-    CONCURRENCY,
-    DECODE_TOKENS_PER_SECOND,
     MAX_BYTES,
     MAX_CONCURRENCY,
-    PREFILL_TOKENS_PER_SECOND,
     Figures,
+    Reading,
     assumptions,
     check_number,
+    check_one_of,
 )
 from agentgen.analysis.model import find_model, kept
 from agentgen.settings import check_integer
@@ -82,13 +81,8 @@ def plan(
     kv_dtype: str = "bf16",
     sessions: int | None = None,
     replica_bytes: int | None = None,
-    block_size: int | None = None,
-    cached_outputs: bool = True,
-    prefill_tokens_per_second: float = PREFILL_TOKENS_PER_SECOND,
-    decode_tokens_per_second: float = DECODE_TOKENS_PER_SECOND,
-    layout: str | None = None,
-    trace_block_size: int | None = None,
     progress: Progress | None = None,
+    **stated: Unpack[Reading],
 ) -> Plan:
     """How much KV memory a prefix cache (LRU) needs to find a share of a trace's blocks.
 
@@ -125,9 +119,7 @@ def plan(
         >>> plan.capacity_bytes == plan.capacity_tokens * 131_072
         True
     """
-    if (kv_bytes_per_token is None) == (model is None):
-        found = "neither" if model is None else "both"
-        raise TypeError(f"kv_bytes_per_token and model: found {found}, expected one of them")
+    check_one_of(kv_bytes_per_token=kv_bytes_per_token, model=model)
     expected = "a number above 0, to 1"
     target = check_number("target_hit_rate", target_hit_rate, expected)
     if not 0 < target <= 1:
@@ -136,16 +128,7 @@ def plan(
         replica_bytes = check_integer("replica_bytes", replica_bytes, 1, MAX_BYTES)
     if sessions is not None:
         sessions = check_integer("sessions", sessions, 1, MAX_CONCURRENCY)
-    assumed = assumptions(
-        block_size=block_size,
-        cached_outputs=cached_outputs,
-        concurrency=CONCURRENCY,
-        prefill_tokens_per_second=prefill_tokens_per_second,
-        decode_tokens_per_second=decode_tokens_per_second,
-        layout=layout,
-        trace_block_size=trace_block_size,
-        threads=None,
-    )
+    assumed = assumptions(stated, Reading.__annotations__)
     keeps = kept(model, kv_bytes_per_token, kv_dtype)
     text = _native.plan(
         os.fspath(trace),

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Unpack
 
 from agentgen import _native
-from agentgen.analysis.figures import (
-    CONCURRENCY,
-    DECODE_TOKENS_PER_SECOND,
-    MAX_BYTES,
-    PREFILL_TOKENS_PER_SECOND,
-    Figures,
-    assumptions,
-    check_number,
-)
+from agentgen.analysis.figures import MAX_BYTES, MAX_CAPACITIES, Figures, assumptions, check_number, check_one_of
 from agentgen.analysis.model import kept
 from agentgen.settings import check_choice, check_integer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     import polars as pl
 
-    from agentgen.analysis.figures import Progress
+    from agentgen.analysis.figures import Playing, Progress
 
     StrPath = str | os.PathLike[str]
 
 ROUTINGS = ("sticky", "round-robin")
 MAX_WORKERS = 10_000
-MAX_CAPACITIES = 1_000
 
 _COUNTS = ("capacity_bytes", "capacity_blocks", "capacity_tokens")
 _SERIES = {
@@ -118,42 +110,38 @@ class Simulation(Figures):
 
     def _of_points(self, name: str, part: str, columns: Mapping[str, str]) -> pl.DataFrame:
         points: Iterable[Mapping[str, Any]] = self._stated["points"]
-        rows = ({"capacity_bytes": point["capacity_bytes"], **row} for point in points for row in point[part])
-        return self._frame(name, {"capacity_bytes": "UInt64", **columns}, rows)
+        sizes = ("capacity_bytes", "capacity_blocks")
+        rows = ({**{size: point[size] for size in sizes}, **row} for point in points for row in point[part])
+        return self._frame(name, {**dict.fromkeys(sizes, "UInt64"), **columns}, rows)
 
 
-def simulate(  # noqa: PLR0913  each is a setting of the system
+def simulate(
     trace: StrPath,
     *,
-    capacity_bytes: int | Sequence[int],
+    capacity_bytes: int | Sequence[int] | None = None,
+    capacity_blocks: int | Sequence[int] | None = None,
     kv_bytes_per_token: int | None = None,
     model: StrPath | None = None,
     kv_dtype: str = "bf16",
-    concurrency: int = CONCURRENCY,
     workers: int = 1,
     routing: str = "sticky",
     ttl_ms: float | None = None,
     bound: bool = False,
     requests: StrPath | None = None,
-    block_size: int | None = None,
-    cached_outputs: bool = True,
-    prefill_tokens_per_second: float = PREFILL_TOKENS_PER_SECOND,
-    decode_tokens_per_second: float = DECODE_TOKENS_PER_SECOND,
-    layout: str | None = None,
-    trace_block_size: int | None = None,
-    threads: int | None = None,
     progress: Progress | None = None,
+    **stated: Unpack[Playing],
 ) -> Simulation:
     """Serve a trace in virtual time: what a prefix cache of limited size finds, and how long requests wait.
 
     Args:
         trace: As for `analyze`; one.
         capacity_bytes: KV memory of a worker; or several of these, each simulated by itself, several at a time.
+        capacity_blocks: The same in blocks, instead: neither `model` nor `kv_bytes_per_token` is needed then.
         kv_bytes_per_token: KV bytes of a token, of a model that is not known.
         model: A name of `models`, or the path of a model's `config.json` or of its directory; instead of
             `kv_bytes_per_token`.
         kv_dtype: `bf16` or `fp8`: in which numbers the model's KV is kept.
-        concurrency: Sessions open at once, of a trace without arrivals.
+        concurrency: Sessions open at once (default: 50), of a trace without arrivals; refused of one that has them.
         workers: Each with a queue, a prefill unit and a cache.
         routing: `sticky` (a session stays where it is) or `round-robin` (request by request).
         ttl_ms: Blocks that nobody has used for longer than this are gone.
@@ -171,9 +159,10 @@ def simulate(  # noqa: PLR0913  each is a setting of the system
 
     Raises:
         ModelError: The model is not known, or its `config.json` does not say what it keeps of a token.
-        TraceError: The file is not a trace, or a capacity is less than a block.
+        TraceError: The file is not a trace, or a capacity is less than a block; or `concurrency` is given for a trace
+            with times of its own.
         OSError: A file cannot be read or written.
-        TypeError: Neither or both of `kv_bytes_per_token` and `model` are given.
+        TypeError: Neither or both of `kv_bytes_per_token` and `model` are given, or of the two capacities.
         ValueError: Another argument is out of its range.
 
     Example:
@@ -182,12 +171,17 @@ def simulate(  # noqa: PLR0913  each is a setting of the system
         >>> 0 < simulation.hit_rate < 1
         True
     """
-    if (kv_bytes_per_token is None) == (model is None):
-        found = "neither" if model is None else "both"
-        raise TypeError(f"kv_bytes_per_token and model: found {found}, expected one of them")
-    several = [capacity_bytes] if isinstance(capacity_bytes, int) else list(capacity_bytes)
+    check_one_of(capacity_bytes=capacity_bytes, capacity_blocks=capacity_blocks)
+    in_blocks = capacity_bytes is None
+    if not in_blocks or model is not None or kv_bytes_per_token is not None:
+        check_one_of(kv_bytes_per_token=kv_bytes_per_token, model=model)
+        keeps = kept(model, kv_bytes_per_token, kv_dtype)
+    else:
+        keeps = {"kv_bytes_per_token": None}
+    name, capacities = ("capacity_blocks", capacity_blocks) if in_blocks else ("capacity_bytes", capacity_bytes)
+    several = list(capacities) if isinstance(capacities, Sequence) else [capacities]
     if not 1 <= len(several) <= MAX_CAPACITIES:
-        raise ValueError(f"capacity_bytes: found {len(several)} capacities, expected 1 to {MAX_CAPACITIES:,}")
+        raise ValueError(f"{name}: found {len(several)} capacities, expected 1 to {MAX_CAPACITIES:,}")
     if requests is not None and len(several) > 1:
         raise ValueError(f"requests: found {len(several)} capacities, expected one: a file has the requests of one")
     check_choice("routing", routing, ROUTINGS)
@@ -196,21 +190,12 @@ def simulate(  # noqa: PLR0913  each is a setting of the system
         ttl_ms = check_number("ttl_ms", ttl_ms, expected)
         if ttl_ms < 0:
             raise ValueError(f"ttl_ms: found {ttl_ms!r}, expected {expected}")
-    assumed = assumptions(
-        block_size=block_size,
-        cached_outputs=cached_outputs,
-        concurrency=concurrency,
-        prefill_tokens_per_second=prefill_tokens_per_second,
-        decode_tokens_per_second=decode_tokens_per_second,
-        layout=layout,
-        trace_block_size=trace_block_size,
-        threads=threads,
-    )
-    keeps = kept(model, kv_bytes_per_token, kv_dtype)
+    assumed = assumptions(stated)
     text = _native.simulate(
         os.fspath(trace),
         assumed,
-        capacities_bytes=[check_integer("capacity_bytes", capacity, 1, MAX_BYTES) for capacity in several],
+        capacities=[check_integer(name, capacity, 1, MAX_BYTES) for capacity in several],
+        in_blocks=in_blocks,
         kv_bytes_per_token=keeps["kv_bytes_per_token"],
         workers=check_integer("workers", workers, 1, MAX_WORKERS),
         routing=routing,

@@ -34,16 +34,19 @@ def lines(simulation: Stated) -> Iterator[str]:
         requests = failed[0]["requests"]
         at = "" if len(points) == 1 else f" at {_memory(failed[0])}"
         need = "needs" if requests["failed"] == 1 else "need"
+        were = "was" if requests["skipped"] == 1 else "were"
         yield from fold(
             (
                 f"failed{at}: {counted(requests['failed'], 'request')} that {need} more blocks than a worker has;",
-                f"{requests['skipped']:,} later turns were never sent",
+                f"{counted(requests['skipped'], 'later turn')} {were} never sent",
             ),
             rest="  ",
         )
 
 
 def _memory(point: Stated) -> str:
+    if point["capacity_bytes"] is None:
+        return counted(point["capacity_blocks"], "block")
     unit = memory_unit(point["capacity_bytes"])
     return f"{memory(point['capacity_bytes'], unit)} {unit}"
 
@@ -56,26 +59,37 @@ def _system(simulation: Stated) -> Iterator[str]:
     sessions = counted(first["sessions"], "session") if first["sessions"] else "sessions not named"
     yield f"  holds     {total}; {sessions}"
     yield f"  timeline  {order({**simulation, 'clock': first['clock']})}"
-    workers = (
-        f"; {counted(simulation['workers'], 'worker')}, {simulation['routing']}" if simulation["workers"] > 1 else ""
-    )
-    yield f"{REST}lasts {duration(first['duration_ms'])}{workers}"
+    yield from fold(_course(simulation), first=REST, rest=REST)
     kept = cache(simulation["block_size"], cached_outputs=simulation["cached_outputs"], sessions=first["sessions"])
     yield f"  cache     LRU, {kept}"
     if simulation["ttl_ms"] is not None:
         yield f"{REST}blocks not used for {duration(simulation['ttl_ms'])} expire"
     if len(simulation["points"]) == 1:
         each = " a worker" if simulation["workers"] > 1 else ""
-        yield f"{REST}{_memory(first)}{each}: {counted(first['capacity_blocks'], 'block')}, " + counted(
-            first["capacity_tokens"], "token"
-        )
+        blocks = f" {counted(first['capacity_blocks'], 'block')}," if first["capacity_bytes"] is not None else ""
+        yield f"{REST}{_memory(first)}{each}:{blocks} {counted(first['capacity_tokens'], 'token')}"
     if simulation["model"]:
         yield f"  model     {simulation['model']}"
+    if simulation["kv_bytes_per_token"] is None:
+        return
     dtype = f" ({simulation['kv_dtype']})" if simulation["kv_dtype"] else ""
     yield f"  KV bytes  {simulation['kv_bytes_per_token']:,} a token{dtype}"
 
 
+def _course(simulation: Stated) -> Iterator[str]:
+    """How long it lasts, of one capacity (it differs); and the workers."""
+    points = simulation["points"]
+    several = simulation["workers"] > 1
+    if len(points) == 1 and points[0]["requests"]["served"]:
+        yield f"lasts {duration(points[0]['duration_ms'])}{';' if several else ''}"
+    if several:
+        yield f"{counted(simulation['workers'], 'worker')}, {simulation['routing']}"
+
+
 def _one(point: Stated) -> Iterator[str]:
+    if not point["requests"]["served"]:
+        yield "nothing was served"
+        return
     rates = point["hit_rates"]
     rows = [
         (words, [percent(rates[definition])])
@@ -143,7 +157,7 @@ def _occupancy(point: Stated) -> Iterator[str]:
     yield from table("share of the capacity", ("mean", "peak"), rows)
     yield from fold(
         (
-            f"{number(full['mean_running'])} requests run on average, {full['peak_running']:,} at most;",
+            f"requests: {number(full['mean_running'])} run on average, {full['peak_running']:,} at most;",
             f"at most {full['peak_queued']:,} wait;",
             f"at most {counted(full['peak_open_sessions'], 'session')} open",
         ),
@@ -164,19 +178,26 @@ def _sweep(simulation: Stated) -> Iterator[str]:
     def time(name: str, part: str) -> Callable[[Stated], str]:
         return lambda point: _seconds(_of(point["times"][name], part))
 
+    def of_served(cell: Callable[[Stated], str]) -> Callable[[Stated], str]:
+        return lambda point: cell(point) if point["requests"]["served"] else NONE
+
+    def rate(definition: str) -> Callable[[Stated], str]:
+        return of_served(lambda point: percent(point["hit_rates"][definition]))
+
     columns: list[tuple[str, Callable[[Stated], str]]] = [
-        ("found", lambda point: percent(point["hit_rates"]["token_weighted"])),
+        ("found", rate("token_weighted")),
         ("TTFT p50", time("ttft", "median")),
         ("p95", time("ttft", "p95")),
         ("queue p95", time("queueing", "p95")),
         ("evicted", lambda point: number(point["blocks"]["evicted"])),
         ("again", lambda point: number(point["blocks"]["refetched"])),
+        ("lasts", of_served(lambda point: _seconds(point["duration_ms"]))),
     ]
     if any(point["requests"]["failed"] for point in simulation["points"]):
         columns.append(("failed", lambda point: number(point["requests"]["failed"])))
     if any(point["bound"] for point in simulation["points"]):
-        columns.insert(1, ("blocks", lambda point: percent(point["hit_rates"]["block_references"])))
-        columns.insert(2, ("bound", lambda point: percent((point["bound"] or {}).get("block_references"))))
+        columns.insert(1, ("blocks", rate("block_references")))
+        columns.insert(2, ("bound", of_served(lambda point: percent((point["bound"] or {}).get("block_references")))))
     rows = [(_memory(point), [cell(point) for _, cell in columns]) for point in simulation["points"]]
     each = " of a worker" if simulation["workers"] > 1 else ""
     yield f"by capacity{each}: tokens found / tokens of the prompts; times in seconds;"

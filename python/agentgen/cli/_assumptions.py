@@ -1,105 +1,24 @@
-"""What `analyze`, `plan` and `simulate` assume of the cache, of time, and of traces; and the types of such options."""
+"""What `analyze`, `plan`, `report` and `simulate` assume of the cache, of time, of a token's KV, and of traces."""
 
 from __future__ import annotations
 
-import math
-import re
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from agentgen.analysis.figures import DECODE_TOKENS_PER_SECOND, LEAST_RATE, MAX_BYTES, PREFILL_TOKENS_PER_SECOND
+from agentgen.analysis.figures import (
+    CONCURRENCY,
+    DECODE_TOKENS_PER_SECOND,
+    MAX_CONCURRENCY,
+    PREFILL_TOKENS_PER_SECOND,
+)
 from agentgen.analysis.model import KV_DTYPES
-from agentgen.cli._options import LONGEST, Whole
+from agentgen.cli._options import Whole
+from agentgen.cli._quantities import Rate
 from agentgen.settings import LAYOUTS, MAX_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-UNITS = {
-    "b": 1,
-    **{f"{letter}b": 1000**power for power, letter in enumerate("kmgtp", 1)},
-    **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgtp", 1)},
-}
-
-
-class Rate(click.ParamType[float]):
-    """Tokens a second."""
-
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """From a decimal number that is not too small."""
-        rate = _decimal(str(value))
-        if not LEAST_RATE <= rate < math.inf:
-            self.fail(f"found {value}, expected a number from {LEAST_RATE} on.", param, ctx)
-        return rate
-
-
-class Share(click.ParamType[float]):
-    """A part of the whole: `0.9` or `90%`."""
-
-    name = "share"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """From a decimal number above 0, to 1 or 100 %."""
-        text, whole = str(value), 1
-        if text.endswith("%"):
-            text, whole = text.removesuffix("%").rstrip(), 100
-        share = _decimal(text) / whole
-        if not 0 < share <= 1:
-            self.fail(f"found {value}, expected a number above 0, to 1 (or 100%).", param, ctx)
-        return share
-
-
-class ByteSize(click.ParamType[int]):
-    """Bytes, with a decimal (`80GB`) or binary (`64GiB`) unit."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """From a number and a unit to whole bytes."""
-        text = str(value)
-        match = re.fullmatch(r"([0-9]+)(?:\.([0-9]+))? ?([A-Za-z]+)", text) if len(text) <= LONGEST else None
-        unit = UNITS.get(match[3].lower(), 0) if match else 0
-        count = 0
-        if match and unit:
-            part = match[2] or ""
-            count = int(match[1] + part) * unit // 10 ** len(part)
-        if not 1 <= count <= MAX_BYTES:
-            self.fail(f"found {value!r}, expected a size such as 80GB or 64GiB.", param, ctx)
-        return count
-
-
-class ByteSizes(ByteSize):
-    """Sizes with commas between them."""
-
-    name = "sizes"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:  # type: ignore[override]
-        """From `100GB,200GB` to whole bytes, in that order."""
-        one = super().convert
-        return value if isinstance(value, list) else [one(part.strip(), param, ctx) for part in str(value).split(",")]
-
-
-class Seconds(click.ParamType[float]):
-    """A duration in seconds, as milliseconds."""
-
-    name = "seconds"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """From a decimal number of seconds to milliseconds."""
-        seconds = _decimal(str(value))
-        if not 0 <= seconds < math.inf:
-            self.fail(f"found {value}, expected a number of seconds.", param, ctx)
-        return 1_000 * seconds
-
-
-def _decimal(text: str) -> float:
-    """The number that plain digits write; NaN if they are none."""
-    plain = len(text) <= LONGEST and re.fullmatch(r"([0-9]+(\.[0-9]+)?|\.[0-9]+)([eE][+-]?[0-9]+)?", text)
-    return float(text) if plain else math.nan
-
 
 _ASSUMPTIONS = (
     click.option(
@@ -155,6 +74,15 @@ _MODEL = (
 )
 
 
+concurrency_option = click.option(
+    "--concurrency",
+    type=Whole(1, MAX_CONCURRENCY),
+    metavar="N",
+    help="Sessions open at once, those that wait for a person included, of a trace without arrivals. "
+    f"[default: {CONCURRENCY}]",
+)
+
+
 def assumption_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What `analyze`, `plan` and `simulate` assume: of the cache, of time, and of a trace that does not say."""
     return _with(_ASSUMPTIONS, command)
@@ -163,6 +91,23 @@ def assumption_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What `plan` and `simulate` know of a token's KV."""
     return _with(_MODEL, command)
+
+
+def check_model(
+    model: str | None, kv_bytes_per_token: int | None, kv_dtype: str | None, *, needed: bool = True
+) -> None:
+    """Refuse what does not tell a token's KV in one way; unless it is `needed`, it may be left out."""
+    stated = (model is not None) + (kv_bytes_per_token is not None)
+    if stated > 1 or (needed and not stated):
+        found = "both" if stated else "neither"
+        raise click.UsageError(f"--model and --kv-bytes-per-token: found {found}, expected one of them.")
+    check_dtype(kv_dtype, of_a_model=model is not None)
+
+
+def check_dtype(kv_dtype: str | None, *, of_a_model: bool) -> None:
+    """Refuse numbers that nothing is kept in."""
+    if kv_dtype and not of_a_model:
+        raise click.UsageError("--kv-dtype is of a --model; --kv-bytes-per-token is what it comes to.")
 
 
 def _with(options: Sequence[Callable[..., Any]], command: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,23 +8,15 @@ import click
 
 from agentgen._text import printable
 from agentgen.analysis.analyze import analyze
-from agentgen.analysis.figures import CONCURRENCY, MAX_CONCURRENCY
-from agentgen.cli._assumptions import assumption_options
+from agentgen.cli._assumptions import assumption_options, concurrency_option
 from agentgen.cli._errors import reading
-from agentgen.cli._options import Whole, progress_count, threads_option
+from agentgen.cli._options import progress_count, threads_option
 
 
 @click.command("analyze", short_help="Lengths of a trace, and what a prefix cache finds.")
 @click.argument("traces", nargs=-1, required=True, metavar="TRACE...", type=click.Path(exists=True))
 @assumption_options
-@click.option(
-    "--concurrency",
-    type=Whole(1, MAX_CONCURRENCY),
-    default=CONCURRENCY,
-    show_default=True,
-    metavar="N",
-    help="Sessions open at once, those that wait for a person included, of a trace without arrivals.",
-)
+@concurrency_option
 @threads_option
 @click.option("--plot", type=click.Path(file_okay=False), metavar="DIR", help="Draw the figures there, as PNG and SVG.")
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
@@ -44,12 +36,9 @@ def command(*, traces: tuple[str, ...], plot: str | None, as_json: bool, **assum
         _require_plots()
     with reading(), progress_count("analyzing", shown=not as_json) as progress:
         analysis = analyze(traces, progress=progress, **assumed)
+    click.echo(analysis.to_json() if as_json else "\n".join(map(printable, str(analysis).splitlines())))
     drawn = [] if plot is None else analysis.plot(plot)
-    if as_json:
-        click.echo(analysis.to_json())
-        return
-    click.echo("\n".join(map(printable, str(analysis).splitlines())))
-    if drawn:
+    if drawn and not as_json:
         click.echo("\nplots\n" + "\n".join(f"  {printable(str(path))}" for path in drawn))
 
 

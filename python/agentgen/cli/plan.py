@@ -10,9 +10,10 @@ from agentgen._text import printable
 from agentgen.analysis.figures import MAX_CONCURRENCY
 from agentgen.analysis.model import KV_DTYPES
 from agentgen.analysis.plan import plan
-from agentgen.cli._assumptions import ByteSize, Share, assumption_options, model_options
+from agentgen.cli._assumptions import assumption_options, check_model, model_options
 from agentgen.cli._errors import reading
 from agentgen.cli._options import Whole, progress_count
+from agentgen.cli._quantities import ByteSize, Share
 
 
 @click.command("plan", short_help="KV memory that a hit rate costs.")
@@ -57,11 +58,7 @@ def command(
     timeline of agentgen analyze. Replicas share the sessions out: each keeps
     its own for as long as they last.
     """
-    if (model is None) == (kv_bytes_per_token is None):
-        found = "neither" if model is None else "both"
-        raise click.UsageError(f"--model and --kv-bytes-per-token: found {found}, expected one of them.")
-    if kv_dtype and model is None:
-        raise click.UsageError("--kv-dtype is of a --model; --kv-bytes-per-token is what it comes to.")
+    check_model(model, kv_bytes_per_token, kv_dtype)
     with reading(), progress_count("planning", shown=not as_json) as progress:
         planned = plan(
             trace,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import signal
@@ -15,41 +16,22 @@ from agentgen import _native
 from agentgen._text import printable
 from agentgen.analysis.figures import DECODE_TOKENS_PER_SECOND, PREFILL_TOKENS_PER_SECOND
 from agentgen.analysis.model import KV_DTYPES, find_model
-from agentgen.cli._assumptions import UNITS, ByteSize, Rate
+from agentgen.analysis.tables import counted
+from agentgen.cli._assumptions import check_dtype
 from agentgen.cli._options import Whole
+from agentgen.cli._quantities import CapacityType, Rate
 from agentgen.settings import MAX_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from agentgen.cli._quantities import Capacity
 
 MAX_PORT = 65535
 MAX_SEED = 2**64 - 1
 MAX_SERVER_THREADS = 64
 ALWAYS = 100  # percent
 POLL = 0.5  # seconds: on Windows a wait without an end does not see Ctrl-C
-
-
-class RateOrNone(Rate):
-    """Tokens a second; 0 takes no time."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """From a decimal number, or 0."""
-        return 0.0 if str(value) == "0" else super().convert(value, param, ctx)
-
-
-class CapacityType(click.ParamType[tuple[str, int]]):
-    """KV memory: bytes with a unit, or blocks."""
-
-    name = "capacity"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
-        """From `300GB` to ("bytes", n), from `5000blocks` to ("blocks", n)."""
-        text = str(value)
-        if match := re.fullmatch(r"([0-9]{1,15}) ?blocks?", text):
-            return "blocks", int(match[1])
-        if (unit := re.search(r"[A-Za-z]+$", text)) is None or unit[0].lower() not in UNITS:
-            self.fail(f"found {value!r}, expected a size such as 300GB, or such as 5000blocks.", param, ctx)
-        return "bytes", ByteSize().convert(value, param, ctx)
 
 
 class FaultType(click.ParamType[dict[str, Any]]):
@@ -76,9 +58,11 @@ class FaultType(click.ParamType[dict[str, Any]]):
     help="The model's name; with a --capacity in bytes a name of agentgen models, or a model's config.json. "
     "[default: agentgen]",
 )
-@click.option("--kv-bytes-per-token", type=Whole(1, MAX_TOKENS), metavar="BYTES", help="KV of a token.")
 @click.option(
-    "--kv-dtype", type=click.Choice(KV_DTYPES), default=KV_DTYPES[0], help="Numbers that KV is kept in. [default: bf16]"
+    "--kv-bytes-per-token", type=Whole(1, MAX_TOKENS), metavar="BYTES", help="KV of a token, for a --capacity in bytes."
+)
+@click.option(
+    "--kv-dtype", type=click.Choice(KV_DTYPES), help="Numbers that the model's KV is kept in. [default: bf16]"
 )
 @click.option(
     "--capacity",
@@ -91,14 +75,14 @@ class FaultType(click.ParamType[dict[str, Any]]):
 )
 @click.option(
     "--prefill-rate",
-    type=RateOrNone(),
+    type=Rate(or_none=True),
     default=PREFILL_TOKENS_PER_SECOND,
     metavar="TOKENS",
     help=f"Prompt tokens computed in a second, 0 for no time. [default: {PREFILL_TOKENS_PER_SECOND:.0f}]",
 )
 @click.option(
     "--decode-rate",
-    type=RateOrNone(),
+    type=Rate(or_none=True),
     default=DECODE_TOKENS_PER_SECOND,
     metavar="TOKENS",
     help=f"Tokens that each request is given in a second, 0 for no time. [default: {DECODE_TOKENS_PER_SECOND:.0f}]",
@@ -138,8 +122,8 @@ def command(
     port: int,
     model: str | None,
     kv_bytes_per_token: int | None,
-    kv_dtype: str,
-    capacity: tuple[str, int] | None,
+    kv_dtype: str | None,
+    capacity: Capacity | None,
     block_size: int,
     prefill_rate: float,
     decode_rate: float,
@@ -166,12 +150,16 @@ def command(
         server = _native.Server(json.dumps(options))
     except ValueError as error:
         raise click.UsageError(f"{error}.") from None
-    memory = "unlimited KV memory" if blocks is None else f"{blocks:,} blocks"
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            error.strerror = f"{error.strerror} (--port 0 takes one that is free)"
+        raise
+    memory = "unlimited KV memory" if blocks is None else counted(blocks, "block")
     with _stopped_by_sigterm() as stopped:
         try:
             click.echo(server.url)
             click.echo(
-                f"model {printable(options['model'])}: {memory} of {block_size} tokens a block, "
+                f"model {printable(options['model'])}: {memory} of {counted(block_size, 'token')} a block, "
                 f"prefill {_rate(prefill_rate)}, decode {_rate(decode_rate)}"
             )
             while not stopped.wait(POLL):
@@ -179,27 +167,30 @@ def command(
         except KeyboardInterrupt:
             stats = json.loads(server.stats())
             over = sum(stats[outcome] for outcome in ("answered", "refused", "disconnected", "fault"))
-            raise KeyboardInterrupt(f"{over:,} requests came") from None
+            raise KeyboardInterrupt(f"{counted(over, 'request')} came") from None
         finally:
             server.stop()
 
 
 def _blocks(
-    capacity: tuple[str, int] | None, block_size: int, model: str | None, kv_bytes_per_token: int | None, kv_dtype: str
+    capacity: Capacity | None, block_size: int, model: str | None, kv_bytes_per_token: int | None, kv_dtype: str | None
 ) -> int | None:
     """The blocks that a capacity comes to."""
-    match capacity:
-        case None:
-            return None
-        case ("blocks", count):
-            return count
-        case (_, size):
-            if kv_bytes_per_token is None:
-                if model is None:
-                    raise click.UsageError("--capacity in bytes needs a --model or --kv-bytes-per-token.")
-                kv_bytes_per_token = int(find_model(model, kv_dtype)["kv_bytes_per_token"])
-            return size // (kv_bytes_per_token * block_size)
-    return None
+    if capacity is None or capacity.in_blocks:
+        for option, given in (("--kv-bytes-per-token", kv_bytes_per_token), ("--kv-dtype", kv_dtype)):
+            if given is not None:
+                found = "none" if capacity is None else f"{capacity.size}blocks"
+                raise click.UsageError(f"{option} is of a --capacity in bytes, such as 300GB; found {found}.")
+        return capacity.size if capacity else None
+    check_dtype(kv_dtype, of_a_model=kv_bytes_per_token is None)
+    if kv_bytes_per_token is None:
+        if model is None:
+            raise click.UsageError("--capacity in bytes needs a --model or --kv-bytes-per-token.")
+        kv_bytes_per_token = int(find_model(model, kv_dtype or KV_DTYPES[0])["kv_bytes_per_token"])
+    try:
+        return _native.capacity_blocks(capacity.size, kv_bytes_per_token, block_size)
+    except ValueError as error:
+        raise click.UsageError(f"--{error}.") from None
 
 
 def _rate(rate: float) -> str:

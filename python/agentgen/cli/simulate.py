@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from agentgen._text import printable
-from agentgen.analysis.figures import CONCURRENCY, MAX_CONCURRENCY
 from agentgen.analysis.model import KV_DTYPES
 from agentgen.analysis.simulate import MAX_WORKERS, ROUTINGS, simulate
-from agentgen.cli._assumptions import ByteSizes, Seconds, assumption_options, model_options
+from agentgen.cli._assumptions import assumption_options, check_model, concurrency_option, model_options
 from agentgen.cli._errors import reading
 from agentgen.cli._options import Whole, progress_count, threads_option
+from agentgen.cli._quantities import CapacitiesType, Seconds
+from agentgen.errors import AgentgenError
+from agentgen.settings import MANIFEST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agentgen.cli._quantities import Capacity
 
 
 @click.command("simulate", short_help="What a cache of limited size finds, and how requests wait.")
 @click.argument("trace", metavar="TRACE", type=click.Path(exists=True))
 @click.option(
     "--capacity",
-    "capacity_bytes",
-    type=ByteSizes(),
+    "capacities",
+    type=CapacitiesType(),
     required=True,
     metavar="SIZE[,SIZE...]",
-    help="KV memory of a worker, such as 300GB; several are simulated in parallel, for one table.",
+    help="KV memory of a worker, such as 300GB, or 5000blocks of any model; several are simulated in parallel, for one "
+    "table.",
 )
 @model_options
-@click.option(
-    "--concurrency",
-    type=Whole(1, MAX_CONCURRENCY),
-    default=CONCURRENCY,
-    show_default=True,
-    metavar="N",
-    help="Sessions open at once, those that wait for a person included, of a trace without arrivals.",
-)
+@concurrency_option
 @click.option(
     "--workers",
     type=Whole(1, MAX_WORKERS),
@@ -65,7 +67,7 @@ from agentgen.cli._options import Whole, progress_count, threads_option
 def command(
     *,
     trace: str,
-    capacity_bytes: list[int],
+    capacities: list[Capacity],
     model: str | None,
     kv_bytes_per_token: int | None,
     kv_dtype: str | None,
@@ -80,19 +82,17 @@ def command(
     the cache, which holds what they read and write and evicts the least recently
     used blocks. docs/simulator.md defines every figure.
     """
-    if (model is None) == (kv_bytes_per_token is None):
-        found = "neither" if model is None else "both"
-        raise click.UsageError(f"--model and --kv-bytes-per-token: found {found}, expected one of them.")
-    if kv_dtype and model is None:
-        raise click.UsageError("--kv-dtype is of a --model; --kv-bytes-per-token is what it comes to.")
-    if requests is not None and len(capacity_bytes) > 1:
-        raise click.UsageError(f"--parquet: found {len(capacity_bytes)} capacities, expected one.")
+    in_blocks, sizes = capacities[0].in_blocks, [capacity.size for capacity in capacities]
+    check_model(model, kv_bytes_per_token, kv_dtype, needed=not in_blocks)
+    if requests is not None and len(capacities) > 1:
+        raise click.UsageError(f"--parquet: found {len(capacities)} capacities, expected one.")
     if requests is not None:
         _check_target(Path(requests), Path(trace))
-    with reading(), progress_count("simulating", shown=not as_json) as progress:
+    with reading(), _writing(requests), progress_count("simulating", shown=not as_json) as progress:
         simulation = simulate(
             trace,
-            capacity_bytes=capacity_bytes,
+            capacity_bytes=None if in_blocks else sizes,
+            capacity_blocks=sizes if in_blocks else None,
             model=model,
             kv_bytes_per_token=kv_bytes_per_token,
             kv_dtype=kv_dtype or KV_DTYPES[0],
@@ -108,10 +108,21 @@ def command(
         click.echo(f"\nrequests  {printable(requests)}")
 
 
+@contextmanager
+def _writing(target: str | None) -> Iterator[None]:
+    """What the operating system refuses of this file is no fault of an input."""
+    try:
+        yield
+    except OSError as error:
+        if target is None or not str(error.filename).startswith(target):
+            raise
+        raise AgentgenError(f"{target}: {error.strerror}") from error
+
+
 def _check_target(target: Path, trace: Path) -> None:
     """Refuse to write over what is read."""
     if target.exists() and not target.is_file():
         raise click.UsageError(f"--parquet: found {target}, expected a file that may be written over.")
-    in_run = (target.absolute().parent / "manifest.json").exists()
+    in_run = (target.absolute().parent / MANIFEST).exists()
     if target.exists() and (in_run or target.samefile(trace)):
         raise click.UsageError(f"--parquet: found {target}, a file of a trace, expected another.")

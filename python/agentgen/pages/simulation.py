@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentgen import _native
+from agentgen.analysis.figures import CONCURRENCY
 from agentgen.analysis.model import KV_DTYPES
 from agentgen.pages.render import Page
 from agentgen.pages.survey import clipped
@@ -67,7 +68,7 @@ def page(
     name = clipped(Path(trace).resolve().name)
     sample = json.loads(_native.simulation_sample(os.fspath(trace), assumed, max_bytes=sample_bytes))
     defaults = {
-        "concurrency": assumed["concurrency"],
+        "concurrency": assumed["concurrency"] or CONCURRENCY,
         "prefill": assumed["prefill_tokens_per_second"],
         "decode": assumed["decode_tokens_per_second"],
         "capacity": CAPACITY_GB,

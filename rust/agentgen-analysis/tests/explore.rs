@@ -18,7 +18,9 @@ fn options() -> Options {
         trace_block_size: None,
         block_size: None,
         cached_outputs: true,
-        timing: Timing::REFERENCE,
+        concurrency: None,
+        prefill_tokens_per_second: Timing::REFERENCE.prefill_tokens_per_second,
+        decode_tokens_per_second: Timing::REFERENCE.decode_tokens_per_second,
         threads: 2,
     }
 }

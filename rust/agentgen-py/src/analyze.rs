@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use agentgen_analysis::analyze as analysis;
 use agentgen_analysis::analyze::{Options, PlanOptions, schemas};
+use agentgen_core::kv;
 use agentgen_core::models::{self, Geometry, KvDtype};
-use agentgen_core::timeline::Timing;
 use agentgen_trace::{Cancel, Result};
 use pyo3::prelude::*;
 
@@ -22,7 +22,7 @@ pub(crate) struct Assumptions {
     trace_block_size: Option<u32>,
     block_size: Option<u32>,
     cached_outputs: bool,
-    concurrency: usize,
+    concurrency: Option<usize>,
     prefill_tokens_per_second: f64,
     decode_tokens_per_second: f64,
     threads: Option<usize>,
@@ -30,17 +30,14 @@ pub(crate) struct Assumptions {
 
 impl Assumptions {
     pub(crate) fn options(self) -> PyResult<Options> {
-        let timing = Timing {
-            concurrency: self.concurrency,
-            prefill_tokens_per_second: self.prefill_tokens_per_second,
-            decode_tokens_per_second: self.decode_tokens_per_second,
-        };
         Ok(Options {
             layout: self.layout.as_deref().map(layout).transpose()?,
             trace_block_size: self.trace_block_size,
             block_size: self.block_size,
             cached_outputs: self.cached_outputs,
-            timing,
+            concurrency: self.concurrency,
+            prefill_tokens_per_second: self.prefill_tokens_per_second,
+            decode_tokens_per_second: self.decode_tokens_per_second,
             threads: thread_count(self.threads),
         })
     }
@@ -110,6 +107,12 @@ pub(crate) fn schema(name: &str) -> PyResult<String> {
 #[pyfunction]
 pub(crate) fn model_names() -> Vec<&'static str> {
     models::names().collect()
+}
+
+/// Blocks that a server's KV memory holds.
+#[pyfunction]
+pub(crate) fn capacity_blocks(bytes: u64, kv_bytes_per_token: u64, block_tokens: u32) -> PyResult<u64> {
+    kv::capacity_blocks(bytes, kv_bytes_per_token, block_tokens).map_err(|less| bad_argument(less.to_string()))
 }
 
 /// A model of the catalogue by its name, or one by the text of its `config.json`.

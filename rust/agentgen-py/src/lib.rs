@@ -27,7 +27,7 @@ mod _native {
     use agentgen_core::timeline::Timing;
 
     #[pymodule_export]
-    use super::analyze::{analyze, model, model_names, plan, schema};
+    use super::analyze::{analyze, capacity_blocks, model, model_names, plan, schema};
     #[pymodule_export]
     use super::answer::Answer;
     #[pymodule_export]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use agentgen_analysis::analyze::{self as analysis, SimulateOptions};
+use agentgen_analysis::analyze::{self as analysis, Capacity, SimulateOptions};
 use agentgen_analysis::simulate::Routing;
 use agentgen_trace::Cancel;
 use pyo3::prelude::*;
@@ -15,15 +15,16 @@ use crate::error::bad_argument;
 use crate::generate::json;
 
 #[pyfunction]
-#[pyo3(signature = (trace, assumptions, *, capacities_bytes, kv_bytes_per_token, workers=1, routing="sticky",
-                    ttl_ms=None, bound=false, requests=None, model=None, kv_dtype=None, progress=None))]
+#[pyo3(signature = (trace, assumptions, *, capacities, in_blocks=false, kv_bytes_per_token=None, workers=1,
+                    routing="sticky", ttl_ms=None, bound=false, requests=None, model=None, kv_dtype=None, progress=None))]
 #[allow(clippy::too_many_arguments)] // each is a keyword of the Python function
 pub(crate) fn simulate(
     py: Python<'_>,
     trace: PathBuf,
     assumptions: Assumptions,
-    capacities_bytes: Vec<u64>,
-    kv_bytes_per_token: u64,
+    capacities: Vec<u64>,
+    in_blocks: bool,
+    kv_bytes_per_token: Option<u64>,
     workers: u32,
     routing: &str,
     ttl_ms: Option<f64>,
@@ -40,7 +41,7 @@ pub(crate) fn simulate(
     };
     let options = assumptions.options()?;
     let asked = SimulateOptions {
-        capacities_bytes,
+        capacities: capacities.into_iter().map(if in_blocks { Capacity::Blocks } else { Capacity::Bytes }).collect(),
         kv_bytes_per_token,
         model,
         kv_dtype,

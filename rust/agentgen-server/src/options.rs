@@ -106,6 +106,9 @@ impl Options {
                 return Err(format!("{name}: found 0, expected at least 1"));
             }
         }
+        if self.capacity_blocks == Some(0) {
+            return Err("capacity_blocks: found 0, expected at least 1, or none for no limit".to_owned());
+        }
         for fault in &self.faults {
             if !(0.0..=1.0).contains(&fault.probability) {
                 return Err(format!("probability: found {}, expected 0 to 1", fault.probability));

@@ -17,14 +17,14 @@ use agentgen_trace::source::{self, ReadOptions, Source};
 use agentgen_trace::{Cancel, Result, TraceError};
 use serde::Serialize;
 
-use crate::conversations::{self, in_order};
+use crate::conversations::{self, Clock, in_order};
 use crate::explore::{Explored, Explorer};
 use crate::reuse::{self, Seen, Settings, SharedLayers};
 use lengths::Lengths;
 
 pub use plan::{Impossible, Plan, PlanOptions, PlanPoint, Replicas, plan};
 pub use report::{Analysis, Distance, LengthSummaries, ReuseFigures, TimelineFacts, TraceAnalysis, TurnContext};
-pub use simulation::{SimulateOptions, Simulation, SimulationPoint, simulate};
+pub use simulation::{Capacity, SimulateOptions, Simulation, SimulationPoint, simulate};
 
 /// How to read traces and what to assume of the cache.
 #[derive(Debug, Clone)]
@@ -37,8 +37,12 @@ pub struct Options {
     pub block_size: Option<u32>,
     /// Whether the KV of outputs stays in the cache.
     pub cached_outputs: bool,
-    /// The timeline's parameters.
-    pub timing: Timing,
+    /// Sessions open at once, of traces that do not say when sessions start; `None`: as many as is assumed.
+    pub concurrency: Option<usize>,
+    /// New tokens of a prompt that are computed in a second.
+    pub prefill_tokens_per_second: f64,
+    /// Output tokens in a second.
+    pub decode_tokens_per_second: f64,
     /// Threads that parse.
     pub threads: usize,
 }
@@ -49,8 +53,26 @@ impl Options {
             block_tokens: self.block_size.unwrap_or(source.meta.block_size),
             id_tokens: source.meta.block_size,
             cached_outputs: self.cached_outputs,
-            timing: self.timing,
+            timing: self.timing(),
             layers: SharedLayers::of_trace(&source.meta),
+        }
+    }
+
+    fn timing(&self) -> Timing {
+        Timing {
+            concurrency: self.concurrency.unwrap_or(Timing::REFERENCE.concurrency),
+            prefill_tokens_per_second: self.prefill_tokens_per_second,
+            decode_tokens_per_second: self.decode_tokens_per_second,
+        }
+    }
+
+    /// Refuses a number of sessions that nothing would come of.
+    fn check_concurrency(&self, clock: Clock) -> Result<()> {
+        match (self.concurrency, clock.decides()) {
+            (Some(found), Some(why)) => {
+                Err(TraceError::Format(format!("concurrency: found {found}, expected none: the trace has {why}")))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -66,7 +88,8 @@ impl Options {
 
 /// Analyses each of the traces; `done` counts sessions.
 pub fn analyze(traces: &[PathBuf], options: &Options, cancel: &Cancel, done: &AtomicU64) -> Result<Analysis> {
-    let analyzed = traces.iter().map(|trace| one(trace, options, None, cancel, done));
+    let alone = traces.len() == 1;
+    let analyzed = traces.iter().map(|trace| one(trace, alone, options, None, cancel, done));
     Ok(side_by_side(analyzed.collect::<Result<_>>()?))
 }
 
@@ -92,8 +115,9 @@ pub fn survey(
     done: &AtomicU64,
 ) -> Result<Survey> {
     let mut explorers: Vec<Explorer> = traces.iter().map(|_| Explorer::new(sessions, turns)).collect();
+    let alone = traces.len() == 1;
     let analyzed = traces.iter().zip(&mut explorers);
-    let analyzed = analyzed.map(|(trace, explorer)| one(trace, options, Some(explorer), cancel, done));
+    let analyzed = analyzed.map(|(trace, explorer)| one(trace, alone, options, Some(explorer), cancel, done));
     let analysis = side_by_side(analyzed.collect::<Result<_>>()?);
     let cut = explorers.iter().map(Explorer::was_cut).collect();
     let explored = explorers.into_iter().next().map_or_else(Explored::default, Explorer::finish);
@@ -110,8 +134,10 @@ fn side_by_side(analyzed: Vec<(TraceAnalysis, Lengths)>) -> Analysis {
     Analysis::new(analyzed.into_iter().map(|(trace, _)| trace).collect(), distances)
 }
 
+/// `alone`: what was asked is asked of no other trace, and so must be of this one.
 fn one(
     trace: &PathBuf,
+    alone: bool,
     options: &Options,
     mut explorer: Option<&mut Explorer>,
     cancel: &Cancel,
@@ -135,7 +161,12 @@ fn one(
         }
     };
     let reuse = sessions
-        .and_then(|(clock, sessions)| reuse::measure_requests(clock, sessions, &settings, cancel, each))
+        .and_then(|(clock, sessions)| {
+            if alone {
+                options.check_concurrency(clock)?;
+            }
+            reuse::measure_requests(clock, sessions, &settings, cancel, each)
+        })
         .map_err(|error| located(trace, error))?;
     if lengths.requests() == 0 {
         return Err(TraceError::Format(format!("{}: no requests", trace.display())));
@@ -143,12 +174,12 @@ fn one(
     Ok((TraceAnalysis::new(trace, &source, &settings, &lengths, reuse), lengths))
 }
 
-/// Names the trace in an error that does not.
+/// Names the trace in an error that does not begin with it, or with a file in it.
 pub(crate) fn located(trace: &std::path::Path, error: TraceError) -> TraceError {
+    let name = trace.to_string_lossy();
+    let is_named = |text: &str| text.strip_prefix(&*name).is_some_and(|rest| rest.starts_with([':', '/', '\\']));
     match error {
-        TraceError::Format(text) if !text.contains(&*trace.to_string_lossy()) => {
-            TraceError::Format(format!("{}: {text}", trace.display()))
-        }
+        TraceError::Format(text) if !is_named(&text) => TraceError::Format(format!("{name}: {text}")),
         other => other,
     }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::fleet::Fleet;
 use super::{Options, TimelineFacts, located};
-use crate::conversations::{self, Clock, Conversation};
+use crate::conversations::{self, Conversation};
 use crate::reuse;
 
 /// What is asked.
@@ -118,11 +118,8 @@ pub fn plan(
     let (clock, sessions) =
         conversations::open(&source, options.threads, cancel).map_err(|error| located(trace, error))?;
     if let Some(sessions) = asked.sessions {
-        if clock != Clock::Closed {
-            let own = if clock == Clock::Arrivals { "arrivals" } else { "recorded times" };
-            return impossible(format!(
-                "sessions: found {sessions}, expected none: the trace has {own}, which say how many are open"
-            ));
+        if let Some(why) = clock.decides() {
+            return impossible(format!("sessions: found {sessions}, expected none: the trace has {why}"));
         }
         settings.timing.concurrency = sessions;
     }

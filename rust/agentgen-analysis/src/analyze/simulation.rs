@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use agentgen_core::kv::capacity_blocks;
 use agentgen_trace::meta::PROGRAM;
 use agentgen_trace::ordered::Ordered;
 use agentgen_trace::source::Source;
@@ -15,13 +16,22 @@ use super::{Options, located};
 use crate::conversations::{self, Clock};
 use crate::simulate::{self, Figures, RequestTable, Routing};
 
+/// KV memory of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capacity {
+    /// Of a model whose tokens take known bytes.
+    Bytes(u64),
+    /// Of any model.
+    Blocks(u64),
+}
+
 /// The system that is simulated.
 #[derive(Debug, Clone)]
 pub struct SimulateOptions {
-    /// KV memory of a worker, bytes: a simulation for each.
-    pub capacities_bytes: Vec<u64>,
-    /// KV bytes of a token.
-    pub kv_bytes_per_token: u64,
+    /// KV memory of a worker: a simulation for each.
+    pub capacities: Vec<Capacity>,
+    /// KV bytes of a token; must be there for capacities in bytes.
+    pub kv_bytes_per_token: Option<u64>,
     /// The model's name, to be told with the answer.
     pub model: Option<String>,
     /// The numbers that its KV is kept in, to be told with the answer.
@@ -69,8 +79,8 @@ pub struct Simulation {
     pub model: Option<String>,
     /// The numbers that its KV is kept in; null if bytes were named.
     pub kv_dtype: Option<String>,
-    /// KV bytes of a token.
-    pub kv_bytes_per_token: u64,
+    /// KV bytes of a token; null if capacities are in blocks and no model was named.
+    pub kv_bytes_per_token: Option<u64>,
     /// In the order asked for.
     pub points: Vec<SimulationPoint>,
 }
@@ -78,9 +88,9 @@ pub struct Simulation {
 /// The system at a capacity.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct SimulationPoint {
-    /// KV memory of a worker, bytes.
-    pub capacity_bytes: u64,
-    /// Blocks that it holds: floor(bytes / (KV bytes of a token * tokens a block)).
+    /// KV memory of a worker, bytes; null if the KV bytes of a token are not known.
+    pub capacity_bytes: Option<u64>,
+    /// Blocks that it holds: as stated, or floor(bytes / (KV bytes of a token * tokens a block)).
     pub capacity_blocks: u64,
     /// Tokens of these blocks.
     pub capacity_tokens: u64,
@@ -99,50 +109,37 @@ pub fn simulate(
 ) -> Result<Simulation> {
     let source = Arc::new(options.resolve(trace)?);
     let analysis = options.settings(&source);
-    let block_bytes = asked.kv_bytes_per_token.saturating_mul(u64::from(analysis.block_tokens));
-    if let Some(bytes) = asked.capacities_bytes.iter().find(|bytes| **bytes < block_bytes) {
-        let block = analysis.block_tokens;
-        return Err(located(
-            trace,
-            TraceError::Format(format!(
-                "capacity: found {bytes} bytes, expected at least {block_bytes}, one block of {block} tokens"
-            )),
-        ));
-    }
-    let at_once = options.threads.clamp(1, asked.capacities_bytes.len().max(1));
+    let sizes = asked.capacities.iter().map(|capacity| asked.size(*capacity, analysis.block_tokens));
+    let sizes: Vec<Size> = sizes.collect::<Result<_>>().map_err(|error| located(trace, error))?;
+    let at_once = options.threads.clamp(1, sizes.len().max(1));
     let readers = (options.threads / at_once).max(1);
-    let runs = Ordered::start(
-        at_once,
-        asked.capacities_bytes.len(),
-        cancel,
-        asked.capacities_bytes.clone().into_iter(),
-        || {
-            let (source, cancel, done) = (Arc::clone(&source), cancel.clone(), Arc::clone(done));
-            let requests = asked.requests.clone();
-            let settings = simulate::Settings {
-                capacity_blocks: 0,
-                block_tokens: analysis.block_tokens,
-                id_tokens: analysis.id_tokens,
-                cached_outputs: analysis.cached_outputs,
-                timing: analysis.timing,
-                layers: analysis.layers,
-                workers: asked.workers,
-                routing: asked.routing,
-                ttl_ms: asked.ttl_ms,
-                bound: asked.bound,
-            };
-            move |bytes: u64| {
-                let settings = simulate::Settings { capacity_blocks: bytes / block_bytes, ..settings };
-                let figures = one(&source, readers, &settings, requests.as_ref(), &cancel, &done)?;
-                Ok(SimulationPoint {
-                    capacity_bytes: bytes,
-                    capacity_blocks: settings.capacity_blocks,
-                    capacity_tokens: settings.capacity_blocks * u64::from(settings.block_tokens),
-                    figures,
-                })
-            }
-        },
-    );
+    let runs = Ordered::start(at_once, sizes.len(), cancel, sizes.into_iter(), || {
+        let (source, cancel, done) = (Arc::clone(&source), cancel.clone(), Arc::clone(done));
+        let options = options.clone();
+        let requests = asked.requests.clone();
+        let settings = simulate::Settings {
+            capacity_blocks: 0,
+            block_tokens: analysis.block_tokens,
+            id_tokens: analysis.id_tokens,
+            cached_outputs: analysis.cached_outputs,
+            timing: analysis.timing,
+            layers: analysis.layers,
+            workers: asked.workers,
+            routing: asked.routing,
+            ttl_ms: asked.ttl_ms,
+            bound: asked.bound,
+        };
+        move |size: Size| {
+            let settings = simulate::Settings { capacity_blocks: size.blocks, ..settings };
+            let figures = one(&source, &options, readers, &settings, requests.as_ref(), &cancel, &done)?;
+            Ok(SimulationPoint {
+                capacity_bytes: size.bytes,
+                capacity_blocks: settings.capacity_blocks,
+                capacity_tokens: settings.capacity_blocks * u64::from(settings.block_tokens),
+                figures,
+            })
+        }
+    });
     let points: Vec<SimulationPoint> = runs.collect::<Result<_>>().map_err(|error| located(trace, error))?;
     let is_closed = points.iter().any(|point| point.figures.clock == Clock::Closed);
     if points.iter().any(|point| point.figures.requests.served + point.figures.requests.failed == 0) {
@@ -168,8 +165,34 @@ pub fn simulate(
     })
 }
 
+/// A capacity that holds at least a block.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    blocks: u64,
+    bytes: Option<u64>,
+}
+
+impl SimulateOptions {
+    fn size(&self, capacity: Capacity, block_tokens: u32) -> Result<Size> {
+        match (capacity, self.kv_bytes_per_token) {
+            (Capacity::Blocks(blocks), known) => {
+                let bytes = known.map(|each| blocks.saturating_mul(each).saturating_mul(u64::from(block_tokens)));
+                Ok(Size { blocks, bytes })
+            }
+            (Capacity::Bytes(bytes), Some(each)) => {
+                let blocks = capacity_blocks(bytes, each, block_tokens);
+                Ok(Size { blocks: blocks.map_err(|less| TraceError::Format(less.to_string()))?, bytes: Some(bytes) })
+            }
+            (Capacity::Bytes(_), None) => {
+                Err(TraceError::Format("capacity: found bytes, expected the KV bytes of a token with them".to_owned()))
+            }
+        }
+    }
+}
+
 fn one(
     source: &Source,
+    options: &Options,
     readers: usize,
     settings: &simulate::Settings,
     requests: Option<&PathBuf>,
@@ -177,6 +200,7 @@ fn one(
     done: &AtomicU64,
 ) -> Result<Figures> {
     let (clock, sessions) = conversations::open(source, readers, cancel)?;
+    options.check_concurrency(clock)?;
     let sessions = sessions.inspect(|_| {
         done.fetch_add(1, Ordering::Relaxed);
     });

@@ -35,6 +35,15 @@ impl Clock {
     pub fn start(self) -> Start {
         if self == Self::Closed { Start::Slots } else { Start::Arrivals }
     }
+
+    /// What of the trace decides how many sessions are open, in words; `None` if whoever plays it does.
+    pub(crate) fn decides(self) -> Option<&'static str> {
+        match self {
+            Self::Closed => None,
+            Self::Arrivals => Some("arrivals, which say how many sessions are open"),
+            Self::Recorded => Some("recorded times, which say how many sessions are open"),
+        }
+    }
 }
 
 /// Sessions in the order in which they start.

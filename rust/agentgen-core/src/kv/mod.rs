@@ -7,6 +7,7 @@
 
 mod admission;
 mod cache;
+mod capacity;
 mod keys;
 mod prompt;
 mod stream;
@@ -14,6 +15,7 @@ mod tree;
 
 pub use admission::{Admission, Admitted, Known, Released};
 pub use cache::{Gone, Inserted, NEVER, Pin, Policy, PrefixCache};
+pub use capacity::{LessThanABlock, capacity_blocks};
 pub use keys::{BlockKey, block_keys};
 pub use prompt::Prompt;
 pub use stream::{Content, Piece, Stream};
