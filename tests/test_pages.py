@@ -121,6 +121,46 @@ def test_targets_are_told_bin_by_bin(small_run: Path) -> None:
             assert min(shares) >= 0
 
 
+def test_rows_that_were_changed_are_not_shown_with_the_quality_of_others(
+    small_run: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(small_run, run)
+    data = run / "dataset.parquet"
+    agentgen.convert(run, tmp_path / "other.parquet", layout="cumulative")
+    whole = data.read_bytes()
+    for changed in ((tmp_path / "other.parquet").read_bytes(), whole[:-8] + bytes(1) + whole[-7:]):
+        data.write_bytes(changed)
+        for trace in (run, data):
+            result = invoke("report", trace, code=1)
+            assert f"{data}: found another file than manifest.json describes (size or SHA-256)" in result.stderr
+            assert not list(run.glob("*.html"))
+    data.write_bytes(whole)
+    quality = run / "quality.json"
+    quality.write_text(quality.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    assert f"{quality}: found another file" in invoke("report", run, code=1).stderr
+    quality.unlink()
+    invoke("report", run)
+
+
+@pytest.mark.parametrize("manifest", ['{"a": 1}', '{"files": ["trace.parquet"]}', "[]", "{"])
+def test_a_manifest_of_another_program_says_nothing(
+    manifest: str, small_run: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    trace = tmp_path / "trace.parquet"
+    shutil.copy(small_run / "dataset.parquet", trace)
+    (tmp_path / "manifest.json").write_text(manifest, encoding="utf-8")
+    invoke("report", trace, "--output", tmp_path / "pages")
+    assert data_of(tmp_path / "pages" / "report.html")["runs"] == [None]
+
+
+def test_what_cannot_be_written_is_no_bad_input(small_run: Path, tmp_path: Path, invoke: Invoke) -> None:
+    (tmp_path / "file").touch()
+    result = invoke("report", small_run, "--output", tmp_path / "file" / "pages", code=1)
+    assert result.stderr == f"agentgen: error: {tmp_path / 'file' / 'pages'}: Not a directory\n"
+    one_line_only(result.exit_code, result.stderr)
+
+
 def test_what_is_not_known_is_left_out(small_run: Path, tmp_path: Path) -> None:
     trace = tmp_path / "alone.jsonl"
     shutil.copy(small_run / "dataset.jsonl", trace)

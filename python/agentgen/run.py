@@ -214,13 +214,13 @@ def refuse_target(target: str, sources: Sequence[str], *, force: bool, option: s
     path = Path(target)
     if path.exists() and any(Path(source).exists() and path.samefile(source) for source in sources):
         raise RunError(f"{target}: found the source itself, expected another file")
-    if path.name in _listed(path.parent / MANIFEST):
+    if path.name in listed(path.parent / MANIFEST):
         raise RunError(f"{target}: found a file of the run that is there, expected another name or directory")
     if not force and Path(target).exists():
         raise RunError(f"{target}: found a file, expected none; choose another name, or give {option}")
 
 
-def _listed(manifest: Path) -> set[str]:
+def listed(manifest: Path) -> set[str]:
     """The files that a manifest lists; none if it is not there or not one that can be read."""
     try:
         return {file["name"] for file in json.loads(manifest.read_text(encoding="utf-8"))["files"]}

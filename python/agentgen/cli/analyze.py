@@ -11,6 +11,7 @@ from agentgen.analysis.analyze import analyze
 from agentgen.cli._assumptions import assumption_options, concurrency_option
 from agentgen.cli._errors import reading
 from agentgen.cli._options import progress_count, threads_option
+from agentgen.cli._soundness import soundness
 
 
 @click.command("analyze", short_help="Lengths of a trace, and what a prefix cache finds.")
@@ -34,7 +35,8 @@ def command(*, traces: tuple[str, ...], plot: str | None, as_json: bool, **assum
         raise click.UsageError("TRACE...: found a trace twice, expected each once.")
     if plot is not None:
         _require_plots()
-    with reading(), progress_count("analyzing", shown=not as_json) as progress:
+    sound = soundness(traces, layout=assumed["layout"], block_size=assumed["trace_block_size"])
+    with reading(), sound, progress_count("analyzing", shown=not as_json) as progress:
         analysis = analyze(traces, progress=progress, **assumed)
     click.echo(analysis.to_json() if as_json else "\n".join(map(printable, str(analysis).splitlines())))
     drawn = [] if plot is None else analysis.plot(plot)

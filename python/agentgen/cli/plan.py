@@ -14,6 +14,7 @@ from agentgen.cli._assumptions import assumption_options, check_model, model_opt
 from agentgen.cli._errors import reading
 from agentgen.cli._options import Whole, progress_count
 from agentgen.cli._quantities import ByteSize, Share
+from agentgen.cli._soundness import soundness
 
 
 @click.command("plan", short_help="KV memory that a hit rate costs.")
@@ -59,7 +60,8 @@ def command(
     its own for as long as they last.
     """
     check_model(model, kv_bytes_per_token, kv_dtype)
-    with reading(), progress_count("planning", shown=not as_json) as progress:
+    sound = soundness([trace], layout=stated["layout"], block_size=stated["trace_block_size"])
+    with reading(), sound, progress_count("planning", shown=not as_json) as progress:
         planned = plan(
             trace,
             model=model,

@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from agentgen._text import printable
-from agentgen.analysis.figures import CONCURRENCY, MAX_CONCURRENCY
-from agentgen.cli._assumptions import assumption_options
+from agentgen.cli._assumptions import assumption_options, concurrency_option
 from agentgen.cli._errors import reading
-from agentgen.cli._options import Whole, progress_count, threads_option
-from agentgen.pages.write import report
+from agentgen.cli._options import progress_count, threads_option
+from agentgen.cli._soundness import soundness
+from agentgen.pages.write import home, rendered, write
 
 
 @click.command("report", short_help="Write the pages of a trace.")
@@ -24,14 +24,7 @@ from agentgen.pages.write import report
     help="Where the pages go. [default: the run directory; . for a file or a comparison]",
 )
 @assumption_options
-@click.option(
-    "--concurrency",
-    type=Whole(1, MAX_CONCURRENCY),
-    default=CONCURRENCY,
-    show_default=True,
-    metavar="N",
-    help="Sessions open at once, of a trace without arrivals.",
-)
+@concurrency_option
 @threads_option
 def command(*, trace: str, compare: str | None, output: str | None, **assumed: Any) -> None:
     """Write the pages of a trace: report.html, cache_explorer.html, simulation.html.
@@ -40,9 +33,11 @@ def command(*, trace: str, compare: str | None, output: str | None, **assumed: A
     are there are replaced. Of a trace with more than 100,000 sessions the
     first 100,000 are looked at; the pages say so.
     """
+    traces = [trace] if compare is None else [trace, compare]
     if trace == compare:
         raise click.UsageError("--compare: found the trace itself, expected another.")
-    with reading(), progress_count("analyzing") as progress:
-        pages = report(trace, compare=compare, output=output, progress=progress, **assumed)
-    for page in pages:
+    sound = soundness(traces, layout=assumed["layout"], block_size=assumed["trace_block_size"])
+    with reading(), sound, progress_count("analyzing") as progress:
+        pages = rendered(trace, compare=compare, progress=progress, **assumed)
+    for page in write(pages, output or home(trace, compare)):
         click.echo(printable(str(page)))

@@ -15,7 +15,9 @@ from agentgen.cli._assumptions import assumption_options, check_model, concurren
 from agentgen.cli._errors import reading
 from agentgen.cli._options import Whole, progress_count, threads_option
 from agentgen.cli._quantities import CapacitiesType, Seconds
+from agentgen.cli._soundness import soundness
 from agentgen.errors import AgentgenError
+from agentgen.run import listed
 from agentgen.settings import MANIFEST
 
 if TYPE_CHECKING:
@@ -88,7 +90,8 @@ def command(
         raise click.UsageError(f"--parquet: found {len(capacities)} capacities, expected one.")
     if requests is not None:
         _check_target(Path(requests), Path(trace))
-    with reading(), _writing(requests), progress_count("simulating", shown=not as_json) as progress:
+    sound = soundness([trace], layout=stated["layout"], block_size=stated["trace_block_size"])
+    with reading(), sound, _writing(requests), progress_count("simulating", shown=not as_json) as progress:
         simulation = simulate(
             trace,
             capacity_bytes=None if in_blocks else sizes,
@@ -123,6 +126,6 @@ def _check_target(target: Path, trace: Path) -> None:
     """Refuse to write over what is read."""
     if target.exists() and not target.is_file():
         raise click.UsageError(f"--parquet: found {target}, expected a file that may be written over.")
-    in_run = (target.absolute().parent / MANIFEST).exists()
+    in_run = target.name in {MANIFEST, *listed(target.parent / MANIFEST)}
     if target.exists() and (in_run or target.samefile(trace)):
         raise click.UsageError(f"--parquet: found {target}, a file of a trace, expected another.")

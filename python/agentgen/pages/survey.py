@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentgen import _native
 from agentgen._text import printable
+from agentgen.errors import RunError
+from agentgen.run import listed
 from agentgen.settings import MANIFEST
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 SESSIONS = 100_000  # sessions of a trace that are looked at; of a larger one the first
 TURNS = 12_000  # turns that the cache explorer has at most, but for one very long chain
+QUALITY = "quality.json"
 LONGEST = 120  # characters of a name that are shown
 
 
@@ -55,8 +59,10 @@ def survey(
 
     Raises:
         TraceError: A file is not a trace.
+        RunError: The rows of a run are not those that its manifest describes.
         OSError: A file cannot be read.
     """
+    runs = [_run(trace) for trace in traces]
     told = json.loads(_native.survey(list(traces), assumed, sessions=sessions, turns=turns, progress=progress))
     names = [clipped(Path(trace).resolve().name) for trace in traces]
     for trace in told["analysis"]["traces"]:
@@ -64,7 +70,7 @@ def survey(
     for session in told["explored"]["sessions"]:
         if session["session_id"] is not None:
             session["session_id"] = clipped(session["session_id"])
-    return Survey(told["analysis"], told["cut"], told["explored"], [_run(trace) for trace in traces], names)
+    return Survey(told["analysis"], told["cut"], told["explored"], runs, names)
 
 
 def clipped(name: str, longest: int = LONGEST) -> str:
@@ -74,13 +80,37 @@ def clipped(name: str, longest: int = LONGEST) -> str:
 
 
 def _run(trace: str) -> Stated | None:
-    """Manifest and quality of the run that a trace is; what cannot be read is left out, as if it were not there."""
+    """Manifest and quality of the run that a trace is; what cannot be read is left out, as if it were not there.
+
+    Raises:
+        RunError: The rows are others than those that the quality is of.
+    """
     path = Path(trace)
     home = path if path.is_dir() else path.parent
-    manifest = _json(home / MANIFEST)
-    if manifest is None or not (path.is_dir() or path.name in {file["name"] for file in manifest["files"]}):
+    # Some other program's manifest.json says nothing about a file; the core refuses a directory with one.
+    if not path.is_dir() and path.name not in listed(home / MANIFEST):
         return None
-    return {"manifest": manifest, "quality": _json(home / "quality.json")}
+    manifest = _json(home / MANIFEST)
+    if manifest is None:
+        return None
+    for file in (*map(Path, json.loads(_native.inspect([trace]))["files"]), home / QUALITY):
+        _refuse_changed(file)
+    return {"manifest": manifest, "quality": _json(home / QUALITY)}
+
+
+def _refuse_changed(path: Path) -> None:
+    """Refuse a file that is not the one that its manifest describes."""
+    manifest = _json(path.parent / MANIFEST) or {}
+    entry = next((entry for entry in manifest.get("files", ()) if entry["name"] == path.name), None)
+    if entry is None or not path.exists():
+        return
+    with path.open("rb") as file:
+        same = path.stat().st_size == entry["bytes"] and file_digest(file, "sha256").hexdigest() == entry["sha256"]
+    if not same:
+        raise RunError(
+            f"{path}: found another file than {MANIFEST} describes (size or SHA-256), expected the one that was "
+            f"written with {QUALITY} (agentgen validate tells more; a copy in another directory is reported alone)"
+        )
 
 
 def _json(path: Path) -> Stated | None:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
-from agentgen.analysis.figures import (
-    CONCURRENCY,
-    DECODE_TOKENS_PER_SECOND,
-    PREFILL_TOKENS_PER_SECOND,
-    assumptions,
-)
+from agentgen.analysis.figures import assumptions
 from agentgen.pages import explorer, simulation
 from agentgen.pages import report as overview
 from agentgen.pages.render import render
 from agentgen.pages.survey import SESSIONS, survey
 
 if TYPE_CHECKING:
-    from agentgen.analysis.figures import Progress
+    from collections.abc import Mapping
+
+    from agentgen.analysis.figures import Playing, Progress
     from agentgen.pages.survey import Survey
 
     StrPath = str | os.PathLike[str]
@@ -31,15 +28,8 @@ def report(
     *,
     compare: StrPath | None = None,
     output: StrPath | None = None,
-    block_size: int | None = None,
-    cached_outputs: bool = True,
-    concurrency: int = CONCURRENCY,
-    prefill_tokens_per_second: float = PREFILL_TOKENS_PER_SECOND,
-    decode_tokens_per_second: float = DECODE_TOKENS_PER_SECOND,
-    layout: str | None = None,
-    trace_block_size: int | None = None,
-    threads: int | None = None,
     progress: Progress | None = None,
+    **stated: Unpack[Playing],
 ) -> list[Path]:
     """Write the pages of a trace: each one HTML file that needs no network; those that are there are replaced.
 
@@ -51,7 +41,7 @@ def report(
         output: Where the pages go, made if missing (default: the run directory, else the working directory).
         block_size: Tokens a block of the cache, as `agentgen.analyze` has it; so are the arguments that follow.
         cached_outputs: Whether the KV of outputs stays in the cache.
-        concurrency: Sessions open at once, of a trace without arrivals.
+        concurrency: Sessions open at once (default: 50), of traces without arrivals; refused of one that has them.
         prefill_tokens_per_second: How fast new tokens of a prompt are computed.
         decode_tokens_per_second: How fast an output's tokens follow each other.
         layout: `incremental` or `cumulative`, for a trace that does not say.
@@ -63,31 +53,43 @@ def report(
         The pages' files.
 
     Raises:
-        TraceError: A file is not a trace, or its layout or block size cannot be told.
+        TraceError: A file is not a trace, or its layout or block size cannot be told; or `concurrency` is given for one
+            with times of its own.
+        RunError: The rows of a run are not those that its manifest describes, and quality.json with it.
         OSError: A file cannot be read or written.
         ValueError: Another argument is out of its range.
     """
-    assumed = assumptions(
-        block_size=block_size,
-        cached_outputs=cached_outputs,
-        concurrency=concurrency,
-        prefill_tokens_per_second=prefill_tokens_per_second,
-        decode_tokens_per_second=decode_tokens_per_second,
-        layout=layout,
-        trace_block_size=trace_block_size,
-        threads=threads,
-    )
+    pages = rendered(trace, compare=compare, progress=progress, **stated)
+    return write(pages, output or home(trace, compare))
+
+
+def rendered(
+    trace: StrPath,
+    *,
+    compare: StrPath | None = None,
+    progress: Progress | None = None,
+    **stated: Unpack[Playing],
+) -> dict[str, bytes]:
+    """The pages of a trace by the names of their files, as `report` writes them."""
+    assumed = assumptions(stated)
     traces = [os.fspath(trace)] + ([] if compare is None else [os.fspath(compare)])
     if len(set(traces)) < len(traces):
         raise ValueError(f"compare: found {traces[0]!r} twice, expected another trace")
     found = survey(traces, assumed, progress=progress)
     pages = [part.page(found, SIBLINGS, sample=SESSIONS) for part in (overview, explorer)]
     pages.append(simulation.page(trace, assumed, SIBLINGS, sessions=_sessions(found)))
-    if output is None:
-        output = trace if compare is None and Path(trace).is_dir() else Path()
-    directory = Path(output)
-    directory.mkdir(parents=True, exist_ok=True)
-    return [write_file(directory / page.name, render(page)) for page in pages]
+    return {page.name: render(page) for page in pages}
+
+
+def home(trace: StrPath, compare: StrPath | None) -> StrPath:
+    """Where pages go if nobody says."""
+    return trace if compare is None and Path(trace).is_dir() else Path()
+
+
+def write(pages: Mapping[str, bytes], directory: StrPath) -> list[Path]:
+    """Files in a directory, which is made if missing."""
+    Path(directory).mkdir(parents=True, exist_ok=True)
+    return [write_file(Path(directory) / name, content) for name, content in pages.items()]
 
 
 def _sessions(found: Survey) -> str:
