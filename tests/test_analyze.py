@@ -301,6 +301,14 @@ def test_bad_arguments(arguments: dict[str, Any], message: str, small_run: Path)
         agentgen.analyze(small_run, **arguments)
 
 
+@needs("matplotlib")
+def test_figures_are_not_lost_with_their_plots(invoke: Invoke, small_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = invoke("analyze", small_run, "--plot", tmp_path / "file" / "plots", code=1)
+    assert result.stdout == invoke("analyze", small_run).stdout
+    assert result.stderr == f"agentgen: error: {tmp_path / 'file' / 'plots'}: Not a directory\n"
+
+
 def test_bad_traces(small_run: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^traces: found none, expected at least one"):
         agentgen.analyze([])
