@@ -45,9 +45,12 @@ def table(
 
 
 def fold(clauses: Iterable[str], *, first: str = "", rest: str = "") -> Iterator[str]:
-    """Clauses on as few lines as hold them, broken between clauses only."""
-    whole = " ".join(clause.replace(" ", "\N{NO-BREAK SPACE}") for clause in clauses)
-    for line in wrap(whole, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False):
+    """Clauses on as few lines as hold them, broken between clauses; one that no line holds is broken between words."""
+    room = WIDTH - len(rest)
+    whole = " ".join(clause.replace(" ", "\N{NO-BREAK SPACE}") if len(clause) <= room else clause for clause in clauses)
+    for line in wrap(
+        whole, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False
+    ):
         yield line.replace("\N{NO-BREAK SPACE}", " ")
 
 
