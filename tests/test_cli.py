@@ -207,14 +207,29 @@ def test_a_full_standard_output_is_named() -> None:
     assert (done.returncode, done.stderr) == (1, f"agentgen: error: standard output: {os.strerror(errno.ENOSPC)}\n")
 
 
+def test_nothing_is_imported_before_an_interrupt_is_met() -> None:
+    script = (
+        "import os, signal, sys; known = set(sys.modules); import agentgen.cli; print(*sorted({*sys.modules} - known))"
+    )
+    done = subprocess.run([sys.executable, "-S", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.stderr) == (["__future__", "agentgen", "agentgen.cli"], "")
+
+
+@pytest.mark.parametrize("becomes", ["raise", "swallow"])
 @pytest.mark.parametrize("module", ["click", "agentgen._native", "agentgen.cli.config"])
-def test_an_interrupt_while_modules_are_imported(module: str) -> None:
+def test_an_interrupt_while_modules_are_imported(module: str, becomes: str) -> None:
+    """Python itself may swallow an interrupt within an import, and tell of something else."""
     script = f"""
-import runpy, sys
+import runpy, signal, sys
 class Interrupted:
     def find_spec(self, name, path=None, target=None):
         if name == {module!r}:
-            raise KeyboardInterrupt
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                if {becomes!r} == "raise":
+                    raise
+                raise SyntaxError("cannot load unicodedata") from None
 sys.meta_path.insert(0, Interrupted())
 sys.argv = ["agentgen", "config", "list"]
 runpy.run_module("agentgen", run_name="__main__")

@@ -11,12 +11,12 @@ Each function takes the table of `docs/trace-format.md` (one row a request) and 
 `generate` and `scan`, any file. Rows are made by compiled code that lets go of the GIL while it works.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
-from agentgen.errors import AgentgenError, ConfigError, ModelError, PlanError, RunError, TraceError
-
+TYPE_CHECKING = False  # as in `typing`, which takes longer to import than all that is here
 if TYPE_CHECKING:
+    from typing import Any
+
     from agentgen._api import convert, generate, merge, presets, read, validate
     from agentgen._batches import Batches, Trace
     from agentgen._native import Batch, __version__
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from agentgen.analysis.analyze import Analysis, analyze
     from agentgen.analysis.plan import Plan, models, plan
     from agentgen.analysis.simulate import Simulation, simulate
+    from agentgen.errors import AgentgenError, ConfigError, ModelError, PlanError, RunError, TraceError
     from agentgen.pages.write import report
     from agentgen.run import write_run
 
-# Imported on first use: the command has to be there, and stop at Ctrl-C, before the compiled module is loaded.
+# Imported on first use: the command has to be there, and stop at Ctrl-C, before anything else is loaded.
 _HOMES = {
     "_api": ("convert", "generate", "merge", "presets", "read", "validate"),
     "_batches": ("Batches", "Trace"),
@@ -37,6 +38,7 @@ _HOMES = {
     "_scan": ("scan",),
     "analysis.analyze": ("Analysis", "analyze"),
     "analysis.plan": ("Plan", "models", "plan"),
+    "errors": ("AgentgenError", "ConfigError", "ModelError", "PlanError", "RunError", "TraceError"),
     "pages.write": ("report",),
     "analysis.simulate": ("Simulation", "simulate"),
     "run": ("write_run",),
@@ -75,6 +77,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module  # noqa: PLC0415  as above
+
     for home, names in _HOMES.items():
         if name in names:
             value = getattr(import_module(f"agentgen.{home}"), name)
