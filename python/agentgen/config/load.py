@@ -97,7 +97,10 @@ def load_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> LoadedCon
     path = Path(name)
     file = path / MANIFEST if path.is_dir() else path
     source = str(file)
-    stated = parse(file)
+    try:
+        stated = parse(file)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{file}: {_not_found(file)}") from None
     if "schema_version" in stated and "config" in stated:
         _check_versions(stated, source)
         run_name = file.absolute().parent.name
@@ -133,8 +136,6 @@ def parse(file: Path) -> dict[str, Any]:
     readers: dict[str, Callable[[str], Any]] = {".json": _json, ".yaml": _yaml, ".yml": _yaml, ".toml": tomllib.loads}
     try:
         text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{file}: {_not_found(file)}") from None
     except UnicodeDecodeError as error:
         raise ConfigError("", f"byte {error.start} is not UTF-8", str(file)) from None
     reader = readers.get(file.suffix.lower())

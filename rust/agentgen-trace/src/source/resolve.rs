@@ -129,7 +129,7 @@ pub fn resolve(paths: &[PathBuf], options: ReadOptions) -> Result<Source> {
     }
     if found.statements.is_empty() && is_messages(&found.files[0].path)? {
         return Err(TraceError::Format(format!(
-            "{}: found multi-turn messages, expected rows with hash_ids (validate and replay take messages)",
+            "{}: found multi-turn messages, expected rows with hash_ids (validate and replay take the file of messages)",
             found.files[0].path.display()
         )));
     }
@@ -205,12 +205,7 @@ impl Found {
             return manifest.parts.iter().try_for_each(|part| self.add_part(dir, part));
         }
         let Some(path) = DATA_FILES.iter().map(|name| dir.join(name)).find(|p| p.is_file()) else {
-            let what = if dir.is_dir() { "no data set" } else { "no such directory" };
-            return Err(TraceError::Format(format!(
-                "{}: found {what}, expected one of {} in it",
-                dir.display(),
-                DATA_FILES.join(", ")
-            )));
+            return Err(no_run(dir));
         };
         if let Some(manifest) = &manifest {
             let promised =
@@ -276,6 +271,25 @@ impl Found {
         let unknown = TraceMeta { layout, block_size, format_version: None, origin: None };
         first.cloned().unwrap_or(unknown)
     }
+}
+
+/// Says what a run directory is; a file in this one may be what was meant.
+fn no_run(dir: &Path) -> TraceError {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) => return TraceError::io(dir, error),
+    };
+    let is_rows = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "jsonl");
+    let mut files = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_rows);
+    let meant = match (files.next(), files.next()) {
+        (Some(only), None) => format!(" such as {}", only.display()),
+        _ => String::new(),
+    };
+    TraceError::Format(format!(
+        "{}: found no data set, expected a directory that agentgen generate wrote ({} in it) or a trace's file{meant}",
+        dir.display(),
+        DATA_FILES.join(", ")
+    ))
 }
 
 fn format_of(path: &Path) -> Result<Format> {
