@@ -82,3 +82,43 @@ def _answer(chance: random.Random, sent: int, turn: int) -> _native.Answer:
     told.feed(b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\ndata: [DONE]\n\n", last)
     told.end(complete=True, stamp_ns=last)
     return told
+
+
+def chunk(text: str) -> bytes:
+    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]}).encode() + b"\r\n\r\n"
+
+
+def answer(sent_ns: int, ttft_ns: int, tokens: int, cached: int = 0) -> _native.Answer:
+    """A stream: first token after `ttft_ns`, then one a millisecond."""
+    told = _native.Answer("chat", stream=True)
+    for at in range(tokens):
+        told.feed(chunk(f" w{at}"), sent_ns + ttft_ns + at * MS)
+    usage = {"prompt_tokens": 512, "completion_tokens": tokens, "prompt_tokens_details": {"cached_tokens": cached}}
+    last = sent_ns + ttft_ns + tokens * MS
+    told.feed(b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\ndata: [DONE]\n\n", last)
+    told.end(complete=True, stamp_ns=last + 1)
+    return told
+
+
+def write_run(directory: Path, *, sessions: int = 40, turns: int = 3, scale: float = 1.0, seed: int = 0) -> list[float]:
+    """The records of a run of a slot with random first tokens; returns those, ms."""
+    chance = random.Random(seed)  # noqa: S311  no secret
+    (directory / "records").mkdir(parents=True)
+    recorder = _native.Recorder(directory / "records" / "worker-0.jsonl", 0)
+    now, times = 10**12, []
+    for session in range(sessions):
+        opened = now
+        for turn in range(turns):
+            ttft = round(chance.lognormvariate(3, 1) * scale * MS)
+            lag = chance.randrange(100_000)
+            told = answer(now + lag, ttft, 5, cached=256 * (turn > 0))
+            recorder.request(
+                session, f"s{session}", turn, "run", 0, now, now, now + lag, 512, 256, 5, "ok", 200, 0, told
+            )
+            times.append(ttft / MS)
+            assert told.last_byte_ns is not None
+            now = told.last_byte_ns
+        recorder.session(session, f"s{session}", "run", turns, opened, now, 0, 0, 0)
+    recorder.loop_lag(50_000)
+    recorder.close()
+    return times

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from typing import TYPE_CHECKING, Any
 
 import agentgen
@@ -13,57 +12,16 @@ import pytest
 from agentgen import TraceError, _native
 from agentgen.replay.figures import Summary, compare
 from conftest import ROOT
+from replayed import MS, answer, chunk, write_run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Invoke
 
 pq = pytest.importorskip("pyarrow.parquet")
 
-MS = 1_000_000
 PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99, 99.9)
 SETTINGS = {"url": ["http://127.0.0.1:8000/v1"], "model": "m"}
-
-
-def chunk(text: str) -> bytes:
-    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]}).encode() + b"\r\n\r\n"
-
-
-def answer(sent_ns: int, ttft_ns: int, tokens: int, cached: int = 0) -> _native.Answer:
-    """A stream: first token after `ttft_ns`, then one a millisecond."""
-    told = _native.Answer("chat", stream=True)
-    for at in range(tokens):
-        told.feed(chunk(f" w{at}"), sent_ns + ttft_ns + at * MS)
-    usage = {"prompt_tokens": 512, "completion_tokens": tokens, "prompt_tokens_details": {"cached_tokens": cached}}
-    last = sent_ns + ttft_ns + tokens * MS
-    told.feed(b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\ndata: [DONE]\n\n", last)
-    told.end(complete=True, stamp_ns=last + 1)
-    return told
-
-
-def write_run(directory: Path, *, sessions: int = 40, turns: int = 3, scale: float = 1.0, seed: int = 0) -> list[float]:
-    """The records of a run of a slot with random first tokens; returns those, ms."""
-    chance = random.Random(seed)  # noqa: S311  no secret
-    (directory / "records").mkdir(parents=True)
-    recorder = _native.Recorder(directory / "records" / "worker-0.jsonl", 0)
-    now, times = 10**12, []
-    for session in range(sessions):
-        opened = now
-        for turn in range(turns):
-            ttft = round(chance.lognormvariate(3, 1) * scale * MS)
-            lag = chance.randrange(100_000)
-            told = answer(now + lag, ttft, 5, cached=256 * (turn > 0))
-            recorder.request(
-                session, f"s{session}", turn, "run", 0, now, now, now + lag, 512, 256, 5, "ok", 200, 0, told
-            )
-            times.append(ttft / MS)
-            assert told.last_byte_ns is not None
-            now = told.last_byte_ns
-        recorder.session(session, f"s{session}", "run", turns, opened, now, 0, 0, 0)
-    recorder.loop_lag(50_000)
-    recorder.close()
-    return times
 
 
 def summarize(directory: Path, **options: Any) -> Any:
@@ -131,10 +89,12 @@ def test_every_figure_is_documented(tmp_path: Path) -> None:
 
 
 def test_what_goes_wrong_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(TraceError, match="found no records, expected a run directory that agentgen replay wrote"):
         _native.summarize(tmp_path, "{}")
     (tmp_path / "records").mkdir()
-    with pytest.raises(TraceError, match="found no record files, expected one a worker"):
+    with pytest.raises(
+        TraceError, match="found no files in records, expected a run directory that agentgen replay wrote"
+    ):
         _native.summarize(tmp_path, "{}")
     with pytest.raises(ValueError, match="options: unknown field"):
         _native.summarize(tmp_path, '{"concurency": 1}')
@@ -153,6 +113,8 @@ def test_the_table_for_a_person_fits_80_columns(tmp_path: Path) -> None:
     told = summarize(tmp_path, slo={"ttft_ms": 20.0, "tpot_ms": 50.0}, incomplete="interrupted")
     text = str(Summary(json.dumps(told)))
     assert max(map(len, text.splitlines())) <= 80
+    assert "times of requests that succeeded, ms" in text
+    assert "how late all requests were sent, ms" in text
     for words in ("first token", "steady", "120 succeeded", "requests/s within targets", "incomplete: interrupted"):
         assert words in text
     ended = {**told, "run": {**told["run"], "steady": None, "steady_missing": "at most 1 of 8 slots were filled"}}
@@ -170,6 +132,36 @@ def test_the_table_of_a_run_without_answers(tmp_path: Path) -> None:
     assert "6 planned: 0 succeeded, 2 failed, 4 skipped; 1 connect_error," in text
     assert "1 of status 503" in text
     assert "the server does not tell; not predicted" in text
+
+
+def test_reported_and_predicted_tokens_are_of_the_same_requests(small_run: Path, tmp_path: Path) -> None:
+    """An answer without usage has no reported tokens: what was predicted of it is compared with nothing."""
+    (tmp_path / "records").mkdir()
+    recorder = _native.Recorder(tmp_path / "records" / "worker-0.jsonl", 0)
+    now = 10**12
+    for turn in range(3):
+        told = answer(now, MS, 2, cached=512) if turn < 2 else silent(now)
+        recorder.request(0, "s", turn, "run", 0, now, now, now, 2048, 512, 2, "ok", 200, 0, told)
+        now += 10 * MS
+    recorder.session(0, "s", "run", 3, 10**12, now, 0, 0, 0)
+    recorder.close()
+    prediction = {"trace": str(small_run), "history": "trace", "block_tokens": 512}
+    summary = summarize(tmp_path, prediction=prediction)
+    cache = summary["run"]["cache"]
+    assert (cache["reported"]["requests"], cache["predicted"]["requests"]) == (2, 2)
+    assert [turn["predicted"] and turn["predicted"]["requests"] for turn in summary["run"]["by_turn"]] == [1, 1, None]
+    text = str(Summary(json.dumps(summary)))
+    assert "from requests complete before each" in text
+    assert "(2 requests with both, " in text
+    assert "at most" not in text
+
+
+def silent(sent_ns: int) -> _native.Answer:
+    """A stream that says nothing of its tokens."""
+    told = _native.Answer("chat", stream=True)
+    told.feed(chunk(" w") + b"data: [DONE]\n\n", sent_ns + MS)
+    told.end(complete=True, stamp_ns=sent_ns + MS)
+    return told
 
 
 def test_predictions_of_one_slot_are_the_reuse_of_the_trace_n22(small_run: Path, tmp_path: Path) -> None:
@@ -206,39 +198,3 @@ def test_predictions_of_one_slot_are_the_reuse_of_the_trace_n22(small_run: Path,
     assert run["cache"]["predicted"]["hit_rate"] == reuse["logical"]["token_weighted"]
     predicted = pq.read_table(tmp_path / "requests.parquet")["predicted_cached_tokens"].to_pylist()
     assert sum(predicted) == run["cache"]["predicted"]["cached_tokens"]
-
-
-def test_compare_command(tmp_path: Path, invoke: Invoke) -> None:
-    names = [tmp_path / name for name in ("a", "b", "c", "d")]
-    for at, name in enumerate(names):
-        write_run(name, scale=1 + at // 2, seed=at)
-    text = invoke("compare", names[0], names[2]).output
-    assert max(map(len, text.replace(str(tmp_path), "").splitlines())) <= 80
-    assert "95 % intervals of 1,000 draws of sessions" in text.replace("\n", " ")
-    told = json.loads(invoke("compare", f"old={names[0]},{names[1]}", f"new={names[2]},{names[3]}", "--json").output)
-    assert [(group["label"], group["resampled"]) for group in told["groups"]] == [("old", "runs"), ("new", "runs")]
-    ttft = next(row for row in told["figures"] if row["name"] == "ttft_p50_ms")
-    each = [compare({"A": [name], "B": [name]}).to_dict()["figures"][2]["values"][0]["value"] for name in names]
-    assert ttft["values"][1]["value"] == (each[2] + each[3]) / 2
-    assert ttft["values"][1]["interval"] == [min(each[2:]), max(each[2:])]
-    assert ttft["values"][1]["ratio"] == pytest.approx((each[2] + each[3]) / (each[0] + each[1]))
-
-
-def test_compare_says_what_it_cannot_take(tmp_path: Path, invoke: Invoke) -> None:
-    write_run(tmp_path / "a")
-    assert "expected two or more" in invoke("compare", tmp_path / "a", code=2).stderr
-    assert "expected the directory of a replay" in invoke("compare", tmp_path / "a", tmp_path / "b", code=2).stderr
-    (tmp_path / "b").mkdir()
-    assert "No such file or directory" in invoke("compare", tmp_path / "a", tmp_path / "b", code=2).stderr
-    assert "of its own for each" in invoke("compare", f"x={tmp_path}/a", f"x={tmp_path}/a", code=2).stderr
-
-
-def test_draws_with_sessions_hold_the_truth_about_as_often_as_they_say(tmp_path: Path) -> None:
-    """The interval of the median of 40 runs of independent sessions holds the median that they were made with."""
-    held = 0
-    for seed in range(40):
-        write_run(tmp_path / str(seed), sessions=60, turns=1, seed=seed)
-        told = compare({"A": [tmp_path / str(seed)], "B": [tmp_path / str(seed)]}).to_dict()
-        low, high = next(row for row in told["figures"] if row["name"] == "ttft_p50_ms")["values"][0]["interval"]
-        held += low <= np.exp(3) <= high
-    assert 33 <= held <= 40

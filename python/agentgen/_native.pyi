@@ -23,6 +23,7 @@ __all__ = [
     "Server",
     "__version__",
     "analyze",
+    "capacity_blocks",
     "compare_runs",
     "convert",
     "describe_replay",
@@ -402,7 +403,7 @@ class Recorder:
     def close(self) -> None: ...
 
 def describe_replay(path: str | PathLike[str], *, trace_block_size: int | None = None) -> str:
-    """What a replay of a trace will be, as JSON: kind, clock, sums and maxima in tokens, ms.
+    """What a replay of a trace will be, as JSON: kind, files, clock, sums and maxima in tokens, ms.
 
     Reads the trace through. Raises TraceError, OSError.
     """
@@ -493,7 +494,7 @@ def summarize(directory: str | PathLike[str], options: str) -> str:
 
     `incomplete` (text: why the run ended early), `clock` ("closed" or "open"), `concurrency` (slots of all workers),
     `slo` ({"ttft_ms", "tpot_ms", "e2e_ms"}), `prediction` (what cached tokens are predicted from: {"trace", "history",
-    "block_tokens", "trace_block_size"}), `prediction_is_upper_bound`, `server_cache` ({"before", "after"}, each
+    "block_tokens", "trace_block_size"}), `server_tokenizes`, `server_cache` ({"before", "after"}, each
     {"queries", "hits"} in tokens), `started` and `ended` (text), `settings` and `trace` (any JSON, told as they are).
 
     Raises TraceError (no record files), OSError, ValueError (options).
@@ -502,10 +503,11 @@ def summarize(directory: str | PathLike[str], options: str) -> str:
 def compare_runs(directories: Sequence[str | PathLike[str]], options: str) -> str:
     """Compare run directories by their records; the first is what others are divided by.
 
-    Returns JSON (`schema("comparison")`). `options` is JSON, all of it optional: `groups` (list of {"label", "runs"}:
-    so many of the directories, in order, are repeats), `resamples`, `seed`, `confidence`.
+    Warns of what their summaries differ in. Returns JSON (`schema("comparison")`). `options` is JSON, all of it
+    optional: `groups` (list of {"label", "runs"}: so many of the directories, in order, are repeats), `resamples`,
+    `seed`, `confidence`.
 
-    Raises TraceError (no record files), OSError, ValueError (options).
+    Raises TraceError (no record files, a run twice), OSError, ValueError (options).
     """
 
 @final

@@ -36,18 +36,29 @@ def command(*, runs: tuple[str, ...], seed: int, as_json: bool) -> None:
 
 
 def _groups(runs: tuple[str, ...]) -> dict[str, list[str]]:
-    """Directories by label; letters for those without."""
+    """Directories by label; letters that are no label already for those without."""
+    stated = [_stated(run) for run in runs]
+    taken = {label for label, _ in stated}
+    letters = (letter for letter in trace_names(len(runs)) if letter not in taken)
     groups: dict[str, list[str]] = {}
-    for letter, run in zip(trace_names(len(runs)), runs, strict=True):
-        label, equals, rest = run.partition("=")
-        # A directory may have the sign in its name.
-        label, directories = (label, rest.split(",")) if equals and not Path(run).exists() else (letter, [run])
-        if not label or label in groups:
-            raise click.UsageError(f"RUN: found the label {label!r} twice or empty, expected one of its own for each.")
-        missing = [directory for directory in directories if not Path(directory).is_dir()]
-        if missing:
-            raise click.UsageError(f"RUN: found {missing[0]!r}, expected the directory of a replay or LABEL=DIR,DIR...")
-        groups[label] = directories
+    for run, (label, directories) in zip(runs, stated, strict=True):
+        if label in groups:
+            problem = f"RUN: found the label {label!r} twice, expected {label}=DIR,DIR... for repeats of one run."
+            raise click.UsageError(problem)
+        if label == "" or "" in directories:
+            raise click.UsageError(f"RUN: found {run!r}, expected LABEL=DIR,DIR... with a label and directories.")
+        for directory in directories:
+            if not Path(directory).is_dir():
+                found = "a file" if Path(directory).exists() else "no such directory"
+                expected = "the directory of a replay (or LABEL=DIR,DIR... for several)"
+                raise click.UsageError(f"{directory}: found {found}, expected {expected}.")
+        groups[next(letters) if label is None else label] = directories
     if len(groups) < 2:  # noqa: PLR2004  a pair
         raise click.UsageError("RUN RUN...: found one, expected two or more.")
     return groups
+
+
+def _stated(run: str) -> tuple[str | None, list[str]]:
+    """The label, if there is one, and the directories. A directory may have the sign in its name."""
+    label, equals, rest = run.partition("=")
+    return (label, rest.split(",")) if equals and not Path(run).exists() else (None, [run])

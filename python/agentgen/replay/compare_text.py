@@ -24,6 +24,10 @@ def lines(comparison: Stated) -> Iterator[str]:
         told = f"{counted(group['succeeded'], 'request')} of {counted(group['sessions'], 'session')}{failed}"
         yield f"{group['label']}  {told}"
         yield from (f"  {directory}" for directory in group["directories"])
+    for warning in comparison["warnings"]:
+        yield from fold(warning["message"].split(" "), first="warning: ", rest="  ")
+    if not any(group["succeeded"] or group["failed"] for group in groups):
+        return  # a warning of each says so
     yield ""
     headings = [groups[0]["label"], ""]
     for group in groups[1:]:
@@ -33,7 +37,8 @@ def lines(comparison: Stated) -> Iterator[str]:
         for row in comparison["figures"]
         if any(row["values"])
     ]
-    yield from table("full window; requests that succeeded", headings, rows, [2] + [4] * (len(groups) - 1))
+    title = "full window; requests that succeeded (lag: all that were sent)"
+    yield from table(title, headings, rows, [2] + [4] * (len(groups) - 1))
     drawn = {group["resampled"] for group in groups}
     of = {"runs": "of runs, where there are repeats", "sessions": "of sessions, where there is one run"}
     what = ", and ".join(words for unit, words in of.items() if unit in drawn)

@@ -158,7 +158,12 @@ fn run_directories_manifests_and_shards() {
     let all = resolve(&[set.path("")], ReadOptions::default()).unwrap();
     assert_eq!((all.files.len(), all.partial), (2, false));
     let nothing = resolve(&[Written::new("x", "").path("")], ReadOptions::default()).unwrap_err();
-    assert!(nothing.to_string().contains("found no data set, expected one of dataset.parquet"), "{nothing}");
+    assert!(
+        nothing
+            .to_string()
+            .contains("found no data set, expected a directory that agentgen generate wrote (dataset.parquet"),
+        "{nothing}"
+    );
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::path::Path;
 use agentgen_analysis::conversations::{self, Clock};
 use agentgen_analysis::messages;
 use agentgen_core::timeline::TimedSession as _;
+use agentgen_trace::manifest::FileEntry;
+use agentgen_trace::sink::file::digest;
 use agentgen_trace::{Cancel, Result, TraceError};
 use serde::Serialize;
 
@@ -25,6 +27,8 @@ pub enum Kind {
 pub struct Description {
     /// What it holds.
     pub kind: Kind,
+    /// Its files, in order: their digests tell traces apart.
+    pub files: Vec<FileEntry>,
     /// How its requests are timed.
     pub clock: Clock,
     /// Sessions.
@@ -54,9 +58,15 @@ pub struct Description {
 }
 
 impl Description {
-    fn new(kind: Kind, clock: Clock, block_tokens: Option<u32>) -> Self {
-        Self {
+    fn new<'a>(
+        kind: Kind,
+        files: impl IntoIterator<Item = &'a Path>,
+        clock: Clock,
+        block_tokens: Option<u32>,
+    ) -> Result<Self> {
+        Ok(Self {
             kind,
+            files: files.into_iter().map(digest).collect::<Result<_>>()?,
             clock,
             sessions: 0,
             continuations: 0,
@@ -70,14 +80,14 @@ impl Description {
             longest_session_ms: 0.0,
             last_arrival_ms: 0.0,
             block_tokens,
-        }
+        })
     }
 }
 
 /// Reads a trace through to tell what a replay will be.
 pub fn describe(path: &Path, trace_block_size: Option<u32>, cancel: &Cancel) -> Result<Description> {
     let told = if messages::is_messages(path)? {
-        of_messages(&messages::describe(path, cancel)?)
+        of_messages(path, &messages::describe(path, cancel)?)?
     } else {
         of_hashed(path, trace_block_size, cancel)?
     };
@@ -87,8 +97,8 @@ pub fn describe(path: &Path, trace_block_size: Option<u32>, cancel: &Cancel) -> 
     Ok(told)
 }
 
-fn of_messages(of: &messages::Description) -> Description {
-    Description {
+fn of_messages(path: &Path, of: &messages::Description) -> Result<Description> {
+    Ok(Description {
         sessions: of.sessions,
         requests: of.requests,
         context_tokens: of.context_tokens,
@@ -97,13 +107,14 @@ fn of_messages(of: &messages::Description) -> Description {
         max_context_tokens: of.max_context_tokens,
         max_request_tokens: of.max_request_tokens,
         longest_session_ms: of.longest_session_ms,
-        ..Description::new(Kind::Messages, Clock::Closed, None)
-    }
+        ..Description::new(Kind::Messages, [path], Clock::Closed, None)?
+    })
 }
 
 fn of_hashed(path: &Path, trace_block_size: Option<u32>, cancel: &Cancel) -> Result<Description> {
     let (source, clock, sessions) = open_hashed(path, trace_block_size, conversations::open, cancel)?;
-    let mut told = Description::new(Kind::Hashed, clock, Some(source.meta.block_size));
+    let files = source.files.iter().map(|file| file.path.as_path());
+    let mut told = Description::new(Kind::Hashed, files, clock, Some(source.meta.block_size))?;
     for conversation in sessions {
         let conversation = conversation?;
         told.sessions += 1;

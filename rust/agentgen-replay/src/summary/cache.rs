@@ -10,32 +10,48 @@ pub(super) struct Predicted<'a> {
     pub predicted: Option<u64>,
 }
 
-/// Whether the server tells of cached tokens at all. Some do not where they found none (vLLM).
-pub(super) fn reporting(sent: &[Predicted<'_>]) -> bool {
-    sent.iter().any(|request| request.sent.succeeded() && request.sent.cached_tokens.is_some())
+/// What is known of a phase's cached tokens. Where both are, figures of both are of the requests that have both.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    /// The server tells of cached tokens. Some do not where they found none (vLLM).
+    reported: bool,
+    /// They can be predicted.
+    predicted: bool,
 }
 
-/// What a request reports, given that the server does.
-fn told(request: &Predicted<'_>) -> Option<(u64, u64)> {
-    let prompt = request.sent.prompt_tokens.filter(|_| request.sent.succeeded())?;
-    Some((prompt, request.sent.cached_tokens.unwrap_or(0)))
-}
+/// A prompt's tokens, and how many of them were found.
+type Found = (u64, u64);
 
-fn expected(request: &Predicted<'_>) -> Option<(u64, u64)> {
-    let cached = request.predicted.filter(|_| request.sent.succeeded())?;
-    Some((request.sent.context_tokens, cached))
-}
+impl Known {
+    pub fn of(sent: &[Predicted<'_>]) -> Self {
+        let mut succeeded = sent.iter().filter(|request| request.sent.succeeded());
+        Self {
+            reported: succeeded.clone().any(|request| request.sent.cached_tokens.is_some()),
+            predicted: succeeded.any(|request| request.predicted.is_some()),
+        }
+    }
 
-pub(super) fn reported(sent: &[Predicted<'_>]) -> Option<Rate> {
-    rate(sent.iter().filter_map(told))
-}
+    /// What each request reports and what was predicted of it, as far as either is known of the phase.
+    fn found<'a>(self, sent: &'a [Predicted<'_>]) -> impl Iterator<Item = (Option<Found>, Option<Found>)> + 'a {
+        sent.iter().filter(|request| request.sent.succeeded()).filter_map(move |request| {
+            let told = request.sent.prompt_tokens.map(|prompt| (prompt, request.sent.cached_tokens.unwrap_or(0)));
+            let expected = request.predicted.map(|cached| (request.sent.context_tokens, cached));
+            let has_both = (!self.reported || told.is_some()) && (!self.predicted || expected.is_some());
+            has_both.then_some((told.filter(|_| self.reported), expected))
+        })
+    }
 
-pub(super) fn predicted(sent: &[Predicted<'_>]) -> Option<Rate> {
-    rate(sent.iter().filter_map(expected))
+    pub fn reported(self, sent: &[Predicted<'_>]) -> Option<Rate> {
+        rate(self.found(sent).filter_map(|(told, _)| told))
+    }
+
+    pub fn predicted(self, sent: &[Predicted<'_>]) -> Option<Rate> {
+        rate(self.found(sent).filter_map(|(_, expected)| expected))
+    }
 }
 
 /// Of prompts and what was found of them.
-fn rate(prompts: impl Iterator<Item = (u64, u64)>) -> Option<Rate> {
+fn rate(prompts: impl Iterator<Item = Found>) -> Option<Rate> {
     let (requests, prompt, cached) = prompts
         .fold((0, 0, 0), |(requests, prompt, cached), (more, found)| (requests + 1, prompt + more, cached + found));
     (requests > 0).then(|| Rate::new(requests, prompt as f64, cached as f64))
@@ -49,26 +65,23 @@ impl Rate {
 }
 
 pub(super) fn figures(sent: &[Predicted<'_>], options: &Options) -> Cache {
-    let reporting = reporting(sent);
+    let known = Known::of(sent);
     let server = options
         .server_cache
         .map(|ServerCache { before, after }| Rate::new(0, after.queries - before.queries, after.hits - before.hits));
-    let differs = |request: &&Predicted<'_>| {
-        told(request).zip(expected(request)).is_some_and(|((_, found), (_, expected))| found != expected)
+    let differs = |(told, expected): &(Option<Found>, Option<Found>)| {
+        told.zip(*expected).is_some_and(|((_, found), (_, expected))| found != expected)
     };
-    // What makes a prompt longer on the server (a chat template, words of several tokens) may be found there, too.
-    let longer =
-        |request: &Predicted<'_>| told(request).is_some_and(|(prompt, _)| prompt > request.sent.context_tokens);
     Cache {
-        cache_source: match (reporting, server) {
+        cache_source: match (known.reported, server) {
             (true, _) => CacheSource::Usage,
             (false, Some(_)) => CacheSource::Metrics,
             (false, None) => CacheSource::None,
         },
-        reported: if reporting { reported(sent) } else { None },
-        predicted: predicted(sent),
-        prediction_is_upper_bound: options.prediction_is_upper_bound && !sent.iter().any(longer),
-        differing: if reporting { sent.iter().filter(differs).count() as u64 } else { 0 },
+        reported: known.reported(sent),
+        predicted: known.predicted(sent),
+        server_tokenizes: options.server_tokenizes,
+        differing: known.found(sent).filter(differs).count() as u64,
         server,
     }
 }

@@ -20,9 +20,14 @@ pub use run::{Held, RECORDS, Run, Sent};
 pub use statistics::Statistics;
 pub use table::{REQUESTS, columns, write_requests};
 
+use agentgen_core::text::counted;
+
 use report::{Client, Records};
 
 use crate::records::{Phase, VERSION};
+
+/// The file of a run directory that says what was replayed and how.
+pub const SUMMARY: &str = "summary.json";
 
 /// The client's lag may be such a share of the time to the first token before the run counts as limited by its client.
 pub const CLIENT_LIMIT: f64 = 0.1;
@@ -47,10 +52,10 @@ pub fn summarize(run: &Run, predicted: Option<&[Option<u64>]>, options: &Options
         || run.requests.iter().any(|request| request.phase == Phase::Warmup);
     let warmup = has_warmup.then(|| of(Phase::Warmup, "warmup"));
     if run.damaged > 0 {
-        errors.push(format!("records: found {} damaged lines, expected none", run.damaged));
+        errors.push(format!("records: found {}, expected none", counted(run.damaged, "damaged line")));
     }
     if run.torn > 0 {
-        warnings.push(format!("records: {} files end within a record: their workers died", run.torn));
+        warnings.push(format!("records: {} cut off within a record: a worker died", counted(run.torn, "file")));
     }
     let client = client(run, &measured.latency);
     if client.client_limited {

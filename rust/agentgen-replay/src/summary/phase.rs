@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::cache::{self, Predicted};
+use agentgen_core::text::counted;
+
+use super::cache::{self, Known, Predicted};
 use super::over_time;
 use super::report::{Books, ByTurn, Compared, Goodput, Latency, Lengths, Options, Phase, Sessions, Slo, Window};
 use super::run::{Held, Run, Sent};
@@ -42,13 +44,14 @@ pub(super) fn figures(
         Err(reason) => (None, Some(reason)),
     };
     warnings.extend(steady.iter().filter_map(narrow));
+    warnings.extend(nothing(&sent));
     warnings.extend(given_up(&sent));
     warnings.extend(empty(&sent));
     let retried: Vec<u64> = sent.iter().map(|request| u64::from(request.sent.retries)).filter(|&n| n > 0).collect();
     let figures = Phase {
         books,
-        outcomes: counted(sent.iter().map(|request| request.sent.outcome.name().to_owned())),
-        http_errors: counted(
+        outcomes: tally(sent.iter().map(|request| request.sent.outcome.name().to_owned())),
+        http_errors: tally(
             sent.iter().filter(|request| request.sent.outcome == Outcome::HttpError).map(|request| request.sent.status),
         ),
         retried_requests: retried.len() as u64,
@@ -68,7 +71,7 @@ pub(super) fn figures(
     (figures, errors, warnings)
 }
 
-fn counted<K: Ord>(keys: impl Iterator<Item = K>) -> BTreeMap<K, u64> {
+fn tally<K: Ord>(keys: impl Iterator<Item = K>) -> BTreeMap<K, u64> {
     let mut counts = BTreeMap::new();
     keys.for_each(|key| *counts.entry(key).or_default() += 1);
     counts
@@ -94,14 +97,23 @@ fn books(sent: &[Predicted<'_>], held: &[Held]) -> (Books, Vec<String>) {
     let found = books.succeeded + books.failed + books.cancelled + books.skipped + books.never_issued;
     if found != books.planned {
         errors.push(format!(
-            "books: found {found} requests ({} succeeded, {} failed, {} cancelled, {} skipped, {} never issued), \
+            "books: found {} ({} succeeded, {} failed, {} cancelled, {} skipped, {} never issued), \
              expected the {} that were planned",
-            books.succeeded, books.failed, books.cancelled, books.skipped, books.never_issued, books.planned
+            counted(found, "request"),
+            books.succeeded,
+            books.failed,
+            books.cancelled,
+            books.skipped,
+            books.never_issued,
+            books.planned
         ));
     }
     let told: u64 = of(|session| session.cancelled);
     if told != books.cancelled {
-        errors.push(format!("books: found {} cancelled requests, expected {told} as sessions say", books.cancelled));
+        errors.push(format!(
+            "books: found {}, expected {told} as sessions say",
+            counted(books.cancelled, "cancelled request")
+        ));
     }
     books.balanced = errors.is_empty();
     (books, errors)
@@ -111,7 +123,7 @@ fn books(sent: &[Predicted<'_>], held: &[Held]) -> (Books, Vec<String>) {
 fn lost(sent: &[Predicted<'_>], held: &[Held]) -> Option<String> {
     let ended: HashSet<u32> = held.iter().map(|session| session.key).collect();
     let lost: HashSet<u32> = sent.iter().map(|request| request.sent.key).filter(|key| !ended.contains(key)).collect();
-    (!lost.is_empty()).then(|| format!("{} sessions have no end: their worker died", lost.len()))
+    (!lost.is_empty()).then(|| format!("{} without an end: a worker died", counted(lost.len() as u64, "session")))
 }
 
 /// From the first request sent to the last byte of any.
@@ -154,7 +166,7 @@ fn by_turn(sent: &[Predicted<'_>]) -> Vec<ByTurn> {
     for request in sent {
         groups.entry(turns(request.sent.turn)).or_default().push(*request);
     }
-    let reporting = cache::reporting(sent);
+    let known = Known::of(sent);
     groups
         .into_iter()
         .map(|((first_turn, last_turn), group)| ByTurn {
@@ -165,8 +177,8 @@ fn by_turn(sent: &[Predicted<'_>]) -> Vec<ByTurn> {
             ttft_ms: of_succeeded(&group, Sent::ttft_ms),
             tpot_ms: of_succeeded(&group, Sent::tpot_ms),
             e2e_ms: of_succeeded(&group, Sent::e2e_ms),
-            reported: if reporting { cache::reported(&group) } else { None },
-            predicted: cache::predicted(&group),
+            reported: known.reported(&group),
+            predicted: known.predicted(&group),
         })
         .collect()
 }
@@ -223,8 +235,9 @@ fn narrow(steady: &Window) -> Option<String> {
     let share = steady.requests_in as f64 / all as f64;
     (all > 0 && share < LEAST_STEADY_SHARE).then(|| {
         format!(
-            "the steady window holds {} of {all} requests that succeeded ({:.0} %)",
+            "the steady window holds {} of {} that succeeded ({:.0} %)",
             steady.requests_in,
+            counted(all, "request"),
             100.0 * share
         )
     })
@@ -265,16 +278,24 @@ fn lengths(sent: &[Predicted<'_>]) -> Lengths {
     }
 }
 
+/// A phase without answers has no figures, and no failure either if nothing was sent.
+fn nothing(sent: &[Predicted<'_>]) -> Option<String> {
+    (!sent.iter().any(|request| request.sent.succeeded()))
+        .then(|| "no request succeeded: nothing was measured".to_owned())
+}
+
 /// Requests that were in flight when the run ended, and not waited for any longer.
 fn given_up(sent: &[Predicted<'_>]) -> Option<String> {
-    let count = sent.iter().filter(|request| request.sent.outcome == Outcome::Cancelled).count();
-    (count > 0).then(|| format!("{count} requests were in flight at the end and given up: they are in no figure"))
+    let count = sent.iter().filter(|request| request.sent.outcome == Outcome::Cancelled).count() as u64;
+    (count > 0).then(|| format!("{} in flight at the end and given up: in no figure", counted(count, "request")))
 }
 
 /// Answers of success in which nothing was said.
 fn empty(sent: &[Predicted<'_>]) -> Option<String> {
     let succeeded = sent.iter().map(|request| request.sent).filter(|sent| sent.succeeded());
-    let (all, asked) = (succeeded.clone().count(), succeeded.filter(|sent| sent.output_tokens > 0));
+    let (all, asked) = (succeeded.clone().count() as u64, succeeded.filter(|sent| sent.output_tokens > 0));
     let count = asked.filter(|sent| sent.output_events == 0 && sent.output_reported().unwrap_or(0) == 0).count();
-    (count > 0).then(|| format!("{count} of {all} answers that succeeded have no output, though some was asked for"))
+    (count > 0).then(|| {
+        format!("no output in {count} of {} that succeeded, though some was asked for", counted(all, "answer"))
+    })
 }

@@ -81,8 +81,8 @@ pub struct Options {
     pub slo: Option<Slo>,
     /// What cached tokens are predicted from; nothing is where they cannot be.
     pub prediction: Option<Prediction>,
-    /// The server counts other tokens than the trace: it can only find less than predicted.
-    pub prediction_is_upper_bound: bool,
+    /// The server makes tokens of text by itself.
+    pub server_tokenizes: bool,
     /// What the server's metrics said.
     pub server_cache: Option<ServerCache>,
     /// When the run began, as text.
@@ -336,12 +336,15 @@ pub enum CacheSource {
 pub struct Cache {
     /// Where `reported` comes from; `metrics` has `server` only.
     pub cache_source: CacheSource,
-    /// What answers say. Once one answer tells of cached tokens, one that gives usage without them found none.
+    /// What answers say. Once one answer tells of cached tokens, one that gives usage without them found none. Where
+    /// there are predictions, only of requests that have one.
     pub reported: Option<Rate>,
-    /// What an infinite cache over requests completed before would have found.
+    /// What an infinite cache holds of requests that were complete before each was sent. Where answers tell of cached
+    /// tokens, only of requests whose answers do. It is no bound: a server may find more where requests overlap, as it
+    /// may share what a request computes before that one is complete, and where prompts are longer than planned.
     pub predicted: Option<Rate>,
-    /// The prediction can only be too high: the server counts tokens of its own, and no prompt has more than planned.
-    pub prediction_is_upper_bound: bool,
+    /// The server makes tokens of text by itself, not as the prediction has them: it may find less for that reason alone.
+    pub server_tokenizes: bool,
     /// Requests with both whose counts differ.
     pub differing: u64,
     /// What the server's counters grew by.

@@ -1,10 +1,12 @@
 //! The records of a run, as far as figures need them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use agentgen_trace::{Result, TraceError};
 
+use super::SUMMARY;
 use super::statistics::ms;
 use crate::durations::Durations;
 use crate::records::{self, Outcome, Phase, Record, Request, VERSION};
@@ -144,11 +146,11 @@ impl Run {
 /// Reads one file; names it in errors.
 fn read(path: &Path, mut each: impl FnMut(Record) -> Result<()>) -> Result<records::Trouble> {
     enum Error {
-        Reading(std::io::Error),
+        Reading(io::Error),
         Taking(TraceError),
     }
-    impl From<std::io::Error> for Error {
-        fn from(error: std::io::Error) -> Self {
+    impl From<io::Error> for Error {
+        fn from(error: io::Error) -> Self {
             Self::Reading(error)
         }
     }
@@ -158,9 +160,21 @@ fn read(path: &Path, mut each: impl FnMut(Record) -> Result<()>) -> Result<recor
     })
 }
 
+/// Says what the directory of a replay is.
+fn no_run(directory: &Path, found: &str) -> TraceError {
+    TraceError::Format(format!(
+        "{}: found {found}, expected a run directory that agentgen replay wrote ({RECORDS}/*.jsonl, one a worker, and \
+         {SUMMARY} in it)",
+        directory.display()
+    ))
+}
+
 fn files(directory: &Path) -> Result<Vec<PathBuf>> {
     let folder = directory.join(RECORDS);
-    let failed = |source| TraceError::Io { path: folder.clone(), source };
+    let failed = |source: io::Error| match source.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => no_run(directory, "no records"),
+        _ => TraceError::Io { path: folder.clone(), source },
+    };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(&folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -169,8 +183,7 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     if files.is_empty() {
-        let message = format!("{}: found no record files, expected one a worker (*.jsonl)", folder.display());
-        return Err(TraceError::Format(message));
+        return Err(no_run(directory, "no files in records"));
     }
     files.sort();
     Ok(files)

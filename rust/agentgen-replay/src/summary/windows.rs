@@ -34,8 +34,8 @@ fn closed(sessions: &[Held], slots: Option<u64>) -> Result<Span, String> {
         to = to.min(dry.unwrap_or(last_opened));
     }
     match slots {
-        Some(slots) if filled < slots => Err(format!("at most {filled} of {slots} slots were filled")),
         _ if workers.is_empty() => Err("no session was opened".to_owned()),
+        Some(slots) if filled < slots => Err(format!("at most {filled} of {slots} slots were filled")),
         _ if from >= to => Err("no session was waiting once all slots were filled".to_owned()),
         _ => Ok((from, to)),
     }

@@ -112,7 +112,7 @@ fn warm_up_is_apart_n17_n25() {
 fn a_session_without_its_end_is_told_n12() {
     let summary = summary(vec![request(0, 0, 0), request(1, 0, 0)], vec![session(0, 1, 0, 31)]);
     assert_eq!(summary.errors.len(), 1, "the books do not balance");
-    assert!(summary.warnings.contains(&"run: 1 sessions have no end: their worker died".to_owned()));
+    assert!(summary.warnings.contains(&"run: 1 session without an end: a worker died".to_owned()));
 }
 
 /// Two clocks: late because the client was, and late because one before was.
@@ -150,12 +150,11 @@ fn cached_tokens_reported_beside_predicted_by_turn_n22() {
     first.answer.as_mut().unwrap().cached_tokens = None; // vLLM tells of none by telling nothing
     let requests = vec![first, request(0, 1, 50), failed(0, 2, 100, Outcome::ServerError)];
     let run = run(requests, vec![session(0, 3, 0, 120)]);
-    let told =
-        summarize(&run, Some(&[Some(0), Some(60), Some(90)]), &options(json!({"prediction_is_upper_bound": true})));
+    let told = summarize(&run, Some(&[Some(0), Some(60), Some(90)]), &options(json!({"server_tokenizes": true})));
     let cache = json!(told.run.cache);
     assert_eq!(
         cache,
-        json!({"cache_source": "usage", "differing": 1, "prediction_is_upper_bound": true, "server": null,
+        json!({"cache_source": "usage", "differing": 1, "server_tokenizes": true, "server": null,
                "reported": {"requests": 2, "prompt_tokens": 200.0, "cached_tokens": 40.0, "hit_rate": 0.2},
                "predicted": {"requests": 2, "prompt_tokens": 200.0, "cached_tokens": 60.0, "hit_rate": 0.3}})
     );
@@ -164,19 +163,6 @@ fn cached_tokens_reported_beside_predicted_by_turn_n22() {
     assert_eq!(json!(by_turn[1].2.unwrap().hit_rate), json!(0.4));
     assert_eq!(json!(by_turn[1].3.unwrap().hit_rate), json!(0.6));
     assert_eq!((by_turn[2].1, by_turn[2].2, by_turn[2].3), (0, None, None));
-}
-
-/// A chat template makes every prompt longer, and what it adds is cached as well.
-#[test]
-fn prompts_longer_than_planned_may_find_more_than_predicted() {
-    let bound = |prompt_tokens| {
-        let mut first = request(0, 0, 0);
-        first.answer.as_mut().unwrap().prompt_tokens = prompt_tokens;
-        let run = run(vec![first], vec![session(0, 1, 0, 31)]);
-        let stated = options(json!({"prediction_is_upper_bound": true}));
-        summarize(&run, Some(&[Some(0)]), &stated).run.cache.prediction_is_upper_bound
-    };
-    assert_eq!([Some(101), Some(100), Some(99), None].map(bound), [false, true, true, true]);
 }
 
 #[test]

@@ -33,16 +33,17 @@ fn a_damaged_record_is_an_error() {
     let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
     file.write_all(b"{\"request\": 5}\n").unwrap();
     let summary = summarize(&Run::read(directory.path()).unwrap(), None, &Options::default());
-    assert_eq!(summary.errors, ["records: found 1 damaged lines, expected none"]);
+    assert_eq!(summary.errors, ["records: found 1 damaged line, expected none"]);
 }
 
 #[test]
 fn no_records_is_one_line() {
     let directory = tempfile::tempdir().unwrap();
-    assert!(Run::read(directory.path()).is_err());
+    let error = Run::read(directory.path()).unwrap_err().to_string();
+    assert!(error.contains("found no records, expected a run directory that agentgen replay wrote"), "{error}");
     std::fs::create_dir(directory.path().join(RECORDS)).unwrap();
     let error = Run::read(directory.path()).unwrap_err().to_string();
-    assert!(error.contains("found no record files"), "{error}");
+    assert!(error.contains("found no files in records, expected a run directory"), "{error}");
 }
 
 /// Half a second by the records' own stamps, or 64 KiB, and they are in the file.

@@ -54,7 +54,7 @@ export function turns({ by_turn: all, cache }) {
   const notes = [
     SOURCES[cache.cache_source],
     cache.predicted && cache.reported ? `Reported and predicted tokens differ in ${count(cache.differing)} of ${count(cache.predicted.requests)} requests.` : null,
-    cache.prediction_is_upper_bound && cache.predicted ? "The server counts tokens of its own, so it can find less for that reason alone." : null,
+    cache.server_tokenizes && cache.predicted ? "The server counts tokens of its own, so it can find less for that reason alone." : null,
     cache.predicted ? "Where requests overlap a server can find more: it shares a prompt before its answer is complete, the prediction does not." : null,
     cache.server ? "The counters grew by all that the server did meanwhile: other clients and the warm-up are in them." : null,
   ];

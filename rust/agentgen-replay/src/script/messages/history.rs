@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use agentgen_analysis::messages::{Conversation, Message, ToolCall};
+use agentgen_core::text::counted;
 
 /// Ids of live calls by those of the recorded calls in the same places, for the client row at `next`; or why the row
 /// cannot follow the answer.
@@ -22,8 +23,8 @@ pub(super) fn renamed(
     if live.len() != recorded.len() {
         return Err(format!(
             "the answer before calls {}, the trace has {} (with history trace the recorded answers are sent)",
-            counted(live.len(), "tool"),
-            counted(recorded.len(), "result"),
+            counted(live.len() as u64, "tool"),
+            counted(recorded.len() as u64, "result"),
         ));
     }
     if let Some(call) = live.iter().find(|call| call.id.is_empty()) {
@@ -34,12 +35,4 @@ pub(super) fn renamed(
         return Err(format!("the answer before has two calls of the id {:?}, which no result can tell apart", call.id));
     }
     Ok(recorded.iter().zip(live).map(|(recorded, live)| (recorded.id.clone(), live.id.clone())).collect())
-}
-
-fn counted(number: usize, what: &str) -> String {
-    match number {
-        0 => format!("no {what}"),
-        1 => format!("1 {what}"),
-        _ => format!("{number} {what}s"),
-    }
 }

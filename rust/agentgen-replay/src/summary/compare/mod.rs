@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod figures;
+mod stated;
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use bootstrap::{Resampled, resample};
 use figures::{FIGURES, Figures, Sample};
+use stated::Stated;
+
+pub use stated::{Found, Warning};
 
 use super::run::Run;
 
@@ -54,6 +58,8 @@ pub struct Comparison {
     pub seed: u64,
     /// What is compared.
     pub groups: Vec<Compared>,
+    /// What makes it hard to compare: settings that differ, runs that did not go well.
+    pub warnings: Vec<Warning>,
     /// Its figures, all over the full window and of requests that succeeded.
     pub figures: Vec<Row>,
 }
@@ -110,15 +116,22 @@ pub struct Value {
 }
 
 /// Reads the records of all runs and compares their measured phases.
+///
+/// # Errors
+///
+/// A directory that is no run, or one that is there twice.
 pub fn compare(directories: &[PathBuf], options: &Options) -> Result<Comparison> {
     let alone = |directory: &PathBuf| Group { label: directory.display().to_string(), runs: 1 };
     let groups =
         if options.groups.is_empty() { directories.iter().map(alone).collect() } else { options.groups.clone() };
-    let (mut rest, mut compared, mut drawn) = (directories, Vec::new(), Vec::new());
+    let runs = directories.iter().map(|directory| Stated::read(directory)).collect::<Result<Vec<_>>>()?;
+    stated::refuse_twice(&runs)?;
+    let samples = directories.iter().map(|directory| sample(directory)).collect::<Result<Vec<_>>>()?;
+    let (mut from, mut compared, mut drawn) = (0, Vec::new(), Vec::new());
     for (number, group) in (0..).zip(groups) {
-        let (own, others) = rest.split_at(group.runs.min(rest.len()));
-        rest = others;
-        let samples = own.iter().map(|directory| sample(directory)).collect::<Result<Vec<_>>>()?;
+        let until = directories.len().min(from + group.runs);
+        let (own, samples) = (&directories[from..until], &samples[from..until]);
+        from = until;
         let told: Vec<Figures> = samples.iter().map(Sample::figures).collect();
         compared.push(Compared {
             label: group.label,
@@ -128,7 +141,7 @@ pub fn compare(directories: &[PathBuf], options: &Options) -> Result<Comparison>
             succeeded: samples.iter().map(|sample| sample.succeeded).sum(),
             failed: samples.iter().map(|sample| sample.failed).sum(),
         });
-        drawn.push(resample(&samples, &told, options.resamples, options.seed, number));
+        drawn.push(resample(samples, &told, options.resamples, options.seed, number));
     }
     let rows = FIGURES.iter().enumerate().map(|(at, figure)| Row {
         name: figure.name.to_owned(),
@@ -139,6 +152,7 @@ pub fn compare(directories: &[PathBuf], options: &Options) -> Result<Comparison>
         confidence: options.confidence,
         resamples: options.resamples,
         seed: options.seed,
+        warnings: stated::warnings(&compared, &runs, &samples),
         groups: compared,
         figures: rows.collect(),
     })
