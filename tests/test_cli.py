@@ -211,7 +211,11 @@ def test_nothing_is_imported_before_an_interrupt_is_met() -> None:
     script = (
         "import os, signal, sys; known = set(sys.modules); import agentgen.cli; print(*sorted({*sys.modules} - known))"
     )
-    done = subprocess.run([sys.executable, "-S", "-c", script], capture_output=True, text=True, check=False)
+    # -S: what an environment imports at its start is not ours.
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "python")}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
     assert (done.stdout.split(), done.stderr) == (["__future__", "agentgen", "agentgen.cli"], "")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-from agentgen.errors import ConfigError
+from agentgen.errors import ReplayError
 from agentgen.replay.settings import load_settings
 from replay_server import Received, plain, refuse, serving
 
@@ -104,5 +104,5 @@ def test_l6_l7_what_came_and_what_came_too_late_have_their_session_and_turn(run:
 
 @pytest.mark.parametrize("name", ["X Session", "X-A\r\nX-B", "X:Y", "", "Ü", "Content-Length"])
 def test_n30_names_of_headers_are_tokens(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"session_header.*expected"):
+    with pytest.raises(ReplayError, match=r"--session-header: found .*, expected"):
         load_settings(None, {"session_header": (name,)})

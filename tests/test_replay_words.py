@@ -52,7 +52,7 @@ def test_what_is_wrong_with_a_tokenizer_is_said_in_one_line(tmp_path: Path) -> N
     poor = trained(tmp_path / "poor.json", 1)
     (tmp_path / "other.json").write_text('{"a": 1}')
     for path, expected in [
-        (poor, "words that are one token each, expected at least 64"),
+        (poor, "of one token, expected 64 or more"),
         (tmp_path / "other.json", "expected a tokenizer.json"),
         (tmp_path / "none.json", "no such file"),
     ]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import textwrap
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,11 @@ from click.core import ParameterSource
 
 from agentgen._text import printable
 from agentgen.cli._errors import FAILED, INTERRUPTED, reading
-from agentgen.errors import AgentgenError, ConfigError, ReplayError
+from agentgen.errors import AgentgenError, ReplayError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-WIDTH = 80
-INDENT = " " * 10
 GROUPS = {
     "Server": ("url", "model", "endpoint", "stream", "header", "session_header", "api_key_env"),
     "Prompts": ("history", "prompt_mode", "tokenizer", "salt", "request_json", "block_size"),
@@ -44,6 +42,16 @@ class Grouped(click.Command):
                 formatter.write_dl(rows if title != "Run" else [*rows, *records.values()])
 
 
+def _number(text: str) -> float | str:
+    """A number; of another text the settings say what was expected, as they do of one in a file."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
+
+
 def _option(name: str, metavar: str | None, text: str, **more: Any) -> Callable[[Any], Any]:
     """An option whose rules and default are the settings'."""
     return click.option(f"--{name}", metavar=metavar, help=text, **more)
@@ -54,7 +62,9 @@ def _pair(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     for value in values:
         name, colon, rest = value.partition(":")
         if not colon:
-            raise click.BadParameter(f"found {value!r}, expected NAME: VALUE.", param=param)
+            raise click.BadParameter("found a value without a colon (not shown), expected NAME: VALUE.", param=param)
+        if name.strip() in headers:
+            raise click.BadParameter(f"found {name.strip()!r} twice, expected each header once.", param=param)
         headers[name.strip()] = rest.strip()
     return headers
 
@@ -90,25 +100,25 @@ def _pair(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 @_option("tokenizer", "FILE", "The model's tokenizer.json: prompts of exact length.")
 @_option("salt", "TEXT", "The same salt makes the same text. [default: a new one]")
 @_option("request-json", "JSON", """Fields of every request, such as '{"ignore_eos": true}'.""")
-@_option("block-size", "TOKENS", "Block size of a trace that does not say.", type=int)
+@_option("block-size", "TOKENS", "Block size of a trace that does not say.", type=_number)
 @_option(
     "concurrency",
     "N",
     "Closed loop: open sessions, one request in flight in each. [default: 50, or the trace's arrivals]",
-    type=int,
+    type=_number,
 )
-@_option("session-rate", "R", "Open loop: R sessions a second, at random.", type=float)
-@_option("seed", "N", "Of the random arrivals. [default: 42]", type=int)
+@_option("session-rate", "R", "Open loop: R sessions a second, at random.", type=_number)
+@_option("seed", "N", "Of the random arrivals. [default: 42]", type=_number)
 @_option("duration", "TIME", "Issue no request after this time.")
-@_option("max-sessions", "N", "Play no more sessions.", type=int)
-@_option("warmup-sessions", "N", "Play N sessions before, with another salt. [default: 0]", type=int)
-@_option("delay-scale", "X", "Factor of the trace's delays; 0 for none. [default: 1]", type=float)
+@_option("max-sessions", "N", "Play no more sessions.", type=_number)
+@_option("warmup-sessions", "N", "Play N sessions before, with another salt. [default: 0]", type=_number)
+@_option("delay-scale", "X", "Factor of the trace's delays; 0 for none. [default: 1]", type=_number)
 @_option("max-delay", "TIME", "Longest delay, after scaling.")
-@_option("workers", "N", "Processes that share the sessions. [default: 1]", type=int)
+@_option("workers", "N", "Processes that share the sessions. [default: 1]", type=_number)
 @_option("connect-timeout", "TIME", "For an attempt to connect. [default: 10s]")
 @_option("first-token-timeout", "TIME", "From a request to its first token.")
 @_option("timeout", "TIME", "From a request to its last byte. [default: 1h]")
-@_option("retries", "N", "Of a request refused with 429 or 503 and Retry-After. [default: 0]", type=int)
+@_option("retries", "N", "Of a request refused with 429 or 503 and Retry-After. [default: 0]", type=_number)
 @_option("grace", "TIME", "For requests in flight at the end. [default: 30s]")
 @_option("config", "FILE", "YAML, TOML or JSON file of these options; flags win.", type=click.Path(path_type=Path))
 @_option("slo", "LIMITS", "Limits of good requests: ttft=500ms,tpot=50ms,e2e=30s.")
@@ -148,45 +158,63 @@ def command(
     and writes what was measured; once more gives them up.
     """
     # What takes time to import, and the help does not need.
+    from agentgen.replay.plan_text import lines as plan_lines  # noqa: PLC0415
     from agentgen.replay.progress import Progress  # noqa: PLC0415
     from agentgen.replay.run import default_name, prepared, replay  # noqa: PLC0415
     from agentgen.replay.settings import load_settings  # noqa: PLC0415
-    from agentgen.replay.text import lines  # noqa: PLC0415
 
+    if as_json and (quiet or dry_run):
+        raise click.UsageError(f"--json and --{'quiet' if quiet else 'dry-run'}: found both, expected one of them.")
     flags = {
         key: value for key, value in options.items() if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE
     }
-    with reading():
-        try:
+    with ExitStack() as stack:
+        with reading():
             settings = load_settings(config, flags)
-        except ConfigError as error:  # an option, wherever it stands, and not a configuration of a trace
-            raise ReplayError("; ".join(str(error).splitlines())) from None
-        directory = _run_directory(output, name, default_name(trace))
-        with prepared(trace, settings) as ready:
-            if dry_run or not (quiet or as_json):
-                for line in ready.lines():
-                    click.echo(textwrap.fill(line, WIDTH, subsequent_indent=INDENT), err=not dry_run)
-            if dry_run:
-                return 0
-            progress = Progress(shown=not quiet)
-            try:
-                summary, outcome = replay(ready, directory, progress)
-            finally:
-                progress.close()
+            directory = _run_directory(output, name, default_name(trace))
+            ready = stack.enter_context(prepared(trace, settings))
+        if dry_run or not (quiet or as_json):
+            for line in plan_lines(ready):
+                click.echo(printable(line), err=not dry_run)
+        if dry_run:
+            return 0
+        progress = Progress(shown=not quiet)
+        try:
+            summary, outcome = replay(ready, directory, progress)
+        except KeyboardInterrupt:  # when the run was over, or not begun
+            raise KeyboardInterrupt(f"{directory} has no summary.json") from None
+        finally:
+            progress.close()
     _write_page(directory, summary)
+    _tell(directory, summary, outcome.messages, quiet=quiet, as_json=as_json)
+    if outcome.interrupted:
+        return INTERRUPTED
+    return FAILED if summary["incomplete"] or summary["errors"] or outcome.failed else 0
+
+
+def _tell(directory: Path, summary: dict[str, Any], messages: Mapping[str, str], *, quiet: bool, as_json: bool) -> None:
+    """What came of it, and why sessions failed."""
+    from agentgen.analysis.tables import counted  # noqa: PLC0415  the help needs none of these
+    from agentgen.replay.text import lines  # noqa: PLC0415
+
     if quiet:
         click.echo(str(directory))
     elif as_json:
         click.echo(json.dumps(summary, indent=2))
     else:
         for line in lines(summary):
-            click.echo(line)
-        click.echo(f"written to {directory}", err=True)
-    for kind, message in outcome.messages.items():
-        click.echo(f"agentgen: warning: {kind}: {message}", err=True)
-    if outcome.interrupted:
-        return INTERRUPTED
-    return FAILED if summary["incomplete"] or summary["errors"] or outcome.failed else 0
+            click.echo(printable(line))
+        click.echo(f"written to {printable(str(directory))}", err=True)
+    for kind, message in messages.items():
+        failed = f"{counted(_failed(summary, kind), 'session')} failed with {kind}"
+        click.echo(printable(f"agentgen: warning: {failed}, such as: {message}"), err=True)
+
+
+def _failed(summary: dict[str, Any], kind: str) -> int:
+    """Sessions that ended with a kind of failure: a request that fails ends its session."""
+    name, _, status = kind.partition(" ")
+    phases = [phase for phase in (summary["run"], summary["warmup"]) if phase]
+    return sum((phase["http_errors"] if status else phase["outcomes"]).get(status or name, 0) for phase in phases)
 
 
 def _write_page(directory: Path, summary: dict[str, Any]) -> None:
@@ -201,10 +229,10 @@ def _write_page(directory: Path, summary: dict[str, Any]) -> None:
 
 def _run_directory(output: Path, name: str | None, default: str) -> Path:
     """Where the run goes: nothing may be there."""
-    if name is not None and (name in {"", ".", ".."} or Path(name).name != name or name.startswith("-")):
-        raise click.BadParameter(
-            f"found {name!r}, expected a name without a path; --output says where.", param_hint="--name"
-        )
+    is_odd = name in {"", ".", ".."} or (name is not None and (Path(name).name != name or name.startswith("-")))
+    if name is not None and (is_odd or not name.isprintable()):
+        problem = f"found {name!r}, expected a printable name without a path; --output says where."
+        raise click.BadParameter(problem, param_hint="--name")
     directory = output / (name or default)
     if directory.exists():
         raise ReplayError(f"{directory}: found a file or directory, expected none; --name gives another")

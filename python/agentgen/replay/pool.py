@@ -109,7 +109,8 @@ class Endpoint:
                 _, connection = await loop.create_connection(Connection, host, port, ssl=self._ssl)
         except TimeoutError:
             self.failed_ns = monotonic_ns()
-            route.unreachable("timeout_connect", f"{host}:{port}: no connection within {self._timeout_s:g} s")
+            limit = "time" if self._timeout_s is None else f"{self._timeout_s:g} s"
+            route.unreachable("timeout_connect", f"{host}:{port}: no connection within {limit}")
         except (OSError, UnicodeError) as error:  # the latter: a name that is none
             self.failed_ns = monotonic_ns()
             route.unreachable("connect_error", f"{host}:{port}: {error}")

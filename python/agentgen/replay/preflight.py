@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agentgen._suggest import did_you_mean
+from agentgen.analysis.tables import counted
 from agentgen.errors import ReplayError
 from agentgen.replay import control
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from agentgen.replay.settings import ReplaySettings
 
@@ -28,6 +29,7 @@ class Plan:
         slots: Open sessions of a closed loop.
         model: On the wire.
         settings: The stated ones.
+        warnings: What to know of the trace.
     """
 
     trace: Mapping[str, Any]
@@ -35,6 +37,7 @@ class Plan:
     slots: int
     model: str
     settings: ReplaySettings
+    warnings: Sequence[str] = ()
 
     @property
     def sessions(self) -> int:
@@ -43,37 +46,15 @@ class Plan:
         return in_all if self.settings.max_sessions is None else min(in_all, self.settings.max_sessions)
 
     @property
-    def shortest_s(self) -> float:
-        """The run takes longer than this, seconds, if it plays the whole trace: answers take no time here."""
+    def shortest_ms(self) -> float:
+        """The run takes longer than this if it plays the whole trace, ms: answers take no time here."""
         settings, trace = self.settings, self.trace
         if self.sessions < trace["sessions"] or settings.max_delay is not None:
             return 0.0
-        longest_s = trace["longest_session_ms"] / MS_PER_S * settings.delay_scale
+        longest_ms = trace["longest_session_ms"] * settings.delay_scale
         if self.load == "trace":
-            longest_s = max(longest_s, trace["last_arrival_ms"] / MS_PER_S)
-        return float(longest_s if settings.duration is None else min(longest_s, settings.duration))
-
-    def lines(self, urls: Sequence[str]) -> Iterator[str]:
-        """The plan for a person."""
-        trace, settings = self.trace, self.settings
-        yield f"server    {', '.join(urls)}, model {self.model}"
-        yield (
-            f"trace     {trace['sessions']:,} sessions, {trace['requests']:,} requests, "
-            f"{trace['context_tokens']:,} prompt and {trace['output_tokens']:,} output tokens, "
-            f"longest request {trace['max_request_tokens']:,}"
-        )
-        loads = {
-            "closed": f"closed loop, {self.slots:,} open sessions",
-            "trace": "open loop, arrivals of the trace",
-            "poisson": f"open loop, {settings.session_rate or 0:g} sessions a second at random",
-        }
-        limits = [loads[self.load], f"{settings.workers} worker{'s' if settings.workers > 1 else ''}"]
-        if settings.max_sessions is not None:
-            limits.append(f"at most {settings.max_sessions:,} sessions")
-        if settings.duration is not None:
-            limits.append(f"at most {settings.duration:g} s")
-        yield f"load      {', '.join(limits)}"
-        yield f"takes     at least {self.shortest_s:,.1f} s of delays and arrivals, beside the server's time"
+            longest_ms = max(longest_ms, trace["last_arrival_ms"])
+        return float(longest_ms if settings.duration is None else min(longest_ms, settings.duration * MS_PER_S))
 
 
 def check(trace: Mapping[str, Any], settings: ReplaySettings, urls: Sequence[str], headers: Mapping[str, str]) -> Plan:
@@ -108,8 +89,12 @@ def check(trace: Mapping[str, Any], settings: ReplaySettings, urls: Sequence[str
 
 def _prompts(trace: Mapping[str, Any], settings: ReplaySettings) -> None:
     """Prompts of token ids go where nothing has to be text."""
-    if trace["kind"] == "messages" and settings.endpoint != "chat":
-        raise ReplayError("--endpoint: found completions, expected chat: the trace holds messages")
+    if trace["kind"] == "messages":
+        if settings.endpoint != "chat":
+            raise ReplayError("--endpoint: found completions, expected chat: the trace holds messages")
+        for option, value in (("--block-size", settings.block_size), ("--tokenizer", settings.tokenizer)):
+            if value is not None:
+                raise ReplayError(f"{option}: found {value}, expected none: the trace holds messages in their own text")
     if settings.prompt_mode != "token-ids":
         return
     if settings.endpoint != "completions":
@@ -125,6 +110,7 @@ def _load(trace: Mapping[str, Any], settings: ReplaySettings) -> tuple[str, int]
     if settings.concurrency is not None or trace["clock"] == "closed":
         slots = settings.concurrency if settings.concurrency is not None else DEFAULT_SLOTS
         if slots < settings.workers:
-            raise ReplayError(f"found {slots} open sessions for {settings.workers} workers, expected one each at least")
+            found = f"{counted(slots, 'open session')} for {counted(settings.workers, 'worker')}"
+            raise ReplayError(f"--concurrency, --workers: found {found}, expected one each at least")
         return "closed", slots
     return "trace", 0

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from agentgen.analysis.tables import counted, fold
 from agentgen.replay.books import Books, recent_us
 
 if TYPE_CHECKING:
@@ -38,36 +39,46 @@ class Progress:
         if phase != self._phase:
             self._phase, self._before = phase, []
         now = time.monotonic()
-        line = self._line(phase, outcome.cells, now)
+        clauses = self._clauses(phase, outcome.cells, now)
         if self._live:
-            line = line[: shutil.get_terminal_size().columns - 1]  # what wraps cannot be written over
-            self._stream.write("\r" + line.ljust(self._width))
-            self._stream.flush()
+            line, columns = clauses[0], shutil.get_terminal_size().columns
+            for clause in clauses[1:]:
+                if len(line) + len(clause) + 1 < columns:  # what wraps cannot be written over
+                    line += f" {clause}"
+            line = line.removesuffix(",")
+            self._write("\r" + line.ljust(self._width))
             self._width = len(line)
         elif now - self._told_s >= PLAIN_S:
             self._told_s = now
-            self._stream.write(line + "\n")
-            self._stream.flush()
+            self._write("".join(line + "\n" for line in fold(clauses, rest="  ")))
 
     def close(self) -> None:
         """The line is complete."""
         if self._live and self._width:
-            self._stream.write("\n")
-            self._stream.flush()
+            self._write("\n")
 
-    def _line(self, phase: str, cells: Sequence[memoryview], now: float) -> str:
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:  # whoever looked is gone, which is no reason to end a run
+            self._shown = False
+
+    def _clauses(self, phase: str, cells: Sequence[memoryview], now: float) -> list[str]:
         counts = [Books(block, phase).to_dict() for block in cells]
         total = {name: sum(count[name] for count in counts) for name in counts[0]} if counts else {}
         ended = total["succeeded"] + total["failed"]
         self._before = [*(one for one in self._before if one[0] > now - WINDOW_S), (now, ended)]
         since, first = self._before[0]
         rate = (ended - first) / (now - since) if now > since else 0.0
-        times = recent_us(cells)
-        ttft = f", TTFT p50 {_ms(times, 0.5)} p99 {_ms(times, 0.99)} ms" if times else ""
-        return (
-            f"{phase}: {total['sessions_opened'] - total['sessions_over']:,} sessions open, "
-            f"{total['sessions_over']:,} over; {ended:,} requests ({rate:,.0f}/s){ttft}, {total['failed']:,} failed"
-        )
+        open_sessions = total["sessions_opened"] - total["sessions_over"]
+        clauses = [
+            f"{phase}: {counted(open_sessions, 'session')} open, {total['sessions_over']:,} over",
+            f"{counted(ended, 'request')} ({rate:,.0f}/s), {total['failed']:,} failed",
+        ]
+        if times := recent_us(cells):
+            clauses += [f"TTFT p50 {_ms(times, 0.5)} ms", f"p99 {_ms(times, 0.99)} ms"]
+        return [*(f"{clause}," for clause in clauses[:-1]), clauses[-1]]
 
 
 def _ms(times_us: Sequence[int], share: float) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import shutil
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from agentgen.replay import control, preflight
 from agentgen.replay.lost import account_for_lost
 from agentgen.replay.pool import Target
 from agentgen.replay.schedule import Rules
+from agentgen.replay.soundness import doubts
 from agentgen.replay.supervise import run_workers
 from agentgen.replay.words import words_of
 from agentgen.replay.worker import Job, Phase
@@ -60,11 +60,6 @@ class Prepared:
     words: Sequence[str] | None = None
     tokens: Mapping[str, Any] = field(default_factory=dict)
 
-    def lines(self) -> Iterator[str]:
-        """The plan for a person."""
-        for line in self.plan.lines(self.urls):
-            yield line + (" (embedded)" if self.embedded and line.startswith("server") else "")
-
 
 @contextmanager
 def prepared(trace: Path, settings: ReplaySettings) -> Iterator[Prepared]:
@@ -72,15 +67,17 @@ def prepared(trace: Path, settings: ReplaySettings) -> Iterator[Prepared]:
 
     Raises:
         TraceError: The trace cannot be read.
-        ReplayError: The server or its model will not do.
+        ReplayError: The server, its model or the trace will not do.
     """
     described = json.loads(_native.describe_replay(trace, trace_block_size=settings.block_size))
     headers = _headers(settings)
-    words, tokens = _words(settings, embedded=not settings.url)
     server = None if settings.url else _native.Server(json.dumps({"block_tokens": described["block_tokens"] or 16}))
     try:
         urls = settings.url if server is None else (f"{server.url}/v1",)
         plan = preflight.check(described, settings, urls, headers)
+        words, tokens = _words(settings, embedded=not settings.url)
+        if described["kind"] == "hashed":  # messages that break a rule cannot be read at all
+            plan = replace(plan, warnings=doubts(trace, settings.block_size))
         yield Prepared(trace, plan, urls, headers, server is not None, words, tokens)
     finally:
         if server is not None:
@@ -106,6 +103,7 @@ def replay(ready: Prepared, directory: Path, tick: Callable[[str, Outcome], None
     Returns:
         The summary, and what became of the workers.
     """
+    before = [control.cache_counters(url, ready.headers) for url in ready.urls]
     try:
         directory.mkdir(parents=True)
     except FileExistsError:
@@ -117,7 +115,6 @@ def replay(ready: Prepared, directory: Path, tick: Callable[[str, Outcome], None
     for phase in phases:
         (directory / "journal" / phase).mkdir(parents=True)
     jobs = [_job(ready, directory, salt, worker) for worker in range(settings.workers)]
-    before = [control.cache_counters(url, ready.headers) for url in ready.urls]
     started = time.time()
     try:
         outcome = run_workers(jobs, phases, tick)
@@ -132,7 +129,7 @@ def replay(ready: Prepared, directory: Path, tick: Callable[[str, Outcome], None
         "concurrency": ready.plan.slots or None,
         "slo": {f"{name}_ms": limit * MS_PER_S for name, limit in settings.slo.items()} if settings.slo else None,
         "prediction": _prediction(ready),
-        "prediction_is_upper_bound": not (ready.embedded or settings.prompt_mode == "token-ids"),
+        "server_tokenizes": not (ready.embedded or settings.prompt_mode == "token-ids"),
         "server_cache": _server_cache(before, after),
         "started": _text(started),
         "ended": _text(time.time()),
@@ -149,6 +146,7 @@ def replay(ready: Prepared, directory: Path, tick: Callable[[str, Outcome], None
         "trace": {"path": str(ready.trace), **ready.plan.trace, **ready.tokens},
     }
     summary: dict[str, Any] = json.loads(_native.summarize(directory, json.dumps(options)))
+    summary["warnings"] = [*ready.plan.warnings, *summary["warnings"]]
     _write(directory / SUMMARY, summary)
     return summary, outcome
 
@@ -233,7 +231,7 @@ def _job(ready: Prepared, directory: Path, salt: str, worker: int) -> Job:
 
 def _headers(settings: ReplaySettings) -> dict[str, str]:
     headers = {"User-Agent": f"agentgen/{_native.__version__}", "Accept": "*/*", **settings.header}
-    key = os.environ.get(settings.api_key_env)
+    key = settings.api_key() if settings.url else None
     if key and not {name.lower() for name in settings.header} & {"authorization"}:
         headers["Authorization"] = f"Bearer {key}"
     return headers

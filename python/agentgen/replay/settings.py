@@ -3,109 +3,42 @@
 from __future__ import annotations
 
 import json
-import re
+import os
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from agentgen._suggest import did_you_mean
 from agentgen.config.load import parse
-from agentgen.errors import ConfigError
+from agentgen.errors import ConfigError, ReplayError
+from agentgen.replay import values
 from agentgen.settings import MAX_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-MAX_S = 365 * 24 * 3600.0
 MAX_WORKERS = 256
 MAX_SLOTS = 1_000_000
-TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # what HTTP allows in a header's name
-OURS = {"host", "content-length", "content-type", "transfer-encoding", "connection", "expect", "upgrade", "te"}
-SLO = ("ttft", "tpot", "e2e")
-FIELDS_OF_OPTIONS = {
-    "model": "--model",
-    "stream": "--no-stream",
-    "messages": "the trace",
-    "prompt": "the trace",
+MAX_RATE = 1e6
+MAX_COUNT = 2**53
+SHOWN = 60  # characters of a value in a message
+FLAGS = {"stream": "--no-stream"}  # the others have the name of their setting
+# What pydantic finds by itself, and what is expected instead.
+EXPECTED = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "names with a value each",
+    "invalid_key": "the name of an option",
+    "literal_error": "{expected}",
+    "string_type": "a text",
+    "tuple_type": "a list of texts",
 }
 
-
-def seconds(value: Any) -> float:
-    """A time: seconds as a number, or a text with a unit, such as `500ms` or `5m`."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(us|ms|s|m|h)?", value.strip())
-        if match is None:
-            raise ValueError("expected a time such as 500ms, 30s, 5m or 1h")
-        value = float(match[1]) * UNITS_S[match[2] or "s"]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_S:
-        raise ValueError("expected a time such as 500ms, 30s, 5m or 1h")
-    return float(value)
-
-
-def _one_or_more(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-def _url(value: str) -> str:
-    parts = urlsplit(value)
-    try:
-        is_port = parts.port != 0
-    except ValueError:
-        is_port = False
-    if not is_port:
-        raise ValueError("expected a port from 1 to 65535")
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("expected an address such as http://127.0.0.1:8000 or https://host/v1")
-    if parts.username or parts.password:
-        raise ValueError("expected no user or password in the address: the key comes from the environment")
-    path = parts.path.rstrip("/") or "/v1"
-    return f"{parts.scheme}://{parts.netloc}{path}"
-
-
-def _header_name(name: str) -> str:
-    if not TOKEN.fullmatch(name):
-        raise ValueError("expected the name of a header: letters, digits and !#$%&'*+-.^_`|~")
-    if name.lower() in OURS:
-        raise ValueError("expected a header that is not the client's own business")
-    return name
-
-
-def _header_value(value: str) -> str:
-    if not value.isprintable() or not value.isascii():
-        raise ValueError("expected printable ASCII as a header's value")
-    return value
-
-
-def _request(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"expected a JSON object of request fields ({error.msg})") from None
-    if not isinstance(value, dict):
-        raise ValueError("expected a JSON object of request fields")  # noqa: TRY004  pydantic takes ValueErrors
-    for name, instead in FIELDS_OF_OPTIONS.items():
-        if name in value:
-            raise ValueError(f"{name}: expected it from {instead}")
-    return value
-
-
-def _slo(value: Any) -> Any:
-    if isinstance(value, str):
-        pairs = (part.partition("=") for part in value.split(","))
-        value = {name.strip(): limit for name, _, limit in pairs}
-    if not isinstance(value, dict) or not value or not set(value) <= set(SLO):
-        raise ValueError(f"expected limits such as ttft=500ms,tpot=50ms; the names are {', '.join(SLO)}")
-    return {name: seconds(limit) for name, limit in value.items()}
-
-
-Seconds = Annotated[float, BeforeValidator(seconds)]
-Whole = Annotated[int, Field(strict=True)]
-Count = Annotated[Whole, Field(ge=0, le=2**53)]
-HeaderName = Annotated[str, AfterValidator(_header_name)]
+Seconds = Annotated[float, BeforeValidator(values.seconds)]
+PositiveSeconds = Annotated[float, BeforeValidator(values.positive_seconds)]
+Count = Annotated[int, BeforeValidator(values.whole(0, MAX_COUNT))]
+HeaderName = Annotated[str, AfterValidator(values.header_name)]
 
 
 class ReplaySettings(BaseModel):
@@ -113,7 +46,11 @@ class ReplaySettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    url: Annotated[tuple[Annotated[str, AfterValidator(_url)], ...], BeforeValidator(_one_or_more)] = ()
+    url: Annotated[
+        tuple[Annotated[str, AfterValidator(values.address)], ...],
+        BeforeValidator(values.one_or_more),
+        AfterValidator(values.distinct),
+    ] = ()
     """Servers; none for the embedded one."""
     model: str | None = None
     """Model to ask for; the server's only one if not stated."""
@@ -121,9 +58,9 @@ class ReplaySettings(BaseModel):
     """Which of the two APIs."""
     stream: bool = True
     """Answers as streams of events."""
-    header: dict[HeaderName, Annotated[str, AfterValidator(_header_value)]] = {}
+    header: dict[HeaderName, Annotated[str, AfterValidator(values.header_value)]] = {}
     """Headers of every request."""
-    session_header: Annotated[tuple[HeaderName, ...], BeforeValidator(_one_or_more)] = ("X-Session-ID",)
+    session_header: Annotated[tuple[HeaderName, ...], BeforeValidator(values.one_or_more)] = ("X-Session-ID",)
     """Headers that hold the session's key."""
     api_key_env: str = "OPENAI_API_KEY"
     """Environment variable that holds the key."""
@@ -136,73 +73,112 @@ class ReplaySettings(BaseModel):
     """A `tokenizer.json`, for words of one token each."""
     salt: str | None = None
     """Runs with the same salt send the same text; a new one by default."""
-    request_json: Annotated[dict[str, Any], BeforeValidator(_request)] = {}
+    request_json: Annotated[dict[str, Any], BeforeValidator(values.request_fields)] = {}
     """Fields of every request."""
-    block_size: Annotated[Whole, Field(ge=1, le=MAX_TOKENS)] | None = None
+    block_size: Annotated[int, BeforeValidator(values.whole(1, MAX_TOKENS))] | None = None
     """Block size of a trace that does not say."""
 
-    concurrency: Annotated[Whole, Field(ge=1, le=MAX_SLOTS)] | None = None
+    concurrency: Annotated[int, BeforeValidator(values.whole(1, MAX_SLOTS))] | None = None
     """Open sessions of a closed loop."""
-    session_rate: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    session_rate: Annotated[float, BeforeValidator(values.number(MAX_RATE, above_0=True))] | None = None
     """Random arrivals, sessions a second."""
     seed: Count = 42
     """Of the random arrivals."""
-    duration: Annotated[Seconds, Field(gt=0)] | None = None
+    duration: PositiveSeconds | None = None
     """No request is issued later."""
-    max_sessions: Annotated[Count, Field(ge=1)] | None = None
+    max_sessions: Annotated[int, BeforeValidator(values.whole(1, MAX_COUNT))] | None = None
     """Sessions to play."""
     warmup_sessions: Count = 0
     """Sessions played before, with another salt."""
-    delay_scale: Annotated[float, Field(ge=0, le=1e6)] = 1.0
+    delay_scale: Annotated[float, BeforeValidator(values.number(MAX_RATE, above_0=False))] = 1.0
     """Factor of the trace's delays."""
     max_delay: Seconds | None = None
     """No delay is longer."""
-    workers: Annotated[Whole, Field(ge=1, le=MAX_WORKERS)] = 1
+    workers: Annotated[int, BeforeValidator(values.whole(1, MAX_WORKERS))] = 1
     """Processes."""
 
-    connect_timeout: Annotated[Seconds, Field(gt=0)] | None = 10.0
+    connect_timeout: PositiveSeconds | None = 10.0
     """For one attempt to connect."""
-    first_token_timeout: Annotated[Seconds, Field(gt=0)] | None = None
+    first_token_timeout: PositiveSeconds | None = None
     """For the first token of a request."""
-    timeout: Annotated[Seconds, Field(gt=0)] | None = 3600.0
+    timeout: PositiveSeconds | None = 3600.0
     """For a whole request."""
-    retries: Annotated[Whole, Field(ge=0, le=100)] = 0
+    retries: Annotated[int, BeforeValidator(values.whole(0, 100))] = 0
     """Of a request refused with 429 or 503 and a Retry-After."""
     grace: Seconds = 30.0
     """For requests in flight when the run is stopped."""
 
-    slo: Annotated[dict[str, float], BeforeValidator(_slo)] | None = None
+    slo: Annotated[dict[str, float], BeforeValidator(values.limits)] | None = None
     """Limits that count for goodput."""
 
     def effective(self) -> dict[str, Any]:
         """What a result says of its settings: all but the values of headers, which may be secrets."""
         return {**self.model_dump(mode="json"), "header": sorted(self.header)}
 
+    def api_key(self) -> str | None:
+        """The key of the environment, if it holds one."""
+        return os.environ.get(self.api_key_env) or None
+
 
 def load_settings(file: Path | None, flags: Mapping[str, Any]) -> ReplaySettings:
     """The settings of a file, if there is one, and of flags, which win.
 
     Raises:
-        ConfigError: A name or value that is none, one line for each.
+        ReplayError: A name or value that is none, or values that exclude one another.
         OSError: The file cannot be read.
     """
-    stated = parse(file) if file is not None else {}
+    stated: dict[str, Any] = {}
+    if file is not None:
+        try:
+            stated = parse(file)
+        except ConfigError as error:  # of options, not of a trace
+            raise ReplayError(str(error)) from None
+    in_file = {str(name) for name in stated} - set(flags)
     stated |= flags
-    source = str(file) if file is not None else None
+
+    def place(name: str) -> str:
+        """The option as it was typed, or the file and the key in it."""
+        return f"{file}: {name}" if name in in_file else FLAGS.get(name, f"--{name.replace('_', '-')}")
+
     try:
         settings = ReplaySettings.model_validate(stated)
     except ValidationError as error:
-        (path, rule), *more = (_broken(one) for one in error.errors())
-        raise ConfigError(path, rule, None if path in flags else source, tuple(more)) from None
+        found = ((place(str(one["loc"][0])), _broken(one)) for one in error.errors())
+        raise ReplayError("; ".join(f"{where}: {rule}" for where, rule in found)) from None
     if settings.concurrency is not None and settings.session_rate is not None:
-        raise ConfigError("concurrency, session_rate", "found both, expected one: a closed loop or random arrivals")
+        both = f"{place('concurrency')}, {place('session_rate')}"
+        raise ReplayError(f"{both}: found both, expected one: a closed loop or random arrivals")
+    for name in settings.header:
+        if name.lower() in {other.lower() for other in settings.session_header}:
+            held = f"found {name}, which holds the session's key, expected another (--session-header renames that)"
+            raise ReplayError(f"{place('header')}: {held}")
+    if (problem := _bad_key(settings)) is not None:
+        raise ReplayError(f"{place('api_key_env')}: {problem}")
     return settings
 
 
-def _broken(error: Any) -> tuple[str, str]:
-    path = ".".join(str(part) for part in error["loc"])
+def _broken(error: Any) -> str:
+    """What was found, unless that may be a secret, and what was expected."""
+    name, *within = (str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        return path, f"no such option{did_you_mean(path, ReplaySettings.model_fields)}"
+        return f"no such option{did_you_mean(name, ReplaySettings.model_fields)}"
     rule = error["msg"].removeprefix("Value error, ")
-    rule = rule if rule.startswith(("expected", *FIELDS_OF_OPTIONS)) else f"expected {rule[0].lower()}{rule[1:]}"
-    return path, f"found {json.dumps(error['input'], default=str)[:60]}, {rule}"
+    if error["type"] in EXPECTED:
+        rule = f"expected {EXPECTED[error['type']].format(**error.get('ctx', {}))}"
+    if name == "header" and "[key]" not in within:
+        return f"found a value of {within[0]} that is not shown, {rule}" if within else rule
+    if name == "url" and "@" in str(error["input"]):
+        return f"found an address that is not shown, {rule}"
+    found = json.dumps(error["input"], default=str, ensure_ascii=False)
+    return f"found {found if len(found) <= SHOWN else found[: SHOWN - 3] + '...'}, {rule}"
+
+
+def _bad_key(settings: ReplaySettings) -> str | None:
+    """What is wrong with the key of the environment: if its name was stated, it has to be there."""
+    name, key = settings.api_key_env, settings.api_key()
+    if key is None and "api_key_env" in settings.model_fields_set:
+        shown = name if name.isidentifier() else "a name that is not shown"  # it may be the key itself
+        return f"found {shown}, which is not set or empty, expected the environment variable that holds the key"
+    if key is not None and settings.url and not values.is_header_value(key):
+        return f"found a line break or other characters in {name} (not shown), expected a key of printable ASCII"
+    return None

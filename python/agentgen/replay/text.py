@@ -7,22 +7,26 @@ from typing import TYPE_CHECKING, Any
 from agentgen.analysis.tables import NONE, counted, duration, fold, percent, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     Stated = dict[str, Any]
 
 LABEL = 12
 STATISTICS = {"mean": "mean", "p50": "p50", "p90": "p90", "p99": "p99", "max": "max"}  # summary.json has more
 LATENCIES = {
-    "ttft_ms": "first token",
-    "ttfa_ms": "first token, not reasoning",
-    "tpot_ms": "per output token after it",
-    "gap_ms": "gap between reads",
-    "e2e_ms": "end to end",
-    "intended_ttft_ms": "first token, since intended",
-    "intended_e2e_ms": "end to end, since intended",
-    "lag_ms": "sent since planned",
-    "intended_lag_ms": "sent since intended",
+    "times of requests that succeeded, ms": {
+        "ttft_ms": "first token",
+        "ttfa_ms": "first token, not reasoning",
+        "tpot_ms": "per output token after it",
+        "gap_ms": "gap between reads",
+        "e2e_ms": "end to end",
+        "intended_ttft_ms": "first token, since intended",
+        "intended_e2e_ms": "end to end, since intended",
+    },
+    "how late all requests were sent, ms": {
+        "lag_ms": "since planned",
+        "intended_lag_ms": "since intended",
+    },
 }
 RATES = {
     "requests_per_second": "requests/s",
@@ -44,15 +48,15 @@ def lines(summary: Stated) -> Iterator[str]:
     """All tables of a summary."""
     run = summary["run"]
     yield from _what_it_is(summary)
-    for part in (_latencies(run), _throughput(run), _turns(run)):
+    for part in (*(_latencies(run, title) for title in LATENCIES), _throughput(run), _turns(run)):
         shown = list(part)
         if shown:
             yield ""
             yield from shown
     yield ""
-    yield from _said("cache", _cache(run["cache"]))
-    yield from _said("lengths", _lengths(run["lengths"]))
-    yield from _said("client", _client(summary["client"]))
+    yield from said("cache", _cache(run["cache"]))
+    yield from said("lengths", _lengths(run["lengths"]))
+    yield from said("client", _client(summary["client"]))
     for kind in ("warnings", "errors"):
         for message in summary[kind]:
             yield from fold(message.split(" "), first=f"{kind.removesuffix('s')}: ", rest="  ")
@@ -69,26 +73,27 @@ def figure(value: float | None) -> str:
     return f"{value:.{digits}f}"
 
 
-def _said(label: str, clauses: Iterator[str]) -> Iterator[str]:
+def said(label: str, clauses: Iterable[str]) -> Iterator[str]:
+    """A label, and clauses beside it."""
     return fold(clauses, first=f"{label:<{LABEL}}", rest=" " * LABEL)
 
 
 def _what_it_is(summary: Stated) -> Iterator[str]:
     settings, run = summary["settings"] or {}, summary["run"]
-    named = {"trace": (summary["trace"] or {}).get("path"), "server": settings.get("url")}
-    for label, value in named.items():
-        if value:
-            yield f"{label:<{LABEL}}{', '.join(value) if isinstance(value, list) else value}"
-    yield from _said("requests", _books(run))
+    if path := (summary["trace"] or {}).get("path"):
+        yield from said("trace", [path])
+    if urls := settings.get("url"):
+        yield from said("server", [*(f"{url}," for url in urls[:-1]), urls[-1]])
+    yield from said("requests", _books(run))
     if summary["warmup"]:
-        yield from _said("warm-up", _books(summary["warmup"]))
+        yield from said("warm-up", _books(summary["warmup"]))
     sessions = run["sessions"]
     spans = [f"{counted(sessions['opened'], 'session')} opened,", f"{sessions['completed']:,} completed"]
     if sessions["duration_ms"]:
         spans[-1] += ";"
         spans.append(f"median {duration(sessions['duration_ms']['p50'])} each,")
         spans.append(f"{figure(sessions['completed_per_second'])} a second")
-    yield from _said("sessions", iter(spans))
+    yield from said("sessions", spans)
 
 
 def _books(phase: Stated) -> Iterator[str]:
@@ -106,14 +111,14 @@ def _books(phase: Stated) -> Iterator[str]:
     yield from told[-1:]
 
 
-def _latencies(run: Stated) -> Iterator[str]:
+def _latencies(run: Stated, title: str) -> Iterator[str]:
     rows = [
         (words, [f"{told['count']:,}", *(figure(told[name]) for name in STATISTICS)])
-        for key, words in LATENCIES.items()
+        for key, words in LATENCIES[title].items()
         if (told := run["latency"][key])
     ]
     if rows:
-        yield from table("times of requests that succeeded, ms", ["count", *STATISTICS.values()], rows)
+        yield from table(title, ["count", *STATISTICS.values()], rows)
 
 
 def _throughput(run: Stated) -> Iterator[str]:
@@ -163,16 +168,15 @@ def _turns(run: Stated) -> Iterator[str]:
 
 
 def _cache(cache: Stated) -> Iterator[str]:
-    found = cache["reported"] or cache["server"]
-    if found:
-        yield f"{percent(found['hit_rate'])} of prompt tokens found, {SOURCES[cache['cache_source']]};"
-    else:
-        yield f"{SOURCES[cache['cache_source']]};"
-    if cache["predicted"]:
-        bound = " at most" if cache["prediction_is_upper_bound"] else ""
-        yield f"predicted {percent(cache['predicted']['hit_rate'])}{bound}"
-    else:
+    found, predicted = cache["reported"] or cache["server"], cache["predicted"]
+    source = SOURCES[cache["cache_source"]]
+    yield f"{percent(found['hit_rate'])} of prompt tokens found, {source};" if found else f"{source};"
+    if not predicted:
         yield "not predicted"
+        return
+    yield f"predicted {percent(predicted['hit_rate'])} from requests complete before each"
+    if cache["reported"]:
+        yield f"({counted(predicted['requests'], 'request')} with both, {cache['differing']:,} of them another number)"
 
 
 def _lengths(lengths: Stated) -> Iterator[str]:
@@ -183,13 +187,17 @@ def _lengths(lengths: Stated) -> Iterator[str]:
             yield f"{name}s not told by the server{end}"
         else:
             share = told["reported_tokens"] / told["planned_tokens"] if told["planned_tokens"] else None
-            yield f"{name}s {percent(share)} of the planned tokens, {counted(told['differing'], 'request')} differ{end}"
+            yield f"{name}s {percent(share)} of the planned tokens,"
+            yield f"another length in {told['differing']:,} of {counted(told['requests'], 'request')}{end}"
 
 
 def _client(client: Stated) -> Iterator[str]:
     lag = client["lag_p99_ms"]
     if lag is None:
         yield "its lag is not known"
+        return
+    if client["share_of_ttft"] is None:
+        yield f"own lag p99 {figure(lag)} ms"
         return
     yield f"own lag p99 {figure(lag)} ms,"
     verdict = "more" if client["client_limited"] else "not more"

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agentgen.analysis.tables import counted
 from agentgen.errors import ReplayError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def words_of(path: Path) -> WordList:
     words = _single(tokenizer, _candidates(tokenizer.get_vocab()))
     if len(words) < _FEWEST:
         raise ReplayError(
-            f"{path}: found {len(words)} words that are one token each, expected at least {_FEWEST}; "
+            f"{path}: found {counted(len(words), 'word')} of one token, expected {_FEWEST} or more; "
             "leave --tokenizer away and take lengths as approximate"
         )
     differences = _differences(tokenizer, words)

@@ -1,0 +1,259 @@
+"""What `agentgen replay` says: before, meanwhile, and in the end; on a terminal of 80 columns and elsewhere."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from agentgen import _native
+from agentgen.analysis.tables import fold
+from agentgen.replay import progress as progress_module
+from agentgen.replay.books import CELLS, FAILED, IN_FLIGHT, OPENED, SUCCEEDED, Books
+from agentgen.replay.figures import Summary
+from agentgen.replay.progress import Progress
+from agentgen.replay.supervise import Outcome
+from conftest import SHARED_DATA
+from replay_server import Received, plain, refuse, serving
+from replayed import replayed
+from small_traces import BLOCK, summary_of, write_trace
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from conftest import Invoke, Run
+
+RESTARTS = SHARED_DATA / "aiperf" / "restarts_120s.jsonl"
+
+
+def clauses() -> Iterator[str]:
+    yield "59.3 % of prompt tokens found, as the server's metrics say, before and after, and now some more words;"
+    yield "two words"
+    yield "http://a-very-long-name-of-a-server-that-nobody-would-want-to-have-cut-in-the-middle.example:8000/v1"
+
+
+def test_lines_are_broken_between_clauses_then_words_and_never_within_them() -> None:
+    lines = list(fold(clauses(), first="cache       ", rest=" " * 12))
+    words = " ".join(clauses()).split()
+    assert [word for line in lines for word in line.removeprefix("cache").split()] == words
+    assert all(len(line) <= 80 or len(line.split()) == 1 for line in lines)
+    assert any(line.endswith("two words") for line in lines)
+
+
+def test_the_cache_of_metrics_fits_80_columns(tmp_path: Path) -> None:
+    counters = {"before": {"queries": 0.0, "hits": 0.0}, "after": {"queries": 1e6, "hits": 593_000.0}}
+    summary = replayed(tmp_path, server_cache=counters)
+    cache = {**summary["run"]["cache"], "reported": None, "cache_source": "metrics"}
+    lines = str(Summary(json.dumps({**summary, "run": {**summary["run"], "cache": cache}}))).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "as the server's metrics say, before and after" in " ".join(line.strip() for line in lines)
+
+
+class Screen(io.StringIO):
+    """A stream that is a terminal, or not."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+def going(*, sessions: int, succeeded: int, failed: int) -> Outcome:
+    """A worker in the middle of a run."""
+    cells = memoryview(bytearray(8 * CELLS)).cast("q")
+    books = Books(cells, "run")
+    for name, count in ((OPENED, sessions), (SUCCEEDED, succeeded), (FAILED, failed), (IN_FLIGHT, sessions)):
+        books.counts[name] = count
+    books.recent_us[0] = 51_400
+    return Outcome(cells=[cells])
+
+
+def test_progress_on_a_terminal_is_one_line_that_ends_with_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    for columns, expected in (
+        (80, "run: 1 session open, 0 over, 1 request (0/s), 1 failed, TTFT p50 51.4 ms"),
+        (60, "run: 1 session open, 0 over, 1 request (0/s), 1 failed"),
+    ):
+        monkeypatch.setattr(shutil, "get_terminal_size", lambda at=columns: os.terminal_size((at, 24)))
+        screen = Screen(terminal=True)
+        shown = Progress(screen)
+        shown("run", going(sessions=1, succeeded=0, failed=1))
+        shown.close()
+        assert screen.getvalue() == f"\r{expected}\n"
+        assert len(expected) < columns
+
+
+def test_progress_elsewhere_is_lines_without_blanks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_module, "PLAIN_S", 0.0)
+    screen = Screen(terminal=False)
+    shown = Progress(screen)
+    for count in (123_456, 1):  # a shorter line after a longer one
+        shown("run", going(sessions=count, succeeded=count, failed=count))
+    shown.close()
+    lines = screen.getvalue().split("\n")
+    assert "\r" not in screen.getvalue()
+    assert all(line == line.rstrip() and len(line) <= 80 for line in lines)
+    assert "run: 123,456 sessions open, 0 over, 246,912 requests (0/s), 123,456 failed," in lines
+
+
+def test_a_run_goes_on_when_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_module, "PLAIN_S", 0.0)
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with os.fdopen(theirs, "w") as closed:
+        shown = Progress(closed)
+        for _ in range(2):
+            shown("run", going(sessions=1, succeeded=1, failed=0))
+        shown.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), theirs)  # what was not written is lost at the end
+
+
+def test_an_interrupt_of_the_last_sums_says_what_is_missing(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_native, "summarize", interrupted)
+    with serving() as server:
+        trace = write_trace(tmp_path / "trace.jsonl", 1, 1)
+        told = invoke("replay", trace, *options(server.url, tmp_path, "--quiet"), code=130).stderr
+    assert told.strip() == f"agentgen: error: interrupted; {tmp_path / 'out'} has no summary.json"
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "-a", "a\nb", ""])
+def test_a_run_has_a_plain_name(name: str, invoke: Invoke, tmp_path: Path) -> None:
+    trace = write_trace(tmp_path / "trace.jsonl", 1, 1)
+    told = invoke("replay", trace, f"--name={name}", "--output", tmp_path, code=2).stderr
+    assert "expected a printable name without a path" in told
+    assert len(told.splitlines()) == 1
+
+
+def options(url: str, tmp_path: Path, *more: object) -> list[object]:
+    return ["--url", url, "--block-size", BLOCK, "--output", tmp_path, "--name", "out", *more]
+
+
+def test_one_is_one(run: Run, tmp_path: Path) -> None:
+    trace = write_trace(tmp_path / "trace.jsonl", 1, 1)
+    with serving() as server:
+        limits = ("--concurrency", 1, "--max-sessions", 1, "--duration", "90s")
+        done = run("replay", trace, *options(server.url, tmp_path, *limits))
+    assert "trace       1 session, 1 request, 32 prompt and 4 output tokens," in done.stderr
+    assert "closed loop, 1 open session, 1 worker, at most 1 session," in done.stderr
+    assert "at most 1 min 30 s" in done.stderr
+    text = done.stdout + done.stderr
+    for wrong in ("1 sessions", "1 requests", "1 workers", "1 open sessions"):
+        assert f" {wrong}" not in text
+    assert max(map(len, text.replace(str(tmp_path), "").splitlines())) <= 80
+
+
+def test_the_plan_fits_80_columns_and_breaks_no_name(invoke: Invoke, tmp_path: Path) -> None:
+    trace = write_trace(tmp_path / "trace.jsonl", 12, 3, delay_ms=500)
+    with serving() as server, serving() as other:
+        server.models = other.models = [{"id": "a-model-of-a-long-name-with-many-hyphens-in-it-and-more"}]
+        told = invoke("replay", trace, *options(server.url, tmp_path, "--url", other.url, "--dry-run")).output
+    assert max(map(len, told.splitlines())) <= 80
+    assert "model a-model-of-a-long-name-with-many-hyphens-in-it-and-more" in told
+    assert "takes       at least 1 s of delays and arrivals, beside the server's time" in told
+    invoke("replay", trace, "--dry-run", "--block-size", BLOCK, "--delay-scale", 0)
+
+
+def test_how_many_sessions_failed_and_why(run: Run, tmp_path: Path) -> None:
+    """The only server goes away after some requests: the rest of the trace fails at once, and that is said."""
+    trace = write_trace(tmp_path / "trace.jsonl", 12, 3)
+
+    async def dying(received: Received, writer: asyncio.StreamWriter) -> None:
+        if len(server.requests) <= 6:
+            await plain(received, writer)
+        elif len(server.requests) <= 8:
+            refuse(writer, "500 Internal Server Error")
+        else:
+            writer.close()
+
+    with serving(dying) as server:
+        done = run("replay", trace, *options(server.url, tmp_path, "--concurrency", 1), code=1)
+    assert summary_of(tmp_path / "out")["run"]["outcomes"] == {"ok": 6, "http_error": 2, "connection_lost": 8}
+    lines = done.stderr.splitlines()
+    assert "agentgen: warning: 2 sessions failed with http_error 500, such as: HTTP 500: not today" in lines
+    assert any(
+        line.startswith("agentgen: warning: 8 sessions failed with connection_lost, such as: the server closed")
+        for line in lines
+    )
+
+
+def test_a_run_that_measured_nothing_says_so(invoke: Invoke, tmp_path: Path) -> None:
+    trace = write_trace(tmp_path / "trace.jsonl", 2, 1)
+    with serving() as server:
+        late = ("--session-rate", 1e-6, "--duration", "1ms")
+        told = invoke("replay", trace, *options(server.url, tmp_path, *late)).output
+        assert not server.requests
+    assert "warning: run: no request succeeded: nothing was measured" in told
+    assert "of the median first token" not in told
+
+
+def two_sizes(path: Path) -> Path:
+    """The id 1 names a partial block, then a full one."""
+    rows: list[dict[str, Any]] = [
+        {"session_id": "a", "input_length": 24, "output_length": 4, "hash_ids": [0, 1], "timestamp": 0},
+        {"session_id": "b", "input_length": 48, "output_length": 4, "hash_ids": [0, 1, 2], "timestamp": 0},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_a_trace_that_would_not_be_what_is_sent_is_refused(invoke: Invoke, tmp_path: Path) -> None:
+    trace = two_sizes(tmp_path / "trace.jsonl")
+    with serving() as server:
+        told = invoke("replay", trace, *options(server.url, tmp_path), code=2).stderr
+        assert not server.requests
+    assert told == (
+        f"agentgen: error: {trace}:2: found id 1 with 16 tokens, with 8 tokens in line 1; expected one size an id in "
+        "the whole data set (id-size; agentgen validate lists 1 error)\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not RESTARTS.exists(), reason="no shared data")
+def test_restarts_with_ids_of_two_sizes_are_refused(invoke: Invoke) -> None:
+    told = invoke("replay", RESTARTS, "--dry-run", code=2).stderr
+    assert "restarts_120s.jsonl:548: found id 248071 with 512 tokens, with 225 tokens in line 169" in told
+    assert len(told.splitlines()) == 1
+
+
+def test_other_errors_of_a_trace_are_warned_of(invoke: Invoke, tmp_path: Path) -> None:
+    trace = write_trace(tmp_path / "trace.jsonl", 2, 2)
+    rows = [json.loads(line) for line in trace.read_text(encoding="utf-8").splitlines()]
+    rows[3]["hash_ids"][0] = rows[0]["hash_ids"][0]
+    trace.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with serving() as server:
+        told = invoke("replay", trace, *options(server.url, tmp_path, "--salt", "x")).output
+    (warning,) = [text for text in summary_of(tmp_path / "out")["warnings"] if "not sound" in text]
+    assert warning.startswith("the trace is not sound, agentgen validate lists 1 error; the first is ")
+    assert "error[id-reused]" in warning
+    assert told.count("not sound") == 2, "at the start and in the end"
+
+
+def test_a_directory_that_is_no_run_is_told_what_one_is(invoke: Invoke, tmp_path: Path) -> None:
+    """The same of `validate`."""
+    expected = (
+        f"{tmp_path}: found no data set, expected a directory that agentgen generate wrote (dataset.parquet, "
+        "dataset.jsonl, dataset.jsonl.zst, dataset.jsonl.gz in it) or a trace's file"
+    )
+    for command in ("replay", "validate"):
+        assert invoke(command, tmp_path, code=2).stderr == f"agentgen: error: {expected}\n"
+    messages = tmp_path / "messages.jsonl"
+    messages.write_text('{"conversation_id": "a", "turn": 1, "role": "user", "content": "hello"}\n')
+    for command in ("replay", "validate"):
+        assert invoke(command, tmp_path, code=2).stderr == f"agentgen: error: {expected} such as {messages}\n"
+    dataset = tmp_path / "dataset.jsonl"
+    messages.rename(dataset)
+    for command in ("replay", "validate"):
+        told = invoke(command, tmp_path, code=2).stderr
+        assert f"{dataset}: found multi-turn messages" in told
+        assert "validate and replay take the file of messages" in told
