@@ -30,6 +30,8 @@ TURNS = 5
 NEW = 512
 OUTPUT = 16
 SLOTS = 32
+# Requests/s to be reached at least, by how the server writes events; times to first token are measured at half of it.
+APART, COALESCED = 6_000, 10_000
 
 
 def write_trace(path: Path, sessions: int, *, turns: int = TURNS, first: int = NEW, new: int = NEW) -> Path:
@@ -132,11 +134,11 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=1_000_000, help="of the measurement of memory")
     given = parser.parse_args()
     servers = {
-        "embedded, events apart": lambda: embedded("token"),
-        "embedded, coalesced": lambda: embedded("coalesced"),
+        "embedded, events apart": (lambda: embedded("token"), APART),
+        "embedded, coalesced": (lambda: embedded("coalesced"), COALESCED),
     }
     if given.server:
-        servers["fastserver, coalesced"] = lambda: fast(given.server)
+        servers["stub, coalesced"] = (lambda: fast(given.server), COALESCED)
     print("| | server | figure |\n|---|---|---|")
 
     def row(what: str, server: str, figure: str) -> None:
@@ -144,7 +146,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as directory:
         trace = write_trace(Path(directory) / "trace.jsonl", given.sessions)
-        for name, server in servers.items():
+        for name, (server, aim) in servers.items():
             if given.only not in name:
                 continue
             rates = {}
@@ -153,10 +155,10 @@ def main() -> None:
                     rates[workers] = rate(replay(trace, url, "--concurrency", SLOTS, "--workers", workers)[0])
                 what = f"closed loop, {SLOTS} open sessions, workers: {workers}"
                 row(what, name, f"{rates[workers]:,.0f} requests/s")
-            half = max(rates.values()) / 2
-            with server() as url:
-                summary, _ = replay(trace, url, "--session-rate", half / TURNS, "--duration", "10s")
-            row(f"half of that, {half:,.0f} requests/s: time to first token", name, figures(summary, "ttft_ms"))
+            for half in (aim / 2, max(rates.values()) / 2):
+                with server() as url:
+                    summary, _ = replay(trace, url, "--session-rate", half / TURNS, "--duration", "10s")
+                row(f"open loop, {half:,.0f} requests/s: time to first token", name, figures(summary, "ttft_ms"))
             with server() as url:
                 summary, _ = replay(trace, url, "--session-rate", 1000 / TURNS, "--duration", "10s")
             row("open loop, 1,000 requests/s: lag of sending", name, figures(summary, "lag_ms"))
