@@ -129,10 +129,10 @@ def command(
 
 def _write_pages(directory: Path, threads: int | None) -> list[Path]:
     """The pages of a run that is complete, with or without them."""
-    from agentgen.pages.write import report  # noqa: PLC0415  needs the compiled module, which the help does not
+    from agentgen.pages.write import report_new  # noqa: PLC0415  needs the compiled module, which the help does not
 
     try:
-        return report(directory, threads=threads)
+        return report_new(directory, threads=threads)
     except (AgentgenError, OSError) as error:
         click.echo(f"agentgen: warning: the run is complete, but has no pages: {printable(str(error))}", err=True)
         return []

@@ -59,7 +59,6 @@ def survey(
 
     Raises:
         TraceError: A file is not a trace.
-        RunError: The rows of a run are not those that its manifest describes.
         OSError: A file cannot be read.
     """
     runs = [_run(trace) for trace in traces]
@@ -80,26 +79,33 @@ def clipped(name: str, longest: int = LONGEST) -> str:
 
 
 def _run(trace: str) -> Stated | None:
-    """Manifest and quality of the run that a trace is; what cannot be read is left out, as if it were not there.
+    """Manifest and quality of the run that a trace is; what cannot be read is left out, as if it were not there."""
+    home = _home(trace)
+    manifest = _json(home / MANIFEST) if home is not None else None
+    return {"manifest": manifest, "quality": _json(home / QUALITY)} if home is not None and manifest else None
 
-    Raises:
-        RunError: The rows are others than those that the quality is of.
-    """
+
+def _home(trace: str) -> Path | None:
+    """The directory of the run that a trace is, if it is one."""
     path = Path(trace)
     home = path if path.is_dir() else path.parent
     # Some other program's manifest.json says nothing about a file; the core refuses a directory with one.
-    if not path.is_dir() and path.name not in listed(home / MANIFEST):
-        return None
-    manifest = _json(home / MANIFEST)
-    if manifest is None:
-        return None
-    for file in (*map(Path, json.loads(_native.inspect([trace]))["files"]), home / QUALITY):
-        _refuse_changed(file)
-    return {"manifest": manifest, "quality": _json(home / QUALITY)}
+    return home if path.is_dir() or path.name in listed(home / MANIFEST) else None
 
 
-def _refuse_changed(path: Path) -> None:
-    """Refuse a file that is not the one that its manifest describes."""
+def refuse_changed(trace: str) -> None:
+    """Refuse the rows of a run that were changed since: its quality is of others.
+
+    Raises:
+        RunError: A file is not the one that the manifest describes.
+    """
+    home = _home(trace)
+    if home is not None and _json(home / MANIFEST):
+        for file in (*map(Path, json.loads(_native.inspect([trace]))["files"]), home / QUALITY):
+            _compare_digest(file)
+
+
+def _compare_digest(path: Path) -> None:
     manifest = _json(path.parent / MANIFEST) or {}
     entry = next((entry for entry in manifest.get("files", ()) if entry["name"] == path.name), None)
     if entry is None or not path.exists():

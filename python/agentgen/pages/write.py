@@ -10,10 +10,10 @@ from agentgen.analysis.figures import assumptions
 from agentgen.pages import explorer, simulation
 from agentgen.pages import report as overview
 from agentgen.pages.render import render
-from agentgen.pages.survey import SESSIONS, survey
+from agentgen.pages.survey import SESSIONS, refuse_changed, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from agentgen.analysis.figures import Playing, Progress
     from agentgen.pages.survey import Survey
@@ -71,13 +71,26 @@ def rendered(
     **stated: Unpack[Playing],
 ) -> dict[str, bytes]:
     """The pages of a trace by the names of their files, as `report` writes them."""
-    assumed = assumptions(stated)
     traces = [os.fspath(trace)] + ([] if compare is None else [os.fspath(compare)])
     if len(set(traces)) < len(traces):
         raise ValueError(f"compare: found {traces[0]!r} twice, expected another trace")
+    for one in traces:
+        refuse_changed(one)
+    return _rendered(traces, progress=progress, **stated)
+
+
+def report_new(run: StrPath, **stated: Unpack[Playing]) -> list[Path]:
+    """Write the pages of a run into it right after its rows, which nobody can have changed: none is hashed again."""
+    return write(_rendered([os.fspath(run)], **stated), run)
+
+
+def _rendered(
+    traces: Sequence[str], *, progress: Progress | None = None, **stated: Unpack[Playing]
+) -> dict[str, bytes]:
+    assumed = assumptions(stated)
     found = survey(traces, assumed, progress=progress)
     pages = [part.page(found, SIBLINGS, sample=SESSIONS) for part in (overview, explorer)]
-    pages.append(simulation.page(trace, assumed, SIBLINGS, sessions=_sessions(found)))
+    pages.append(simulation.page(traces[0], assumed, SIBLINGS, sessions=_sessions(found)))
     return {page.name: render(page) for page in pages}
 
 
