@@ -86,7 +86,8 @@ class Bench:
             "floor, generate only": self.floor,
             "agentgen, JSONL bytes discarded": lambda preset: self.hot_loop("jsonl", preset),
             "floor, JSONL bytes discarded": lambda preset: self.floor(preset, "null"),
-            "AIPerf, whole command": self.aiperf_command,
+            "AIPerf, whole command, JSONL and pages": self.aiperf_command,
+            "agentgen, whole command, JSONL and pages": lambda preset: self.command(preset, "jsonl", pages=True),
             "agentgen, whole command, JSONL": lambda preset: self.command(preset, "jsonl"),
             "agentgen, whole command, Parquet": lambda preset: self.command(preset, "parquet"),
             "agentgen, whole command, both": lambda preset: self.command(preset, "jsonl,parquet"),
@@ -132,10 +133,12 @@ class Bench:
         run = execute([*command, "--num-sessions", str(self.peer_sessions), "--output", str(self.scratch / "peer")])
         return Figure(self.peer_sessions / run.seconds, run.peak_mb)
 
-    def command(self, preset: str, formats: str) -> Figure:
+    def command(self, preset: str, formats: str, *, pages: bool = False) -> Figure:
         """The whole command: files, digests, manifest, statistics."""
-        options = ["--config", preset, "--sessions", str(self.sessions), "--format", formats, "--quiet", "--force"]
-        run = execute([str(self.ours), "generate", *options, "--output", str(self.scratch), "--name", formats])
+        options = ["--config", preset, "--sessions", str(self.sessions), "--format", formats]
+        options += [] if pages else ["--no-pages"]
+        place = ["--output", str(self.scratch), "--name", formats, "--quiet", "--force"]
+        run = execute([str(self.ours), "generate", *options, *place])
         if formats == "jsonl":
             self.last = run
         return Figure(self.sessions / run.seconds, run.peak_mb)
@@ -174,9 +177,10 @@ AGAINST = {
         "AIPerf, generate only": "{:.0f} x AIPerf",
         "floor, JSONL bytes discarded": "{:.2f} of floor",
     },
-    "agentgen, whole command, JSONL": {"AIPerf, whole command": "{:.0f} x AIPerf"},
-    "agentgen, whole command, Parquet": {"AIPerf, whole command": "{:.0f} x AIPerf"},
-    "agentgen, whole command, both": {"AIPerf, whole command": "{:.0f} x AIPerf"},
+    "agentgen, whole command, JSONL and pages": {"AIPerf, whole command, JSONL and pages": "{:.0f} x AIPerf"},
+    "agentgen, whole command, JSONL": {"AIPerf, whole command, JSONL and pages": "{:.0f} x AIPerf"},
+    "agentgen, whole command, Parquet": {"AIPerf, whole command, JSONL and pages": "{:.0f} x AIPerf"},
+    "agentgen, whole command, both": {"AIPerf, whole command, JSONL and pages": "{:.0f} x AIPerf"},
     "agentgen, that JSONL (MB/s)": {"disk, `dd conv=fsync` of that JSONL (MB/s)": "{:.2f} of disk"},
 }
 
