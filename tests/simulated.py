@@ -161,7 +161,7 @@ class Route:
         self.in_flight = False
         self.closed = False
 
-    def send(self, body: bytes, sink: Sink) -> None:
+    def send(self, body: bytes, sink: Sink, *, anew: bool = False) -> None:
         world = self._world
         assert not self.in_flight, "two requests of one session in flight"
         assert not self.closed

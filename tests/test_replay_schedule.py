@@ -210,9 +210,18 @@ def test_a_request_that_meets_a_closed_connection_is_sent_again_at_once_and_uses
     assert set(played.outcomes().values()) == {"ok"}
     assert [request["retries"] for request in played.requests] == [0, 1, 0]
     assert [now // MS - 1000 for _, _, now in played.issues] == [0, 1, 2, 3]
+    slow = world([Turn(hang_ups=1, latency_ms=500), OK]).run()
+    assert [request["planned_ns"] - request["intended_ns"] for request in slow.requests] == [-500 * MS, 0]  # no lag
     busy = Turn(hang_ups=1, status=429, retry_after_s=0.5, refusals=1)
     assert world([busy], rules=Rules(retries=1)).run().outcomes() == {(0, 0): "ok"}
     assert world([busy]).run().outcomes() == {(0, 0): "http_error"}
+
+
+def test_a_request_is_sent_again_once_and_in_the_time_of_the_first_sending() -> None:
+    assert world([Turn(hang_ups=2)]).run().outcomes() == {(0, 0): "connection_lost"}
+    late = world([Turn(hang_ups=1, latency_ms=500)], rules=Rules(total_s=0.6)).run()
+    assert late.outcomes() == {(0, 0): "timeout_total"}
+    assert late.clock.now() // MS - 1000 == 600
 
 
 def test_nothing_is_sent_again_when_the_run_is_stopping() -> None:

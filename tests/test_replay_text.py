@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -217,6 +218,17 @@ def test_a_trace_that_would_not_be_what_is_sent_is_refused(invoke: Invoke, tmp_p
         "the whole data set (id-size; agentgen validate lists 1 error)\n"
     )
     assert not (tmp_path / "out").exists()
+
+
+def test_a_trace_with_more_errors_than_are_looked_through_is_refused(invoke: Invoke, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    row = {"session_id": "s", "input_length": 8, "output_length": 1, "timestamp": 0, "hash_ids": [1, 1]}
+    rows = [row | {"session_id": f"s{number}", "hash_ids": [number, number]} for number in range(1001)]
+    trace.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    told = invoke("replay", trace, "--block-size", 4, "--dry-run", code=2).stderr
+    assert re.search(
+        r"found 1,\d+ errors, expected 1,000 at most \(agentgen validate lists 1,\d+ errors\)$", told.strip()
+    )
 
 
 @pytest.mark.skipif(not RESTARTS.exists(), reason="no shared data")

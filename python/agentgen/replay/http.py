@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
         idle_since_ns: When it last had something to do.
     """
 
-    __slots__ = ("__weakref__", "_parsed", "_parser", "_sink", "_transport", "_used", "idle_since_ns")
+    __slots__ = ("__weakref__", "_answered", "_parsed", "_parser", "_sink", "_transport", "_used", "idle_since_ns")
 
     def __init__(self) -> None:
         self._sink: Sink | None = None
@@ -65,6 +65,7 @@ class Connection(asyncio.Protocol):
         self._parsed = _Parsed()
         self._parser = self._parsed.parser
         self._used = False  # an answer has come here
+        self._answered = False  # and something of the one that is waited for
         self.idle_since_ns = 0
 
     @property
@@ -79,6 +80,7 @@ class Connection(asyncio.Protocol):
             sink.lost("connection_lost", 0, "the connection was closed", monotonic_ns())
             return
         self._sink = sink
+        self._answered = False
         transport.writelines((b"%b%d\r\n\r\n" % (head, len(body)), body))
         sink.sent(monotonic_ns())
 
@@ -100,6 +102,7 @@ class Connection(asyncio.Protocol):
         if sink is None:  # a server that speaks unasked is about to hang up
             self._discard()
             return
+        self._answered = True
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -151,7 +154,7 @@ class Connection(asyncio.Protocol):
 
     def _close(self, message: str, stamp: int) -> None:
         # After an answer, and before another one has begun: the server need not have seen the request.
-        outcome = "hung_up" if self._used and not self._parsed.headers else "connection_lost"
+        outcome = "hung_up" if self._used and not self._answered else "connection_lost"
         self._lose(outcome, message, stamp)
 
     def _lose(self, outcome: str, message: str, stamp: int) -> None:

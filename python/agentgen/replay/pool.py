@@ -164,13 +164,13 @@ class SessionRoute:
         endpoint.sessions += 1
         endpoint.opened += 1
 
-    def send(self, body: bytes, sink: Sink) -> None:
-        """Send now, if there is a connection to be trusted, or as soon as there is one."""
+    def send(self, body: bytes, sink: Sink, *, anew: bool = False) -> None:
+        """Send now, if there is a connection to be trusted, or as soon as there is one: `anew` trusts none."""
         connection = self._connection
         if connection is None or not connection.usable or connection.idle_since_ns < monotonic_ns() - IDLE_NS:
             if connection is not None:
                 connection.abort()
-            connection = self._connection = self._endpoint.take()
+            connection = self._connection = None if anew else self._endpoint.take()
         if connection is not None:
             connection.send(self._head, body, sink)
             return

@@ -58,7 +58,9 @@ class Route(Protocol):
         """Number of the endpoint."""
         ...
 
-    def send(self, body: bytes, sink: Sink) -> None: ...
+    def send(self, body: bytes, sink: Sink, *, anew: bool = False) -> None:
+        """Send a request; `anew` on a connection that was not there before."""
+        ...
 
     def cancel(self) -> None:
         """Give up the request in flight and close its connection, so that the server stops, too."""

@@ -293,9 +293,8 @@ class Scheduler:
             self._ledger.late()
             return
         if outcome == "hung_up":
-            if not self._stopping:
-                self._again(exchange, lane)
-                self._send(lane)
+            if not self._stopping and lane.retries == lane.refusals:
+                self._resend(exchange, lane, stamp_ns)
                 return
             outcome = "connection_lost"
         if status in OK:  # it broke within the body
@@ -343,19 +342,22 @@ class Scheduler:
             return False
         if longest is not None and after_s > longest:
             return False
-        self._again(exchange, lane)
+        self._release(exchange, lane)
+        lane.retries += 1
         lane.refusals += 1
+        self._ledger.retried()
         when = now + round(after_s * NS_PER_S)
         # The wait is the server's wish, not the client's lag.
         lane.intended_ns += when - exchange.sent_ns
         lane.timer = self._clock.call_at(when, self._due, lane, when, self._send)
         return True
 
-    def _again(self, exchange: Exchange, lane: Lane) -> None:
-        """The request will be sent again."""
-        self._release(exchange, lane)
+    def _resend(self, exchange: Exchange, lane: Lane, now: int) -> None:
+        """Send a request that met a closed connection once more; its time has been running since the first sending."""
         lane.retries += 1
         self._ledger.retried()
+        lane.intended_ns += now - exchange.sent_ns
+        lane.route.send(cast("Request", lane.request).body, exchange, anew=True)
 
     def _late_first_token(self, exchange: Exchange) -> None:
         if exchange.answer.first_token_ns is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -22,6 +23,7 @@ MAX_WORKERS = 256
 MAX_SLOTS = 1_000_000
 MAX_RATE = 1e6
 MAX_COUNT = 2**53
+ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*")
 SHOWN = 60  # characters of a value in a message
 FLAGS = {"stream": "--no-stream"}  # the others have the name of their setting
 # What pydantic finds by itself, and what is expected instead.
@@ -165,9 +167,13 @@ def _broken(error: Any) -> str:
     rule = error["msg"].removeprefix("Value error, ")
     if error["type"] in EXPECTED:
         rule = f"expected {EXPECTED[error['type']].format(**error.get('ctx', {}))}"
-    if name == "header" and "[key]" not in within:
+    if name == "header":
+        if "[key]" in within:  # without a colon in its place it may hold the value
+            return f"found a name that is not shown, {rule}" if " " in within[0] else f"found {within[0]!r}, {rule}"
         return f"found a value of {within[0]} that is not shown, {rule}" if within else rule
-    if name == "url" and "@" in str(error["input"]):
+    if name == "request_json":
+        return f"found a value that is not shown, {rule}"
+    if name == "url" and set("@?") & set(str(error["input"])):
         return f"found an address that is not shown, {rule}"
     found = json.dumps(error["input"], default=str, ensure_ascii=False)
     return f"found {found if len(found) <= SHOWN else found[: SHOWN - 3] + '...'}, {rule}"
@@ -177,7 +183,7 @@ def _bad_key(settings: ReplaySettings) -> str | None:
     """What is wrong with the key of the environment: if its name was stated, it has to be there."""
     name, key = settings.api_key_env, settings.api_key()
     if key is None and "api_key_env" in settings.model_fields_set:
-        shown = name if name.isidentifier() else "a name that is not shown"  # it may be the key itself
+        shown = name if ENVIRONMENT.fullmatch(name) else "a name that is not shown"  # it may be the key itself
         return f"found {shown}, which is not set or empty, expected the environment variable that holds the key"
     if key is not None and settings.url and not values.is_header_value(key):
         return f"found a line break or other characters in {name} (not shown), expected a key of printable ASCII"

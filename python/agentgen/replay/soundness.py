@@ -30,4 +30,6 @@ def doubts(trace: Path, block_size: int | None) -> list[str]:
         if finding.rule in REFUSED:
             place = f"{finding.file}:{finding.line}" if finding.line else finding.file
             raise ReplayError(f"{place}: found {finding.found}; expected {finding.expected} ({finding.rule}; {listed})")
+    if report.errors > len(errors):
+        raise ReplayError(f"{trace}: found {counted(report.errors, 'error')}, expected {MOST:,} at most ({listed})")
     return [f"the trace is not sound, {listed}; the first is {errors[0]}"] if errors else []
