@@ -330,6 +330,15 @@ def by_many_names(directory: Path) -> list[str]:
     return [str(directory) + "/." * count for count in range(50)]
 
 
+def test_a_directory_with_a_slash_is_named_once(tmp_path: Path, invoke: Invoke) -> None:
+    run = tmp_path / "run"
+    agentgen.write_run(run, sessions=2, formats=["jsonl"])
+    rows = (run / "dataset.jsonl").read_text(encoding="utf-8").splitlines()
+    (run / "dataset.jsonl").write_text("\n".join([*rows[:5], "{"]) + "\n", encoding="utf-8")
+    error = invoke("analyze", f"{run}/", code=2).stderr
+    assert error.startswith(f"agentgen: error: {run}/dataset.jsonl:6: ")
+
+
 def test_progress_counts_sessions(many: Path) -> None:
     seen: list[tuple[int, int]] = []
 

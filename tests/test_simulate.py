@@ -210,6 +210,11 @@ def test_one_is_not_several(invoke: Invoke, tmp_path: Path) -> None:
     assert not re.search(r"\b1 (requests|sessions|turns|blocks|tokens|workers)\b", served)
 
 
+def test_a_capacity_of_more_tokens_than_can_be_counted(small_run: Path) -> None:
+    (point,) = agentgen.simulate(small_run, capacity_blocks=2**53 - 1, block_size=4096).to_dict()["points"]
+    assert point["capacity_tokens"] == 2**64 - 1
+
+
 def test_capacities_in_blocks_are_of_any_model(run: Run, small_run: Path) -> None:
     blocks = [100, 500]
     told = agentgen.simulate(small_run, capacity_blocks=blocks).to_dict()

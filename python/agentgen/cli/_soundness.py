@@ -55,6 +55,7 @@ def soundness(traces: Sequence[str], *, layout: str | None, block_size: int | No
     thread.start()
     try:
         yield
+        thread.join()
     except BaseException:
         given_up.set()
         raise
@@ -62,7 +63,8 @@ def soundness(traces: Sequence[str], *, layout: str | None, block_size: int | No
         thread.join()
     for report in found:
         if not report.ok:
-            first = report.findings[0]
-            errors = f"{counted(report.errors, 'error')}, such as {first.rule} in line {first.line}"
+            first = next(finding for finding in report.findings if finding.severity == "error")
+            place = f" in line {first.line}" if first.line else ""
+            errors = f"{counted(report.errors, 'error')}, such as {first.rule}{place}"
             follow = "figures follow its rows as they stand (agentgen validate tells more)"
             click.echo(f"agentgen: warning: {printable(first.file)}: {errors}; {follow}", err=True)

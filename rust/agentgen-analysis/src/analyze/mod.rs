@@ -177,7 +177,8 @@ fn one(
 /// Names the trace in an error that does not begin with it, or with a file in it.
 pub(crate) fn located(trace: &std::path::Path, error: TraceError) -> TraceError {
     let name = trace.to_string_lossy();
-    let is_named = |text: &str| text.strip_prefix(&*name).is_some_and(|rest| rest.starts_with([':', '/', '\\']));
+    let name = name.trim_end_matches(['/', '\\']);
+    let is_named = |text: &str| text.strip_prefix(name).is_some_and(|rest| rest.starts_with([':', '/', '\\']));
     match error {
         TraceError::Format(text) if !is_named(&text) => TraceError::Format(format!("{name}: {text}")),
         other => other,

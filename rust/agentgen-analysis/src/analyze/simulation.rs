@@ -135,7 +135,7 @@ pub fn simulate(
             Ok(SimulationPoint {
                 capacity_bytes: size.bytes,
                 capacity_blocks: settings.capacity_blocks,
-                capacity_tokens: settings.capacity_blocks * u64::from(settings.block_tokens),
+                capacity_tokens: settings.capacity_blocks.saturating_mul(settings.block_tokens.into()),
                 figures,
             })
         }

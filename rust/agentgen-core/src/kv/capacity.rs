@@ -21,7 +21,7 @@ pub struct LessThanABlock {
 /// Blocks that so many bytes of KV memory hold; at least one.
 pub fn capacity_blocks(bytes: u64, kv_bytes_per_token: u64, block_tokens: u32) -> Result<u64, LessThanABlock> {
     let block_bytes = kv_bytes_per_token.saturating_mul(u64::from(block_tokens));
-    if bytes < block_bytes {
+    if block_bytes == 0 || bytes < block_bytes {
         return Err(LessThanABlock { bytes, block_bytes, block_tokens });
     }
     Ok(bytes / block_bytes)

@@ -97,15 +97,10 @@ impl Stated {
         place(self) == place(other) || born(self).is_some_and(|one| Some(one) == born(other))
     }
 
-    /// The trace: the digests of its files or, in older summaries, all that is said of it but its place.
+    /// The trace: the digests of its files.
     fn trace(&self) -> Option<Value> {
         let trace = self.summary.as_ref()?.trace.as_ref()?;
-        let Some(Value::Array(files)) = trace.get("files") else {
-            return Some(
-                trace.iter().filter(|(name, _)| *name != "path").map(|(key, of)| (key.clone(), of.clone())).collect(),
-            );
-        };
-        Some(files.iter().map(|file| file["sha256"].clone()).collect())
+        Some(trace.get("files")?.as_array()?.iter().map(|file| file["sha256"].clone()).collect())
     }
 
     fn trace_in_words(&self) -> String {
@@ -191,7 +186,7 @@ pub(super) fn warnings(groups: &[Compared], runs: &[Stated], samples: &[Sample])
     warnings
 }
 
-/// In what runs differ that should be the same. A run that does not state something is not held against others.
+/// In what runs differ that should be the same. A trace that is not known is not held against others.
 fn differing(runs: &[Stated], names: &Names<'_>) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let known: Vec<(&Stated, Value)> = runs.iter().filter_map(|run| Some((run, run.trace()?))).collect();
