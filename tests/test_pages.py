@@ -310,7 +310,8 @@ def test_a_replay_is_complete_without_its_page(
 ) -> None:
     monkeypatch.setattr(render, "CHARTS", "missing.js")
     more = ("--delay-scale", 0, "--max-sessions", 3, "--duration", "1s", "--grace", 0, "--quiet")
-    result = invoke("replay", small_run, *more, "--output", tmp_path, "--name", "run")
+    # 1: in that time nothing is answered.
+    result = invoke("replay", small_run, *more, "--output", tmp_path, "--name", "run", code=1)
     (line,) = result.stderr.splitlines()
     assert line.startswith("agentgen: warning: the result is complete, but has no page: pages: found no chart library")
     assert (tmp_path / "run" / "summary.json").exists()

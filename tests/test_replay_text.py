@@ -146,8 +146,8 @@ def test_one_is_one(run: Run, tmp_path: Path) -> None:
         limits = ("--concurrency", 1, "--max-sessions", 1, "--duration", "90s")
         done = run("replay", trace, *options(server.url, tmp_path, *limits))
     assert "trace       1 session, 1 request, 32 prompt and 4 output tokens," in done.stderr
-    assert "closed loop, 1 open session, 1 worker, at most 1 session," in done.stderr
-    assert "at most 1 min 30 s" in done.stderr
+    assert "closed loop, 1 open session, 1 worker, at most 1 session" in done.stderr
+    assert "takes       at most 1 min 30 s, and 30 s for requests in flight then" in done.stderr
     text = done.stdout + done.stderr
     for wrong in ("1 sessions", "1 requests", "1 workers", "1 open sessions"):
         assert f" {wrong}" not in text
@@ -192,7 +192,7 @@ def test_a_run_that_measured_nothing_says_so(invoke: Invoke, tmp_path: Path) -> 
     trace = write_trace(tmp_path / "trace.jsonl", 2, 1)
     with serving() as server:
         late = ("--session-rate", 1e-6, "--duration", "1ms")
-        told = invoke("replay", trace, *options(server.url, tmp_path, *late)).output
+        told = invoke("replay", trace, *options(server.url, tmp_path, *late), code=1).output
         assert not server.requests
     assert "warning: run: no request succeeded: nothing was measured" in told
     assert "of the median first token" not in told

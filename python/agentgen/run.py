@@ -200,7 +200,7 @@ def _shards(directory: Path, count: int) -> list[Path]:
 
 
 def refuse_full(directory: Path, *, force: bool, option: str = "force=True") -> None:
-    """Refuse a directory with files in it, unless forced; `option` says how to."""
+    """Refuse a directory with files in it, unless forced; `option` says how to go on with it."""
     if directory.exists() and not directory.is_dir():
         raise RunError(f"{directory}: found a file, expected a directory or nothing; choose another name")
     if not force and directory.is_dir() and any(directory.iterdir()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Unpack
 
 from agentgen import _native
@@ -12,7 +12,7 @@ from agentgen.analysis.model import kept
 from agentgen.settings import check_choice, check_integer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
 
@@ -179,7 +179,7 @@ def simulate(
     else:
         keeps = {"kv_bytes_per_token": None}
     name, capacities = ("capacity_blocks", capacity_blocks) if in_blocks else ("capacity_bytes", capacity_bytes)
-    several = list(capacities) if isinstance(capacities, Sequence) else [capacities]
+    several = list(capacities) if isinstance(capacities, Iterable) else [capacities]
     if not 1 <= len(several) <= MAX_CAPACITIES:
         raise ValueError(f"{name}: found {len(several)} capacities, expected 1 to {MAX_CAPACITIES:,}")
     if requests is not None and len(several) > 1:

@@ -105,7 +105,7 @@ def command(
     for warning in loaded.resolve(settings)["warnings"]:
         click.echo(f"agentgen: warning: {warning}", err=True)
     directory = output / (name or default_name(loaded.name, settings))
-    refuse_full(directory, force=force or resume, option="--force")
+    refuse_full(directory, force=force or resume, option="--resume, which keeps its parts" if shards else "--force")
     started = time.monotonic()
     kept = complete_shards(directory, loaded, settings, shards) if shards and resume else []
     if resume and not quiet:

@@ -8,9 +8,9 @@ from agentgen.analysis.plan import models
 from agentgen.analysis.tables import NONE, table
 
 
-@click.command("models", short_help="List the models that agentgen plan knows.")
+@click.command("models", short_help="List the models whose KV bytes are known.")
 def command() -> None:
-    """List the models that agentgen plan knows, with their KV bytes.
+    """List the models whose KV bytes are known: `--model` of plan, simulate and serve.
 
     An open session takes its bytes beside those of its tokens (sliding
     windows), half of them in fp8.

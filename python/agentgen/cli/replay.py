@@ -44,6 +44,8 @@ class Grouped(click.Command):
 
 def _number(text: str) -> float | str:
     """A number; of another text the settings say what was expected, as they do of one in a file."""
+    if "_" in text:  # Python's way of writing them, and nobody else's
+        return text
     for kind in (int, float):
         try:
             return kind(text)
@@ -189,7 +191,8 @@ def command(
     _tell(directory, summary, outcome.messages, quiet=quiet, as_json=as_json)
     if outcome.interrupted:
         return INTERRUPTED
-    return FAILED if summary["incomplete"] or summary["errors"] or outcome.failed else 0
+    measured = summary["run"]["books"]["succeeded"]
+    return 0 if measured and not (summary["incomplete"] or summary["errors"] or outcome.failed) else FAILED
 
 
 def _tell(directory: Path, summary: dict[str, Any], messages: Mapping[str, str], *, quiet: bool, as_json: bool) -> None:
@@ -206,8 +209,9 @@ def _tell(directory: Path, summary: dict[str, Any], messages: Mapping[str, str],
             click.echo(printable(line))
         click.echo(f"written to {printable(str(directory))}", err=True)
     for kind, message in messages.items():
-        failed = f"{counted(_failed(summary, kind), 'session')} failed with {kind}"
-        click.echo(printable(f"agentgen: warning: {failed}, such as: {message}"), err=True)
+        failed = _failed(summary, kind)  # none where a transcript was lost that no session asked for
+        what = f"{counted(failed, 'session')} failed with {kind}, such as" if failed else kind
+        click.echo(printable(f"agentgen: warning: {what}: {message}"), err=True)
 
 
 def _failed(summary: dict[str, Any], kind: str) -> int:

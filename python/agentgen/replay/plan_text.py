@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 
 def lines(ready: Prepared) -> Iterator[str]:
     """Server, trace, load, and how long it takes at least."""
-    plan = ready.plan
+    plan, settings = ready.plan, ready.plan.settings
     yield from said("server", _server(ready))
     yield from said("trace", _trace(ready))
     yield from said("load", _load(ready))
-    if plan.shortest_ms:
+    if settings.duration is not None:
+        length, grace = (duration(time_s * 1000) for time_s in (settings.duration, settings.grace))
+        yield from said("takes", [f"at most {length},", f"and {grace} for requests in flight then"])
+    elif plan.shortest_ms:
         shortest = f"at least {duration(plan.shortest_ms)} of delays and arrivals,"
         yield from said("takes", [shortest, "beside the server's time"])
     for warning in plan.warnings:
@@ -53,7 +56,5 @@ def _load(ready: Prepared) -> Iterator[str]:
     clauses = [loads[plan.load], counted(settings.workers, "worker")]
     if settings.max_sessions is not None:
         clauses.append(f"at most {counted(settings.max_sessions, 'session')}")
-    if settings.duration is not None:
-        clauses.append(f"at most {duration(settings.duration * 1000)}")
     yield from (f"{clause}," for clause in clauses[:-1])
     yield clauses[-1]

@@ -75,7 +75,7 @@ def prepared(trace: Path, settings: ReplaySettings) -> Iterator[Prepared]:
     try:
         urls = settings.url if server is None else (f"{server.url}/v1",)
         plan = preflight.check(described, settings, urls, headers)
-        words, tokens = _words(settings, embedded=not settings.url)
+        words, tokens = _words(settings, described["kind"], embedded=not settings.url)
         if described["kind"] == "hashed":  # messages that break a rule cannot be read at all
             plan = replace(plan, warnings=doubts(trace, settings.block_size))
         yield Prepared(trace, plan, urls, headers, server is not None, words, tokens)
@@ -84,8 +84,10 @@ def prepared(trace: Path, settings: ReplaySettings) -> Iterator[Prepared]:
             server.stop()
 
 
-def _words(settings: ReplaySettings, *, embedded: bool) -> tuple[Sequence[str] | None, dict[str, Any]]:
+def _words(settings: ReplaySettings, kind: str, *, embedded: bool) -> tuple[Sequence[str] | None, dict[str, Any]]:
     """Words of one token each, and what the result says about the lengths of prompts."""
+    if kind == "messages":  # their tokens are estimates, whoever counts
+        return None, {"tokens": "approximate"}
     if settings.tokenizer is None:
         exact = embedded or settings.prompt_mode == "token-ids"
         return None, {"tokens": "exact" if exact else "approximate"}

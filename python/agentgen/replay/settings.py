@@ -60,9 +60,13 @@ class ReplaySettings(BaseModel):
     """Which of the two APIs."""
     stream: bool = True
     """Answers as streams of events."""
-    header: dict[HeaderName, Annotated[str, AfterValidator(values.header_value)]] = {}
+    header: Annotated[
+        dict[HeaderName, Annotated[str, AfterValidator(values.header_value)]], AfterValidator(values.distinct_headers)
+    ] = {}
     """Headers of every request."""
-    session_header: Annotated[tuple[HeaderName, ...], BeforeValidator(values.one_or_more)] = ("X-Session-ID",)
+    session_header: Annotated[
+        tuple[HeaderName, ...], BeforeValidator(values.one_or_more), AfterValidator(values.distinct_headers)
+    ] = ("X-Session-ID",)
     """Headers that hold the session's key."""
     api_key_env: str = "OPENAI_API_KEY"
     """Environment variable that holds the key."""

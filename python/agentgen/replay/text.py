@@ -172,9 +172,11 @@ def _cache(cache: Stated) -> Iterator[str]:
     source = SOURCES[cache["cache_source"]]
     yield f"{percent(found['hit_rate'])} of prompt tokens found, {source};" if found else f"{source};"
     if not predicted:
-        yield "not predicted"
+        yield "not predicted: it takes a trace of hash ids"
         return
     yield f"predicted {percent(predicted['hit_rate'])} from requests complete before each"
+    if found and found["hit_rate"] is not None and found["hit_rate"] > (predicted["hit_rate"] or 0):
+        yield "(requests that overlap find more)"
     if cache["reported"]:
         yield f"({counted(predicted['requests'], 'request')} with both, {cache['differing']:,} of them another number)"
 

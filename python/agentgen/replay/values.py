@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
+
+Headers = TypeVar("Headers", bound="Collection[str]")
 
 UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 MAX_S = 365 * 24 * 3600.0
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # what HTTP allows in a header's name
 OURS = {"host", "content-length", "content-type", "transfer-encoding", "connection", "expect", "upgrade", "te"}
+PORTS = {"http": 80, "https": 443}
 SLO = ("ttft", "tpot", "e2e")
 FIELDS_OF_OPTIONS = {
     "model": "--model",
@@ -88,7 +91,9 @@ def address(value: str) -> str:
     path = parts.path.rstrip("/") or "/v1"
     if path.endswith("/completions"):
         raise ValueError("expected the address without the endpoint, such as https://host/v1")
-    return f"{parts.scheme}://{parts.netloc}{path}"
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = "" if parts.port in {None, PORTS[parts.scheme]} else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}{path}"
 
 
 def distinct(addresses: tuple[str, ...]) -> tuple[str, ...]:
@@ -96,6 +101,13 @@ def distinct(addresses: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(addresses)) < len(addresses):
         raise ValueError("expected each server once")
     return addresses
+
+
+def distinct_headers(names: Headers) -> Headers:
+    """Each header once, whatever its letters' case."""
+    if len({name.lower() for name in names}) < len(names):
+        raise ValueError("expected each header once")
+    return names
 
 
 def header_name(name: str) -> str:

@@ -98,7 +98,8 @@ fn write_metric(out: &mut String, metric: &Metric, title: &str) {
     let Some(observed) = &metric.observed else { return };
     let target = |target: Option<f64>| target.map_or_else(|| "-".to_owned(), grouped);
     let mark = if metric.overridden { "*" } else { "" };
-    let error = |error: Option<f64>| error.map_or_else(String::new, |error| format!("{error:+.2} %{mark}"));
+    let error =
+        |error: Option<f64>| error.map_or_else(String::new, |error| format!("{:+.2} %{mark}", two_decimals(error)));
     line!(
         out,
         "{title:<24}{:>9}{:>10}{:>10}{:>9}{:>9}{:>9}",
@@ -118,9 +119,14 @@ fn write_metric(out: &mut String, metric: &Metric, title: &str) {
     }
 }
 
+/// Rounded, and never a negative nothing.
+fn two_decimals(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0 + 0.0
+}
+
 /// A number with thousands separated, one decimal below 1,000.
 fn grouped(value: f64) -> String {
-    if value.fract() != 0.0 && value.abs() < 1_000.0 {
+    if value.fract() != 0.0 && value.abs() < 999.95 {
         return format!("{value:.1}");
     }
     let digits = format!("{:.0}", value.abs());
@@ -136,13 +142,20 @@ fn grouped(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::grouped;
+    use super::{grouped, two_decimals};
+
+    #[test]
+    fn nothing_is_positive() {
+        assert_eq!(format!("{:+.2}", two_decimals(-0.004)), "+0.00");
+        assert_eq!(format!("{:+.2}", two_decimals(-0.006)), "-0.01");
+    }
 
     #[test]
     fn numbers_are_grouped() {
         assert_eq!(grouped(0.0), "0");
         assert_eq!(grouped(999.0), "999");
         assert_eq!(grouped(15.66), "15.7");
+        assert_eq!(grouped(999.97), "1,000");
         assert_eq!(grouped(1_000.4), "1,000");
         assert_eq!(grouped(1_234_567.0), "1,234,567");
     }

@@ -13,6 +13,7 @@ const HISTORIES = { live: "the server's own answers", trace: "text of the record
 const KINDS = { hashed: "hashes of their blocks", messages: "messages" };
 const ENDPOINTS = { chat: "chat completions", completions: "completions" };
 const LENGTHS = { exact: "exact", approximate: "approximate: the server counts tokens of its own" };
+const ESTIMATED = "estimated: the trace holds text, the server counts its tokens";
 
 function code(texts) {
   return [texts].flat().flatMap((text, index) => [...(index ? [el("br")] : []), el("code", {}, text)]);
@@ -38,7 +39,7 @@ function traceFacts(trace) {
     ["Holds", known("sessions") ? `${count(trace.sessions)} sessions, ${count(trace.requests)} requests` : null],
     ["Its tokens", known("context_tokens") ? `${short(trace.context_tokens)} of prompts, ${short(trace.input_tokens)} of them new; ${short(trace.output_tokens)} of outputs` : null],
     ["Longest request", known("max_request_tokens") ? `${count(trace.max_request_tokens)} tokens` : null],
-    ["Its prompts", KINDS[trace.kind]], ["Lengths of prompts", LENGTHS[trace.tokens]],
+    ["Its prompts", KINDS[trace.kind]], ["Lengths of prompts", trace.kind === "messages" ? ESTIMATED : LENGTHS[trace.tokens]],
   ];
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use agentgen_core::text::counted;
 use agentgen_trace::{Result, TraceError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,7 @@ const DIGITS: usize = 12;
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Warning {
     /// The setting that differs, or `trace`, or what is wrong with a run: `settings` (not known), `incomplete`, `errors`,
-    /// `client_limited`, `succeeded` (none).
+    /// `client_limited`, `succeeded` (none), `cancelled`.
     pub about: String,
     /// What was found there, each with the directories of the runs that have it.
     pub found: Vec<Found>,
@@ -52,6 +53,19 @@ struct Summary {
     settings: Option<Map<String, Value>>,
     trace: Option<Map<String, Value>>,
     client: Client,
+    run: Phase,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Phase {
+    books: Books,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Books {
+    cancelled: u64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -175,6 +189,11 @@ pub(super) fn warnings(groups: &[Compared], runs: &[Stated], samples: &[Sample])
         }
         if let Some(first) = summary.errors.first() {
             warn("errors", json!(summary.errors), format!("has figures that are wrong: {first}"));
+        }
+        let cancelled = summary.run.books.cancelled;
+        if cancelled > 0 {
+            let given_up = counted(cancelled, "request");
+            warn("cancelled", json!(cancelled), format!("gave up {given_up} in flight, the slow ones: in no figure"));
         }
         if summary.client.client_limited {
             let share = summary.client.share_of_ttft;
