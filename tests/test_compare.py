@@ -72,6 +72,11 @@ def test_runs_that_are_alike_are_compared_without_a_warning(tmp_path: Path, invo
             "trace",
             "runs differ in trace: a.jsonl (SHA-256 1234567890ab...) in A, b.jsonl (SHA-256 ffff567890ab...) in B",
         ),
+        (
+            {"run": {"books": {"cancelled": 3}}},
+            "cancelled",
+            "B gave up 3 requests in flight, the slow ones: in no figure",
+        ),
         ({"incomplete": True}, "incomplete", "B is incomplete: it ended early, or records are missing"),
         ({"errors": ["run: books: no"]}, "errors", "B has figures that are wrong: run: books: no"),
         (

@@ -17,7 +17,7 @@ from agentgen.replay.books import CELLS, FAILED, IN_FLIGHT, OPENED, SUCCEEDED, B
 from agentgen.replay.figures import Summary
 from agentgen.replay.progress import Progress
 from agentgen.replay.supervise import Outcome
-from conftest import SHARED_DATA
+from conftest import ROOT, SHARED_DATA
 from replay_server import Received, plain, refuse, serving
 from replayed import replayed
 from small_traces import BLOCK, summary_of, write_trace
@@ -236,6 +236,14 @@ def test_restarts_with_ids_of_two_sizes_are_refused(invoke: Invoke) -> None:
     told = invoke("replay", RESTARTS, "--dry-run", code=2).stderr
     assert "restarts_120s.jsonl:548: found id 248071 with 512 tokens, with 225 tokens in line 169" in told
     assert len(told.splitlines()) == 1
+
+
+def test_lengths_of_texts_are_estimates_on_every_server(invoke: Invoke, tmp_path: Path) -> None:
+    lighthouse = ROOT / "docs" / "examples" / "lighthouse.jsonl"
+    more = ("--history", "trace", "--delay-scale", 0, "--request-json", '{"max_tokens": 1}')
+    told = invoke("replay", lighthouse, *more, "--output", tmp_path, "--name", "out").output
+    assert "(embedded)" in told
+    assert summary_of(tmp_path / "out")["trace"]["tokens"] == "approximate"
 
 
 def test_other_errors_of_a_trace_are_warned_of(invoke: Invoke, tmp_path: Path) -> None:

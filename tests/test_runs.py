@@ -206,6 +206,11 @@ class TestShards:
             assert result.stderr.startswith("agentgen: error: ")
             assert not (tmp_path / "whole" / "manifest.json").exists()
 
+    def test_parts_that_are_there_are_offered_to_be_kept(self, invoke: Invoke, tmp_path: Path) -> None:
+        generate = (*self.SHARDED, "--output", tmp_path, "--shards", 4)
+        invoke(*generate)
+        assert "choose another name, or give --resume, which keeps its parts" in invoke(*generate, code=1).stderr
+
     def test_resume_makes_only_what_is_missing_or_damaged(self, invoke: Invoke, tmp_path: Path) -> None:
         generate = (*self.SHARDED, "--output", tmp_path, "--shards", 4, "--resume")
         invoke(*generate)
