@@ -110,13 +110,13 @@ fn r6_what_cannot_be_matched_is_never_sent() {
     let none = [user("a"), answer("b"), user("c")];
     let after_results = [user("a"), calls(&["x"]), results(&["x"]), user("b")];
     for (rows, answers, reason) in [
-        (&two[..], vec![vec![]], "calls no tool, the trace has 2 results"),
+        (&two[..], vec![vec![]], "calls 0 tools, the trace has 2 results"),
         (&two, vec![vec!["n1"]], "calls 1 tool, the trace has 2 results"),
         (&two, vec![vec!["n1", "n2", "n3"]], "calls 3 tools, the trace has 2 results"),
         (&two, vec![vec!["n1", "n1"]], "two calls of the id \"n1\""),
         (&two, vec![vec!["n1", ""]], "calls \"g\" without an id"),
-        (&none, vec![vec!["n1"]], "calls 1 tool, the trace has no result"),
-        (&after_results, vec![vec!["n1"], vec!["n2"]], "calls 1 tool, the trace has no result"),
+        (&none, vec![vec!["n1"]], "calls 1 tool, the trace has 0 results"),
+        (&after_results, vec![vec!["n1"], vec!["n2"]], "calls 1 tool, the trace has 0 results"),
     ] {
         let mut session = session(rows, History::Live);
         for (turn, answer) in answers.iter().enumerate() {
