@@ -34,10 +34,14 @@ class Finding:
     found: str
     expected: str
 
+    @property
+    def place(self) -> str:
+        """File and line; the file alone for what is wrong with all of it."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
     def __str__(self) -> str:
         """One line, as compilers write it."""
-        place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.severity}[{self.rule}]: found {self.found}; expected {self.expected}"
+        return f"{self.place}: {self.severity}[{self.rule}]: found {self.found}; expected {self.expected}"
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ def doubts(trace: Path, block_size: int | None) -> list[str]:
     listed = f"agentgen validate lists {counted(report.errors, 'error')}"
     for finding in errors:
         if finding.rule in REFUSED:
-            place = f"{finding.file}:{finding.line}" if finding.line else finding.file
-            raise ReplayError(f"{place}: found {finding.found}; expected {finding.expected} ({finding.rule}; {listed})")
+            told = f"found {finding.found}; expected {finding.expected} ({finding.rule}; {listed})"
+            raise ReplayError(f"{finding.place}: {told}")
     if report.errors > len(errors):
         raise ReplayError(f"{trace}: found {counted(report.errors, 'error')}, expected {MOST:,} at most ({listed})")
     return [f"the trace is not sound, {listed}; the first is {errors[0]}"] if errors else []
