@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use agentgen_analysis::conversations::{Clock, Conversation, conversations, ordered};
+use agentgen_trace::session::{Clock, Conversation, conversations, ordered};
 use agentgen_analysis::reuse::{self, Reuse, Settings, SharedLayers};
 use agentgen_analysis::simulate::{self, Figures, Routing};
 use agentgen_core::config::{self, Config, Overrides};
-use agentgen_core::timeline::Timing;
+use agentgen_engine::timeline::Timing;
 use agentgen_core::{Layout, Plan};
 use agentgen_trace::batch::BatchBuilder;
 use agentgen_trace::generate::Shard;

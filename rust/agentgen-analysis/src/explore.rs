@@ -17,7 +17,7 @@ use arrow_array::types::UInt32Type;
 use arrow_array::{Array as _, RecordBatch};
 use serde::Serialize;
 
-use crate::conversations::{Conversation, conversations};
+use agentgen_trace::session::{Conversation, conversations};
 use crate::reuse::{LAYERS, Seen, SharedLayers, layers_of};
 
 /// The layers of a prompt; here the new tokens of a turn after the first are told apart from the history.

@@ -3,10 +3,8 @@
 
 pub mod analyze;
 mod bins;
-pub mod conversations;
 pub mod explore;
 mod histogram;
-pub mod messages;
 pub mod quality;
 pub mod reuse;
 pub mod sample;

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use agentgen_core::kv::{Content, Piece, Stream};
-use agentgen_core::timeline::{Sent, TimedSession as _};
+use agentgen_engine::kv::{Content, Piece, Stream};
+use agentgen_engine::timeline::{Sent, TimedSession as _};
 use agentgen_trace::{Cancel, Result};
 use serde::Serialize;
 
 use crate::analyze::{Options, located};
-use crate::conversations::{self, Clock, Conversation};
+use agentgen_trace::session::{self, Clock, Conversation};
 use crate::reuse::SharedLayers;
 
 /// Sessions in the order in which they start, and what a simulation has to know beside them. `docs/simulation-page.md`
@@ -93,7 +93,7 @@ pub fn sample(trace: &Path, options: &Options, max_bytes: usize, cancel: &Cancel
     let source = options.resolve(&trace.to_path_buf())?;
     let settings = options.settings(&source);
     let SharedLayers { layer1_tokens, layer1_5_tokens } = settings.layers;
-    let (clock, mut first, is_whole) = conversations::open(&source, options.threads, cancel)
+    let (clock, mut first, is_whole) = session::open(&source, options.threads, cancel)
         .and_then(|(clock, coming)| taken(coming, max_bytes).map(|(first, is_whole)| (clock, first, is_whole)))
         .map_err(|error| located(trace, error))?;
     let numbers: HashSet<u64> = first.iter().map(|session| session.number).collect();

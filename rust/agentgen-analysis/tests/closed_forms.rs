@@ -8,7 +8,7 @@ use agentgen_analysis::validate::{Options, validate};
 use agentgen_core::Config;
 use agentgen_core::config::preset;
 use agentgen_testing::{Case, cases, run_options};
-use agentgen_trace::convert::convert;
+use agentgen_formats::convert::convert;
 use agentgen_trace::run::JSONL;
 use agentgen_trace::source::{ReadOptions, resolve};
 use agentgen_trace::{Cancel, Layout};

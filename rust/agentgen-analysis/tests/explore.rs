@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use agentgen_analysis::analyze::{Options, Survey, analyze, survey};
 use agentgen_analysis::explore::Explored;
 use agentgen_analysis::quality::Statistics;
-use agentgen_core::timeline::Timing;
+use agentgen_engine::timeline::Timing;
 use agentgen_testing::{Case, cases, run_options};
 use agentgen_trace::run::RunOptions;
 use agentgen_trace::{Cancel, Layout};

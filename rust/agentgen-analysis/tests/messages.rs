@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use agentgen_analysis::messages::{self, Conversation, Message};
+use agentgen_trace::transcript::{self, Conversation, Message};
 use agentgen_analysis::validate::{Finding, Options, Report, validate};
 use agentgen_trace::{Cancel, Layout, TraceError};
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ fn report(path: &Path) -> Report {
 }
 
 fn load(path: &Path) -> Result<Vec<Conversation>, TraceError> {
-    messages::read(path, &Cancel::default()).collect()
+    transcript::read(path, &Cancel::default()).collect()
 }
 
 /// Findings of lines, which the reader must refuse exactly if one of them is an error.
@@ -431,7 +431,7 @@ fn a_conversation_may_be_larger_than_a_block() {
     assert_eq!(found.iter().map(|f| (f.line, f.rule)).collect::<Vec<_>>(), [(10, "turn-number")]);
     lines.pop();
     let (_dir, path) = file(&lines);
-    let described = messages::describe(&path, &Cancel::default()).unwrap();
+    let described = transcript::describe(&path, &Cancel::default()).unwrap();
     let tokens = 350_000;
     assert_eq!((described.sessions, described.requests, described.output_tokens), (1, 5, 4 * tokens + 128));
     assert_eq!(described.max_context_tokens, 12 * tokens);

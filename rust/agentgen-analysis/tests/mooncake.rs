@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use agentgen_analysis::conversations::{conversations, ordered};
+use agentgen_trace::session::{conversations, ordered};
 use agentgen_analysis::reuse::{self, Reuse, Settings, SharedLayers};
-use agentgen_core::timeline::Timing;
+use agentgen_engine::timeline::Timing;
 use agentgen_trace::Cancel;
 use agentgen_trace::schema::Column;
 use agentgen_trace::source::{self, ReadOptions};

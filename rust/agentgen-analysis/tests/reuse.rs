@@ -12,13 +12,13 @@ mod traces;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use agentgen_analysis::conversations::{Clock, conversations, ordered};
+use agentgen_trace::session::{Clock, conversations, ordered};
 use agentgen_analysis::reuse::{self, Reuse, Settings, SharedLayers, Size};
 use agentgen_core::config::Overrides;
-use agentgen_core::timeline::Timing;
+use agentgen_engine::timeline::Timing;
 use agentgen_core::{Plan, Simulator};
 use agentgen_testing::{Case, cases};
-use agentgen_trace::convert::sort;
+use agentgen_formats::convert::sort;
 use agentgen_trace::generate::{Shard, batches};
 use agentgen_trace::schema::{Column, schema};
 use agentgen_trace::source::{self, ReadOptions};
@@ -165,7 +165,7 @@ fn generated(case: &Case, layout: Layout, block_tokens: u32, is_sorted: bool) ->
         origin: Some(origin),
     };
     let shard = Arc::new(Shard::new(Arc::clone(&plan), 0, 1, 1, &cancel).expect("possible"));
-    let mut rows: agentgen_trace::convert::Batches =
+    let mut rows: agentgen_formats::convert::Batches =
         Box::new(batches(&shard, &schema(&Column::ALL, &meta), 1, &cancel));
     if is_sorted {
         rows = sort(&meta, rows).expect("sortable");

@@ -15,11 +15,11 @@ mod traces;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use agentgen_analysis::conversations::{Clock, Conversation, conversations, ordered};
+use agentgen_trace::session::{Clock, Conversation, conversations, ordered};
 use agentgen_analysis::reuse::{self, SharedLayers};
 use agentgen_analysis::simulate::{self, Figures, Routing, Served, Settings};
 use agentgen_core::config::Overrides;
-use agentgen_core::timeline::Timing;
+use agentgen_engine::timeline::Timing;
 use agentgen_testing::{Case, cases};
 use agentgen_trace::generate::{Shard, batches};
 use agentgen_trace::schema::{Column, schema};

@@ -20,17 +20,13 @@ pub mod config;
 pub mod dist;
 mod error;
 pub mod ids;
-pub mod kv;
 mod laws;
 mod layout;
-pub mod models;
 mod pilot;
 mod plan;
 pub mod rng;
 mod rules;
 mod session;
-pub mod text;
-pub mod timeline;
 
 pub use config::Config;
 pub use error::ConfigError;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use agentgen_analysis::analyze as analysis;
 use agentgen_analysis::analyze::{Options, PlanOptions, schemas};
-use agentgen_core::kv;
-use agentgen_core::models::{self, Geometry, KvDtype};
+use agentgen_engine::kv;
+use agentgen_engine::models::{self, Geometry, KvDtype};
 use agentgen_trace::{Cancel, Result};
 use pyo3::prelude::*;
 

@@ -24,7 +24,7 @@ mod validate;
 /// What Python sees; `_native.pyi` describes it.
 #[pymodule(gil_used = false)]
 mod _native {
-    use agentgen_core::timeline::Timing;
+    use agentgen_engine::timeline::Timing;
 
     #[pymodule_export]
     use super::analyze::{analyze, capacity_blocks, model, model_names, plan, schema};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use agentgen_analysis::messages::ToolCall;
+use agentgen_trace::transcript::ToolCall;
 use agentgen_replay::script::{self, Options, ScriptError, Session, Share, Source};
 use agentgen_trace::Cancel;
 use pyo3::prelude::*;

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use agentgen_analysis::conversations::{self, Conversation};
-use agentgen_core::kv::{Prompt, Stream, Tree};
-use agentgen_core::timeline::TimedSession as _;
+use agentgen_trace::session::{self, Conversation};
+use agentgen_engine::kv::{Prompt, Stream, Tree};
+use agentgen_engine::timeline::TimedSession as _;
 use agentgen_trace::{Cancel, Result};
 
 use crate::script::{History, open_hashed};
@@ -43,7 +43,7 @@ pub struct Cached {
 pub fn predict(trace: &Path, cached: Cached, requests: &[Sent], cancel: &Cancel) -> Result<Vec<Option<u64>>> {
     let replayed: HashSet<u64> = requests.iter().map(|request| request.session).collect();
     let mut lines = HashMap::new();
-    let (_, _, sessions) = open_hashed(trace, cached.trace_block_size, conversations::open, cancel)?;
+    let (_, _, sessions) = open_hashed(trace, cached.trace_block_size, session::open, cancel)?;
     for conversation in sessions {
         let conversation = conversation?;
         if replayed.contains(&conversation.number) {

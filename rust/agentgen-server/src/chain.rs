@@ -1,6 +1,6 @@
 //! A prompt's tokens as the ids of its KV blocks.
 
-use agentgen_core::kv::Stream;
+use agentgen_engine::kv::Stream;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
 /// Bytes of a made word, the space before it included.

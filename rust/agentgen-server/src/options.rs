@@ -1,6 +1,6 @@
 //! What a server is told when it starts.
 
-use agentgen_core::timeline::Timing;
+use agentgen_engine::timeline::Timing;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Faults;

@@ -1,6 +1,7 @@
 //! Random valid configurations, from the ordinary to the odd corners, and runs of them on disk.
 #![forbid(unsafe_code)]
 
+pub mod files;
 mod run;
 
 pub use run::{Blind, run_options};

@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicU64;
 use agentgen_core::config::Overrides;
 use agentgen_core::{Layout, Plan};
 use agentgen_trace::manifest::{Manifest, Shard};
-use agentgen_trace::run::{Observer, RunFacts, RunOptions, write_run};
+use agentgen_trace::observer::{Observer, RunFacts};
+use agentgen_trace::run::{RunOptions, write_run};
 use agentgen_trace::{Cancel, Origin, Result, TraceMeta};
 use arrow_array::RecordBatch;
 

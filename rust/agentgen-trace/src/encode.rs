@@ -10,7 +10,7 @@ use crate::error::{Result, TraceError};
 use crate::generate::{Chunk, Shard};
 use crate::manifest::Written;
 use crate::ordered::Cancel;
-use crate::run::Observer;
+use crate::observer::Observer;
 use crate::sink::file::{Buffers, PartialFile};
 use crate::sink::{ZSTD_LEVEL, jsonl, parquet};
 

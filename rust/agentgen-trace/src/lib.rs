@@ -2,18 +2,21 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
-pub mod convert;
+pub mod diagnostic;
 mod encode;
 pub mod error;
 pub mod generate;
 pub mod manifest;
 pub mod meta;
+pub mod observer;
 pub mod ordered;
 pub mod row;
 pub mod run;
 pub mod schema;
+pub mod session;
 pub mod sink;
 pub mod source;
+pub mod transcript;
 
 pub use error::{Result, TraceError};
 pub use meta::{FORMAT_VERSION, Layout, Origin, Overrides, TraceMeta};

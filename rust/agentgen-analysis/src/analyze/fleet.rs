@@ -3,7 +3,7 @@
 use agentgen_trace::{Cancel, Result};
 
 use super::plan::{PlanOptions, PlanPoint, Replicas};
-use crate::conversations::{Clock, Conversation};
+use agentgen_trace::session::{Clock, Conversation};
 use crate::reuse::{self, Curve, Settings};
 
 /// A trace in memory, to be followed with different numbers of replicas.

@@ -6,7 +6,7 @@ use agentgen_core::{Drawn, Plan};
 
 use super::report::{LengthSummaries, TurnContext};
 use crate::bins::{Histogram, ONES, Of, TURNS};
-use crate::conversations::Conversation;
+use agentgen_trace::session::Conversation;
 use crate::histogram::{Counts, Times};
 
 /// Turns whose contexts are told apart.

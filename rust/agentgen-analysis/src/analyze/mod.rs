@@ -11,13 +11,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use agentgen_core::Layout;
-use agentgen_core::timeline::Timing;
+use agentgen_engine::timeline::Timing;
 use agentgen_trace::schema::Column;
 use agentgen_trace::source::{self, ReadOptions, Source};
 use agentgen_trace::{Cancel, Result, TraceError};
 use serde::Serialize;
 
-use crate::conversations::{self, Clock, in_order};
+use agentgen_trace::session::{self, Clock, in_order};
 use crate::explore::{Explored, Explorer};
 use crate::reuse::{self, Seen, Settings, SharedLayers};
 use lengths::Lengths;
@@ -147,7 +147,7 @@ fn one(
     let settings = options.settings(&source);
     let mut lengths = Lengths::default();
     let sessions = match &explorer {
-        None => conversations::open(&source, options.threads, cancel),
+        None => session::open(&source, options.threads, cancel),
         Some(explorer) => source::open(&source, &Column::ALL, options.threads, cancel)
             .and_then(|batches| in_order(&source, explorer.watched(&source.meta, batches))),
     };

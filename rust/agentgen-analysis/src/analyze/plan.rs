@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::fleet::Fleet;
 use super::{Options, TimelineFacts, located};
-use crate::conversations::{self, Conversation};
+use agentgen_trace::session::{self, Conversation};
 use crate::reuse;
 
 /// What is asked.
@@ -116,7 +116,7 @@ pub fn plan(
     let mut settings = options.settings(&source);
     let impossible = |why: String| Ok(Err(Impossible(format!("{}: {why}", trace.display()))));
     let (clock, sessions) =
-        conversations::open(&source, options.threads, cancel).map_err(|error| located(trace, error))?;
+        session::open(&source, options.threads, cancel).map_err(|error| located(trace, error))?;
     if let Some(sessions) = asked.sessions {
         if let Some(why) = clock.decides() {
             return impossible(format!("sessions: found {sessions}, expected none: the trace has {why}"));

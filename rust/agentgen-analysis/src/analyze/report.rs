@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use agentgen_core::timeline::Timing;
+use agentgen_engine::timeline::Timing;
 use agentgen_core::{Layout, Plan};
 use agentgen_trace::meta::{Origin, PROGRAM, TraceMeta};
 use agentgen_trace::source::Source;
@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::lengths::Lengths;
 use crate::bins::Histogram;
-use crate::conversations::Clock;
+use agentgen_trace::session::Clock;
 use crate::histogram::{Observed, Times};
 use crate::reuse::{
     CurvePoint, HitRates, LayerRate, Reuse, SessionRates, Settings, Size, TtlPoint, TurnRate, WorkingSetPoint,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use agentgen_core::kv::capacity_blocks;
+use agentgen_engine::kv::capacity_blocks;
 use agentgen_trace::meta::PROGRAM;
 use agentgen_trace::ordered::Ordered;
 use agentgen_trace::source::Source;
@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Options, located};
-use crate::conversations::{self, Clock};
+use agentgen_trace::session::{self, Clock};
 use crate::simulate::{self, Figures, RequestTable, Routing};
 
 /// KV memory of a worker.
@@ -199,7 +199,7 @@ fn one(
     cancel: &Cancel,
     done: &AtomicU64,
 ) -> Result<Figures> {
-    let (clock, sessions) = conversations::open(source, readers, cancel)?;
+    let (clock, sessions) = session::open(source, readers, cancel)?;
     options.check_concurrency(clock)?;
     let sessions = sessions.inspect(|_| {
         done.fetch_add(1, Ordering::Relaxed);

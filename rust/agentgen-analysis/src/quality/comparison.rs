@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use agentgen_core::Plan;
-use agentgen_core::text::plural;
+use agentgen_engine::text::plural;
 
 use super::report::{Metric, Quality};
 

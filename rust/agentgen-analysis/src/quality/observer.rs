@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use agentgen_core::{Drawn, EndReason, Plan};
 use agentgen_trace::Result;
 use agentgen_trace::meta::TraceMeta;
-use agentgen_trace::run::{Observer, RunFacts};
+use agentgen_trace::observer::{Observer, RunFacts};
 use agentgen_trace::schema::Column;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Float64Type, Int8Type, UInt32Type};

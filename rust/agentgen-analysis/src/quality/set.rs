@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use agentgen_core::Plan;
 use agentgen_trace::manifest::{FILE_NAME, Manifest, Part, Shard, Written};
-use agentgen_trace::run::{Observer as _, RunFacts};
+use agentgen_trace::observer::{Observer as _, RunFacts};
 use agentgen_trace::schema::Column;
 use agentgen_trace::sink::file::{digest, write_whole};
 use agentgen_trace::source::{self, ReadOptions};

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use agentgen_core::Layout;
-use agentgen_core::kv::{Found, Prompt, Tree};
+use agentgen_engine::kv::{Found, Prompt, Tree};
 use agentgen_trace::Result;
 use agentgen_trace::meta::TraceMeta;
-use agentgen_trace::run::InOrder;
+use agentgen_trace::observer::InOrder;
 use arrow_array::RecordBatch;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -15,7 +15,7 @@ use super::infinite::request;
 use super::parts::Layers;
 use super::rates::{Counters, Hit, Tally};
 use super::{HitRates, LayerRate, SharedLayers};
-use crate::conversations::{Assembler, Conversation, Linker, Reading};
+use agentgen_trace::session::{Assembler, Conversation, Linker, Reading};
 
 /// Follows generated rows as they come, without a clock: figures of an infinite cache hardly depend on the order of
 /// requests. In memory: the shared layers, and the sessions whose continuation is still to come.

@@ -1,6 +1,6 @@
 //! The infinite cache: everything that was ever there is found.
 
-use agentgen_core::kv::{Found, Prompt, Tree};
+use agentgen_engine::kv::{Found, Prompt, Tree};
 
 use super::rates::{Counters, Hit};
 

@@ -15,11 +15,11 @@ mod working_set;
 
 use std::borrow::Borrow;
 
-use agentgen_core::kv::{Found, Prompt};
-use agentgen_core::timeline::{Request, TimedSession, TimedTurn, Timeline, Timing};
+use agentgen_engine::kv::{Found, Prompt};
+use agentgen_engine::timeline::{Request, TimedSession, TimedTurn, Timeline, Timing};
 use agentgen_trace::{Cancel, Result};
 
-use crate::conversations::{Clock, Conversation, Reading};
+use agentgen_trace::session::{Clock, Conversation, Reading};
 use ages::Ages;
 use curve::Distances;
 use infinite::Infinite;

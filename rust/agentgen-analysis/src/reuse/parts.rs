@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::rates::ratio;
-use crate::conversations::Conversation;
+use agentgen_trace::session::Conversation;
 
 /// A part of a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]

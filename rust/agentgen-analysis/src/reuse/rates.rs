@@ -1,6 +1,6 @@
 //! Hit rates, each by its definition.
 
-use agentgen_core::kv::Prompt;
+use agentgen_engine::kv::Prompt;
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Curve, HitRates, LayerRate, Measure, SessionRates, TtlPoint, TurnRate, WorkingSetPoint};
-use crate::conversations::Clock;
+use agentgen_trace::session::Clock;
 
 /// Everything [`super::measure`] finds out.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,7 @@
 
 use std::collections::BinaryHeap;
 
-use agentgen_core::kv::{Found, NodeId, Prompt, Tree};
+use agentgen_engine::kv::{Found, NodeId, Prompt, Tree};
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! The events of a simulation, in their order.
 
-use agentgen_core::kv::Admission;
-use agentgen_core::timeline::{Sent, Start, TimedSession as _};
+use agentgen_engine::kv::Admission;
+use agentgen_engine::timeline::{Sent, Start, TimedSession as _};
 use agentgen_trace::{Cancel, Result};
 
 use super::event::{Event, Events, Kind};
@@ -10,7 +10,7 @@ use super::starts::Starts;
 use super::tally::{Tally, mark};
 use super::worker::{Left, Worker};
 use super::{Routing, Served, Service, Settings};
-use crate::conversations::{Clock, Conversation, Reading};
+use agentgen_trace::session::{Clock, Conversation, Reading};
 use crate::reuse::rates;
 
 /// A session that has started.

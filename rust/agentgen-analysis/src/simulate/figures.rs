@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::bound::Bound;
 use super::series::Point;
-use crate::conversations::Clock;
+use agentgen_trace::session::Clock;
 use crate::histogram::Observed;
 use crate::reuse::{HitRates, Layer, LayerRate, ratio};
 

@@ -2,7 +2,7 @@
 //!
 //! `clock` (when sessions start and turns are sent) → `engine` (events in their order) → `worker` (queue, prefill unit,
 //! cache) → `tally` → `figures`. `docs/simulator.md` defines every step and every figure. A worker's cache is one
-//! [`agentgen_core::kv::PrefixCache`]: further tiers would stand behind it; `Routing` chooses the worker.
+//! [`agentgen_engine::kv::PrefixCache`]: further tiers would stand behind it; `Routing` chooses the worker.
 
 mod bound;
 mod engine;
@@ -14,7 +14,7 @@ mod starts;
 mod tally;
 mod worker;
 
-use agentgen_core::timeline::Timing;
+use agentgen_engine::timeline::Timing;
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -10,7 +10,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use super::Served;
-use crate::conversations::Conversation;
+use agentgen_trace::session::Conversation;
 
 /// Rows of a row group.
 const ROWS: usize = 1 << 16;

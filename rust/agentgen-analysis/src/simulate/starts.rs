@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use agentgen_core::timeline::{Start, TimedSession as _};
+use agentgen_engine::timeline::{Start, TimedSession as _};
 use agentgen_trace::Result;
 
-use crate::conversations::Conversation;
+use agentgen_trace::session::Conversation;
 
 /// Sessions still to start, and what those know that were started.
 pub(super) struct Starts<I> {

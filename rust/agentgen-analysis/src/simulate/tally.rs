@@ -1,13 +1,13 @@
 //! What happened, in numbers.
 
-use agentgen_core::kv::{Gone, PrefixCache, Prompt};
+use agentgen_engine::kv::{Gone, PrefixCache, Prompt};
 
 use super::bound::Bound;
 use super::figures::{Blocks, Figures, LayerBlocks, Occupancy, Requests, Times, TurnFigures};
 use super::series::{Series, State};
 use super::worker::{Added, Worker};
 use super::{Served, Service, Settings};
-use crate::conversations::{Clock, Conversation};
+use agentgen_trace::session::{Clock, Conversation};
 use crate::histogram;
 use crate::reuse::TurnRate;
 use crate::reuse::parts::{LAYERS, Layers, Turns};

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use agentgen_core::kv::{Admission, Admitted, Found, Gone, Known, Policy, PrefixCache, Prompt, Released, Tree};
+use agentgen_engine::kv::{Admission, Admitted, Found, Gone, Known, Policy, PrefixCache, Prompt, Released, Tree};
 
 use super::Settings;
 use super::bound::Uses;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use agentgen_core::EndReason;
 use agentgen_trace::Layout;
 use agentgen_trace::row::{Row, SessionKey};
-use agentgen_trace::source::Fault;
+use agentgen_trace::diagnostic::Fault;
 use roaring::RoaringTreemap;
 
 use super::law::Law;

@@ -1,6 +1,6 @@
 //! Files against their manifests: all of a run that is given as a whole, whichever of its formats the rows come from.
 
-use agentgen_core::text::counted;
+use agentgen_engine::text::counted;
 use agentgen_trace::Cancel;
 use agentgen_trace::sink::file::digest;
 use agentgen_trace::source::Promised;

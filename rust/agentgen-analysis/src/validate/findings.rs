@@ -1,17 +1,9 @@
 //! What validation reports, and the bounded list it is collected in.
 
 use agentgen_trace::Layout;
+pub use agentgen_trace::diagnostic::Severity;
+pub(crate) use agentgen_trace::diagnostic::{Issue, Place};
 use serde::Serialize;
-
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// The trace breaks a rule.
-    Error,
-    /// Worth knowing; the trace may be used.
-    Warning,
-}
 
 /// One broken rule at one place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -59,31 +51,6 @@ pub struct Report {
     pub warnings: u64,
     /// The first findings, by file and line.
     pub findings: Vec<Finding>,
-}
-
-/// Where something is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    /// Index of the file.
-    pub file: u32,
-    /// 1-based; 0 for the file as a whole.
-    pub line: u64,
-}
-
-/// A finding whose file is still an index.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Issue {
-    pub severity: Severity,
-    pub place: Place,
-    pub rule: &'static str,
-    pub found: String,
-    pub expected: String,
-}
-
-impl Issue {
-    pub fn error(place: Place, rule: &'static str, found: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, place, rule, found: found.into(), expected: expected.into() }
-    }
 }
 
 /// Counts every finding and keeps those that will be shown: the first of each severity, by place.

@@ -22,6 +22,7 @@ mod rows;
 pub(crate) mod rules;
 mod session;
 mod table;
+mod transcripts;
 #[cfg(test)]
 mod tests;
 
@@ -32,11 +33,9 @@ use std::sync::atomic::Ordering;
 use agentgen_trace::source::{self, ReadOptions, Source};
 use agentgen_trace::{Cancel, Layout, Result, TraceError};
 
-use crate::messages;
-
 use self::digest::{Digest, Digester};
 pub use self::findings::{Finding, Report, Severity};
-pub(crate) use self::findings::{Findings, Issue, Place};
+pub(crate) use self::findings::Findings;
 use self::law::Law;
 use self::merge::{Merge, Merged};
 use self::parts::{Consumed, Content, Part, each_part, parts};
@@ -70,7 +69,7 @@ pub fn validate(
     cancel: &Cancel,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report> {
-    if let Some(report) = messages::validate(paths, options, cancel, progress)? {
+    if let Some(report) = transcripts::validate(paths, options, cancel, progress)? {
         return Ok(report);
     }
     let read = ReadOptions { layout: options.layout, block_size: options.block_size };

@@ -2,7 +2,7 @@
 
 use agentgen_trace::Layout;
 use agentgen_trace::row::{Row, SessionKey};
-use agentgen_trace::source::Fault;
+use agentgen_trace::diagnostic::Fault;
 
 use super::digest::fault;
 use super::law::{Known, Law};

@@ -1,7 +1,7 @@
 //! Rules from row to row of one session.
 
 use agentgen_core::EndReason;
-use agentgen_core::text::counted;
+use agentgen_engine::text::counted;
 use agentgen_trace::Layout;
 
 use super::digest::{Facts, Name, Run};

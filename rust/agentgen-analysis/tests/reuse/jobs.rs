@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use agentgen_analysis::conversations::Clock;
+use agentgen_trace::session::Clock;
 use agentgen_core::Layout;
 
 use crate::traces::{self, Prompts, Token, Trace};

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use agentgen_analysis::reuse::{HitRates, Layer, Reuse};
-use agentgen_core::timeline::Timing;
+use agentgen_engine::timeline::Timing;
 use proptest::prelude::*;
 
 use crate::jobs::{Job, Names, Send, Turn};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use agentgen_core::Layout;
-use agentgen_core::timeline::Timing;
+use agentgen_engine::timeline::Timing;
 use proptest::prelude::*;
 
 /// A token: equal ones are the same text.

@@ -4,11 +4,11 @@
 
 use std::path::Path;
 
-use agentgen_analysis::conversations::{Clock, Conversation};
+use agentgen_trace::session::{Clock, Conversation};
 use agentgen_analysis::simulate::{Figures, Routing, Served, Settings};
 use agentgen_core::config::{self, Config};
-use agentgen_core::kv::{Content, Piece, Stream};
-use agentgen_core::timeline::{TimedSession as _, Timing};
+use agentgen_engine::kv::{Content, Piece, Stream};
+use agentgen_engine::timeline::{TimedSession as _, Timing};
 use agentgen_testing::Case;
 use agentgen_trace::Layout;
 use serde_json::{Value, json};
@@ -98,7 +98,7 @@ fn goldens() -> Vec<Golden> {
 }
 
 fn session(session: &Conversation) -> Value {
-    let turn = |turn: &agentgen_analysis::conversations::Turn| {
+    let turn = |turn: &agentgen_trace::session::Turn| {
         let delay_ms = turn.delay_ms.unwrap_or(0.0);
         json!({"context_tokens": turn.context_tokens, "output_tokens": turn.output_tokens, "delay_ms": delay_ms})
     };

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use agentgen_analysis::conversations::{self, Clock};
-use agentgen_analysis::messages;
-use agentgen_core::timeline::TimedSession as _;
+use agentgen_trace::session::{self, Clock};
+use agentgen_trace::transcript;
+use agentgen_engine::timeline::TimedSession as _;
 use agentgen_trace::manifest::FileEntry;
 use agentgen_trace::sink::file::digest;
 use agentgen_trace::{Cancel, Result, TraceError};
@@ -86,8 +86,8 @@ impl Description {
 
 /// Reads a trace through to tell what a replay will be.
 pub fn describe(path: &Path, trace_block_size: Option<u32>, cancel: &Cancel) -> Result<Description> {
-    let told = if messages::is_messages(path)? {
-        of_messages(path, &messages::describe(path, cancel)?)?
+    let told = if transcript::is_messages(path)? {
+        of_messages(path, &transcript::describe(path, cancel)?)?
     } else {
         of_hashed(path, trace_block_size, cancel)?
     };
@@ -97,7 +97,7 @@ pub fn describe(path: &Path, trace_block_size: Option<u32>, cancel: &Cancel) -> 
     Ok(told)
 }
 
-fn of_messages(path: &Path, of: &messages::Description) -> Result<Description> {
+fn of_messages(path: &Path, of: &transcript::Description) -> Result<Description> {
     Ok(Description {
         sessions: of.sessions,
         requests: of.requests,
@@ -112,7 +112,7 @@ fn of_messages(path: &Path, of: &messages::Description) -> Result<Description> {
 }
 
 fn of_hashed(path: &Path, trace_block_size: Option<u32>, cancel: &Cancel) -> Result<Description> {
-    let (source, clock, sessions) = open_hashed(path, trace_block_size, conversations::open, cancel)?;
+    let (source, clock, sessions) = open_hashed(path, trace_block_size, session::open, cancel)?;
     let files = source.files.iter().map(|file| file.path.as_path());
     let mut told = Description::new(Kind::Hashed, files, clock, Some(source.meta.block_size))?;
     for conversation in sessions {

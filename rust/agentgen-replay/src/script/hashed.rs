@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use agentgen_analysis::conversations::Conversation;
-use agentgen_core::timeline::{Sent, TimedSession as _};
+use agentgen_trace::session::Conversation;
+use agentgen_engine::timeline::{Sent, TimedSession as _};
 
 use super::body::Fields;
 use super::journal::Journal;

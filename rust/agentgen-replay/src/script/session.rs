@@ -1,6 +1,6 @@
 //! A session of either kind.
 
-use agentgen_analysis::messages::ToolCall;
+use agentgen_trace::transcript::ToolCall;
 
 use super::hashed::HashedSession;
 use super::messages::MessagesSession;

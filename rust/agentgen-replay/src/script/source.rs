@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use agentgen_analysis::conversations::{self, Clock, Conversation, Sessions};
-use agentgen_analysis::messages;
-use agentgen_core::timeline::TimedSession as _;
+use agentgen_trace::session::{self, Clock, Conversation, Sessions};
+use agentgen_trace::transcript;
+use agentgen_engine::timeline::TimedSession as _;
 use agentgen_trace::source::{self, ReadOptions};
 use agentgen_trace::{Cancel, Result, TraceError};
 
@@ -47,15 +47,15 @@ impl std::fmt::Debug for Source {
 
 enum Kind {
     Hashed(Hashed),
-    Messages { conversations: Box<messages::Conversations>, next: u64, options: Arc<MessagesOptions> },
+    Messages { conversations: Box<transcript::Conversations>, next: u64, options: Arc<MessagesOptions> },
 }
 
 impl Source {
     /// Opens a trace.
     pub fn open(path: &Path, options: Options, share: Share, cancel: &Cancel) -> Result<Self> {
-        let kind = if messages::is_messages(path)? {
+        let kind = if transcript::is_messages(path)? {
             let options = Arc::new(of_messages(path, &options)?);
-            Kind::Messages { conversations: Box::new(messages::read(path, cancel)), next: 0, options }
+            Kind::Messages { conversations: Box::new(transcript::read(path, cancel)), next: 0, options }
         } else {
             Kind::Hashed(Hashed::open(path, options, cancel)?)
         };
@@ -98,7 +98,7 @@ fn of_messages(path: &Path, options: &Options) -> Result<MessagesOptions> {
         .map_err(TraceError::Format)
 }
 
-/// A way of reading sessions: [`conversations::open`], or the one that links none.
+/// A way of reading sessions: [`session::open`], or the one that links none.
 type Open = fn(&source::Source, usize, &Cancel) -> Result<(Clock, Sessions<'static>)>;
 
 /// Opens a trace of hash ids for parsing by one thread.
@@ -134,7 +134,7 @@ impl Hashed {
         let form = options.form().map_err(|error| bad(&error))?;
         let fields = Fields::new(&options).map_err(|error| bad(&error))?;
         let words = Words::new(options.words, &options.salt).map_err(|error| bad(&error))?;
-        let open: Open = if options.is_linked { conversations::open } else { conversations::open_unlinked };
+        let open: Open = if options.is_linked { session::open } else { session::open_unlinked };
         let (source, _, sessions) = open_hashed(path, options.trace_block_size, open, cancel)?;
         let stage = Stage {
             words,

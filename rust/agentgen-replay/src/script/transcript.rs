@@ -1,6 +1,6 @@
 //! A conversation as it goes over the wire: what was said is encoded once and stays so.
 
-use agentgen_core::kv::Piece;
+use agentgen_engine::kv::Piece;
 use serde::{Deserialize, Serialize};
 
 use super::words::{Owners, Words};

@@ -1,6 +1,6 @@
 //! The text of a token: a pure function of a salt and of what the trace calls it.
 
-use agentgen_core::kv::{Content, Piece};
+use agentgen_engine::kv::{Content, Piece};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::ScriptError;

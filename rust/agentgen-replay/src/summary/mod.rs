@@ -20,7 +20,7 @@ pub use run::{Held, RECORDS, Run, Sent};
 pub use statistics::Statistics;
 pub use table::{REQUESTS, columns, write_requests};
 
-use agentgen_core::text::counted;
+use agentgen_engine::text::counted;
 
 use report::{Client, Records};
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use agentgen_core::text::counted;
+use agentgen_engine::text::counted;
 
 use super::cache::{self, Known, Predicted};
 use super::over_time;

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
-use agentgen_core::kv::{self, Known, Policy, PrefixCache, Prompt, Stream};
+use agentgen_engine::kv::{self, Known, Policy, PrefixCache, Prompt, Stream};
 use tokio::sync::oneshot;
 
 use crate::histogram::Histogram;

@@ -232,14 +232,14 @@ impl BatchBuilder {
 const NO_REASON: i8 = -1;
 
 /// Dictionary-coded end reasons; negative codes are null.
-pub(crate) fn end_reasons(codes: &[i8]) -> Result<DictionaryArray<Int8Type>> {
+pub fn end_reasons(codes: &[i8]) -> Result<DictionaryArray<Int8Type>> {
     let names = StringArray::from(EndReason::ALL.map(EndReason::name).to_vec());
     let keys: Int8Array = codes.iter().map(|code| (*code >= 0).then_some(*code)).collect();
     DictionaryArray::try_new(keys, Arc::new(names)).map_err(internal)
 }
 
 /// An error that only a defect of this program can cause.
-pub(crate) fn internal(error: impl std::fmt::Display) -> TraceError {
+pub fn internal(error: impl std::fmt::Display) -> TraceError {
     TraceError::Format(format!("internal error: {error}"))
 }
 

@@ -12,7 +12,7 @@ use arrow_array::{
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, SchemaRef};
 
-use super::json_row::Fault;
+use crate::diagnostic::Fault;
 use super::parsed::Parsed;
 use super::sessions::Sessions;
 use crate::schema::Column;
@@ -21,8 +21,9 @@ use crate::schema::Column;
 pub(super) type RowFault = (u64, Fault);
 
 /// A batch holds at most so many rows and, unless a single row has more, ids.
-pub(crate) const BATCH_ROWS: usize = 65_536;
-pub(crate) const BATCH_IDS: usize = 4 << 20;
+pub const BATCH_ROWS: usize = 65_536;
+/// Ids of a batch, at most.
+pub const BATCH_IDS: usize = 4 << 20;
 
 /// Follows a block's rows through their sessions and makes the schema's columns of them.
 pub(super) fn batch(
@@ -76,7 +77,7 @@ pub(super) fn batch(
 }
 
 /// A batch of the schema's columns, each made by `column`.
-pub(crate) fn record_batch(
+pub fn record_batch(
     schema: &SchemaRef,
     rows: usize,
     column: impl FnMut(Column) -> Result<ArrayRef, ArrowError>,
@@ -88,7 +89,7 @@ pub(crate) fn record_batch(
 }
 
 /// `hash_ids` from its parts, with the item field of the schema.
-pub(crate) fn id_lists(
+pub fn id_lists(
     schema: &SchemaRef,
     ids: ArrayRef,
     offsets: ScalarBuffer<i64>,

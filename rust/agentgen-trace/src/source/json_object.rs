@@ -6,7 +6,8 @@ use serde::Deserializer as _;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json_row::{BYTE_ORDER_MARK, Fault};
+use super::json_row::BYTE_ORDER_MARK;
+use crate::diagnostic::Fault;
 
 /// Values longer than this are cut in messages.
 const SHOWN_CHARS: usize = 60;

@@ -6,10 +6,9 @@
 
 mod cursor;
 
-use std::fmt;
-
 use self::cursor::Cursor;
 use super::json_faults;
+use crate::diagnostic::Fault;
 use crate::row::{Row, SessionKey};
 
 /// Lengths are at most this.
@@ -18,30 +17,6 @@ pub(super) const MAX_LENGTH: u64 = agentgen_core::config::MAX_TOKENS as u64;
 pub(super) use agentgen_core::ids::MAX_ID;
 /// U+FEFF in UTF-8.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// A rule that a row breaks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// Short name of the rule (`type`, `range`, `missing-field`, ...).
-    pub rule: &'static str,
-    /// What the row has, with the field's name.
-    pub found: String,
-    /// What the rule asks for.
-    pub expected: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}: found {}, expected {}", self.rule, self.found, self.expected)
-    }
-}
-
-impl Fault {
-    /// A broken rule, by its name.
-    pub fn new(rule: &'static str, found: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self { rule, found: found.into(), expected: expected.into() }
-    }
-}
 
 /// Keys of a row, in the order in which they are usually written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Trace files of any supported kind, as the canonical table.
 
 pub mod blocks;
-pub(crate) mod columns;
+pub mod columns;
 mod infer;
 mod json_faults;
 pub mod json_object;
@@ -18,7 +18,7 @@ mod sessions;
 
 pub use blocks::{Block, Blocks, Line};
 pub use infer::session_key;
-pub use json_row::{Fault, parse_row};
+pub use json_row::parse_row;
 pub use messages::is_messages;
 pub use reader::open;
 pub use resolve::{DataFile, Format, Promised, ReadOptions, Source, Stated, resolve};

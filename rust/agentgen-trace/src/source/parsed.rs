@@ -1,7 +1,7 @@
 //! The rows of one block as its worker leaves them: everything that can be known without the rows before.
 
 use super::blocks::Block;
-use super::json_row::Fault;
+use crate::diagnostic::Fault;
 use crate::row::{Row, SessionKey};
 
 /// Bytes of [`Parsed::text`].

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
-use super::json_row::{Fault, MAX_LENGTH};
+use crate::diagnostic::Fault;
+use super::json_row::{MAX_LENGTH};
 use super::parsed::Head;
 use crate::meta::Layout;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agentgen_analysis::messages::{Ask, Conversation, Parameters};
+use agentgen_trace::transcript::{Ask, Conversation, Parameters};
 
 use super::options::MessagesOptions;
 use super::render::{Array, string};

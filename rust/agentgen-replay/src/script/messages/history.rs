@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use agentgen_analysis::messages::{Conversation, Message, ToolCall};
-use agentgen_core::text::counted;
+use agentgen_trace::transcript::{Conversation, Message, ToolCall};
+use agentgen_engine::text::counted;
 
 /// Ids of live calls by those of the recorded calls in the same places, for the client row at `next`; or why the row
 /// cannot follow the answer.

@@ -13,7 +13,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use agentgen_analysis::messages::{Conversation, Message, Row, ToolCall};
+use agentgen_trace::transcript::{Conversation, Message, Row, ToolCall};
 
 pub use self::options::MessagesOptions;
 use self::render::Array;

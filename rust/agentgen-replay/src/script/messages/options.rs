@@ -47,7 +47,7 @@ impl MessagesOptions {
     /// Tokens to answer with at most, by whichever name the run gives it.
     #[must_use]
     pub fn limit(&self) -> Option<u64> {
-        let names = agentgen_analysis::messages::Parameters::LIMITS;
+        let names = agentgen_trace::transcript::Parameters::LIMITS;
         names.iter().find_map(|name| self.get(name)).and_then(|text| serde_json::from_str(text).ok())
     }
 }

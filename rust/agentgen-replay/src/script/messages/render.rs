@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use agentgen_analysis::messages::{Message, Row, ToolCall, estimated_tokens};
+use agentgen_trace::transcript::{Message, Row, ToolCall, estimated_tokens};
 
 /// The items of a `messages` array with what they are estimated to hold; it only grows.
 #[derive(Debug, Default)]

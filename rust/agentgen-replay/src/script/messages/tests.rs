@@ -8,7 +8,7 @@ mod prefixes;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use agentgen_analysis::messages::{self, Conversation};
+use agentgen_trace::transcript::{self, Conversation};
 use agentgen_trace::Cancel;
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ fn conversation(rows: &[Value]) -> Conversation {
         (row["conversation_id"], row["turn"]) = (json!("c"), json!(at + 1));
         writeln!(file, "{row}").unwrap();
     }
-    let mut all: Vec<_> = messages::read(file.path(), &Cancel::default()).collect::<Result<_, _>>().unwrap();
+    let mut all: Vec<_> = transcript::read(file.path(), &Cancel::default()).collect::<Result<_, _>>().unwrap();
     assert_eq!(all.len(), 1);
     all.remove(0)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use agentgen_core::text::counted;
+use agentgen_engine::text::counted;
 use agentgen_trace::{Result, TraceError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

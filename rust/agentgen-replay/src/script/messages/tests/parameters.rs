@@ -1,6 +1,6 @@
 //! What stands beside the messages.
 
-use agentgen_analysis::messages::Parameters;
+use agentgen_trace::transcript::Parameters;
 
 use super::*;
 
@@ -67,7 +67,7 @@ fn n1_values_reach_the_wire_as_they_are_written() {
     let row = format!("{},\"tools\":{tools},\"temperature\":0.70}}", row.trim_end_matches('}'));
     let mut file = tempfile::NamedTempFile::new().unwrap();
     writeln!(file, "{row}").unwrap();
-    let conversation = messages::read(file.path(), &Cancel::default()).next().unwrap().unwrap();
+    let conversation = transcript::read(file.path(), &Cancel::default()).next().unwrap().unwrap();
     let mut session = MessagesSession::new(conversation, &options(History::Live, "", &json!({})));
     assert_eq!(session.key(), "007");
     let body = String::from_utf8(session.request().unwrap().body).unwrap();

@@ -1,0 +1,150 @@
+//! The ids of whole prompts.
+
+use std::collections::HashMap;
+
+use agentgen_core::ids::Extent;
+use agentgen_core::{EndReason, Plan, Simulator};
+
+use agentgen_trace::error::Result;
+use agentgen_trace::meta::{Layout, Origin};
+
+/// What ids depend on.
+pub(super) struct Row<'a> {
+    pub session: Option<&'a str>,
+    pub parent: Option<&'a str>,
+    pub group: Option<u32>,
+    pub turn: u32,
+    pub context: u32,
+    /// Ids of the new tokens' chunks.
+    pub chunks: &'a [i64],
+    pub end_reason: Option<&'a str>,
+}
+
+/// Gives rows, session by session, the ids of their whole prompts; an error is the text of what was found.
+pub(super) trait Numbering: Send {
+    fn append(&mut self, row: &Row, out: &mut Vec<i64>) -> Result<(), String>;
+}
+
+/// Ids of a generated trace, in closed form.
+pub(super) struct Generated {
+    plan: Plan,
+    run: u64,
+    group: u32,
+    tails: u64,
+    extents: Vec<Extent>,
+}
+
+impl Generated {
+    pub(super) fn new(origin: &Origin) -> Result<Self> {
+        let Origin { config, overrides, seed, sessions } = origin;
+        let plan = Plan::new(config, *overrides, *seed, *sessions, Layout::Cumulative)?;
+        Ok(Self { plan, run: 0, group: 0, tails: 0, extents: Vec::new() })
+    }
+
+    fn begin(&mut self, row: &Row) -> Result<(), String> {
+        let known = row.session.and_then(|name| self.plan.names().run_of(name));
+        let Some((run, is_continuation)) = known.filter(|(run, _)| *run < self.plan.sessions()) else {
+            return Err(
+                "found a session_id that the trace's configuration and seed do not make (edited metadata?)".into()
+            );
+        };
+        self.run = run;
+        self.group = row.group.unwrap_or_else(|| self.plan.group(run));
+        self.tails = 0;
+        if is_continuation {
+            // The session it continues may lie in another shard; drawing it again is cheap.
+            let mut simulator = Simulator::new(&self.plan);
+            let session = simulator.continuation(run, 0).ok_or("found a continuation of a run that has none")?;
+            let block_size = self.plan.config().block_size;
+            self.tails = session.origin.iter().filter(|t| !t.context.is_multiple_of(block_size)).count() as u64;
+        }
+        Ok(())
+    }
+}
+
+impl Numbering for Generated {
+    fn append(&mut self, row: &Row, out: &mut Vec<i64>) -> Result<(), String> {
+        if row.turn == 0 {
+            self.begin(row)?;
+        }
+        self.extents.clear();
+        self.plan.ids().cumulative(self.run, self.group, row.context, &mut self.tails, &mut self.extents);
+        for extent in &self.extents {
+            out.extend(extent.first as i64..(extent.first + extent.count) as i64);
+        }
+        Ok(())
+    }
+}
+
+/// Ids in the order in which blocks are first seen.
+pub(super) struct FirstSight {
+    block_size: u32,
+    next: i64,
+    /// Blocks of first prompts, by the block before and their own chunk: equal prefixes get equal blocks.
+    known: HashMap<(Option<i64>, i64), i64>,
+    /// Full blocks of the current session.
+    chain: Vec<i64>,
+    /// Its name, if a later session may continue it.
+    parent_to_be: Option<String>,
+    /// Full blocks of sessions that may be continued.
+    parents: HashMap<String, Vec<i64>>,
+}
+
+impl FirstSight {
+    pub(super) fn new(block_size: u32) -> Self {
+        let (known, parents) = (HashMap::new(), HashMap::new());
+        Self { block_size, next: 0, known, chain: Vec::new(), parent_to_be: None, parents }
+    }
+
+    fn fresh(&mut self) -> i64 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    fn begin(&mut self, row: &Row, full: usize) -> Result<(), String> {
+        let last = std::mem::take(&mut self.chain);
+        if let Some(name) = self.parent_to_be.take() {
+            self.parents.insert(name, last);
+        }
+        if let Some(chain) = row.parent.and_then(|name| self.parents.remove(name)) {
+            // The whole transcript so far, cut off where the prompt had to be.
+            self.chain = chain;
+            self.chain.truncate(full);
+            return Ok(());
+        }
+        let Some(chunks) = row.chunks.get(..full) else {
+            let (found, tokens) = (row.chunks.len(), row.context);
+            return Err(format!("found {found} hash_ids for {tokens} tokens, expected {full} full blocks"));
+        };
+        for chunk in chunks {
+            let key = (self.chain.last().copied(), *chunk);
+            let next = self.next;
+            let id = *self.known.entry(key).or_insert(next);
+            self.next += i64::from(id == next);
+            self.chain.push(id);
+        }
+        Ok(())
+    }
+}
+
+impl Numbering for FirstSight {
+    fn append(&mut self, row: &Row, out: &mut Vec<i64>) -> Result<(), String> {
+        let full = (row.context / self.block_size) as usize;
+        if row.turn == 0 {
+            self.begin(row, full)?;
+        }
+        // Blocks that outputs, or several turns together, have filled.
+        while self.chain.len() < full {
+            let id = self.fresh();
+            self.chain.push(id);
+        }
+        out.extend_from_slice(&self.chain);
+        if !row.context.is_multiple_of(self.block_size) {
+            out.push(self.fresh());
+        }
+        // Traces that do not say why sessions end may continue any of them.
+        let may_go_on = row.end_reason.is_none_or(|reason| reason == EndReason::RestartSplit.name());
+        self.parent_to_be = row.session.filter(|_| may_go_on).map(str::to_owned);
+        Ok(())
+    }
+}

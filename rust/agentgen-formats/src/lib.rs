@@ -1,0 +1,4 @@
+//! Traces into other layouts, orders and formats.
+#![forbid(unsafe_code)]
+
+pub mod convert;

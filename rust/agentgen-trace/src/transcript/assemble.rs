@@ -1,0 +1,229 @@
+//! Rows that stand together as a conversation, and the rules that they keep as one.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::diagnostic::Fault;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::model::{Conversation, Message, ToolCall, ToolResult};
+use super::parse::{Parsed, Role};
+use super::rules;
+use crate::diagnostic::{Issue, Place, Severity};
+
+/// Groups rows as they come.
+#[derive(Debug, Default)]
+pub(super) struct Assembler {
+    /// Conversations that have begun, by a hash of their name that no two share by accident.
+    seen: HashSet<u128>,
+    open: Option<Open>,
+    /// How many there were.
+    pub conversations: u64,
+}
+
+/// The conversation whose rows are being read.
+#[derive(Debug)]
+struct Open {
+    id: String,
+    rows: Vec<(Place, Parsed)>,
+    /// It was open before, or a row among its own names no conversation: its turns are not counted.
+    is_broken: bool,
+}
+
+impl Assembler {
+    /// Takes a row and gives the conversation that it ends, if that is sound.
+    pub fn push(&mut self, place: Place, mut row: Parsed, issues: &mut Vec<Issue>) -> Option<Conversation> {
+        let Some(id) = row.id.take() else {
+            self.lost();
+            return None;
+        };
+        let mut ended = None;
+        if self.open.as_ref().is_none_or(|open| open.id != id) {
+            ended = self.finish(issues);
+            let is_new = self.seen.insert(xxh3_128(id.as_bytes()));
+            self.conversations += u64::from(is_new);
+            if !is_new {
+                let found = format!("conversation {id:?} again, after rows of another one");
+                issues.push(Issue::error(
+                    place,
+                    rules::CONVERSATION_SPLIT,
+                    found,
+                    "all rows of a conversation together",
+                ));
+            }
+            self.open = Some(Open { id, rows: Vec::new(), is_broken: !is_new });
+        }
+        if let Some(open) = &mut self.open {
+            open.rows.push((place, row));
+        }
+        ended
+    }
+
+    /// A row that names no conversation: it may be the open one's.
+    pub fn lost(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.is_broken = true;
+        }
+    }
+
+    /// Ends the open conversation.
+    pub fn finish(&mut self, issues: &mut Vec<Issue>) -> Option<Conversation> {
+        self.open.take().and_then(|open| open.close(issues))
+    }
+}
+
+impl Open {
+    fn close(mut self, issues: &mut Vec<Issue>) -> Option<Conversation> {
+        self.rows.sort_by_key(|(_, row)| row.turn);
+        let mut check = Check { id: &self.id, issues: Vec::new() };
+        if !self.is_broken && self.rows.iter().all(|(_, row)| row.turn.is_some()) {
+            check.turns(&self.rows);
+        }
+        check.roles(&self.rows);
+        check.ids(&self.rows);
+        let system = check.system(&self.rows);
+        let found = check.issues;
+        let is_sound = !self.is_broken && found.iter().all(|issue| issue.severity == Severity::Warning);
+        issues.extend(found);
+        let rows = self.rows.into_iter().map(|(_, row)| row.row).collect::<Option<Vec<_>>>()?;
+        is_sound.then_some(Conversation { id: self.id, system, rows })
+    }
+}
+
+/// The rules over the rows of one conversation, which are sorted by turn.
+struct Check<'a> {
+    id: &'a str,
+    issues: Vec<Issue>,
+}
+
+impl Check<'_> {
+    fn error(
+        &mut self,
+        place: Place,
+        rule: &'static str,
+        row: &Parsed,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+    ) {
+        let fault = Fault::new(rule, found, expected);
+        self.issues.push(located(place, self.id, row.turn, fault));
+    }
+
+    fn turns(&mut self, rows: &[(Place, Parsed)]) {
+        let mut last = 0;
+        for (place, row) in rows {
+            let turn = row.turn.unwrap_or_default();
+            if turn == last {
+                self.error(*place, rules::TURN_NUMBER, row, "the turn again", "every turn once");
+            } else if turn > last + 1 {
+                let found = if last == 0 { "the first turn".to_owned() } else { format!("the turn after {last}") };
+                self.error(
+                    *place,
+                    rules::TURN_NUMBER,
+                    row,
+                    found,
+                    format!("turn {} (1, 2, 3, … without gaps)", last + 1),
+                );
+            }
+            last = turn;
+        }
+    }
+
+    fn roles(&mut self, rows: &[(Place, Parsed)]) {
+        if let Some((place, row)) = rows.first()
+            && row.turn == Some(1)
+            && let Some(role @ (Role::Assistant | Role::Tool)) = row.role
+        {
+            self.error(*place, rules::ROLE_ORDER, row, format!("{} first", role.name()), "user");
+        }
+        for ((_, before), (place, row)) in follows(rows) {
+            let (Some(from), Some(to)) = (before.role, row.role) else { continue };
+            let (what, next): (_, &[Role]) = match from {
+                Role::User => ("user", &[Role::Assistant]),
+                Role::Assistant if before.calls => ("an assistant that calls tools", &[Role::Tool]),
+                Role::Assistant => ("an assistant that calls no tool", &[Role::User]),
+                Role::Tool => ("tool", &[Role::Assistant, Role::User]),
+            };
+            if !next.contains(&to) {
+                let next: Vec<_> = next.iter().map(|role| role.name()).collect();
+                self.error(*place, rules::ROLE_ORDER, row, format!("{} after {what}", to.name()), next.join(" or "));
+            }
+        }
+    }
+
+    fn ids(&mut self, rows: &[(Place, Parsed)]) {
+        let mut known: HashMap<&str, u32> = HashMap::new();
+        for (place, row) in rows {
+            for call in calls(row).unwrap_or_default() {
+                if let Some(first) = known.insert(&call.id, row.turn.unwrap_or_default()) {
+                    let found = format!("the call {:?} again, first in turn {first}", call.id);
+                    self.error(*place, rules::TOOL_CALL_ID, row, found, "every call's id once in its conversation");
+                }
+            }
+        }
+        for ((_, before), (place, row)) in follows(rows) {
+            let (Some(calls), Some(results)) = (calls(before), results(row)) else { continue };
+            if !calls.is_empty() {
+                self.pairs(*place, row, calls, results);
+            }
+        }
+    }
+
+    /// Results must be those of the calls, each once.
+    fn pairs(&mut self, place: Place, row: &Parsed, calls: &[ToolCall], results: &[ToolResult]) {
+        let expected = "one result for every call of the row before";
+        for (index, result) in results.iter().enumerate() {
+            let found = if !calls.iter().any(|call| call.id == result.tool_call_id) {
+                format!("tool_results[{index}] of {:?}, which was not called", result.tool_call_id)
+            } else if results[..index].iter().any(|other| other.tool_call_id == result.tool_call_id) {
+                format!("tool_results[{index}] of {:?} again", result.tool_call_id)
+            } else {
+                continue;
+            };
+            self.error(place, rules::TOOL_CALL_ID, row, found, expected);
+        }
+        for call in calls.iter().filter(|call| !results.iter().any(|result| result.tool_call_id == call.id)) {
+            self.error(place, rules::TOOL_CALL_ID, row, format!("no result of the call {:?}", call.id), expected);
+        }
+    }
+
+    /// The system prompt: the first that is not empty.
+    fn system(&mut self, rows: &[(Place, Parsed)]) -> Option<String> {
+        let mut prompts = rows.iter().filter_map(|(place, row)| Some((place, row, row.system.as_ref()?)));
+        let (_, first, system) = prompts.next()?;
+        if let Some((place, row, _)) = prompts.find(|(_, _, other)| *other != system) {
+            let found = format!("another system prompt than in turn {}", first.turn.unwrap_or_default());
+            let fault = Fault::new(rules::SYSTEM, found, "one a conversation; this one is not used");
+            self.issues.push(Issue { severity: Severity::Warning, ..located(*place, self.id, row.turn, fault) });
+        }
+        Some(system.clone())
+    }
+}
+
+/// Neighbouring rows whose turns follow each other.
+fn follows(rows: &[(Place, Parsed)]) -> impl Iterator<Item = (&(Place, Parsed), &(Place, Parsed))> {
+    let pairs = rows.iter().zip(rows.iter().skip(1));
+    pairs.filter(|((_, a), (_, b))| a.turn.is_some_and(|turn| turn.checked_add(1) == b.turn))
+}
+
+fn calls(row: &Parsed) -> Option<&[ToolCall]> {
+    match &row.row.as_ref()?.message {
+        Message::Assistant { tool_calls, .. } => Some(tool_calls),
+        _ => None,
+    }
+}
+
+fn results(row: &Parsed) -> Option<&[ToolResult]> {
+    match &row.row.as_ref()?.message {
+        Message::Tool { results, .. } => Some(results),
+        _ => None,
+    }
+}
+
+/// A fault with its conversation and turn.
+pub(super) fn located(place: Place, id: &str, turn: Option<u32>, fault: Fault) -> Issue {
+    let found = match turn {
+        Some(turn) => format!("conversation {id:?}, turn {turn}: {}", fault.found),
+        None => format!("conversation {id:?}: {}", fault.found),
+    };
+    Issue::error(place, fault.rule, found, fault.expected)
+}

@@ -1,0 +1,170 @@
+//! Conversations of files, one after the other.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+
+use crate::source::Blocks;
+use crate::{Cancel, Result, TraceError};
+
+use super::assemble::{Assembler, located};
+use super::model::Conversation;
+use super::rules;
+use super::parse::parse;
+use crate::diagnostic::{Issue, Place, Severity};
+
+/// Reads files as one set of conversations, a block at a time, and goes on after whatever is wrong.
+pub struct Reader {
+    paths: Vec<PathBuf>,
+    /// Which file is read.
+    file: usize,
+    blocks: Option<Blocks>,
+    /// Lines of the file before the block.
+    lines: u64,
+    /// Rows of the file.
+    file_rows: u64,
+    assembler: Assembler,
+    /// Rows so far, faulty ones included.
+    pub rows: u64,
+    /// Bytes of the files that are done with.
+    consumed: u64,
+}
+
+impl Reader {
+    /// Starts before the first row of `paths`.
+    #[must_use]
+    pub fn new(paths: &[PathBuf]) -> Self {
+        Self {
+            paths: paths.to_vec(),
+            file: 0,
+            blocks: None,
+            lines: 0,
+            file_rows: 0,
+            assembler: Assembler::default(),
+            rows: 0,
+            consumed: 0,
+        }
+    }
+
+    /// Conversations that have begun.
+    pub fn conversations(&self) -> u64 {
+        self.assembler.conversations
+    }
+
+    /// Bytes of the files read so far.
+    pub fn bytes(&self) -> u64 {
+        let open = self.blocks.as_ref().map_or(0, |b| b.consumed().load(std::sync::atomic::Ordering::Relaxed));
+        self.consumed + open
+    }
+
+    /// Reads the next block: conversations that end in it, and what is wrong there. False when there is none.
+    pub fn step(&mut self, issues: &mut Vec<Issue>, mut ready: impl FnMut(Conversation)) -> Result<bool> {
+        let Some(path) = self.paths.get(self.file) else { return Ok(false) };
+        if self.blocks.is_none() {
+            self.blocks = Some(Blocks::open(path)?);
+        }
+        let Some(block) = self.blocks.as_mut().and_then(Iterator::next).transpose()? else {
+            self.end_file(issues, ready);
+            return Ok(true);
+        };
+        let (mut lines, mut faults) = (block.lines(), Vec::new());
+        for line in lines.by_ref() {
+            let place = Place { file: self.file as u32, line: self.lines + line.number + 1 };
+            let parsed = parse(&line, &mut faults);
+            self.file_rows += u64::from(parsed.is_some() || !faults.is_empty());
+            let (id, turn) = parsed.as_ref().map_or((None, None), |row| (row.id.clone(), row.turn));
+            match parsed {
+                Some(row) => drop(self.assembler.push(place, row, issues).map(&mut ready)),
+                None if faults.is_empty() => {}
+                None => self.assembler.lost(),
+            }
+            issues.extend(faults.drain(..).map(|fault| match &id {
+                Some(id) => located(place, id, turn, fault),
+                None => Issue::error(place, fault.rule, fault.found, fault.expected),
+            }));
+        }
+        self.lines += lines.passed();
+        Ok(true)
+    }
+
+    fn end_file(&mut self, issues: &mut Vec<Issue>, ready: impl FnMut(Conversation)) {
+        if self.file_rows == 0 {
+            let place = Place { file: self.file as u32, line: 0 };
+            issues.push(Issue::error(place, rules::EMPTY, "no rows", "at least one row"));
+        }
+        self.consumed += self.blocks.take().map_or(0, |blocks| blocks.file_bytes());
+        self.rows += std::mem::take(&mut self.file_rows);
+        self.lines = 0;
+        self.file += 1;
+        if self.file == self.paths.len() {
+            self.assembler.finish(issues).map(ready);
+        }
+    }
+}
+
+/// The conversations of a file, in its order. The first row that breaks a rule is an error, and the end.
+pub struct Conversations {
+    path: PathBuf,
+    reader: Reader,
+    ready: VecDeque<Conversation>,
+    cancel: Cancel,
+    failed: Option<TraceError>,
+    is_done: bool,
+}
+
+/// Reads the conversations of a file: JSONL, plain or compressed (gzip, zstd).
+#[must_use]
+pub fn read(path: &Path, cancel: &Cancel) -> Conversations {
+    Conversations {
+        path: path.to_owned(),
+        reader: Reader::new(&[path.to_owned()]),
+        ready: VecDeque::new(),
+        cancel: cancel.clone(),
+        failed: None,
+        is_done: false,
+    }
+}
+
+impl Conversations {
+    /// Reads on until there is a conversation to give, or nothing more.
+    fn fill(&mut self) -> Result<()> {
+        let mut issues = Vec::new();
+        while self.ready.is_empty() && !self.is_done {
+            self.cancel.check()?;
+            let ready = &mut self.ready;
+            self.is_done = !self.reader.step(&mut issues, |conversation| ready.push_back(conversation))?;
+            issues.sort_by_key(|issue| issue.place);
+            if let Some(issue) = issues.iter().find(|issue| issue.severity == Severity::Error) {
+                return Err(self.refuse(issue));
+            }
+            issues.clear();
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, issue: &Issue) -> TraceError {
+        let path = self.path.display();
+        let place = if issue.place.line == 0 { path.to_string() } else { format!("{path}:{}", issue.place.line) };
+        TraceError::Format(format!(
+            "{place}: {}: found {}, expected {} (agentgen validate {path} lists all there is)",
+            issue.rule, issue.found, issue.expected
+        ))
+    }
+}
+
+impl Iterator for Conversations {
+    type Item = Result<Conversation>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed.is_none()
+            && let Err(error) = self.fill()
+        {
+            self.failed = Some(error);
+            self.is_done = true;
+        }
+        // What came before the fault is sound, and was asked for.
+        match self.ready.pop_front() {
+            Some(conversation) => Some(Ok(conversation)),
+            None => self.failed.take().map(Err),
+        }
+    }
+}
