@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use agentgen_trace::session::{Clock, Conversation, conversations, ordered};
 use agentgen_analysis::reuse::{self, Reuse, Settings, SharedLayers};
 use agentgen_analysis::simulate::{self, Figures, Routing};
 use agentgen_core::config::{self, Config, Overrides};
-use agentgen_engine::timeline::Timing;
 use agentgen_core::{Layout, Plan};
+use agentgen_engine::timeline::Timing;
 use agentgen_trace::batch::BatchBuilder;
 use agentgen_trace::generate::Shard;
 use agentgen_trace::schema::{Column, schema};
+use agentgen_trace::session::{self, Clock, Session, ordered};
 use agentgen_trace::{Cancel, TraceMeta};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -73,7 +73,7 @@ pub fn measure(plan: &Plan, batches: &[RecordBatch]) -> Reuse {
         timing: Timing::REFERENCE,
         layers: SharedLayers::of(plan.config()),
     };
-    let sessions = conversations(&meta, batches.iter().cloned().map(Ok));
+    let sessions = session::sessions(&meta, batches.iter().cloned().map(Ok));
     let (clock, sessions) = ordered(&meta, false, sessions).expect("sound rows");
     reuse::measure(clock, sessions, &settings, &Cancel::default(), |_| ()).expect("sound rows")
 }
@@ -83,9 +83,9 @@ pub fn measure(plan: &Plan, batches: &[RecordBatch]) -> Reuse {
 /// # Panics
 /// Never: generated rows are sound.
 #[must_use]
-pub fn sessions(plan: &Plan, batches: &[RecordBatch]) -> (Clock, Vec<Conversation>) {
+pub fn sessions(plan: &Plan, batches: &[RecordBatch]) -> (Clock, Vec<Session>) {
     let meta = meta(plan);
-    let sessions = conversations(&meta, batches.iter().cloned().map(Ok));
+    let sessions = session::sessions(&meta, batches.iter().cloned().map(Ok));
     let (clock, sessions) = ordered(&meta, false, sessions).expect("sound rows");
     (clock, sessions.map(|session| session.expect("sound rows")).collect())
 }
@@ -95,7 +95,7 @@ pub fn sessions(plan: &Plan, batches: &[RecordBatch]) -> (Clock, Vec<Conversatio
 /// # Panics
 /// Never: nobody cancels.
 #[must_use]
-pub fn simulate(plan: &Plan, clock: Clock, sessions: Vec<Conversation>, capacity_blocks: u64) -> Figures {
+pub fn simulate(plan: &Plan, clock: Clock, sessions: Vec<Session>, capacity_blocks: u64) -> Figures {
     let block_size = plan.config().block_size;
     let settings = simulate::Settings {
         capacity_blocks,

@@ -9,7 +9,7 @@ use agentgen_benches::{SEED, all_columns, make, measure, sessions, shard, simula
 use agentgen_core::dist::Lognormal;
 use agentgen_core::ids::RowIds;
 use agentgen_core::rng::{Purpose, Streams};
-use agentgen_core::{Layout, Plan, Simulator};
+use agentgen_core::{Layout, Plan, SessionGenerator};
 use agentgen_trace::Cancel;
 use agentgen_trace::batch::BatchBuilder;
 use agentgen_trace::generate::Shard;
@@ -32,10 +32,10 @@ fn session(c: &mut Criterion, plan: &Plan) {
     let mut group = c.benchmark_group("session");
     group.throughput(Throughput::Elements(SESSIONS));
     group.bench_function("turns", |b| {
-        let mut simulator = Simulator::new(plan);
+        let mut simulator = SessionGenerator::new(plan);
         b.iter(|| {
             for run in 0..SESSIONS {
-                black_box(simulator.primary(run, 0).expect("presets can be generated"));
+                black_box(simulator.root(run, 0).expect("presets can be generated"));
             }
         });
     });
@@ -43,10 +43,10 @@ fn session(c: &mut Criterion, plan: &Plan) {
 }
 
 fn ids(c: &mut Criterion, plan: &Plan) {
-    let mut simulator = Simulator::new(plan);
-    let mut turns = |run| simulator.primary(run, 0).expect("presets can be generated").turns.len();
+    let mut simulator = SessionGenerator::new(plan);
+    let mut turns = |run| simulator.root(run, 0).expect("presets can be generated").turns.len();
     let longest = (0..SESSIONS).max_by_key(|run| turns(*run)).unwrap_or_default();
-    let session = simulator.primary(longest, 0).expect("presets can be generated");
+    let session = simulator.root(longest, 0).expect("presets can be generated");
     let mut group = c.benchmark_group("ids");
     group.throughput(Throughput::Elements(session.turns.len() as u64));
     group.bench_function("extents of a row", |b| {

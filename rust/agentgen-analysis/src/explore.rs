@@ -17,8 +17,8 @@ use arrow_array::types::UInt32Type;
 use arrow_array::{Array as _, RecordBatch};
 use serde::Serialize;
 
-use agentgen_trace::session::{Conversation, conversations};
 use crate::reuse::{LAYERS, Seen, SharedLayers, layers_of};
+use agentgen_trace::session::{Session, sessions};
 
 /// The layers of a prompt; here the new tokens of a turn after the first are told apart from the history.
 const PARTS: usize = LAYERS.len() + 1;
@@ -132,7 +132,7 @@ impl Explorer {
     }
 
     /// The first sessions of a trace, whose names are noted in passing.
-    pub(crate) fn watched<B>(&self, meta: &TraceMeta, batches: B) -> impl Iterator<Item = Result<Conversation>> + use<B>
+    pub(crate) fn watched<B>(&self, meta: &TraceMeta, batches: B) -> impl Iterator<Item = Result<Session>> + use<B>
     where
         B: Iterator<Item = Result<RecordBatch>>,
     {
@@ -143,7 +143,7 @@ impl Explorer {
             }
         });
         let mut left = limit;
-        conversations(meta, noted).take_while(move |conversation| {
+        sessions(meta, noted).take_while(move |conversation| {
             if conversation.is_ok() && left == 0 {
                 was_cut.store(true, Ordering::Relaxed);
                 return false;
@@ -160,7 +160,7 @@ impl Explorer {
 
     /// Sees a request.
     pub(crate) fn request(&mut self, shared: SharedLayers, seen: Seen<'_>) {
-        let Conversation { number, parent, is_continuation, end, .. } = *seen.conversation;
+        let Session { number, parent, is_continuation, end, .. } = *seen.conversation;
         let root = match parent {
             None => number,
             Some(parent) if seen.turn == 0 => {

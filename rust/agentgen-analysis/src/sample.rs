@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use agentgen_engine::kv::{Content, Piece, Stream};
+use agentgen_engine::kv::{Content, TokenSeq, TokenSpan};
 use agentgen_engine::timeline::{Sent, TimedSession as _};
 use agentgen_trace::{Cancel, Result};
 use serde::Serialize;
 
 use crate::analyze::{Options, located};
-use agentgen_trace::session::{self, Clock, Conversation};
 use crate::reuse::SharedLayers;
+use agentgen_trace::session::{self, Clock, Session};
 
 /// Sessions in the order in which they start, and what a simulation has to know beside them. `docs/simulation-page.md`
 /// describes the JSON.
@@ -57,7 +57,7 @@ pub struct SampledSession {
 }
 
 impl SampledSession {
-    fn new(conversation: &Conversation) -> Self {
+    fn new(conversation: &Session) -> Self {
         let turn = |index: usize| {
             let turn = conversation.turns[index];
             let ms = match conversation.turn(index).map(|timed| timed.sent) {
@@ -66,11 +66,11 @@ impl SampledSession {
             };
             (turn.context_tokens, turn.output_tokens, ms)
         };
-        let run = |piece: Piece| match piece.content() {
+        let run = |piece: TokenSpan| match piece.content() {
             Content::Ids { first, offset } => (first as i64, offset, piece.tokens()),
             Content::Own { conversation, position } => (-1 - conversation as i64, position, piece.tokens()),
         };
-        let runs = |stream: &Stream| stream.pieces(0, stream.tokens()).map(run).collect();
+        let runs = |stream: &TokenSeq| stream.pieces(0, stream.tokens()).map(run).collect();
         Self {
             number: conversation.number,
             parent: conversation.parent(),
@@ -113,10 +113,7 @@ pub fn sample(trace: &Path, options: &Options, max_bytes: usize, cancel: &Cancel
 }
 
 /// The sessions that have room in so many bytes, and whether these are all.
-fn taken(
-    sessions: impl Iterator<Item = Result<Conversation>>,
-    max_bytes: usize,
-) -> Result<(Vec<SampledSession>, bool)> {
+fn taken(sessions: impl Iterator<Item = Result<Session>>, max_bytes: usize) -> Result<(Vec<SampledSession>, bool)> {
     let (mut first, mut bytes) = (Vec::new(), 0);
     for conversation in sessions {
         let session = SampledSession::new(&conversation?);

@@ -4,8 +4,8 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use agentgen_trace::transcript::{self, Conversation, Message};
 use agentgen_analysis::validate::{Finding, Options, Report, validate};
+use agentgen_trace::transcript::{self, Message, Transcript};
 use agentgen_trace::{Cancel, Layout, TraceError};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -28,7 +28,7 @@ fn report(path: &Path) -> Report {
     validate(&[path.to_owned()], &options, &Cancel::default(), &mut |_, _| ()).unwrap()
 }
 
-fn load(path: &Path) -> Result<Vec<Conversation>, TraceError> {
+fn load(path: &Path) -> Result<Vec<Transcript>, TraceError> {
     transcript::read(path, &Cancel::default()).collect()
 }
 

@@ -3,11 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use agentgen_trace::session::{conversations, ordered};
 use agentgen_analysis::reuse::{self, Reuse, Settings, SharedLayers};
 use agentgen_engine::timeline::Timing;
 use agentgen_trace::Cancel;
 use agentgen_trace::schema::Column;
+use agentgen_trace::session::{ordered, sessions};
 use agentgen_trace::source::{self, ReadOptions};
 
 fn conversation_trace() -> Option<PathBuf> {
@@ -32,7 +32,7 @@ fn measured(path: &Path, block_tokens: u32) -> Reuse {
         timing: Timing::REFERENCE,
         layers: SharedLayers::default(),
     };
-    let (clock, sessions) = ordered(&source.meta, false, conversations(&source.meta, batches)).unwrap();
+    let (clock, sessions) = ordered(&source.meta, false, sessions(&source.meta, batches)).unwrap();
     reuse::measure(clock, sessions, &settings, &cancel, |_| ()).unwrap()
 }
 

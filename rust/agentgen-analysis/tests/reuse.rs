@@ -12,15 +12,15 @@ mod traces;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use agentgen_trace::session::{Clock, conversations, ordered};
 use agentgen_analysis::reuse::{self, Reuse, Settings, SharedLayers, Size};
 use agentgen_core::config::Overrides;
+use agentgen_core::{Plan, SessionGenerator};
 use agentgen_engine::timeline::Timing;
-use agentgen_core::{Plan, Simulator};
-use agentgen_testing::{Case, cases};
 use agentgen_formats::convert::sort;
+use agentgen_testing::{Case, cases};
 use agentgen_trace::generate::{Shard, batches};
 use agentgen_trace::schema::{Column, schema};
+use agentgen_trace::session::{Clock, ordered, sessions};
 use agentgen_trace::source::{self, ReadOptions};
 use agentgen_trace::{Cancel, FORMAT_VERSION, Layout, Origin, Result, TraceMeta};
 use arrow_array::RecordBatch;
@@ -37,7 +37,7 @@ fn measured(
     settings: &Settings,
 ) -> Reuse {
     // Whole prompts have sessions' times only if they have sessions, which `conversation_id` names.
-    let (clock, sessions) = ordered(meta, adds_delays, conversations(meta, rows)).expect("readable");
+    let (clock, sessions) = ordered(meta, adds_delays, sessions(meta, rows)).expect("readable");
     reuse::measure(clock, sessions, settings, &Cancel::default(), |_| ()).expect("readable")
 }
 
@@ -194,12 +194,12 @@ struct Run {
 }
 
 fn runs(plan: &Plan) -> Vec<Run> {
-    let mut simulator = Simulator::new(plan);
+    let mut simulator = SessionGenerator::new(plan);
     let lengths = |turns: &[agentgen_core::Turn]| -> Vec<(u64, u64)> {
         turns.iter().map(|turn| (u64::from(turn.context), u64::from(turn.output))).collect()
     };
     let run = |run| {
-        let (group, turns) = simulator.primary(run, 0).map(|s| (s.group, lengths(s.turns))).expect("possible");
+        let (group, turns) = simulator.root(run, 0).map(|s| (s.group, lengths(s.turns))).expect("possible");
         let continuation = simulator.continuation(run, 0).map_or_else(Vec::new, |s| lengths(s.turns));
         Run { group, turns, continuation }
     };

@@ -15,7 +15,6 @@ mod traces;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use agentgen_trace::session::{Clock, Conversation, conversations, ordered};
 use agentgen_analysis::reuse::{self, SharedLayers};
 use agentgen_analysis::simulate::{self, Figures, Routing, Served, Settings};
 use agentgen_core::config::Overrides;
@@ -23,6 +22,7 @@ use agentgen_engine::timeline::Timing;
 use agentgen_testing::{Case, cases};
 use agentgen_trace::generate::{Shard, batches};
 use agentgen_trace::schema::{Column, schema};
+use agentgen_trace::session::{Clock, Session, ordered, sessions};
 use agentgen_trace::source::{self, ReadOptions};
 use agentgen_trace::{Cancel, FORMAT_VERSION, Layout, Origin, TraceMeta};
 use jobs::{Job, jobs, requests};
@@ -31,20 +31,20 @@ use proptest::prelude::*;
 use traces::{Trace, prompts, traces};
 
 /// The sessions of a file with these rows, in the order in which they start.
-fn sessions(text: &str, layout: Layout, id_tokens: usize) -> (Clock, Vec<Conversation>) {
+fn sessions(text: &str, layout: Layout, id_tokens: usize) -> (Clock, Vec<Session>) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("trace.jsonl");
     std::fs::write(&path, text).expect("writable");
     let options = ReadOptions { layout: Some(layout), block_size: Some(id_tokens as u32) };
     let source = source::resolve(&[path], options).expect("a trace");
     let rows = source::open(&source, &Column::ALL, 1, &Cancel::default()).expect("readable");
-    let conversations = conversations(&source.meta, rows);
+    let conversations = sessions(&source.meta, rows);
     let (clock, sessions) = ordered(&source.meta, text.contains("conversation_id"), conversations).expect("readable");
     (clock, sessions.collect::<Result<_, _>>().expect("readable"))
 }
 
 /// The sessions of a generated data set in a layout.
-fn generated(case: &Case, layout: Layout) -> (Clock, Vec<Conversation>) {
+fn generated(case: &Case, layout: Layout) -> (Clock, Vec<Session>) {
     let Case { config, seed, sessions } = case.clone();
     let cancel = Cancel::default();
     let origin = Origin { config, overrides: Overrides::default(), seed, sessions };
@@ -53,14 +53,14 @@ fn generated(case: &Case, layout: Layout) -> (Clock, Vec<Conversation>) {
     let meta = TraceMeta { layout, block_size, format_version: Some(FORMAT_VERSION), origin: Some(origin) };
     let shard = Arc::new(Shard::new(plan, 0, 1, 1, &cancel).expect("possible"));
     let rows = batches(&shard, &schema(&Column::ALL, &meta), 1, &cancel);
-    let (clock, sessions) = ordered(&meta, false, conversations(&meta, rows)).expect("readable");
+    let (clock, sessions) = ordered(&meta, false, sessions(&meta, rows)).expect("readable");
     (clock, sessions.collect::<Result<_, _>>().expect("readable"))
 }
 
 /// A simulation, and its requests in the order of their ends.
-fn simulated(clock: Clock, sessions: &[Conversation], settings: &Settings) -> (Figures, Vec<Served>) {
+fn simulated(clock: Clock, sessions: &[Session], settings: &Settings) -> (Figures, Vec<Served>) {
     let mut served = Vec::new();
-    let each = |_: &Conversation, request: &Served| {
+    let each = |_: &Session, request: &Served| {
         served.push(*request);
         Ok(())
     };
@@ -246,7 +246,7 @@ fn ample(case: &Case, concurrency: usize) -> Settings {
 }
 
 /// The blocks that the longest request of all needs.
-fn most_needed(sessions: &[Conversation], block_tokens: u32) -> u64 {
+fn most_needed(sessions: &[Session], block_tokens: u32) -> u64 {
     let turns = sessions.iter().flat_map(|session| &session.turns);
     turns.map(|t| u64::from(t.context_tokens + t.output_tokens).div_ceil(u64::from(block_tokens))).max().unwrap_or(0)
 }
@@ -337,8 +337,8 @@ fn a_recorded_trace() {
     }
     let source = source::resolve(&[path], ReadOptions::default()).expect("a trace");
     let rows = source::open(&source, &Column::ALL, 1, &Cancel::default()).expect("readable");
-    let (clock, sessions) = ordered(&source.meta, false, conversations(&source.meta, rows)).expect("readable");
-    let sessions: Vec<Conversation> = sessions.collect::<Result<_, _>>().expect("readable");
+    let (clock, sessions) = ordered(&source.meta, false, sessions(&source.meta, rows)).expect("readable");
+    let sessions: Vec<Session> = sessions.collect::<Result<_, _>>().expect("readable");
     let settings = Settings {
         capacity_blocks: 10_000,
         block_tokens: 512,

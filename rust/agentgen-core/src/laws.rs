@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::config::{Bias, Config, Distribution, MAX_TOKENS, Turns};
-use crate::dist::{DelayLaw, Effective, LengthLaw, Lognormal, Parameters, Shape, Solver};
+use crate::dist::{DelayDist, Effective, Lognormal, Parameters, Shape, Solver, TokenCountDist};
 use crate::error::ConfigError;
 use crate::pilot;
 use crate::rng::Stream;
@@ -56,11 +56,11 @@ pub struct Targets {
 /// All laws of a configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Laws {
-    pub layer2: LengthLaw,
-    pub new_tokens: LengthLaw,
-    pub output: LengthLaw,
-    pub agentic: DelayLaw,
-    pub human: DelayLaw,
+    pub layer2: TokenCountDist,
+    pub new_tokens: TokenCountDist,
+    pub output: TokenCountDist,
+    pub agentic: DelayDist,
+    pub human: DelayDist,
     pub resolved: Vec<Resolved>,
     pub warnings: Vec<String>,
 }
@@ -120,7 +120,7 @@ impl Laws {
 }
 
 /// The law with its median multiplied by `bias` before the cuts.
-pub(crate) fn biased(law: &LengthLaw, bias: f64) -> Option<LengthLaw> {
+pub(crate) fn biased(law: &TokenCountDist, bias: f64) -> Option<TokenCountDist> {
     if bias == 1.0 {
         return Some(law.clone());
     }
@@ -155,14 +155,20 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn length(&mut self, path: &'static str, d: &Distribution, low: u32, cap: u32) -> Result<LengthLaw, ConfigError> {
-        let law = LengthLaw::new(self.solve(path, d, Shape::Length { low, cap })?, low, cap);
+    fn length(
+        &mut self,
+        path: &'static str,
+        d: &Distribution,
+        low: u32,
+        cap: u32,
+    ) -> Result<TokenCountDist, ConfigError> {
+        let law = TokenCountDist::new(self.solve(path, d, Shape::Length { low, cap })?, low, cap);
         self.record(Effective { mean: law.mean(), median: law.median() });
         Ok(law)
     }
 
-    fn delay(&mut self, path: &'static str, d: &Distribution, clip: f64) -> Result<DelayLaw, ConfigError> {
-        let law = DelayLaw::new(self.solve(path, d, Shape::Delay { clip })?, clip);
+    fn delay(&mut self, path: &'static str, d: &Distribution, clip: f64) -> Result<DelayDist, ConfigError> {
+        let law = DelayDist::new(self.solve(path, d, Shape::Delay { clip })?, clip);
         self.record(Effective { mean: law.mean(), median: law.median() });
         Ok(law)
     }

@@ -1,12 +1,12 @@
 //! Exact synthetic sessions of coding agents: a configuration in, turns out.
 //!
 //! ```
-//! use agentgen_core::{Config, Layout, Plan, Simulator, config};
+//! use agentgen_core::{Config, Layout, Plan, SessionGenerator, config};
 //!
 //! let config = Config::from_json(config::preset("default").unwrap())?;
 //! let plan = Plan::new(&config, config::Overrides::default(), 42, 1_000, Layout::Incremental)?;
-//! let mut simulator = Simulator::new(&plan);
-//! let session = simulator.primary(7, 0)?;
+//! let mut simulator = SessionGenerator::new(&plan);
+//! let session = simulator.root(7, 0)?;
 //! assert!(session.turns.iter().all(|turn| turn.context < 167_000));
 //! # Ok::<(), agentgen_core::ConfigError>(())
 //! ```
@@ -34,4 +34,4 @@ pub use laws::{Resolved, Solved, Targets};
 pub use layout::Layout;
 pub use plan::{ArrivalClock, Continuation, Plan};
 pub use rules::{Drawn, EndReason, Turn};
-pub use session::{Session, Simulator};
+pub use session::{Session, SessionGenerator};

@@ -4,7 +4,7 @@
 //! written is smaller on average than what is drawn. The pilot measures the ratio of the two on the same draws, which
 //! needs few sessions; the mean of what is drawn is known exactly.
 
-use crate::dist::LengthLaw;
+use crate::dist::TokenCountDist;
 use crate::laws::biased;
 use crate::rng::{Purpose, Streams};
 use crate::rules::{EndReason, Rules, Turn};
@@ -18,7 +18,7 @@ const MOST_BIAS: f64 = 2.0;
 const TOLERANCE: f64 = 1e-5;
 
 /// The factor on the median for which accepted turns have the law's own mean.
-pub(crate) fn solve_bias(rules: &Rules, law: &LengthLaw) -> Result<f64, String> {
+pub(crate) fn solve_bias(rules: &Rules, law: &TokenCountDist) -> Result<f64, String> {
     let goal = law.mean();
     let miss = |log_bias: f64| {
         biased(law, libm::exp(log_bias)).map(|law| accepted_share(rules, &law) * law.mean() / goal - 1.0)
@@ -75,7 +75,7 @@ impl Tally {
 }
 
 /// Mean of the accepted turns over the mean of all candidates.
-fn accepted_share(rules: &Rules, law: &LengthLaw) -> f64 {
+fn accepted_share(rules: &Rules, law: &TokenCountDist) -> f64 {
     let mut rules = rules.clone();
     rules.new_tokens = law.clone();
     let streams = Streams::new(SEED);

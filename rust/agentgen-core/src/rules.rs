@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, ContextSpeedup, Reset};
-use crate::dist::{DelayLaw, LengthLaw};
+use crate::dist::{DelayDist, TokenCountDist};
 use crate::laws::{Laws, TurnTarget};
 use crate::rng::Stream;
 
@@ -86,12 +86,12 @@ pub enum Drawn {
 pub(crate) struct Rules {
     prefix: u32,
     max_prompt: u32,
-    layer2: LengthLaw,
-    pub new_tokens: LengthLaw,
-    output: LengthLaw,
+    layer2: TokenCountDist,
+    pub new_tokens: TokenCountDist,
+    output: TokenCountDist,
     agentic_fraction: f64,
-    agentic: DelayLaw,
-    human: DelayLaw,
+    agentic: DelayDist,
+    human: DelayDist,
     speedup: Option<ContextSpeedup>,
     reset: Option<Reset>,
     pub target: Option<TurnTarget>,

@@ -26,13 +26,13 @@ pub struct Session<'a> {
 
 /// Simulates sessions of a plan; keeps its buffers from session to session.
 #[derive(Debug)]
-pub struct Simulator<'a> {
+pub struct SessionGenerator<'a> {
     plan: &'a Plan,
     turns: Vec<Turn>,
     origin: Vec<Turn>,
 }
 
-impl<'a> Simulator<'a> {
+impl<'a> SessionGenerator<'a> {
     /// A simulator of `plan`.
     #[must_use]
     pub fn new(plan: &'a Plan) -> Self {
@@ -40,7 +40,7 @@ impl<'a> Simulator<'a> {
     }
 
     /// The primary session of a run.
-    pub fn primary(&mut self, run: u64, arrival_tenths: u64) -> Result<Session<'_>, ConfigError> {
+    pub fn root(&mut self, run: u64, arrival_tenths: u64) -> Result<Session<'_>, ConfigError> {
         let plan = self.plan;
         let rules = &plan.rules;
         let mut stream = plan.streams.stream(Purpose::Content, run);

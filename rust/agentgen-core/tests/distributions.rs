@@ -3,7 +3,7 @@
 use agentgen_core::config::{Config, Overrides, preset};
 use agentgen_core::dist::{Lognormal, Zipf};
 use agentgen_core::rng::{Purpose, Streams};
-use agentgen_core::{Drawn, Layout, Plan, Simulator};
+use agentgen_core::{Drawn, Layout, Plan, SessionGenerator};
 
 /// Critical value of the one-sample statistic at alpha = 0.001, for n draws.
 fn critical(n: usize) -> f64 {
@@ -62,14 +62,14 @@ fn the_default_preset_meets_every_target_within_one_percent() {
     let config = Config::from_json(preset("default").expect("bundled")).expect("valid");
     let sessions = 100_000;
     let plan = Plan::new(&config, Overrides::default(), 42, sessions, Layout::Incremental).expect("feasible");
-    let mut simulator = Simulator::new(&plan);
+    let mut simulator = SessionGenerator::new(&plan);
     let (mut first, mut input, mut output, mut delay) = ([0.0; 2], [0.0; 2], [0.0; 2], [0.0; 2]);
     let add = |sum: &mut [f64; 2], value: f64| {
         sum[0] += value;
         sum[1] += 1.0;
     };
     for run in 0..sessions {
-        let session = simulator.primary(run, 0).expect("reset mode never fails");
+        let session = simulator.root(run, 0).expect("reset mode never fails");
         add(&mut first, f64::from(session.turns[0].context));
         for turn in session.turns {
             add(&mut output, f64::from(turn.output));
@@ -110,10 +110,10 @@ fn shares_below_are_those_of_the_draws() {
     let config = Config::from_json(preset("default").expect("bundled")).expect("valid");
     let sessions = 20_000;
     let plan = Plan::new(&config, Overrides::default(), 5, sessions, Layout::Incremental).expect("feasible");
-    let mut simulator = Simulator::new(&plan);
+    let mut simulator = SessionGenerator::new(&plan);
     let (mut first, mut output, mut delay) = (Vec::new(), Vec::new(), Vec::new());
     for run in 0..sessions {
-        let session = simulator.primary(run, 0).expect("reset mode never fails");
+        let session = simulator.root(run, 0).expect("reset mode never fails");
         first.push(f64::from(session.turns[0].context));
         output.extend(session.turns.iter().map(|turn| f64::from(turn.output)));
         delay.extend(session.turns[1..].iter().map(|turn| turn.delay_tenths as f64 / 10.0));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use agentgen_core::ids::{Extent, RowIds};
-use agentgen_core::{Continuation, EndReason, Layout, Plan, Session, Simulator, Turn};
+use agentgen_core::{Continuation, EndReason, Layout, Plan, Session, SessionGenerator, Turn};
 use agentgen_testing::cases;
 use proptest::prelude::*;
 
@@ -47,10 +47,9 @@ fn continuations(plan: &Plan, slots: &Range<u64>) -> Vec<Continuation> {
 
 /// Primaries by run, continuations in file order with their slots.
 fn everything(plan: &Plan) -> (Vec<Made>, Vec<(u64, Made)>) {
-    let mut simulator = Simulator::new(plan);
-    let primaries = (0..plan.sessions())
-        .map(|run| made(plan, &simulator.primary(run, 0).expect("truncation is allowed")))
-        .collect();
+    let mut simulator = SessionGenerator::new(plan);
+    let primaries =
+        (0..plan.sessions()).map(|run| made(plan, &simulator.root(run, 0).expect("truncation is allowed"))).collect();
     let continuations = continuations(plan, &(0..plan.sessions()))
         .into_iter()
         .filter_map(|c| simulator.continuation(c.run, 0).map(|s| (c.slot, made(plan, &s))))

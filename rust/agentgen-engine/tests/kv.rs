@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
 
-use agentgen_engine::kv::{BlockKey, Found, NodeId, Policy, PrefixCache, Prompt, Stream, Tree, block_keys};
+use agentgen_engine::kv::{
+    BlockKey, NodeId, Policy, PrefixCache, PrefixMatch, Prompt, RadixTree, TokenSeq, block_keys,
+};
 use proptest::prelude::*;
 
 /// One token: of a hash id and its place there, or of a conversation and its position.
@@ -17,7 +19,7 @@ enum Token {
 /// A stream, and all of its tokens.
 #[derive(Debug, Clone)]
 struct Twin {
-    stream: Stream,
+    stream: TokenSeq,
     tokens: Vec<Token>,
 }
 
@@ -51,7 +53,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 impl Twin {
     fn new(id_tokens: u32) -> Self {
-        Self { stream: Stream::new(id_tokens), tokens: Vec::new() }
+        Self { stream: TokenSeq::new(id_tokens), tokens: Vec::new() }
     }
 
     fn expanded(&self, ids: &[i64]) -> Vec<Token> {
@@ -75,7 +77,7 @@ impl Twin {
             Step::Prompt(ids) => {
                 let prompt = self.expanded(ids);
                 if let Some(new) = prompt.get(self.tokens.len()..) {
-                    let mut whole = Stream::new(self.stream.id_tokens());
+                    let mut whole = TokenSeq::new(self.stream.id_tokens());
                     whole.push_ids(ids, prompt.len() as u64);
                     self.stream.append(&whole, self.tokens.len() as u64);
                     self.tokens.extend(new);
@@ -175,7 +177,7 @@ fn part(blocks: u32, share: f64) -> u32 {
 type Marked<'a> = HashMap<&'a [Token], u32>;
 
 /// Holds all that a tree says against the blocks that it should have.
-fn check_tree(tree: &mut Tree<u32>, held: &Marked<'_>, twins: &[Twin], block: u32) -> Result<(), TestCaseError> {
+fn check_tree(tree: &mut RadixTree<u32>, held: &Marked<'_>, twins: &[Twin], block: u32) -> Result<(), TestCaseError> {
     let mut owner: HashMap<&[Token], NodeId> = HashMap::new();
     let mut spans: HashMap<NodeId, (u32, u32)> = HashMap::new();
     for twin in twins {
@@ -188,7 +190,7 @@ fn check_tree(tree: &mut Tree<u32>, held: &Marked<'_>, twins: &[Twin], block: u3
             let (start, end) = tree.span(found.node);
             prop_assert!(found.blocks == 0 || start < found.blocks && found.blocks <= end);
         }
-        let Found { node, blocks } = tree.find(&twin.stream, all);
+        let PrefixMatch { node, blocks } = tree.find(&twin.stream, all);
         let mut after = blocks;
         for at in tree.path(node).collect::<Vec<_>>() {
             let (start, end) = tree.span(at);
@@ -224,10 +226,10 @@ fn check_tree(tree: &mut Tree<u32>, held: &Marked<'_>, twins: &[Twin], block: u3
 proptest! {
     #[test]
     fn a_tree_holds_the_blocks_that_were_put_in(twins in twins(2..8), moves in moves(), block in block_sizes()) {
-        let mut tree = Tree::new(twins[0].stream.id_tokens(), block);
+        let mut tree = RadixTree::new(twins[0].stream.id_tokens(), block);
         let mut held = Marked::new();
         // What was found of each stream since something was last taken away.
-        let mut known: Vec<Found> = vec![Found::NOTHING; twins.len()];
+        let mut known: Vec<PrefixMatch> = vec![PrefixMatch::NOTHING; twins.len()];
         for (mark, action) in (1..).zip(&moves) {
             match action {
                 Move::Grow { stream, share, touch } => {
@@ -238,7 +240,7 @@ proptest! {
                     prop_assert_eq!(found, tree.find(&twin.stream, blocks));
                     let end = tree.grow(found, &twin.stream, blocks, mark, *touch);
                     prop_assert_eq!(tree.span(end).1, blocks);
-                    known[index] = Found { node: end, blocks };
+                    known[index] = PrefixMatch { node: end, blocks };
                     for tokens in twin.chain(blocks, block) {
                         let old = held.entry(tokens).or_insert(mark);
                         if *touch {
@@ -261,7 +263,7 @@ proptest! {
                     tree.shorten(found.node, gone);
                     let length = |tokens: &[Token]| tokens.len() as u32 / block;
                     held.retain(|tokens, _| !(tokens.starts_with(&first) && length(tokens) > end - gone));
-                    known.fill(Found::NOTHING);
+                    known.fill(PrefixMatch::NOTHING);
                 }
             }
             check_tree(&mut tree, &held, &twins, block)?;
@@ -271,7 +273,7 @@ proptest! {
 
 /// A block of the plain cache.
 #[derive(Debug, Clone)]
-struct Held {
+struct NodeState {
     /// All tokens up to its end.
     chain: Rc<[Token]>,
     rank: u64,
@@ -285,11 +287,11 @@ struct Plain {
     capacity: usize,
     block: usize,
     clock: u64,
-    held: Vec<Held>,
+    held: Vec<NodeState>,
 }
 
 impl Plain {
-    fn find(&mut self, tokens: &[Token]) -> Option<&mut Held> {
+    fn find(&mut self, tokens: &[Token]) -> Option<&mut NodeState> {
         self.held.iter_mut().find(|held| *held.chain == *tokens)
     }
 
@@ -305,7 +307,7 @@ impl Plain {
                 Some(held) if policy != Policy::Fifo => held.rank = *rank,
                 Some(_) => {}
                 None => {
-                    self.held.push(Held { chain: tokens.into(), rank: *rank, pins: 0 });
+                    self.held.push(NodeState { chain: tokens.into(), rank: *rank, pins: 0 });
                     added += 1;
                 }
             }
@@ -313,7 +315,7 @@ impl Plain {
         while self.held.len() > self.capacity {
             let followed: HashSet<&[Token]> =
                 self.held.iter().map(|held| &held.chain[..held.chain.len() - self.block]).collect();
-            let free = |held: &Held| held.pins == 0 && !followed.contains(&*held.chain);
+            let free = |held: &NodeState| held.pins == 0 && !followed.contains(&*held.chain);
             let first = (0..self.held.len()).filter(|at| free(&self.held[*at])).min_by_key(|at| self.held[*at].rank);
             let Some(first) = first else { break };
             self.held.remove(first);
@@ -531,7 +533,7 @@ fn share_found(requests: &[(u32, Vec<i64>)], policy: Policy) -> String {
     let mut cache = PrefixCache::new(policy, 10_000, 512, 512);
     let (mut found, mut blocks) = (0, 0);
     for ((context, ids), next) in requests.iter().zip(next.iter().rev()) {
-        let mut stream = Stream::new(512);
+        let mut stream = TokenSeq::new(512);
         stream.push_ids(ids, ids.len() as u64 * 512);
         let prompt = Prompt::of_ids(&stream, *context);
         found += cache.lookup(&prompt);

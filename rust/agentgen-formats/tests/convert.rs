@@ -1,17 +1,15 @@
 //! Incremental traces as cumulative ones, and rows by time.
 #![allow(clippy::unwrap_used)] // a test may panic
 
-
-
 use std::collections::HashMap;
 
 use agentgen_formats::convert::{Batches, sort, to_layout};
+use agentgen_testing::files::{Generated, Written, assert_rows, config, generated, read, rows, seeded, shared};
 use agentgen_trace::schema::Column;
 use agentgen_trace::source::{ReadOptions, open, resolve};
 use agentgen_trace::{Cancel, Layout, Result, TraceMeta};
 use arrow_array::RecordBatch;
 use proptest::prelude::*;
-use agentgen_testing::files::{Generated, Written, assert_rows, config, generated, read, rows, seeded, shared};
 
 fn stream(batches: Vec<RecordBatch>) -> Batches {
     Box::new(batches.into_iter().map(Ok))

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use agentgen_trace::transcript::ToolCall;
-use agentgen_replay::script::{self, Options, ScriptError, Session, Share, Source};
+use agentgen_replay::script::{self, Options, ScriptError, Share, Source};
 use agentgen_trace::Cancel;
+use agentgen_trace::transcript::ToolCall;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -51,7 +51,7 @@ pub(crate) fn describe_replay(py: Python<'_>, path: PathBuf, trace_block_size: O
 
 /// A session while it is replayed.
 #[pyclass(module = "agentgen._native")]
-pub(crate) struct ReplaySession(Session);
+pub(crate) struct ReplaySession(script::ReplaySession);
 
 #[pymethods]
 impl ReplaySession {

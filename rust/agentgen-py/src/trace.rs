@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use agentgen_core::Layout;
-use agentgen_trace::Cancel;
 use agentgen_formats::convert::convert as rewrite;
+use agentgen_trace::Cancel;
 use agentgen_trace::schema::schema;
 use agentgen_trace::source::{self, ReadOptions};
 use pyo3::prelude::*;

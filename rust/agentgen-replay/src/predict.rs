@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use agentgen_trace::session::{self, Conversation};
-use agentgen_engine::kv::{Prompt, Stream, Tree};
+use agentgen_engine::kv::{Prompt, RadixTree, TokenSeq};
 use agentgen_engine::timeline::TimedSession as _;
+use agentgen_trace::session::{self, Session};
 use agentgen_trace::{Cancel, Result};
 
 use crate::script::{History, open_hashed};
@@ -47,7 +47,7 @@ pub fn predict(trace: &Path, cached: Cached, requests: &[Sent], cancel: &Cancel)
     for conversation in sessions {
         let conversation = conversation?;
         if replayed.contains(&conversation.number) {
-            let stream = Stream::new(conversation.stream(0).id_tokens());
+            let stream = TokenSeq::new(conversation.stream(0).id_tokens());
             lines.insert(conversation.number, Line { conversation, stream, context_tokens: 0 });
         }
     }
@@ -64,7 +64,7 @@ pub fn predict(trace: &Path, cached: Cached, requests: &[Sent], cancel: &Cancel)
     for (_, is_sent, index) in events {
         let request = requests[index];
         let Some(mut line) = lines.remove(&request.session) else { continue };
-        let new = || Tree::<()>::new(line.stream.id_tokens(), cached.block_tokens);
+        let new = || RadixTree::<()>::new(line.stream.id_tokens(), cached.block_tokens);
         let tree = trees.entry(request.server).or_insert_with(new);
         if is_sent {
             found[index] = line.send(request.turn as usize, &lines).map(|prompt_tokens| {
@@ -86,9 +86,9 @@ pub fn predict(trace: &Path, cached: Cached, requests: &[Sent], cancel: &Cancel)
 /// A session while it is replayed.
 #[derive(Debug)]
 struct Line {
-    conversation: Conversation,
+    conversation: Session,
     /// What was really said.
-    stream: Stream,
+    stream: TokenSeq,
     /// Tokens of the last prompt.
     context_tokens: u32,
 }
@@ -101,7 +101,7 @@ impl Line {
             let last = conversation.turns.get(turn - 1)?;
             u64::from(last.context_tokens) + u64::from(last.output_tokens)
         } else {
-            *stream = Stream::new(stream.id_tokens());
+            *stream = TokenSeq::new(stream.id_tokens());
             let parent = conversation.parent().filter(|_| turn == 0).and_then(|parent| lines.get(&parent));
             parent.map_or(0, |parent| {
                 stream.append(&parent.stream, 0);

@@ -1,6 +1,6 @@
 //! A prompt's tokens as the ids of its KV blocks.
 
-use agentgen_engine::kv::Stream;
+use agentgen_engine::kv::TokenSeq;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
 /// Bytes of a made word, the space before it included.
@@ -43,8 +43,8 @@ impl Chain {
     }
 
     /// The full blocks.
-    pub fn stream(&self) -> Stream {
-        let mut stream = Stream::new(self.block_tokens);
+    pub fn stream(&self) -> TokenSeq {
+        let mut stream = TokenSeq::new(self.block_tokens);
         stream.push_ids(&self.ids, self.ids.len() as u64 * u64::from(self.block_tokens));
         stream
     }

@@ -69,4 +69,3 @@ impl Issue {
         Self { severity: Severity::Error, place, rule, found: found.into(), expected: expected.into() }
     }
 }
-

@@ -9,8 +9,8 @@ use crate::batch::{BatchBuilder, internal};
 use crate::error::{Result, TraceError};
 use crate::generate::{Chunk, Shard};
 use crate::manifest::Written;
-use crate::ordered::Cancel;
 use crate::observer::Observer;
+use crate::ordered::Cancel;
 use crate::sink::file::{Buffers, PartialFile};
 use crate::sink::{ZSTD_LEVEL, jsonl, parquet};
 

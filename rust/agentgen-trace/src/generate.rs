@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use agentgen_core::config::Arrival;
-use agentgen_core::{ArrivalClock, Continuation, Plan, Simulator};
+use agentgen_core::{ArrivalClock, Continuation, Plan, SessionGenerator};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
@@ -104,12 +104,12 @@ impl Shard {
         emit: &mut impl FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
         let plan = &*self.plan;
-        let mut simulator = Simulator::new(plan);
+        let mut simulator = SessionGenerator::new(plan);
         let first = self.continuations.partition_point(|c| c.slot < chunk.primaries.start);
         let mut waiting = self.continuations[first..].iter().peekable();
         for run in chunk.primaries.clone() {
             let arrival = chunk.arrivals.get((run - chunk.primaries.start) as usize).copied().unwrap_or(0);
-            builder.append(plan, &simulator.primary(run, arrival)?, emit)?;
+            builder.append(plan, &simulator.root(run, arrival)?, emit)?;
             while let Some(continuation) = waiting.next_if(|c| c.slot == run) {
                 if let Some(session) = simulator.continuation(continuation.run, arrival) {
                     builder.append(plan, &session, emit)?;

@@ -48,4 +48,3 @@ pub struct RunFacts<'a> {
     /// Whether this is one of several shards.
     pub is_part: bool,
 }
-

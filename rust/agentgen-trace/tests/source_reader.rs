@@ -1,8 +1,7 @@
 //! Traces of every origin, from paths to canonical batches.
 #![allow(clippy::unwrap_used)] // a test may panic
 
-
-
+use agentgen_testing::files::{Written, assert_rows, config, generated, read, rows, shared};
 use agentgen_trace::schema::Column;
 use agentgen_trace::source::{Format, ReadOptions, Stated, open, resolve};
 use agentgen_trace::{Cancel, Layout};
@@ -11,7 +10,6 @@ use arrow_array::types::{Float64Type, UInt32Type};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use parquet::arrow::ArrowWriter;
-use agentgen_testing::files::{Written, assert_rows, config, generated, read, rows, shared};
 
 fn error(dir: &Written, options: ReadOptions) -> String {
     match resolve(&[dir.path("t.jsonl")], options) {

@@ -3,14 +3,14 @@
 use agentgen_trace::{Cancel, Result};
 
 use super::plan::{PlanOptions, PlanPoint, Replicas};
-use agentgen_trace::session::{Clock, Conversation};
 use crate::reuse::{self, Curve, Settings};
+use agentgen_trace::session::{Clock, Session};
 
 /// A trace in memory, to be followed with different numbers of replicas.
 pub(super) struct Fleet {
     clock: Clock,
     /// In the order in which they start.
-    sessions: Vec<Conversation>,
+    sessions: Vec<Session>,
     /// By the session's number: the number of the one that it continues, or that this one continues, and so on.
     origins: Vec<u64>,
     settings: Settings,
@@ -24,7 +24,7 @@ struct Caches {
 }
 
 impl Fleet {
-    pub(super) fn new(clock: Clock, sessions: Vec<Conversation>, settings: Settings) -> Self {
+    pub(super) fn new(clock: Clock, sessions: Vec<Session>, settings: Settings) -> Self {
         let mut origins: Vec<u64> = (0..sessions.len() as u64).collect();
         let mut links: Vec<(u64, u64)> = sessions.iter().filter_map(|s| Some((s.number, s.parent?))).collect();
         // A parent's number is below its continuation's.
@@ -104,7 +104,7 @@ impl Fleet {
     /// Follows the trace on so many replicas: each has every so-manieth session and those that continue it, on its
     /// share of the slots.
     fn caches(&self, replicas: u64, cancel: &Cancel) -> Result<Caches> {
-        let mut shares: Vec<Vec<&Conversation>> = vec![Vec::new(); replicas as usize];
+        let mut shares: Vec<Vec<&Session>> = vec![Vec::new(); replicas as usize];
         for session in &self.sessions {
             shares[(self.origins[session.number as usize] % replicas) as usize].push(session);
         }

@@ -6,8 +6,8 @@ use agentgen_core::{Drawn, Plan};
 
 use super::report::{LengthSummaries, TurnContext};
 use crate::bins::{Histogram, ONES, Of, TURNS};
-use agentgen_trace::session::Conversation;
 use crate::histogram::{Counts, Times};
+use agentgen_trace::session::Session;
 
 /// Turns whose contexts are told apart.
 const TOLD_TURNS: usize = 256;
@@ -34,7 +34,7 @@ pub(super) struct Lengths {
 }
 
 impl Lengths {
-    pub(super) fn add(&mut self, conversation: &Conversation) {
+    pub(super) fn add(&mut self, conversation: &Session) {
         if conversation.names_its_session() {
             self.sessions += 1;
             self.turns_per_session.add(conversation.turns.len() as u64, 1);

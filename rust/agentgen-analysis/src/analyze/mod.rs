@@ -17,9 +17,9 @@ use agentgen_trace::source::{self, ReadOptions, Source};
 use agentgen_trace::{Cancel, Result, TraceError};
 use serde::Serialize;
 
-use agentgen_trace::session::{self, Clock, in_order};
 use crate::explore::{Explored, Explorer};
 use crate::reuse::{self, Seen, Settings, SharedLayers};
+use agentgen_trace::session::{self, Clock, in_order};
 use lengths::Lengths;
 
 pub use plan::{Impossible, Plan, PlanOptions, PlanPoint, Replicas, plan};

@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::fleet::Fleet;
 use super::{Options, TimelineFacts, located};
-use agentgen_trace::session::{self, Conversation};
 use crate::reuse;
+use agentgen_trace::session::{self, Session};
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -115,8 +115,7 @@ pub fn plan(
     let source = options.resolve(trace)?;
     let mut settings = options.settings(&source);
     let impossible = |why: String| Ok(Err(Impossible(format!("{}: {why}", trace.display()))));
-    let (clock, sessions) =
-        session::open(&source, options.threads, cancel).map_err(|error| located(trace, error))?;
+    let (clock, sessions) = session::open(&source, options.threads, cancel).map_err(|error| located(trace, error))?;
     if let Some(sessions) = asked.sessions {
         if let Some(why) = clock.decides() {
             return impossible(format!("sessions: found {sessions}, expected none: the trace has {why}"));
@@ -132,7 +131,7 @@ pub fn plan(
         }
         done.fetch_add(1, Ordering::Relaxed);
     });
-    let each = |session: &Conversation| counted += u64::from(session.names_its_session());
+    let each = |session: &Session| counted += u64::from(session.names_its_session());
     let reuse = reuse::measure(clock, sessions, &settings, cancel, each).map_err(|error| located(trace, error))?;
     let curve = &reuse.curve;
     let session_bytes = asked.session_bytes(reuse.peak_open_sessions);

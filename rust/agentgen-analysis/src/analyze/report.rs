@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use agentgen_engine::timeline::Timing;
 use agentgen_core::{Layout, Plan};
+use agentgen_engine::timeline::Timing;
 use agentgen_trace::meta::{Origin, PROGRAM, TraceMeta};
 use agentgen_trace::source::Source;
 use schemars::JsonSchema;
@@ -12,11 +12,11 @@ use serde::Serialize;
 
 use super::lengths::Lengths;
 use crate::bins::Histogram;
-use agentgen_trace::session::Clock;
 use crate::histogram::{Observed, Times};
 use crate::reuse::{
     CurvePoint, HitRates, LayerRate, Reuse, SessionRates, Settings, Size, TtlPoint, TurnRate, WorkingSetPoint,
 };
+use agentgen_trace::session::Clock;
 
 /// Neighbouring points of the capacity curve are this far apart.
 const CURVE_STEP: f64 = 0.001;

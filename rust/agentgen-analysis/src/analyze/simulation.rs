@@ -13,8 +13,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Options, located};
-use agentgen_trace::session::{self, Clock};
 use crate::simulate::{self, Figures, RequestTable, Routing};
+use agentgen_trace::session::{self, Clock};
 
 /// KV memory of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

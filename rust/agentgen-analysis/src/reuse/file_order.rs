@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use agentgen_core::Layout;
-use agentgen_engine::kv::{Found, Prompt, Tree};
+use agentgen_engine::kv::{PrefixMatch, Prompt, RadixTree};
 use agentgen_trace::Result;
 use agentgen_trace::meta::TraceMeta;
 use agentgen_trace::observer::InOrder;
@@ -15,7 +15,7 @@ use super::infinite::request;
 use super::parts::Layers;
 use super::rates::{Counters, Hit, Tally};
 use super::{HitRates, LayerRate, SharedLayers};
-use agentgen_trace::session::{Assembler, Conversation, Linker, Reading};
+use agentgen_trace::session::{Assembler, Linker, Reading, Session};
 
 /// Follows generated rows as they come, without a clock: figures of an infinite cache hardly depend on the order of
 /// requests. In memory: the shared layers, and the sessions whose continuation is still to come.
@@ -23,13 +23,13 @@ use agentgen_trace::session::{Assembler, Conversation, Linker, Reading};
 pub struct FileOrder {
     shared: SharedLayers,
     linker: Linker,
-    tree: Tree<()>,
+    tree: RadixTree<()>,
     logical: Counters,
     replayed: Counters,
     layers: Layers,
     has_continuations: bool,
     /// The chains of sessions that will be continued, by number.
-    continued: HashMap<u64, Found>,
+    continued: HashMap<u64, PrefixMatch>,
 }
 
 /// Reuse in an infinite cache with blocks of the trace's size, outputs cached, requests in the order of the file.
@@ -52,7 +52,7 @@ impl FileOrder {
         Self {
             shared: SharedLayers::of_trace(meta),
             linker: Linker::new(meta),
-            tree: Tree::new(meta.block_size, meta.block_size),
+            tree: RadixTree::new(meta.block_size, meta.block_size),
             logical: Counters::new(),
             replayed: Counters::new(),
             layers: Layers::default(),
@@ -126,12 +126,12 @@ impl FileOrder {
     }
 
     /// Nobody has a session's own blocks but itself and its continuation, so once that is over they are not needed.
-    fn forget(&mut self, parent: Option<u64>, left: Found) {
+    fn forget(&mut self, parent: Option<u64>, left: PrefixMatch) {
         let shared = self.shared_blocks();
         let parent = parent.and_then(|parent| self.continued.remove(&parent));
         let Some(parent) = parent else { return self.tree.forget(left, shared) };
         // Of two chains one of which is the beginning of the other, the longer takes both with it.
-        let ends = |tree: &Tree<()>, chain: Found, other: Found| {
+        let ends = |tree: &RadixTree<()>, chain: PrefixMatch, other: PrefixMatch| {
             let end = tree.end_of(chain);
             tree.path(tree.end_of(other)).any(|node| node == end)
         };
@@ -173,15 +173,15 @@ impl InOrder for FileOrder {
 
 /// The requests of a session, one after the other; returns the chain that they leave.
 fn session(
-    tree: &mut Tree<()>,
-    conversation: &Conversation,
+    tree: &mut RadixTree<()>,
+    conversation: &Session,
     reading: Reading,
     mut each: impl FnMut(&Prompt<'_>, Hit),
-) -> (Found, Tally) {
-    let (mut tally, mut left) = (Tally::NEW, Found::NOTHING);
+) -> (PrefixMatch, Tally) {
+    let (mut tally, mut left) = (Tally::NEW, PrefixMatch::NOTHING);
     for turn in 0..conversation.turns.len() {
         if !conversation.goes_on(turn) {
-            left = Found::NOTHING;
+            left = PrefixMatch::NOTHING;
         }
         let prompt = conversation.prompt(turn, reading, tree.block_tokens(), true);
         let hit;

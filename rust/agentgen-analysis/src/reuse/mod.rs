@@ -15,11 +15,11 @@ mod working_set;
 
 use std::borrow::Borrow;
 
-use agentgen_engine::kv::{Found, Prompt};
+use agentgen_engine::kv::{PrefixMatch, Prompt};
 use agentgen_engine::timeline::{Request, TimedSession, TimedTurn, Timeline, Timing};
 use agentgen_trace::{Cancel, Result};
 
-use agentgen_trace::session::{Clock, Conversation, Reading};
+use agentgen_trace::session::{Clock, Reading, Session};
 use ages::Ages;
 use curve::Distances;
 use infinite::Infinite;
@@ -67,21 +67,21 @@ struct Used {
 #[derive(Debug, Clone, Copy)]
 struct Track {
     tally: Tally,
-    left: Found,
+    left: PrefixMatch,
 }
 
 impl Track {
-    const NEW: Self = Self { tally: Tally::NEW, left: Found::NOTHING };
+    const NEW: Self = Self { tally: Tally::NEW, left: PrefixMatch::NOTHING };
 }
 
 /// A session on the timeline.
-struct Session<C> {
+struct Tracked<C> {
     conversation: C,
     logical: Track,
     replayed: Track,
 }
 
-impl<C: Borrow<Conversation>> TimedSession for Session<C> {
+impl<C: Borrow<Session>> TimedSession for Tracked<C> {
     fn number(&self) -> u64 {
         self.conversation.borrow().number()
     }
@@ -105,12 +105,12 @@ impl<C: Borrow<Conversation>> TimedSession for Session<C> {
 
 /// Follows the requests of a trace on its timeline; sessions come in the order in which they start. `each` sees every
 /// one once, when its first request is sent.
-pub fn measure<C: Borrow<Conversation>>(
+pub fn measure<C: Borrow<Session>>(
     clock: Clock,
     sessions: impl Iterator<Item = Result<C>>,
     settings: &Settings,
     cancel: &Cancel,
-    mut each: impl FnMut(&Conversation),
+    mut each: impl FnMut(&Session),
 ) -> Result<Reuse> {
     let each_first = |seen: Seen<'_>| {
         if seen.turn == 0 {
@@ -124,7 +124,7 @@ pub fn measure<C: Borrow<Conversation>>(
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
     /// Whose it is.
-    pub conversation: &'a Conversation,
+    pub conversation: &'a Session,
     /// 0-based turn.
     pub turn: usize,
     /// ms.
@@ -136,7 +136,7 @@ pub struct Seen<'a> {
 }
 
 /// As [`measure`]; `each` sees every request.
-pub fn measure_requests<C: Borrow<Conversation>>(
+pub fn measure_requests<C: Borrow<Session>>(
     clock: Clock,
     sessions: impl Iterator<Item = Result<C>>,
     settings: &Settings,
@@ -144,7 +144,7 @@ pub fn measure_requests<C: Borrow<Conversation>>(
     mut each: impl FnMut(Seen<'_>),
 ) -> Result<Reuse> {
     let sessions = sessions.map(|conversation| {
-        let session = |conversation| Session { conversation, logical: Track::NEW, replayed: Track::NEW };
+        let session = |conversation| Tracked { conversation, logical: Track::NEW, replayed: Track::NEW };
         conversation.map(session)
     });
     let mut timeline = Timeline::new(settings.timing, clock.start(), sessions);
@@ -192,17 +192,17 @@ impl Measure {
     }
 
     /// Follows a request; returns the tokens that it finds.
-    fn request<C: Borrow<Conversation>>(&mut self, request: &mut Request<'_, Session<C>>) -> u32 {
+    fn request<C: Borrow<Session>>(&mut self, request: &mut Request<'_, Tracked<C>>) -> u32 {
         let Settings { block_tokens, cached_outputs, layers, .. } = self.settings;
-        let Session { conversation, logical, replayed } = &mut *request.session;
-        let conversation: &Conversation = (*conversation).borrow();
+        let Tracked { conversation, logical, replayed } = &mut *request.session;
+        let conversation: &Session = (*conversation).borrow();
         self.working_set.advance(request.start_ms);
         self.has_sessions |= conversation.names_its_session();
         if conversation.is_continuation && self.replayed.is_none() {
             self.replayed = Some(self.logical.clone());
         }
         if !conversation.goes_on(request.turn) {
-            (logical.left, replayed.left) = (Found::NOTHING, Found::NOTHING);
+            (logical.left, replayed.left) = (PrefixMatch::NOTHING, PrefixMatch::NOTHING);
         }
         if let Some(infinite) = &mut self.replayed {
             let prompt = conversation.prompt(request.turn, Reading::Replayed, block_tokens, cached_outputs);
@@ -232,7 +232,7 @@ impl Measure {
     }
 
     /// Distances and ages of what a request finds.
-    fn use_again(&mut self, prompt: &Prompt<'_>, found: Found, hit: Hit, now_ms: f64) {
+    fn use_again(&mut self, prompt: &Prompt<'_>, found: PrefixMatch, hit: Hit, now_ms: f64) {
         let block = u64::from(self.settings.block_tokens);
         let tree = &self.logical.tree;
         let mut path = tree.path(found.node).peekable();
@@ -254,7 +254,7 @@ impl Measure {
     }
 
     /// Leaves a request's chain in the tree, used last by this request.
-    fn keep(&mut self, prompt: &Prompt<'_>, found: Found, start_ms: f64, end_ms: f64) -> Found {
+    fn keep(&mut self, prompt: &Prompt<'_>, found: PrefixMatch, start_ms: f64, end_ms: f64) -> PrefixMatch {
         let tree = &mut self.logical.tree;
         if self.recency.is_full() {
             self.recency.renumber(|number| {
@@ -275,10 +275,10 @@ impl Measure {
         self.working_set.first_use(start_ms, u64::from(prompt.kept_blocks - common));
         // New blocks may join an extent that is used as long as they are.
         let extend = tree.data(last).end_ms <= end_ms;
-        let found = Found { node: last, blocks: common };
+        let found = PrefixMatch { node: last, blocks: common };
         let end = tree.grow(found, prompt.stream, prompt.kept_blocks, new, extend);
         tree.touch(end, |_, used| *used = Used { end_ms: used.end_ms.max(end_ms), ..new });
-        Found { node: end, blocks: prompt.kept_blocks }
+        PrefixMatch { node: end, blocks: prompt.kept_blocks }
     }
 
     fn finish(mut self, clock: Clock, peak_open_sessions: usize) -> Reuse {

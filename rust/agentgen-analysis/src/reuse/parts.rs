@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::rates::ratio;
-use agentgen_trace::session::Conversation;
+use agentgen_trace::session::Session;
 
 /// A part of a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
@@ -70,7 +70,7 @@ pub(crate) struct Layers {
 /// A prompt's tokens in each layer, and those of them that are found.
 pub(crate) fn layers_of(
     shared: SharedLayers,
-    conversation: &Conversation,
+    conversation: &Session,
     context_tokens: u32,
     hit_tokens: u32,
 ) -> [(u64, u64); LAYERS.len()] {
@@ -101,13 +101,7 @@ pub struct LayerRate {
 }
 
 impl Layers {
-    pub(crate) fn add(
-        &mut self,
-        shared: SharedLayers,
-        conversation: &Conversation,
-        context_tokens: u32,
-        hit_tokens: u32,
-    ) {
+    pub(crate) fn add(&mut self, shared: SharedLayers, conversation: &Session, context_tokens: u32, hit_tokens: u32) {
         let parts = layers_of(shared, conversation, context_tokens, hit_tokens);
         for (layer, (tokens, hits)) in parts.into_iter().enumerate() {
             self.prompt_tokens[layer] += tokens;

@@ -2,7 +2,7 @@
 
 use std::collections::BinaryHeap;
 
-use agentgen_engine::kv::{Found, NodeId, Prompt, Tree};
+use agentgen_engine::kv::{NodeId, PrefixMatch, Prompt, RadixTree};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -34,7 +34,7 @@ struct Extent {
 /// A request's chain.
 #[derive(Debug, Clone, Copy)]
 struct Use {
-    chain: Found,
+    chain: PrefixMatch,
     reusable_blocks: u32,
 }
 
@@ -42,13 +42,13 @@ struct Use {
 #[derive(Debug, Clone)]
 pub(super) struct Uses {
     capacity_blocks: u64,
-    tree: Tree<Extent>,
+    tree: RadixTree<Extent>,
     requests: Vec<Use>,
 }
 
 impl Uses {
     pub(super) fn new(settings: &Settings) -> Self {
-        let tree = Tree::new(settings.id_tokens, settings.block_tokens);
+        let tree = RadixTree::new(settings.id_tokens, settings.block_tokens);
         Self { capacity_blocks: settings.capacity_blocks, tree, requests: Vec::new() }
     }
 
@@ -106,7 +106,7 @@ impl Uses {
     }
 
     /// For each request: `(blocks up to here, who finds them next)`.
-    fn next_uses(&self, tree: &mut Tree<Extent>) -> Vec<Vec<(u32, u32)>> {
+    fn next_uses(&self, tree: &mut RadixTree<Extent>) -> Vec<Vec<(u32, u32)>> {
         tree.for_each(|_, extent| extent.next = NEVER);
         let mut all = Vec::with_capacity(self.requests.len());
         for (index, used) in self.requests.iter().enumerate().rev() {

@@ -10,12 +10,12 @@ use super::starts::Starts;
 use super::tally::{Tally, mark};
 use super::worker::{Left, Worker};
 use super::{Routing, Served, Service, Settings};
-use agentgen_trace::session::{Clock, Conversation, Reading};
 use crate::reuse::rates;
+use agentgen_trace::session::{Clock, Reading, Session};
 
 /// A session that has started.
 struct Open {
-    conversation: Conversation,
+    conversation: Session,
     /// Of the request that is to be sent, waits or runs.
     turn: usize,
     /// The worker of all of its requests, if they go to one.
@@ -56,10 +56,10 @@ struct Engine<'a, I> {
 /// over or has failed, in the order of these times.
 pub fn run(
     clock: Clock,
-    sessions: impl Iterator<Item = Result<Conversation>>,
+    sessions: impl Iterator<Item = Result<Session>>,
     settings: &Settings,
     cancel: &Cancel,
-    mut each: impl FnMut(&Conversation, &Served) -> Result<()>,
+    mut each: impl FnMut(&Session, &Served) -> Result<()>,
 ) -> Result<Figures> {
     let workers = (0..settings.workers.max(1)).map(|_| Worker::new(settings)).collect();
     let mut engine = Engine {
@@ -86,7 +86,7 @@ pub fn run(
     Ok(tally.figures(&workers, clock, settings))
 }
 
-impl<I: Iterator<Item = Result<Conversation>>> Engine<'_, I> {
+impl<I: Iterator<Item = Result<Session>>> Engine<'_, I> {
     /// The next event; before it, all sessions start that arrive no later.
     fn next(&mut self) -> Result<Option<Event>> {
         while self.starts.start == Start::Arrivals {
@@ -98,7 +98,7 @@ impl<I: Iterator<Item = Result<Conversation>>> Engine<'_, I> {
         Ok(self.events.pop())
     }
 
-    fn happen(&mut self, event: &Event, each: &mut impl FnMut(&Conversation, &Served) -> Result<()>) -> Result<()> {
+    fn happen(&mut self, event: &Event, each: &mut impl FnMut(&Session, &Served) -> Result<()>) -> Result<()> {
         let (time_ms, place) = (event.time_ms(), event.place);
         self.tally.advance(time_ms);
         match event.kind() {
@@ -127,7 +127,7 @@ impl<I: Iterator<Item = Result<Conversation>>> Engine<'_, I> {
     }
 
     /// Gives a session a place.
-    fn start(&mut self, conversation: Conversation, start_ms: f64) -> Result<()> {
+    fn start(&mut self, conversation: Session, start_ms: f64) -> Result<()> {
         self.cancel.check()?;
         let place = self.empty.pop().unwrap_or_else(|| {
             self.places.push(None);
@@ -171,7 +171,7 @@ impl<I: Iterator<Item = Result<Conversation>>> Engine<'_, I> {
         &mut self,
         place: usize,
         now_ms: f64,
-        each: &mut impl FnMut(&Conversation, &Served) -> Result<()>,
+        each: &mut impl FnMut(&Session, &Served) -> Result<()>,
     ) -> Result<()> {
         let workers = self.workers.len() as u64;
         let in_turn = (self.sent % workers) as usize;
@@ -242,12 +242,7 @@ impl<I: Iterator<Item = Result<Conversation>>> Engine<'_, I> {
         self.admit(worker, now_ms);
     }
 
-    fn end(
-        &mut self,
-        place: usize,
-        now_ms: f64,
-        each: &mut impl FnMut(&Conversation, &Served) -> Result<()>,
-    ) -> Result<()> {
+    fn end(&mut self, place: usize, now_ms: f64, each: &mut impl FnMut(&Session, &Served) -> Result<()>) -> Result<()> {
         let worker_index = self.open(place).worker;
         self.expire(worker_index, now_ms);
         let Self { workers, places, tally, settings, .. } = self;

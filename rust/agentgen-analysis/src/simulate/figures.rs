@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use super::bound::Bound;
 use super::series::Point;
-use agentgen_trace::session::Clock;
 use crate::histogram::Observed;
 use crate::reuse::{HitRates, Layer, LayerRate, ratio};
+use agentgen_trace::session::Clock;
 
 /// Requests by what became of them: `in all = served + failed + skipped`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]

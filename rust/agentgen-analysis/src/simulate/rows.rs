@@ -10,7 +10,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use super::Served;
-use agentgen_trace::session::Conversation;
+use agentgen_trace::session::Session;
 
 /// Rows of a row group.
 const ROWS: usize = 1 << 16;
@@ -69,7 +69,7 @@ impl RequestTable {
     }
 
     /// Adds a request.
-    pub fn add(&mut self, conversation: &Conversation, served: &Served) -> Result<()> {
+    pub fn add(&mut self, conversation: &Session, served: &Served) -> Result<()> {
         let (columns, service) = (&mut self.columns, served.service);
         columns.session_id.append_option(conversation.name.as_deref());
         columns.session.append_value(served.session);

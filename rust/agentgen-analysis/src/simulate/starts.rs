@@ -5,32 +5,32 @@ use std::collections::HashMap;
 use agentgen_engine::timeline::{Start, TimedSession as _};
 use agentgen_trace::Result;
 
-use agentgen_trace::session::Conversation;
+use agentgen_trace::session::Session;
 
 /// Sessions still to start, and what those know that were started.
 pub(super) struct Starts<I> {
     pub start: Start,
     sessions: I,
     /// The next session, if it has been looked at.
-    next: Option<Conversation>,
+    next: Option<Session>,
     /// Ends of sessions that may be continued.
     ends: HashMap<u64, f64>,
     /// Places that wait for the end of a session, and when they could have started.
     waiting: HashMap<u64, Vec<(usize, f64)>>,
 }
 
-impl<I: Iterator<Item = Result<Conversation>>> Starts<I> {
+impl<I: Iterator<Item = Result<Session>>> Starts<I> {
     pub(super) fn new(start: Start, sessions: I) -> Self {
         Self { start, sessions, next: None, ends: HashMap::new(), waiting: HashMap::new() }
     }
 
     /// The session for a slot that is free.
-    pub(super) fn for_slot(&mut self) -> Result<Option<Conversation>> {
+    pub(super) fn for_slot(&mut self) -> Result<Option<Session>> {
         self.sessions.next().transpose()
     }
 
     /// The next session that has arrived at a time.
-    pub(super) fn arrived(&mut self, time_ms: f64) -> Result<Option<Conversation>> {
+    pub(super) fn arrived(&mut self, time_ms: f64) -> Result<Option<Session>> {
         if self.next.is_none() {
             self.next = self.sessions.next().transpose()?;
         }
@@ -48,7 +48,7 @@ impl<I: Iterator<Item = Result<Conversation>>> Starts<I> {
     }
 
     /// A session is over; gives the places that waited for that, each with the time at which it begins.
-    pub(super) fn over(&mut self, session: &Conversation, now_ms: f64) -> impl Iterator<Item = (usize, f64)> + use<I> {
+    pub(super) fn over(&mut self, session: &Session, now_ms: f64) -> impl Iterator<Item = (usize, f64)> + use<I> {
         if session.may_be_continued() {
             self.ends.insert(session.number, now_ms);
         }

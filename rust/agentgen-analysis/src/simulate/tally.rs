@@ -1,21 +1,21 @@
 //! What happened, in numbers.
 
-use agentgen_engine::kv::{Gone, PrefixCache, Prompt};
+use agentgen_engine::kv::{Evicted, PrefixCache, Prompt};
 
 use super::bound::Bound;
 use super::figures::{Blocks, Figures, LayerBlocks, Occupancy, Requests, Times, TurnFigures};
 use super::series::{Series, State};
 use super::worker::{Added, Worker};
 use super::{Served, Service, Settings};
-use agentgen_trace::session::{Clock, Conversation};
 use crate::histogram;
 use crate::reuse::TurnRate;
 use crate::reuse::parts::{LAYERS, Layers, Turns};
 use crate::reuse::rates::{self, Counters, Hit};
+use agentgen_trace::session::{Clock, Session};
 
 /// What is to be known of blocks when they go: how many of the chain begin in the session's first prompt, and whether it
 /// is a continuation. Lengths have 31 bits.
-pub(super) fn mark(conversation: &Conversation, block_tokens: u32) -> u32 {
+pub(super) fn mark(conversation: &Session, block_tokens: u32) -> u32 {
     conversation.first_context_tokens().div_ceil(block_tokens) << 1 | u32::from(conversation.is_continuation)
 }
 
@@ -100,7 +100,7 @@ impl Tally {
     }
 
     /// A session starts.
-    pub(super) fn start(&mut self, conversation: &Conversation) {
+    pub(super) fn start(&mut self, conversation: &Session) {
         if conversation.names_its_session() {
             self.has_sessions = true;
             self.sessions += 1;
@@ -135,7 +135,7 @@ impl Tally {
     pub(super) fn admitted(
         &mut self,
         settings: &Settings,
-        conversation: &Conversation,
+        conversation: &Session,
         turn: usize,
         prompt: &Prompt<'_>,
         hit: Hit,
@@ -187,13 +187,13 @@ impl Tally {
     }
 
     /// Blocks go because room is needed.
-    pub(super) fn evicted(&mut self, gone: Gone) {
+    pub(super) fn evicted(&mut self, gone: Evicted) {
         count(&mut self.evicted, self.shared_ends, gone.mark, gone.start, gone.end);
         self.series.flow().evicted_blocks += u64::from(gone.end - gone.start);
     }
 
     /// Blocks go because nobody has used them for too long.
-    pub(super) fn expired(&mut self, gone: Gone) {
+    pub(super) fn expired(&mut self, gone: Evicted) {
         count(&mut self.expired, self.shared_ends, gone.mark, gone.start, gone.end);
         let blocks = u64::from(gone.end - gone.start);
         self.series.flow().expired_blocks += blocks;

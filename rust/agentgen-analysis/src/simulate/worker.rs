@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use agentgen_engine::kv::{Admission, Admitted, Found, Gone, Known, Policy, PrefixCache, Prompt, Released, Tree};
+use agentgen_engine::kv::{
+    Admission, Admitted, Evicted, MatchHint, Policy, PrefixCache, PrefixMatch, Prompt, RadixTree, Released,
+};
 
 use super::Settings;
 use super::bound::Uses;
@@ -16,7 +18,7 @@ pub(super) struct Worker {
     /// Whether the prefill unit is busy.
     pub is_busy: bool,
     /// Every chain that was ever in the cache.
-    seen: Tree<()>,
+    seen: RadixTree<()>,
     ttl_ms: Option<f64>,
     /// Releases within the time to live: rank and time.
     releases: VecDeque<(u64, f64)>,
@@ -28,13 +30,13 @@ pub(super) struct Worker {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Left {
     /// In its cache.
-    known: Known,
+    known: MatchHint,
     /// In `seen`.
-    seen: Found,
+    seen: PrefixMatch,
 }
 
 impl Left {
-    pub(super) const NOTHING: Self = Self { known: Known::NOTHING, seen: Found::NOTHING };
+    pub(super) const NOTHING: Self = Self { known: MatchHint::NOTHING, seen: PrefixMatch::NOTHING };
 }
 
 /// Blocks that came into a cache.
@@ -55,7 +57,7 @@ impl Worker {
             cache: PrefixCache::new(Policy::Lru, capacity_blocks, id_tokens, block_tokens),
             queue: VecDeque::new(),
             is_busy: false,
-            seen: Tree::new(id_tokens, block_tokens),
+            seen: RadixTree::new(id_tokens, block_tokens),
             ttl_ms: settings.ttl_ms,
             releases: VecDeque::new(),
             uses: settings.bound.then(|| Uses::new(settings)),
@@ -63,7 +65,7 @@ impl Worker {
     }
 
     /// Lets go what nobody has used for too long.
-    pub(super) fn expire(&mut self, now_ms: f64, gone: &mut impl FnMut(Gone)) {
+    pub(super) fn expire(&mut self, now_ms: f64, gone: &mut impl FnMut(Evicted)) {
         let Some(ttl_ms) = self.ttl_ms else { return };
         let mut last = None;
         while let Some((rank, _)) = self.releases.front().copied().filter(|(_, time)| now_ms - *time > ttl_ms) {
@@ -81,7 +83,7 @@ impl Worker {
         prompt: &Prompt<'_>,
         needed_blocks: u64,
         left: &mut Left,
-        gone: &mut impl FnMut(Gone),
+        gone: &mut impl FnMut(Evicted),
     ) -> Option<(Admitted, Added)> {
         let admitted = self.cache.admit(prompt, needed_blocks, left.known, gone)?;
         let added = self.add(prompt, left, admitted.found_blocks, admitted.held_blocks);
@@ -115,7 +117,7 @@ impl Worker {
         }
         let found = self.seen.find_from(left.seen, prompt.stream, end);
         let node = self.seen.grow(found, prompt.stream, end, (), true);
-        left.seen = Found { node, blocks: end };
+        left.seen = PrefixMatch { node, blocks: end };
         Added { start, new: found.blocks, end }
     }
 }

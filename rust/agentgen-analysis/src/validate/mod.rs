@@ -22,9 +22,9 @@ mod rows;
 pub(crate) mod rules;
 mod session;
 mod table;
-mod transcripts;
 #[cfg(test)]
 mod tests;
+mod transcripts;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,8 +34,8 @@ use agentgen_trace::source::{self, ReadOptions, Source};
 use agentgen_trace::{Cancel, Layout, Result, TraceError};
 
 use self::digest::{Digest, Digester};
-pub use self::findings::{Finding, Report, Severity};
 pub(crate) use self::findings::Findings;
+pub use self::findings::{Finding, Report, Severity};
 use self::law::Law;
 use self::merge::{Merge, Merged};
 use self::parts::{Consumed, Content, Part, each_part, parts};

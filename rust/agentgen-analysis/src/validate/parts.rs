@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use agentgen_trace::diagnostic::Fault;
 use agentgen_trace::row::Row;
 use agentgen_trace::schema::Column;
-use agentgen_trace::diagnostic::Fault;
 use agentgen_trace::source::{self, Block, Blocks, DataFile, Format, Source};
 use agentgen_trace::{Cancel, Layout, Ordered, Result, TraceError};
 use arrow_array::RecordBatch;

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use agentgen_core::EndReason;
 use agentgen_engine::text::counted;
 use agentgen_trace::Layout;
-use agentgen_trace::row::{Row, SessionKey};
 use agentgen_trace::diagnostic::Fault;
+use agentgen_trace::row::{Row, SessionKey};
 use roaring::RoaringTreemap;
 
 use super::cumulative::START;

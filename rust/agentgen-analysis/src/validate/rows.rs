@@ -1,8 +1,8 @@
 //! Rules that a row keeps or breaks alone.
 
 use agentgen_trace::Layout;
-use agentgen_trace::row::{Row, SessionKey};
 use agentgen_trace::diagnostic::Fault;
+use agentgen_trace::row::{Row, SessionKey};
 
 use super::digest::fault;
 use super::law::{Known, Law};

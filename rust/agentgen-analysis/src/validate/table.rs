@@ -1,9 +1,9 @@
 //! Rows of the canonical table, as the rules see rows.
 
 use agentgen_core::config::MAX_TOKENS;
+use agentgen_trace::diagnostic::Fault;
 use agentgen_trace::row::{Row, SessionKey};
 use agentgen_trace::schema::Column;
-use agentgen_trace::diagnostic::Fault;
 use agentgen_trace::{Layout, Result, TraceError};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int8Type, Int64Type, UInt32Type};

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use agentgen_trace::session::Clock;
 use agentgen_core::Layout;
+use agentgen_trace::session::Clock;
 
 use crate::traces::{self, Prompts, Token, Trace};
 

@@ -137,7 +137,7 @@ pub fn traces(may_start_anew: bool) -> impl Strategy<Value = Trace> {
                 Some((parent, cut)) if trace.may_be_continued(parent) => {
                     trace.continuation(parent, cut, arrival_tenths, turns)
                 }
-                _ => trace.primary(group, arrival_tenths, turns),
+                _ => trace.root(group, arrival_tenths, turns),
             };
             trace.sessions.push(session);
             let number = trace.sessions.len() - 1;

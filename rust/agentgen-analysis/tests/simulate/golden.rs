@@ -4,13 +4,13 @@
 
 use std::path::Path;
 
-use agentgen_trace::session::{Clock, Conversation};
 use agentgen_analysis::simulate::{Figures, Routing, Served, Settings};
 use agentgen_core::config::{self, Config};
-use agentgen_engine::kv::{Content, Piece, Stream};
+use agentgen_engine::kv::{Content, TokenSeq, TokenSpan};
 use agentgen_engine::timeline::{TimedSession as _, Timing};
 use agentgen_testing::Case;
 use agentgen_trace::Layout;
+use agentgen_trace::session::{Clock, Session};
 use serde_json::{Value, json};
 
 const ABOUT: &str = "A trace, a system, and what `agentgen simulate` finds (docs/simulator.md). A session's tokens are \
@@ -97,16 +97,16 @@ fn goldens() -> Vec<Golden> {
     ]
 }
 
-fn session(session: &Conversation) -> Value {
+fn session(session: &Session) -> Value {
     let turn = |turn: &agentgen_trace::session::Turn| {
         let delay_ms = turn.delay_ms.unwrap_or(0.0);
         json!({"context_tokens": turn.context_tokens, "output_tokens": turn.output_tokens, "delay_ms": delay_ms})
     };
-    let run = |piece: Piece| match piece.content() {
+    let run = |piece: TokenSpan| match piece.content() {
         Content::Ids { first, offset } => (first as i64, offset, piece.tokens()),
         Content::Own { conversation, position } => (-1 - conversation as i64, position, piece.tokens()),
     };
-    let stream = |(first_turn, stream): (usize, &Stream)| json!({"first_turn": first_turn, "runs": stream.pieces(0, stream.tokens()).map(run).collect::<Vec<_>>()});
+    let stream = |(first_turn, stream): (usize, &TokenSeq)| json!({"first_turn": first_turn, "runs": stream.pieces(0, stream.tokens()).map(run).collect::<Vec<_>>()});
     json!({
         "number": session.number,
         "parent": session.parent(),
@@ -131,7 +131,7 @@ fn request(served: &Served) -> Value {
     })
 }
 
-fn told(settings: &Settings, clock: Clock, sessions: &[Conversation], figures: &Figures, served: &[Served]) -> Value {
+fn told(settings: &Settings, clock: Clock, sessions: &[Session], figures: &Figures, served: &[Served]) -> Value {
     json!({
         "about": ABOUT,
         "settings": {

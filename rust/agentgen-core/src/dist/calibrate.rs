@@ -224,7 +224,7 @@ fn rounded(x: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::law::LengthLaw;
+    use super::super::law::TokenCountDist;
     use super::*;
 
     fn stated(mean: f64, median: Option<f64>, sigma: Option<f64>, max: Option<f64>) -> Distribution {
@@ -243,7 +243,7 @@ mod tests {
             let d = stated(mean, None, Some(sigma), Some(max));
             let solver = length(&d, 1);
             let solved = solver.calibrated().expect("feasible");
-            let law = LengthLaw::new(solver.lognormal(solved).expect("has mass"), 1, i32::MAX as u32);
+            let law = TokenCountDist::new(solver.lognormal(solved).expect("has mass"), 1, i32::MAX as u32);
             assert!((law.mean() / mean - 1.0).abs() < 1e-9, "{mean}: {}", law.mean());
         }
     }
@@ -259,7 +259,7 @@ mod tests {
             let d = stated(mean, Some(median), None, max);
             let solver = length(&d, 1);
             let solved = solver.calibrated().expect("feasible");
-            let law = LengthLaw::new(solver.lognormal(solved).expect("has mass"), 1, i32::MAX as u32);
+            let law = TokenCountDist::new(solver.lognormal(solved).expect("has mass"), 1, i32::MAX as u32);
             assert!((law.mean() / mean - 1.0).abs() < 1e-6, "{mean}: {}", law.mean());
             assert!((law.median() / median - 1.0).abs() < 2e-3, "{median}: {}", law.median());
             assert!(solved.sigma >= 0.05);

@@ -13,7 +13,7 @@ const TABLE: u32 = 65_536;
 
 /// Whole tokens: a truncated lognormal rounded down, never below `low`, never above `cap`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct LengthLaw {
+pub struct TokenCountDist {
     law: Lognormal,
     low: u32,
     cap: u32,
@@ -22,7 +22,7 @@ pub struct LengthLaw {
     table: Option<Discrete>,
 }
 
-impl LengthLaw {
+impl TokenCountDist {
     pub(crate) fn new(law: Lognormal, low: u32, cap: u32) -> Self {
         let cap = cap.min(MAX_TOKENS);
         let mut lengths = Self { law, low: low.min(cap), cap, table: None };
@@ -93,12 +93,12 @@ impl LengthLaw {
 
 /// A pause: a truncated lognormal in milliseconds, clipped at `clip`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DelayLaw {
+pub struct DelayDist {
     law: Lognormal,
     clip: f64,
 }
 
-impl DelayLaw {
+impl DelayDist {
     pub(crate) fn new(law: Lognormal, clip: f64) -> Self {
         Self { law, clip }
     }

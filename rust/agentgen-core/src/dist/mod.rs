@@ -9,6 +9,6 @@ mod normal;
 mod zipf;
 
 pub(crate) use calibrate::{Parameters, Shape, Solver};
-pub use law::{DelayLaw, Effective, LengthLaw};
+pub use law::{DelayDist, Effective, TokenCountDist};
 pub use lognormal::Lognormal;
 pub use zipf::Zipf;

@@ -86,10 +86,10 @@ mod tests {
 
     #[test]
     fn a_table_draws_what_inversion_draws() {
-        use super::super::law::LengthLaw;
+        use super::super::law::TokenCountDist;
         use crate::rng::{Purpose, Streams};
         let law = Lognormal::new(8.7, 0.9, 0.0, 30_000.0).expect("has mass");
-        let lengths = LengthLaw::new(law.clone(), 30, 20_000);
+        let lengths = TokenCountDist::new(law.clone(), 30, 20_000);
         let mut drawn = Streams::new(1).stream(Purpose::Content, 0);
         let mut uniform = drawn.clone();
         for _ in 0..100_000 {

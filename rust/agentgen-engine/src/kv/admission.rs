@@ -1,9 +1,9 @@
 //! A cache that serves: running requests pin their prompts and reserve room for what they will write.
 
-use super::cache::{Gone, Held, PrefixCache};
+use super::cache::{Evicted, NodeState, PrefixCache};
 use super::prompt::Prompt;
-use super::token_seq::Stream;
-use super::tree::{Found, NodeId};
+use super::token_seq::TokenSeq;
+use super::tree::{NodeId, PrefixMatch};
 
 /// A request that runs, to be given back to [`PrefixCache::release`].
 #[derive(Debug, PartialEq, Eq)]
@@ -29,14 +29,14 @@ pub struct Admitted {
 
 /// Where a chain ended that a request left; it may be gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known {
-    found: Found,
+pub struct MatchHint {
+    found: PrefixMatch,
     birth: u64,
 }
 
-impl Known {
+impl MatchHint {
     /// No chain.
-    pub const NOTHING: Self = Self { found: Found::NOTHING, birth: 0 };
+    pub const NOTHING: Self = Self { found: PrefixMatch::NOTHING, birth: 0 };
 }
 
 /// What a request left.
@@ -47,7 +47,7 @@ pub struct Released {
     /// Blocks of its chain that are there now.
     pub kept_blocks: u32,
     /// Where that is, for a later request whose stream begins the same.
-    pub known: Known,
+    pub known: MatchHint,
     /// For [`PrefixCache::expire`]: grows from release to release.
     pub rank: u64,
 }
@@ -61,8 +61,8 @@ impl PrefixCache {
         &mut self,
         prompt: &Prompt<'_>,
         needed_blocks: u64,
-        known: Known,
-        gone: &mut impl FnMut(Gone),
+        known: MatchHint,
+        gone: &mut impl FnMut(Evicted),
     ) -> Option<Admitted> {
         let most = prompt.full_blocks.max(prompt.reusable_blocks);
         let found = self.tree.find_from(self.still(known), prompt.stream, most);
@@ -74,7 +74,7 @@ impl PrefixCache {
             return None;
         }
         let extend = self.tree.data(found.node).pins == 0;
-        let end = self.tree.grow(found, prompt.stream, held_blocks, Held::default(), extend);
+        let end = self.tree.grow(found, prompt.stream, held_blocks, NodeState::default(), extend);
         self.pin_chain(end);
         // What follows the chain, if that ends inside of what was found.
         self.list(found.node);
@@ -93,29 +93,29 @@ impl PrefixCache {
         let kept_blocks = prompt.kept_blocks.max(held_blocks);
         self.clock += 1;
         self.reserved_blocks -= reserved_blocks;
-        let found = self.tree.find_from(Found { node: end, blocks: held_blocks }, prompt.stream, kept_blocks);
+        let found = self.tree.find_from(PrefixMatch { node: end, blocks: held_blocks }, prompt.stream, kept_blocks);
         self.unpin_chain(end);
         // Blocks that join an extent share its pins.
         let extend = self.tree.data(found.node).pins == 0;
-        let last = self.tree.grow(found, prompt.stream, kept_blocks, Held::default(), extend);
+        let last = self.tree.grow(found, prompt.stream, kept_blocks, NodeState::default(), extend);
         let rank = self.clock;
         self.tree.touch(last, |_, held| (held.rank, held.mark) = (rank, mark));
         self.list(found.node);
         self.list(last);
         self.used_blocks += u64::from(kept_blocks - found.blocks);
         debug_assert!(self.used_blocks + self.reserved_blocks <= self.capacity_blocks, "the room was reserved");
-        let known = Known { found: Found { node: last, blocks: kept_blocks }, birth: self.tree.birth(last) };
+        let known = MatchHint { found: PrefixMatch { node: last, blocks: kept_blocks }, birth: self.tree.birth(last) };
         Released { found_blocks: found.blocks, kept_blocks, known, rank }
     }
 
     /// Lets all blocks go that nobody pins and whose last release has this rank or one before it.
-    pub fn expire(&mut self, rank: u64, gone: &mut impl FnMut(Gone)) {
+    pub fn expire(&mut self, rank: u64, gone: &mut impl FnMut(Evicted)) {
         self.drop_until(rank, gone);
     }
 
     /// Takes the blocks of a stream from number `kept` on, of its first `blocks` blocks, as far as they are there, nobody
     /// pins them and nothing follows them: they were never computed.
-    pub fn forget(&mut self, stream: &Stream, blocks: u32, kept: u32) {
+    pub fn forget(&mut self, stream: &TokenSeq, blocks: u32, kept: u32) {
         loop {
             let found = self.tree.find(stream, blocks);
             let (start, end) = self.tree.span(found.node);
@@ -128,12 +128,12 @@ impl PrefixCache {
     }
 
     /// A chain, if it is all still there.
-    fn still(&self, known: Known) -> Found {
-        if self.tree.birth(known.found.node) == known.birth { known.found } else { Found::NOTHING }
+    fn still(&self, known: MatchHint) -> PrefixMatch {
+        if self.tree.birth(known.found.node) == known.birth { known.found } else { PrefixMatch::NOTHING }
     }
 
     /// How much of a chain that was found is pinned: always a first part of it.
-    fn pinned_part(&self, found: Found) -> u32 {
+    fn pinned_part(&self, found: PrefixMatch) -> u32 {
         let is_pinned = |node: &NodeId| self.tree.data(*node).pins > 0;
         self.tree.path(found.node).find(is_pinned).map_or(0, |node| self.tree.span(node).1.min(found.blocks))
     }

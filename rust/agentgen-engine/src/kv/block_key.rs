@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::token_seq::{Stream, take};
+use super::token_seq::{TokenSeq, take};
 
 /// Identity of a block and of everything before it: equal keys, equal prefixes (128 bits: two of 10^12 different
 /// blocks share one with a probability of 10^-15).
@@ -10,13 +10,13 @@ pub type BlockKey = u128;
 
 /// The keys of the full blocks of `block_tokens` in the first `tokens` tokens of `stream`:
 /// `key[j] = H(key[j - 1], content of block j)`, whatever the block size of the trace.
-pub fn block_keys(stream: &Stream, tokens: u64, block_tokens: u32) -> impl Iterator<Item = BlockKey> {
+pub fn block_keys(stream: &TokenSeq, tokens: u64, block_tokens: u32) -> impl Iterator<Item = BlockKey> {
     let block = u64::from(block_tokens);
     let mut key: BlockKey = 0;
     (0..tokens.min(stream.tokens()) / block).map(move |index| {
         let mut hash = Xxh3::new();
         hash.update(&key.to_le_bytes());
-        for part in take(stream.pieces_from(index * block), block).flat_map(super::token_seq::Piece::parts) {
+        for part in take(stream.pieces_from(index * block), block).flat_map(super::token_seq::TokenSpan::parts) {
             hash.update(&part.to_le_bytes());
         }
         key = hash.digest128();

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::prompt::Prompt;
-use super::token_seq::Stream;
-use super::tree::{NodeId, Tree};
+use super::token_seq::TokenSeq;
+use super::tree::{NodeId, RadixTree};
 
 /// Which block goes first when room is needed. In every policy a block that others follow stays, so a chain's tail
 /// goes before its head.
@@ -21,7 +21,7 @@ pub enum Policy {
 
 /// What is known of an extent in the cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct NodeState {
     /// The smallest goes first.
     pub(super) rank: u64,
     /// How many times it is pinned.
@@ -49,7 +49,7 @@ pub const NEVER: u64 = u64::MAX;
 
 /// Blocks of a chain that went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gone {
+pub struct Evicted {
     /// The mark of the request that released them last; 0 if none did.
     pub mark: u32,
     /// Blocks before them in their chain.
@@ -64,7 +64,7 @@ const LISTED: usize = 64;
 /// Chains of blocks and reserved room, never more than `capacity_blocks` in all.
 #[derive(Debug, Clone)]
 pub struct PrefixCache {
-    pub(super) tree: Tree<Held>,
+    pub(super) tree: RadixTree<NodeState>,
     policy: Policy,
     pub(super) capacity_blocks: u64,
     pub(super) used_blocks: u64,
@@ -81,7 +81,7 @@ impl PrefixCache {
     /// An empty cache. `id_tokens` is the trace's block size, `block_tokens` the cache's.
     #[must_use]
     pub fn new(policy: Policy, capacity_blocks: u64, id_tokens: u32, block_tokens: u32) -> Self {
-        let tree = Tree::new(id_tokens, block_tokens);
+        let tree = RadixTree::new(id_tokens, block_tokens);
         Self {
             tree,
             policy,
@@ -120,22 +120,22 @@ impl PrefixCache {
 
     /// Puts the first `blocks` blocks of a stream in and makes them the youngest (LRU), or leaves those found at their
     /// age (FIFO). What does not fit goes: first what the policy says, at last the tail of this chain.
-    pub fn insert(&mut self, stream: &Stream, blocks: u32) -> Inserted {
+    pub fn insert(&mut self, stream: &TokenSeq, blocks: u32) -> Inserted {
         self.clock += 1;
         self.place(stream, &[(blocks, self.clock)])
     }
 
     /// As [`Self::insert`] for [`Policy::Belady`]: `next_uses` holds, in order, `(blocks up to here, time of their next
     /// use)`; [`NEVER`] if there is none.
-    pub fn insert_until(&mut self, stream: &Stream, next_uses: &[(u32, u64)]) -> Inserted {
+    pub fn insert_until(&mut self, stream: &TokenSeq, next_uses: &[(u32, u64)]) -> Inserted {
         let ranks: Vec<_> = next_uses.iter().map(|(blocks, time)| (*blocks, NEVER - time)).collect();
         self.place(stream, &ranks)
     }
 
     /// Keeps the chain of the first `blocks` blocks, as far as they are held, until it is unpinned.
-    pub fn pin(&mut self, stream: &Stream, blocks: u32) -> Pin {
+    pub fn pin(&mut self, stream: &TokenSeq, blocks: u32) -> Pin {
         let found = self.tree.find(stream, blocks);
-        let end = self.tree.grow(found, stream, found.blocks, Held::default(), false);
+        let end = self.tree.grow(found, stream, found.blocks, NodeState::default(), false);
         self.pin_chain(end);
         self.list(found.node);
         Pin(end)
@@ -165,17 +165,17 @@ impl PrefixCache {
     }
 
     /// Puts a chain in whose parts, `(blocks up to here, rank)`, have different ranks.
-    fn place(&mut self, stream: &Stream, ranks: &[(u32, u64)]) -> Inserted {
+    fn place(&mut self, stream: &TokenSeq, ranks: &[(u32, u64)]) -> Inserted {
         let Some(&(blocks, last)) = ranks.last() else { return Inserted::default() };
         let found = self.tree.find(stream, blocks);
         let added_blocks = u64::from(blocks - found.blocks);
         // Blocks that join an extent share its rank and its pins.
         let extend = self.policy == Policy::Lru && self.tree.data(found.node).pins == 0;
-        let end = self.tree.grow(found, stream, blocks, Held { rank: last, ..Held::default() }, extend);
+        let end = self.tree.grow(found, stream, blocks, NodeState { rank: last, ..NodeState::default() }, extend);
         if self.policy != Policy::Fifo {
             for (boundary, _) in ranks {
                 let part = self.tree.find(stream, *boundary);
-                self.tree.grow(part, stream, *boundary, Held::default(), false);
+                self.tree.grow(part, stream, *boundary, NodeState::default(), false);
             }
             let mut at = end;
             while at != NodeId::ROOT {
@@ -199,7 +199,7 @@ impl PrefixCache {
     }
 
     /// Lets blocks go until all that is held and reserved fits, as far as nobody pins them.
-    pub(super) fn make_room(&mut self, gone: &mut impl FnMut(Gone)) {
+    pub(super) fn make_room(&mut self, gone: &mut impl FnMut(Evicted)) {
         while self.used_blocks + self.reserved_blocks > self.capacity_blocks
             && let Some(Reverse((rank, id))) = self.evictable.pop()
         {
@@ -209,7 +209,7 @@ impl PrefixCache {
     }
 
     /// Lets all blocks go that nobody pins and that were released last at this rank or before.
-    pub(super) fn drop_until(&mut self, last: u64, gone: &mut impl FnMut(Gone)) {
+    pub(super) fn drop_until(&mut self, last: u64, gone: &mut impl FnMut(Evicted)) {
         while let Some(Reverse((rank, id))) = self.evictable.peek().copied().filter(|Reverse((rank, _))| *rank <= last)
         {
             self.evictable.pop();
@@ -218,14 +218,14 @@ impl PrefixCache {
     }
 
     /// Takes at most so many blocks from the end of an extent, if it is evictable and has this rank.
-    pub(super) fn drop_blocks(&mut self, rank: u64, id: NodeId, most: u64, gone: &mut impl FnMut(Gone)) {
+    pub(super) fn drop_blocks(&mut self, rank: u64, id: NodeId, most: u64, gone: &mut impl FnMut(Evicted)) {
         if self.tree.data(id).rank != rank || !self.is_evictable(id) {
             return;
         }
         let (start, end) = self.tree.span(id);
         let parent = self.tree.parent(id);
         let blocks = u64::from(end - start).min(most);
-        gone(Gone { mark: self.tree.data(id).mark, start: end - blocks as u32, end });
+        gone(Evicted { mark: self.tree.data(id).mark, start: end - blocks as u32, end });
         self.tree.shorten(id, blocks as u32);
         self.used_blocks -= blocks;
         if blocks < u64::from(end - start) {

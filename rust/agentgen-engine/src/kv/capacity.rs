@@ -9,7 +9,7 @@ use crate::text::counted;
     counted(*bytes, "byte"),
     counted(u64::from(*block_tokens), "token")
 )]
-pub struct LessThanABlock {
+pub struct CapacityTooSmall {
     /// What there is.
     pub bytes: u64,
     /// What a block takes.
@@ -19,10 +19,10 @@ pub struct LessThanABlock {
 }
 
 /// Blocks that so many bytes of KV memory hold; at least one.
-pub fn capacity_blocks(bytes: u64, kv_bytes_per_token: u64, block_tokens: u32) -> Result<u64, LessThanABlock> {
+pub fn capacity_blocks(bytes: u64, kv_bytes_per_token: u64, block_tokens: u32) -> Result<u64, CapacityTooSmall> {
     let block_bytes = kv_bytes_per_token.saturating_mul(u64::from(block_tokens));
     if block_bytes == 0 || bytes < block_bytes {
-        return Err(LessThanABlock { bytes, block_bytes, block_tokens });
+        return Err(CapacityTooSmall { bytes, block_bytes, block_tokens });
     }
     Ok(bytes / block_bytes)
 }

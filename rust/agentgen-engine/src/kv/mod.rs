@@ -6,17 +6,17 @@
 //! `docs/reuse.md` defines each.
 
 mod admission;
+mod block_key;
 mod cache;
 mod capacity;
-mod block_key;
 mod prompt;
 mod token_seq;
 mod tree;
 
-pub use admission::{Admission, Admitted, Known, Released};
-pub use cache::{Gone, Inserted, NEVER, Pin, Policy, PrefixCache};
-pub use capacity::{LessThanABlock, capacity_blocks};
+pub use admission::{Admission, Admitted, MatchHint, Released};
 pub use block_key::{BlockKey, block_keys};
+pub use cache::{Evicted, Inserted, NEVER, Pin, Policy, PrefixCache};
+pub use capacity::{CapacityTooSmall, capacity_blocks};
 pub use prompt::Prompt;
-pub use token_seq::{Content, Piece, Stream};
-pub use tree::{Found, NodeId, Tree};
+pub use token_seq::{Content, TokenSeq, TokenSpan};
+pub use tree::{NodeId, PrefixMatch, RadixTree};

@@ -7,7 +7,7 @@ const OWN: u64 = 1 << 63;
 /// (each has the trace's block size), or positions of a conversation's own tokens. Two pieces that begin with the
 /// same token go on with the same tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Piece {
+pub struct TokenSpan {
     source: u64,
     offset: u32,
     /// How many.
@@ -33,7 +33,7 @@ pub enum Content {
     },
 }
 
-impl Piece {
+impl TokenSpan {
     /// What its tokens are.
     #[must_use]
     pub fn content(self) -> Content {
@@ -82,7 +82,7 @@ impl Piece {
 }
 
 /// Adds a piece at the end; pieces that go on from one another become one, so that equal tokens are equal pieces.
-pub(super) fn join(pieces: &mut Vec<Piece>, piece: Piece, id_tokens: u32) {
+pub(super) fn join(pieces: &mut Vec<TokenSpan>, piece: TokenSpan, id_tokens: u32) {
     if piece.tokens == 0 {
         return;
     }
@@ -93,7 +93,11 @@ pub(super) fn join(pieces: &mut Vec<Piece>, piece: Piece, id_tokens: u32) {
 }
 
 /// Tokens that `a` and `b` have in common from their beginning.
-pub(super) fn common(mut a: impl Iterator<Item = Piece>, mut b: impl Iterator<Item = Piece>, id_tokens: u32) -> u64 {
+pub(super) fn common(
+    mut a: impl Iterator<Item = TokenSpan>,
+    mut b: impl Iterator<Item = TokenSpan>,
+    id_tokens: u32,
+) -> u64 {
     let (mut x, mut y) = (a.next(), b.next());
     let mut same = 0;
     while let (Some(p), Some(q)) = (x, y)
@@ -110,16 +114,16 @@ pub(super) fn common(mut a: impl Iterator<Item = Piece>, mut b: impl Iterator<It
 /// A conversation's tokens from its first one on: input by hash id, outputs and all that follows the first of them by
 /// (conversation, position), since no other conversation can have them but one that continues it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stream {
+pub struct TokenSeq {
     /// Tokens of one hash id.
     id_tokens: u32,
-    pieces: Vec<Piece>,
+    pieces: Vec<TokenSpan>,
     /// Position of each piece.
     starts: Vec<u64>,
     tokens: u64,
 }
 
-impl Stream {
+impl TokenSeq {
     /// An empty stream of a trace whose ids stand for `id_tokens` tokens each.
     ///
     /// # Panics
@@ -148,7 +152,7 @@ impl Stream {
         while let Some(&first) = rest.first() {
             let run = rest.iter().zip(first..).take_while(|(id, expected)| **id == *expected).count();
             let held = left.min(run as u64 * u64::from(self.id_tokens));
-            self.push(Piece { source: first as u64, offset: 0, tokens: held as u32 });
+            self.push(TokenSpan { source: first as u64, offset: 0, tokens: held as u32 });
             left -= held;
             rest = &rest[run..];
         }
@@ -169,7 +173,7 @@ impl Stream {
 
     /// Appends tokens that only `conversation` has.
     pub fn push_own(&mut self, conversation: u64, tokens: u64) {
-        self.push(Piece { source: OWN | conversation, offset: self.tokens as u32, tokens: tokens as u32 });
+        self.push(TokenSpan { source: OWN | conversation, offset: self.tokens as u32, tokens: tokens as u32 });
     }
 
     /// Keeps the first `tokens` tokens.
@@ -190,11 +194,11 @@ impl Stream {
     }
 
     /// The tokens from position `from` up to `to`.
-    pub fn pieces(&self, from: u64, to: u64) -> impl Iterator<Item = Piece> {
+    pub fn pieces(&self, from: u64, to: u64) -> impl Iterator<Item = TokenSpan> {
         take(self.pieces_from(from), to.saturating_sub(from))
     }
 
-    fn push(&mut self, piece: Piece) {
+    fn push(&mut self, piece: TokenSpan) {
         join(&mut self.pieces, piece, self.id_tokens);
         if self.pieces.len() > self.starts.len() {
             self.starts.push(self.tokens);
@@ -203,7 +207,7 @@ impl Stream {
     }
 
     /// The tokens from position `from` on.
-    pub(super) fn pieces_from(&self, from: u64) -> impl Iterator<Item = Piece> {
+    pub(super) fn pieces_from(&self, from: u64) -> impl Iterator<Item = TokenSpan> {
         let index = self.starts.partition_point(|start| *start <= from).saturating_sub(1);
         let skipped = from - self.starts.get(index).copied().unwrap_or(from);
         let first = self.pieces.get(index).and_then(|piece| piece.after(skipped as u32, self.id_tokens));
@@ -212,7 +216,7 @@ impl Stream {
 }
 
 /// All but the first `tokens` tokens of `pieces`.
-pub(super) fn pieces_after(pieces: &[Piece], tokens: u64, id_tokens: u32) -> impl Iterator<Item = Piece> {
+pub(super) fn pieces_after(pieces: &[TokenSpan], tokens: u64, id_tokens: u32) -> impl Iterator<Item = TokenSpan> {
     let mut left = tokens;
     pieces.iter().filter_map(move |piece| {
         let skipped = left.min(u64::from(piece.tokens));
@@ -222,7 +226,7 @@ pub(super) fn pieces_after(pieces: &[Piece], tokens: u64, id_tokens: u32) -> imp
 }
 
 /// The first `tokens` tokens of `pieces`.
-pub(super) fn take(pieces: impl Iterator<Item = Piece>, tokens: u64) -> impl Iterator<Item = Piece> {
+pub(super) fn take(pieces: impl Iterator<Item = TokenSpan>, tokens: u64) -> impl Iterator<Item = TokenSpan> {
     pieces.scan(tokens, |left, piece| {
         let n = u64::from(piece.tokens).min(*left);
         *left -= n;
@@ -235,15 +239,15 @@ mod tests {
     use super::*;
 
     /// Every token of a stream, one by one.
-    fn tokens(stream: &Stream) -> Vec<(u64, u32)> {
+    fn tokens(stream: &TokenSeq) -> Vec<(u64, u32)> {
         stream.pieces.iter().flat_map(|p| (0..p.tokens).map(|n| p.token(n, stream.id_tokens))).collect()
     }
 
     #[test]
     fn consecutive_ids_are_one_piece_and_a_partial_chunk_ends_it() {
-        let mut stream = Stream::new(4);
+        let mut stream = TokenSeq::new(4);
         stream.push_ids(&[7, 8, 9], 10);
-        assert_eq!(stream.pieces, [Piece { source: 7, offset: 0, tokens: 10 }]);
+        assert_eq!(stream.pieces, [TokenSpan { source: 7, offset: 0, tokens: 10 }]);
         stream.push_ids(&[10], 4);
         assert_eq!(stream.pieces.len(), 2, "id 9 holds 2 tokens, so 10 does not follow from it");
         assert_eq!(tokens(&stream)[8..], [(9, 0), (9, 1), (10, 0), (10, 1), (10, 2), (10, 3)]);
@@ -254,14 +258,14 @@ mod tests {
 
     #[test]
     fn cutting_is_cutting_tokens() {
-        let mut whole = Stream::new(4);
+        let mut whole = TokenSeq::new(4);
         whole.push_ids(&[1, 2, 9, 30, 31], 18);
         whole.push_own(0, 7);
         for n in 0..=25 {
             let mut cut = whole.clone();
             cut.truncate(n);
             assert_eq!(tokens(&cut), tokens(&whole)[..n as usize]);
-            let mut rest = Stream::new(4);
+            let mut rest = TokenSeq::new(4);
             rest.append(&whole, n);
             assert_eq!(tokens(&rest), tokens(&whole)[n as usize..], "from {n}");
             cut.append(&whole, n);

@@ -2,7 +2,7 @@
 
 use hashbrown::HashTable;
 
-use super::token_seq::{Piece, Stream, common, join, pieces_after, take};
+use super::token_seq::{TokenSeq, TokenSpan, common, join, pieces_after, take};
 
 /// An extent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,7 +12,7 @@ impl NodeId {
     /// The empty chain.
     pub const ROOT: Self = Self(0);
 
-    /// Position in [`Tree::nodes`].
+    /// Position in [`RadixTree::nodes`].
     fn index(self) -> usize {
         self.0 as usize
     }
@@ -20,14 +20,14 @@ impl NodeId {
 
 /// How far a stream's chain is in the tree: `blocks` blocks, the last of them in `node`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
+pub struct PrefixMatch {
     /// The deepest extent that shares a block with the chain; the root if none does.
     pub node: NodeId,
     /// Blocks from the beginning of the chain.
     pub blocks: u32,
 }
 
-impl Found {
+impl PrefixMatch {
     /// No block.
     pub const NOTHING: Self = Self { node: NodeId::ROOT, blocks: 0 };
 }
@@ -45,7 +45,7 @@ struct Node<T> {
     birth: u64,
     /// Of the parent and the first block.
     hash: u64,
-    label: Vec<Piece>,
+    label: Vec<TokenSpan>,
     data: T,
 }
 
@@ -54,7 +54,7 @@ struct Node<T> {
 /// Time: in proportion to the extents on a chain and to its new pieces, not to its length. Memory: in proportion to
 /// the extents.
 #[derive(Debug, Clone)]
-pub struct Tree<T> {
+pub struct RadixTree<T> {
     block_tokens: u32,
     id_tokens: u32,
     /// The root first.
@@ -66,7 +66,7 @@ pub struct Tree<T> {
     heads: HashTable<NodeId>,
 }
 
-impl<T: Copy + Default> Tree<T> {
+impl<T: Copy + Default> RadixTree<T> {
     /// No chains. `id_tokens` is the trace's block size, `block_tokens` the cache's.
     ///
     /// # Panics
@@ -96,22 +96,22 @@ impl<T: Copy + Default> Tree<T> {
     pub fn memory_bytes(&self) -> usize {
         let labels: usize = self.nodes.iter().map(|n| n.label.capacity()).sum();
         self.nodes.capacity() * size_of::<Node<T>>()
-            + labels * size_of::<Piece>()
+            + labels * size_of::<TokenSpan>()
             + self.heads.capacity() * size_of::<(NodeId, u8)>()
     }
 
     /// The first blocks of `stream`, at most `blocks` of them, that are a chain of the tree.
     #[must_use]
-    pub fn find(&self, stream: &Stream, blocks: u32) -> Found {
-        self.find_from(Found::NOTHING, stream, blocks)
+    pub fn find(&self, stream: &TokenSeq, blocks: u32) -> PrefixMatch {
+        self.find_from(PrefixMatch::NOTHING, stream, blocks)
     }
 
     /// As [`Self::find`], where `known` was found earlier of a stream that begins the same, and nothing has been taken
     /// from the tree since: time in proportion to what is new.
     #[must_use]
-    pub fn find_from(&self, known: Found, stream: &Stream, blocks: u32) -> Found {
+    pub fn find_from(&self, known: PrefixMatch, stream: &TokenSeq, blocks: u32) -> PrefixMatch {
         let mut found =
-            Found { blocks: known.blocks.min(blocks), node: self.holder(known.node, known.blocks.min(blocks)) };
+            PrefixMatch { blocks: known.blocks.min(blocks), node: self.holder(known.node, known.blocks.min(blocks)) };
         loop {
             let (start, end) = self.span(found.node);
             if found.blocks < end {
@@ -129,7 +129,7 @@ impl<T: Copy + Default> Tree<T> {
             }
             let Some(child) = self.child(found, stream) else { return found };
             // Its first block is known to be the same.
-            found = Found { node: child, blocks: found.blocks + 1 };
+            found = PrefixMatch { node: child, blocks: found.blocks + 1 };
         }
     }
 
@@ -146,7 +146,7 @@ impl<T: Copy + Default> Tree<T> {
     /// `found` is what [`Self::find`] says of the stream for a limit of at least `blocks`; new blocks get `data`.
     /// `extend`: new blocks become part of the extent they follow if nothing else does, since all of the chain is
     /// about to move together.
-    pub fn grow(&mut self, found: Found, stream: &Stream, blocks: u32, data: T, extend: bool) -> NodeId {
+    pub fn grow(&mut self, found: PrefixMatch, stream: &TokenSeq, blocks: u32, data: T, extend: bool) -> NodeId {
         let common = found.blocks.min(blocks);
         let mut at = self.holder(found.node, common);
         if common < self.nodes[at.index()].end {
@@ -256,13 +256,13 @@ impl<T: Copy + Default> Tree<T> {
 
     /// The extent in which a chain that was found earlier ends now.
     #[must_use]
-    pub fn end_of(&self, chain: Found) -> NodeId {
+    pub fn end_of(&self, chain: PrefixMatch) -> NodeId {
         self.holder(chain.node, chain.blocks)
     }
 
     /// Takes a chain that no later stream has from its end, but for its first `kept` blocks and what other chains have
     /// too.
-    pub fn forget(&mut self, chain: Found, kept: u32) {
+    pub fn forget(&mut self, chain: PrefixMatch, kept: u32) {
         let (mut at, mut blocks) = (self.end_of(chain), chain.blocks);
         while at != NodeId::ROOT && self.is_leaf(at) {
             let (start, end) = self.span(at);
@@ -285,8 +285,8 @@ impl<T: Copy + Default> Tree<T> {
         let node = &self.nodes[id.index()];
         let (parent, start, hash, data) = (node.parent, node.start, node.hash, node.data);
         let cut = u64::from(blocks - start) * u64::from(self.block_tokens);
-        let head: Vec<Piece> = take(node.label.iter().copied(), cut).collect();
-        let tail: Vec<Piece> = pieces_after(&node.label, cut, self.id_tokens).collect();
+        let head: Vec<TokenSpan> = take(node.label.iter().copied(), cut).collect();
+        let tail: Vec<TokenSpan> = pieces_after(&node.label, cut, self.id_tokens).collect();
 
         if let Ok(entry) = self.heads.find_entry(hash, |other| *other == id) {
             entry.remove();
@@ -316,7 +316,7 @@ impl<T: Copy + Default> Tree<T> {
     }
 
     /// The extent after `found` that begins with the stream's next block.
-    fn child(&self, found: Found, stream: &Stream) -> Option<NodeId> {
+    fn child(&self, found: PrefixMatch, stream: &TokenSeq) -> Option<NodeId> {
         if self.is_leaf(found.node) {
             return None;
         }
@@ -332,7 +332,7 @@ impl<T: Copy + Default> Tree<T> {
     }
 
     /// The pieces of the stream's block `index`.
-    fn block(&self, stream: &Stream, index: u32) -> impl Iterator<Item = Piece> {
+    fn block(&self, stream: &TokenSeq, index: u32) -> impl Iterator<Item = TokenSpan> {
         take(stream.pieces_from(self.tokens(index)), u64::from(self.block_tokens))
     }
 
@@ -341,12 +341,12 @@ impl<T: Copy + Default> Tree<T> {
     }
 
     /// Multiply and fold: only speed depends on its quality.
-    fn hash_of(parent: NodeId, block: impl Iterator<Item = Piece>) -> u64 {
+    fn hash_of(parent: NodeId, block: impl Iterator<Item = TokenSpan>) -> u64 {
         const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
         let fold = |hash: u64, part: u64| {
             let product = u128::from(hash ^ part) * u128::from(ODD);
             (product >> 64) as u64 ^ product as u64
         };
-        block.flat_map(Piece::parts).fold(fold(ODD, u64::from(parent.0)), fold)
+        block.flat_map(TokenSpan::parts).fold(fold(ODD, u64::from(parent.0)), fold)
     }
 }

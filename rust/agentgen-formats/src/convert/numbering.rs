@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use agentgen_core::ids::Extent;
-use agentgen_core::{EndReason, Plan, Simulator};
+use agentgen_core::{EndReason, Plan, SessionGenerator};
 
 use agentgen_trace::error::Result;
 use agentgen_trace::meta::{Layout, Origin};
@@ -53,7 +53,7 @@ impl Generated {
         self.tails = 0;
         if is_continuation {
             // The session it continues may lie in another shard; drawing it again is cheap.
-            let mut simulator = Simulator::new(&self.plan);
+            let mut simulator = SessionGenerator::new(&self.plan);
             let session = simulator.continuation(run, 0).ok_or("found a continuation of a run that has none")?;
             let block_size = self.plan.config().block_size;
             self.tails = session.origin.iter().filter(|t| !t.context.is_multiple_of(block_size)).count() as u64;

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use agentgen_trace::session::{self, Clock};
-use agentgen_trace::transcript;
 use agentgen_engine::timeline::TimedSession as _;
 use agentgen_trace::manifest::FileEntry;
+use agentgen_trace::session::{self, Clock};
 use agentgen_trace::sink::file::digest;
+use agentgen_trace::transcript;
 use agentgen_trace::{Cancel, Result, TraceError};
 use serde::Serialize;
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use agentgen_trace::session::Conversation;
 use agentgen_engine::timeline::{Sent, TimedSession as _};
+use agentgen_trace::session::Session;
 
 use super::body::Fields;
 use super::journal::Journal;
@@ -30,7 +30,7 @@ pub(super) struct Stage {
 #[derive(Debug)]
 pub struct HashedSession {
     stage: Arc<Stage>,
-    conversation: Conversation,
+    conversation: Session,
     key: String,
     /// The session that must be over before.
     parent: Option<u64>,
@@ -44,7 +44,7 @@ pub struct HashedSession {
 impl HashedSession {
     pub(super) fn new(
         stage: Arc<Stage>,
-        conversation: Conversation,
+        conversation: Session,
         key: String,
         parent: Option<u64>,
         owners: Vec<(u64, u64)>,

@@ -23,7 +23,7 @@ use thiserror::Error;
 
 pub use body::Fields;
 pub use describe::{Description, Kind, describe};
-pub use session::Session;
+pub use session::ReplaySession;
 pub(crate) use source::open_hashed;
 pub use source::{Share, Source};
 pub use transcript::Form;

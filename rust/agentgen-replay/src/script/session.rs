@@ -8,7 +8,7 @@ use super::{Request, ScriptError};
 
 /// One session: gives a request, takes the answer, and so on until it is over.
 #[derive(Debug)]
-pub enum Session {
+pub enum ReplaySession {
     /// Of a trace whose content is known by hash ids.
     Hashed(Box<HashedSession>),
     /// A recorded conversation in text.
@@ -20,7 +20,7 @@ pub enum Session {
     },
 }
 
-impl Session {
+impl ReplaySession {
     /// What the trace calls it.
     #[must_use]
     pub fn key(&self) -> &str {

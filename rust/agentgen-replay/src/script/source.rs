@@ -4,17 +4,17 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use agentgen_trace::session::{self, Clock, Conversation, Sessions};
-use agentgen_trace::transcript;
 use agentgen_engine::timeline::TimedSession as _;
+use agentgen_trace::session::{self, Clock, Session, Sessions};
 use agentgen_trace::source::{self, ReadOptions};
+use agentgen_trace::transcript;
 use agentgen_trace::{Cancel, Result, TraceError};
 
 use super::body::Fields;
 use super::hashed::{HashedSession, Stage};
 use super::journal::Journal;
 use super::messages::{MessagesOptions, MessagesSession};
-use super::session::Session;
+use super::session::ReplaySession;
 use super::words::Words;
 use super::{Endpoint, Options, ScriptError};
 
@@ -47,7 +47,7 @@ impl std::fmt::Debug for Source {
 
 enum Kind {
     Hashed(Hashed),
-    Messages { conversations: Box<transcript::Conversations>, next: u64, options: Arc<MessagesOptions> },
+    Messages { conversations: Box<transcript::Transcripts>, next: u64, options: Arc<MessagesOptions> },
 }
 
 impl Source {
@@ -63,7 +63,7 @@ impl Source {
     }
 
     /// The next session of this worker.
-    pub fn next_session(&mut self) -> Result<Option<Session>> {
+    pub fn next_session(&mut self) -> Result<Option<ReplaySession>> {
         let share = self.share;
         match &mut self.kind {
             Kind::Hashed(hashed) => hashed.next(share),
@@ -73,7 +73,7 @@ impl Source {
                     *next += 1;
                     if share.has(number) {
                         let session = Box::new(MessagesSession::new(conversation, options));
-                        return Ok(Some(Session::Messages { number, session }));
+                        return Ok(Some(ReplaySession::Messages { number, session }));
                     }
                 }
                 Ok(None)
@@ -149,17 +149,17 @@ impl Hashed {
         Ok(Self { sessions, stage: Arc::new(stage), roots: HashMap::new() })
     }
 
-    fn next(&mut self, share: Share) -> Result<Option<Session>> {
+    fn next(&mut self, share: Share) -> Result<Option<ReplaySession>> {
         while let Some(conversation) = self.sessions.next().transpose()? {
             if let Some(session) = self.take(conversation, share) {
-                return Ok(Some(Session::Hashed(Box::new(session))));
+                return Ok(Some(ReplaySession::Hashed(Box::new(session))));
             }
         }
         Ok(None)
     }
 
     /// A session, if it is this worker's.
-    fn take(&mut self, conversation: Conversation, share: Share) -> Option<HashedSession> {
+    fn take(&mut self, conversation: Session, share: Share) -> Option<HashedSession> {
         let number = conversation.number;
         let key = conversation.name.clone().unwrap_or_else(|| format!("request-{number}"));
         // A parent that starts later cannot be waited for: its heir's rows are then all that is known.

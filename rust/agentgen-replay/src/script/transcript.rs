@@ -1,6 +1,6 @@
 //! A conversation as it goes over the wire: what was said is encoded once and stays so.
 
-use agentgen_engine::kv::Piece;
+use agentgen_engine::kv::TokenSpan;
 use serde::{Deserialize, Serialize};
 
 use super::words::{Owners, Words};
@@ -52,12 +52,12 @@ impl Transcript {
     }
 
     /// Appends what the user says.
-    pub(super) fn input(&mut self, voice: Voice<'_>, pieces: impl Iterator<Item = Piece>) {
+    pub(super) fn input(&mut self, voice: Voice<'_>, pieces: impl Iterator<Item = TokenSpan>) {
         self.part(r#"{"role":"user","content":""#, |transcript| transcript.pieces(voice, pieces));
     }
 
     /// Appends a recorded output.
-    pub(super) fn output(&mut self, voice: Voice<'_>, pieces: impl Iterator<Item = Piece>) {
+    pub(super) fn output(&mut self, voice: Voice<'_>, pieces: impl Iterator<Item = TokenSpan>) {
         self.part(r#"{"role":"assistant","content":""#, |transcript| transcript.pieces(voice, pieces));
     }
 
@@ -98,7 +98,7 @@ impl Transcript {
         }
     }
 
-    fn pieces(&mut self, voice: Voice<'_>, pieces: impl Iterator<Item = Piece>) -> u64 {
+    fn pieces(&mut self, voice: Voice<'_>, pieces: impl Iterator<Item = TokenSpan>) -> u64 {
         let Voice { words, id_tokens, owners } = voice;
         let mut tokens = 0;
         for piece in pieces {

@@ -1,6 +1,6 @@
 //! The text of a token: a pure function of a salt and of what the trace calls it.
 
-use agentgen_engine::kv::{Content, Piece};
+use agentgen_engine::kv::{Content, TokenSpan};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::ScriptError;
@@ -42,7 +42,7 @@ impl Words {
     }
 
     /// Appends a piece's words, one space between two of them.
-    pub(super) fn push_text(&self, piece: Piece, id_tokens: u32, owners: &Owners, text: &mut Vec<u8>) {
+    pub(super) fn push_text(&self, piece: TokenSpan, id_tokens: u32, owners: &Owners, text: &mut Vec<u8>) {
         let count = self.words.len() as u64;
         self.each(piece, id_tokens, owners, |value| {
             // The upper bits of a 64 x 64-bit product: a uniform index without a division.
@@ -53,7 +53,7 @@ impl Words {
     }
 
     /// Appends a piece's token ids, a comma after each.
-    pub(super) fn push_ids(&self, piece: Piece, id_tokens: u32, owners: &Owners, text: &mut Vec<u8>) {
+    pub(super) fn push_ids(&self, piece: TokenSpan, id_tokens: u32, owners: &Owners, text: &mut Vec<u8>) {
         let mut number = itoa::Buffer::new();
         self.each(piece, id_tokens, owners, |value| {
             let id = FIRST_ID + ((u128::from(value) * u128::from(IDS)) >> 64) as u64;
@@ -63,7 +63,7 @@ impl Words {
     }
 
     /// Calls `f` with 64 random bits for each token of a piece.
-    fn each(&self, piece: Piece, id_tokens: u32, owners: &Owners, mut f: impl FnMut(u64)) {
+    fn each(&self, piece: TokenSpan, id_tokens: u32, owners: &Owners, mut f: impl FnMut(u64)) {
         match piece.content() {
             Content::Own { conversation, position } => {
                 let owner = owners.iter().find(|(number, _)| *number == conversation).map_or(0, |(_, seed)| *seed);

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
-use agentgen_engine::kv::{self, Known, Policy, PrefixCache, Prompt, Stream};
+use agentgen_engine::kv::{self, MatchHint, Policy, PrefixCache, Prompt, TokenSeq};
 use tokio::sync::oneshot;
 
 use crate::histogram::Histogram;
@@ -15,7 +15,7 @@ pub type Id = u64;
 /// What a request asks for.
 pub struct Ask {
     /// Full blocks of the prompt and of the output after it.
-    pub stream: Stream,
+    pub stream: TokenSeq,
     /// Tokens of the prompt.
     pub context_tokens: u32,
     /// Tokens of the output.
@@ -285,7 +285,7 @@ impl Engine {
         let ask = &request.ask;
         let needed = self.needed_blocks(ask);
         let prompt = Prompt::new(&ask.stream, ask.context_tokens, None, self.model.block_tokens);
-        let Some(admitted) = self.cache.admit(&prompt, needed, Known::NOTHING, &mut |_| ()) else { return };
+        let Some(admitted) = self.cache.admit(&prompt, needed, MatchHint::NOTHING, &mut |_| ()) else { return };
         let cached_tokens = admitted.hit_blocks * self.model.block_tokens;
         let first_token = self.now + self.model.prefill(ask.context_tokens - cached_tokens);
         let end = first_token + self.model.decode(ask.output_tokens);

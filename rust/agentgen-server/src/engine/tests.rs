@@ -21,7 +21,7 @@ fn engine(capacity_blocks: u64) -> Engine {
 fn ask(first: i64, context_tokens: u32, output_tokens: u32) -> Ask {
     let blocks = i64::from((context_tokens + output_tokens) / BLOCK);
     let ids: Vec<_> = (0..blocks).map(|block| first * 1_000_000 + block * 10).collect();
-    let mut stream = Stream::new(BLOCK);
+    let mut stream = TokenSeq::new(BLOCK);
     stream.push_ids(&ids, ids.len() as u64 * u64::from(BLOCK));
     Ask { stream, context_tokens, output_tokens }
 }

@@ -2,24 +2,24 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use agentgen_core::Layout;
-use agentgen_core::config::MAX_TOKENS;
 use crate::meta::TraceMeta;
 use crate::{Result, TraceError};
+use agentgen_core::Layout;
+use agentgen_core::config::MAX_TOKENS;
 use arrow_array::RecordBatch;
 
 use super::builder::Growing;
 use super::link::{Linker, Unlinked};
 use super::rows::{Columns, Row};
-use super::{Conversation, Turn};
+use super::{Session, Turn};
 
 /// The sessions of a trace, in the order of their first rows; a row without a session's name is one of its own.
 ///
 /// Held in memory: sessions whose end has not been read, and a few numbers of each that may be continued.
-pub fn conversations<B: Iterator<Item = Result<RecordBatch>>>(
+pub fn sessions<B: Iterator<Item = Result<RecordBatch>>>(
     meta: &TraceMeta,
     batches: B,
-) -> impl Iterator<Item = Result<Conversation>> + use<B> {
+) -> impl Iterator<Item = Result<Session>> + use<B> {
     let mut linker = Linker::new(meta);
     unlinked(meta, batches).map(move |session| session.map(|session| linker.link(session)))
 }
@@ -61,7 +61,7 @@ struct Place {
 #[derive(Debug)]
 enum Rows {
     Growing(Growing),
-    Complete(Conversation),
+    Complete(Session),
     /// Only while they are being completed.
     Empty,
 }

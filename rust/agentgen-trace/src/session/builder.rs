@@ -1,17 +1,17 @@
 //! A session of which more rows may come.
 
-use agentgen_engine::kv::Stream;
 use agentgen_core::{EndReason, Layout};
+use agentgen_engine::kv::TokenSeq;
 
 use super::rows::Row;
-use super::{Conversation, Turn};
+use super::{Session, Turn};
 
 #[derive(Debug)]
 pub(super) struct Growing {
     layout: Layout,
-    conversation: Conversation,
+    conversation: Session,
     /// The tokens known so far of the prompts that go on from one another.
-    stream: Stream,
+    stream: TokenSeq,
     /// The first turn of those prompts.
     first_turn: usize,
     /// Incremental: the next ids still name tokens that another session may have. From the first output on none can.
@@ -23,7 +23,7 @@ pub(super) struct Growing {
 impl Growing {
     /// Begins with a session's first row, which is still to be taken.
     pub(super) fn new(number: u64, row: &Row<'_>, layout: Layout, id_tokens: u32) -> Self {
-        let conversation = Conversation {
+        let conversation = Session {
             number,
             name: None,
             is_continuation: row.is_restart,
@@ -36,7 +36,7 @@ impl Growing {
             streams: Vec::new(),
             alone: None,
         };
-        let stream = Stream::new(id_tokens);
+        let stream = TokenSeq::new(id_tokens);
         Self { layout, conversation, stream, first_turn: 0, is_shared: true, ids: Vec::new() }
     }
 
@@ -85,7 +85,7 @@ impl Growing {
     /// Completes the stream of the prompts so far; the next one starts anew.
     fn end_prompts(&mut self) {
         let Some(last) = self.conversation.turns.last() else { return };
-        let fresh = Stream::new(self.stream.id_tokens());
+        let fresh = TokenSeq::new(self.stream.id_tokens());
         let mut stream = std::mem::replace(&mut self.stream, fresh);
         if !self.conversation.is_by_ids {
             if self.layout == Layout::Cumulative {
@@ -98,7 +98,7 @@ impl Growing {
     }
 
     /// The session, of which all rows have been taken.
-    pub(super) fn finish(mut self) -> Conversation {
+    pub(super) fn finish(mut self) -> Session {
         self.end_prompts();
         self.conversation
     }
@@ -109,13 +109,13 @@ impl Growing {
 pub(super) struct Parent {
     number: u64,
     /// All its tokens, the last output included.
-    stream: Stream,
+    stream: TokenSeq,
     first_context_tokens: u32,
 }
 
 impl Parent {
     /// `None` of a session that nothing can continue.
-    pub(super) fn new(conversation: &Conversation) -> Option<Self> {
+    pub(super) fn new(conversation: &Session) -> Option<Self> {
         let may_be_continued = conversation.may_be_continued && !conversation.is_by_ids;
         let (_, stream) = conversation.streams.last().filter(|_| may_be_continued)?;
         let first_context_tokens = conversation.first_context_tokens();
@@ -123,7 +123,7 @@ impl Parent {
     }
 
     /// Makes a session's first prompt go on from this one's tokens; not if its ids say that it does not.
-    pub(super) fn pass_on(&self, heir: &mut Conversation, layout: Layout) {
+    pub(super) fn pass_on(&self, heir: &mut Session, layout: Layout) {
         let context_tokens = u64::from(heir.first_context_tokens());
         let Some((_, stream)) = heir.streams.first_mut() else { return };
         let chunks = u64::from(self.first_context_tokens / stream.id_tokens()) * u64::from(stream.id_tokens());
@@ -161,6 +161,6 @@ fn length(turn: &Turn) -> u64 {
 }
 
 /// What a stream does not know yet, up to token `end`, is the conversation's own.
-fn push_own_until(stream: &mut Stream, conversation: u64, end: u64) {
+fn push_own_until(stream: &mut TokenSeq, conversation: u64, end: u64) {
     stream.push_own(conversation, end.saturating_sub(stream.tokens()));
 }

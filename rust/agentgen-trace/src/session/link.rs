@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
-use agentgen_core::Layout;
 use crate::meta::TraceMeta;
+use agentgen_core::Layout;
 
-use super::Conversation;
+use super::Session;
 use super::builder::Parent;
 
 /// A session as its own rows tell of it.
 #[derive(Debug)]
 pub struct Unlinked {
-    pub(super) conversation: Conversation,
+    pub(super) conversation: Session,
     pub(super) name: Option<String>,
     /// The session that it continues.
     pub(super) parent: Option<String>,
@@ -19,8 +19,8 @@ pub struct Unlinked {
 
 impl Unlinked {
     /// The session, of which nothing else is to be known.
-    pub(super) fn alone(self) -> Conversation {
-        Conversation { name: self.name, ..self.conversation }
+    pub(super) fn alone(self) -> Session {
+        Session { name: self.name, ..self.conversation }
     }
 }
 
@@ -41,7 +41,7 @@ impl Linker {
     }
 
     /// The next session in the order of the file.
-    pub fn link(&mut self, session: Unlinked) -> Conversation {
+    pub fn link(&mut self, session: Unlinked) -> Session {
         let Unlinked { mut conversation, name, parent } = session;
         if let Some(parent) = parent {
             if let Some(known) = self.parents.get(&parent) {

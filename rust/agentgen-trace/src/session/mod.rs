@@ -1,4 +1,4 @@
-//! A trace as conversations: rows of one session together, their content as streams, in the order they start.
+//! A trace as sessions: rows of one session together, their content as streams, in the order they start.
 
 mod assemble;
 mod builder;
@@ -7,11 +7,11 @@ mod order;
 mod rows;
 
 use agentgen_core::EndReason;
-use agentgen_engine::kv::{Prompt, Stream};
+use agentgen_engine::kv::{Prompt, TokenSeq};
 use agentgen_engine::timeline::{Sent, TimedSession, TimedTurn};
 
 pub use assemble::Assembler;
-pub use assemble::conversations;
+pub use assemble::sessions;
 pub use link::Linker;
 pub use order::in_order;
 pub use order::{Clock, Sessions, open, open_unlinked, ordered};
@@ -34,7 +34,7 @@ pub struct Turn {
 /// A session with all of its turns.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts about a session")]
-pub struct Conversation {
+pub struct Session {
     /// Its number in the order of the file.
     pub number: u64,
     /// What the trace calls it.
@@ -54,9 +54,9 @@ pub struct Conversation {
     /// Whether its ids alone are known: a request that names no session.
     is_by_ids: bool,
     /// Content, and the first turn that has it: a prompt that does not go on from the one before starts anew.
-    streams: Vec<(usize, Stream)>,
+    streams: Vec<(usize, TokenSeq)>,
     /// How a continuation reads to those who do not know what it continues: by its incremental rows alone.
-    alone: Option<Stream>,
+    alone: Option<TokenSeq>,
 }
 
 /// Which of the two readings of a continuation.
@@ -68,7 +68,7 @@ pub enum Reading {
     Replayed,
 }
 
-impl Conversation {
+impl Session {
     /// The request of a turn, for a cache with blocks of `block_tokens`.
     #[must_use]
     pub fn prompt(&self, turn: usize, reading: Reading, block_tokens: u32, cached_outputs: bool) -> Prompt<'_> {
@@ -88,14 +88,14 @@ impl Conversation {
     }
 
     /// The logical content: each stream, and the first turn that has it.
-    pub fn streams(&self) -> impl Iterator<Item = (usize, &Stream)> {
+    pub fn streams(&self) -> impl Iterator<Item = (usize, &TokenSeq)> {
         self.streams.iter().map(|(first, stream)| (*first, stream))
     }
 
     /// The tokens of the prompts around a turn that go on from one another, as one who knows what it continues reads
     /// them: the turn's prompt is the first `context_tokens` of them, its output follows.
     #[must_use]
-    pub fn stream(&self, turn: usize) -> &Stream {
+    pub fn stream(&self, turn: usize) -> &TokenSeq {
         let index = self.streams.partition_point(|(first, _)| *first <= turn) - 1;
         &self.streams[index].1
     }
@@ -119,7 +119,7 @@ impl Conversation {
     }
 }
 
-impl TimedSession for Conversation {
+impl TimedSession for Session {
     fn number(&self) -> u64 {
         self.number
     }

@@ -1,18 +1,18 @@
 //! In which order, and by which clock, the sessions of a trace start.
 
-use agentgen_core::config::Arrival;
-use agentgen_engine::timeline::{Start, TimedSession as _};
 use crate::meta::TraceMeta;
 use crate::row::SessionKey;
 use crate::schema::Column;
 use crate::source::{self, Source};
 use crate::{Cancel, Result};
+use agentgen_core::config::Arrival;
+use agentgen_engine::timeline::{Start, TimedSession as _};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::assemble::unlinked;
 use super::link::Unlinked;
-use super::{Conversation, conversations};
+use super::{Session, sessions};
 
 /// Sessions looked at to tell how a trace is timed, where nothing says what made it.
 const LOOKED_AT: usize = 10_000;
@@ -47,11 +47,11 @@ impl Clock {
 }
 
 /// Sessions in the order in which they start.
-pub type Sessions<'a> = Box<dyn Iterator<Item = Result<Conversation>> + Send + 'a>;
+pub type Sessions<'a> = Box<dyn Iterator<Item = Result<Session>> + Send + 'a>;
 
 /// The sessions of a trace in the order in which they start, read by `threads` threads.
 pub fn open(source: &Source, threads: usize, cancel: &Cancel) -> Result<(Clock, Sessions<'static>)> {
-    in_order(source, conversations(&source.meta, source::open(source, &Column::ALL, threads, cancel)?))
+    in_order(source, sessions(&source.meta, source::open(source, &Column::ALL, threads, cancel)?))
 }
 
 /// Likewise, of a trace in which no session continues another: nothing is kept of a session that has been given.
@@ -63,7 +63,7 @@ pub fn open_unlinked(source: &Source, threads: usize, cancel: &Cancel) -> Result
 /// Puts the sessions of a trace, in the order of its file, in the order in which they start.
 pub fn in_order<'a>(
     source: &Source,
-    conversations: impl Iterator<Item = Result<Conversation>> + Send + 'a,
+    conversations: impl Iterator<Item = Result<Session>> + Send + 'a,
 ) -> Result<(Clock, Sessions<'a>)> {
     // The times of `conversation_id` rows are the session's arrival and the delays so far; of a generated trace that is
     // known without looking.
@@ -78,15 +78,15 @@ pub fn in_order<'a>(
 pub fn ordered<'a>(
     meta: &TraceMeta,
     adds_delays: bool,
-    conversations: impl Iterator<Item = Result<Conversation>> + Send + 'a,
+    conversations: impl Iterator<Item = Result<Session>> + Send + 'a,
 ) -> Result<(Clock, Sessions<'a>)> {
     if let Some(origin) = &meta.origin {
         let clock = if origin.config.arrival == Arrival::Closed { Clock::Closed } else { Clock::Arrivals };
         return Ok((clock, Box::new(conversations)));
     }
-    let has_times = |c: &Conversation| c.is_by_ids || c.turns.iter().skip(1).any(|turn| turn.timestamp_ms.is_some());
+    let has_times = |c: &Session| c.is_by_ids || c.turns.iter().skip(1).any(|turn| turn.timestamp_ms.is_some());
     let mut conversations = Box::new(conversations);
-    let mut first: Vec<Conversation> = conversations.by_ref().take(LOOKED_AT).collect::<Result<_>>()?;
+    let mut first: Vec<Session> = conversations.by_ref().take(LOOKED_AT).collect::<Result<_>>()?;
     let is_recorded = !adds_delays && first.iter().any(has_times);
     if !is_recorded && first.iter().all(|c| c.arrival_ms() == first[0].arrival_ms()) {
         return Ok((Clock::Closed, Box::new(first.into_iter().map(Ok).chain(conversations))));

@@ -1,7 +1,7 @@
 //! The columns of a batch, row by row.
 
-use agentgen_core::EndReason;
 use crate::schema::Column;
+use agentgen_core::EndReason;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Float64Type, Int8Type, Int64Type, UInt32Type};
 use arrow_array::{Array as _, BooleanArray, Float64Array, Int8Array, RecordBatch, StringViewArray};

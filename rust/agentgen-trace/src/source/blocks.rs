@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flate2::read::MultiGzDecoder;
 use memchr::{memchr, memrchr};
 
+use super::json_row::parse_row;
 use crate::diagnostic::Fault;
-use super::json_row::{parse_row};
 use crate::error::{Result, TraceError};
 use crate::row::Row;
 

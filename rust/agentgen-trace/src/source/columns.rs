@@ -12,9 +12,9 @@ use arrow_array::{
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, SchemaRef};
 
-use crate::diagnostic::Fault;
 use super::parsed::Parsed;
 use super::sessions::Sessions;
+use crate::diagnostic::Fault;
 use crate::schema::Column;
 
 /// A row's fault, by its line in the block.
@@ -89,11 +89,7 @@ pub fn record_batch(
 }
 
 /// `hash_ids` from its parts, with the item field of the schema.
-pub fn id_lists(
-    schema: &SchemaRef,
-    ids: ArrayRef,
-    offsets: ScalarBuffer<i64>,
-) -> Result<LargeListArray, ArrowError> {
+pub fn id_lists(schema: &SchemaRef, ids: ArrayRef, offsets: ScalarBuffer<i64>) -> Result<LargeListArray, ArrowError> {
     let DataType::LargeList(item) = schema.field_with_name(Column::HashIds.name())?.data_type() else {
         return Err(ArrowError::SchemaError("hash_ids is not a list".into()));
     };

@@ -7,8 +7,8 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::json_object::{not_json, object_text, shown};
-use crate::diagnostic::Fault;
 use super::json_row::{Key, MAX_ID, MAX_LENGTH, REQUIRED};
+use crate::diagnostic::Fault;
 use crate::row::{Row, SessionKey};
 
 /// Reads one line into a cleared row.

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::json_faults::parse_any;
-use crate::diagnostic::Fault;
 use super::json_row::{parse_row, parse_usual};
+use crate::diagnostic::Fault;
 use crate::row::{Row, SessionKey};
 
 const GOOD: &str = concat!(

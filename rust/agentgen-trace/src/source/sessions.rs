@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
-use crate::diagnostic::Fault;
-use super::json_row::{MAX_LENGTH};
+use super::json_row::MAX_LENGTH;
 use super::parsed::Head;
+use crate::diagnostic::Fault;
 use crate::meta::Layout;
 
 /// The columns that follow from a session's earlier rows.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::diagnostic::Fault;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::model::{Conversation, Message, ToolCall, ToolResult};
+use super::model::{Message, ToolCall, ToolResult, Transcript};
 use super::parse::{Parsed, Role};
 use super::rules;
 use crate::diagnostic::{Issue, Place, Severity};
@@ -13,7 +13,7 @@ use crate::diagnostic::{Issue, Place, Severity};
 /// Groups rows as they come.
 #[derive(Debug, Default)]
 pub(super) struct Assembler {
-    /// Conversations that have begun, by a hash of their name that no two share by accident.
+    /// Transcripts that have begun, by a hash of their name that no two share by accident.
     seen: HashSet<u128>,
     open: Option<Open>,
     /// How many there were.
@@ -31,7 +31,7 @@ struct Open {
 
 impl Assembler {
     /// Takes a row and gives the conversation that it ends, if that is sound.
-    pub fn push(&mut self, place: Place, mut row: Parsed, issues: &mut Vec<Issue>) -> Option<Conversation> {
+    pub fn push(&mut self, place: Place, mut row: Parsed, issues: &mut Vec<Issue>) -> Option<Transcript> {
         let Some(id) = row.id.take() else {
             self.lost();
             return None;
@@ -66,13 +66,13 @@ impl Assembler {
     }
 
     /// Ends the open conversation.
-    pub fn finish(&mut self, issues: &mut Vec<Issue>) -> Option<Conversation> {
+    pub fn finish(&mut self, issues: &mut Vec<Issue>) -> Option<Transcript> {
         self.open.take().and_then(|open| open.close(issues))
     }
 }
 
 impl Open {
-    fn close(mut self, issues: &mut Vec<Issue>) -> Option<Conversation> {
+    fn close(mut self, issues: &mut Vec<Issue>) -> Option<Transcript> {
         self.rows.sort_by_key(|(_, row)| row.turn);
         let mut check = Check { id: &self.id, issues: Vec::new() };
         if !self.is_broken && self.rows.iter().all(|(_, row)| row.turn.is_some()) {
@@ -85,7 +85,7 @@ impl Open {
         let is_sound = !self.is_broken && found.iter().all(|issue| issue.severity == Severity::Warning);
         issues.extend(found);
         let rows = self.rows.into_iter().map(|(_, row)| row.row).collect::<Option<Vec<_>>>()?;
-        is_sound.then_some(Conversation { id: self.id, system, rows })
+        is_sound.then_some(Transcript { id: self.id, system, rows })
     }
 }
 

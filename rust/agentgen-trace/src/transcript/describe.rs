@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::{Cancel, Result};
 use serde::Serialize;
 
-use super::model::{Conversation, estimated_tokens};
+use super::model::{Transcript, estimated_tokens};
 use super::read::read;
 
 /// Answers that nobody recorded or limited are taken for this long, tokens.
@@ -14,7 +14,7 @@ pub const DEFAULT_OUTPUT_TOKENS: u64 = 128;
 /// Totals of a file. Tokens are estimates (see [`estimated_tokens`]) of the recorded history.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Description {
-    /// Conversations.
+    /// Transcripts.
     pub sessions: u64,
     /// Client turns: rows of the user and of tools.
     pub requests: u64,
@@ -42,7 +42,7 @@ pub fn describe(path: &Path, cancel: &Cancel) -> Result<Description> {
 }
 
 impl Description {
-    fn add(&mut self, conversation: &Conversation) {
+    fn add(&mut self, conversation: &Transcript) {
         self.sessions += 1;
         let (mut messages, mut delays) = (conversation.system.as_deref().map_or(0, estimated_tokens), 0.0);
         let mut is_first = true;
@@ -64,10 +64,10 @@ impl Description {
     }
 }
 
-impl Conversation {
+impl Transcript {
     /// Estimated tokens of the answer to the row at `at`: the recorded one, else the limit, else a round number.
     #[must_use]
-    pub fn planned_output(&self, at: usize, ask: &super::Ask, run_limit: Option<u64>) -> u64 {
+    pub fn planned_output(&self, at: usize, ask: &super::RequestOptions, run_limit: Option<u64>) -> u64 {
         let limit = || ask.parameters.limit().or_else(|| self.parameters()?.limit()).or(run_limit);
         self.recorded_output(at).or_else(limit).unwrap_or(DEFAULT_OUTPUT_TOKENS)
     }

@@ -17,8 +17,8 @@ mod rules;
 pub use crate::source::is_messages;
 
 pub use describe::{Description, describe};
-pub use model::{Ask, Conversation, Message, Parameters, Row, ToolCall, ToolResult, estimated_tokens};
-pub use read::{Conversations, Reader, read};
+pub use model::{Message, Parameters, RequestOptions, Row, ToolCall, ToolResult, Transcript, estimated_tokens};
+pub use read::{Reader, Transcripts, read};
 pub use rules::EMPTY;
 
 /// The JSON Schema of a line.

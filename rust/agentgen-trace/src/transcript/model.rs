@@ -14,7 +14,7 @@ pub fn estimated_tokens(text: &str) -> u64 {
 
 /// A conversation: rows in the order of their turns, the roles in an order that can be sent.
 #[derive(Debug, Clone)]
-pub struct Conversation {
+pub struct Transcript {
     /// Its name, which can be the value of an HTTP header.
     pub id: String,
     /// The system prompt.
@@ -40,7 +40,7 @@ pub enum Message {
         /// Not empty.
         content: String,
         /// How to request the answer.
-        ask: Ask,
+        ask: RequestOptions,
     },
     /// The model's recorded answer.
     Assistant {
@@ -56,13 +56,13 @@ pub enum Message {
         /// In the order recorded, which need not be that of the calls.
         results: Vec<ToolResult>,
         /// How to request the answer.
-        ask: Ask,
+        ask: RequestOptions,
     },
 }
 
 /// How a row that causes a request wants it.
 #[derive(Debug, Clone)]
-pub struct Ask {
+pub struct RequestOptions {
     /// Wait before the request, from the end of the answer before, ms.
     pub delay_ms: f64,
     /// The row's own parameters.
@@ -126,7 +126,7 @@ impl Parameters {
 impl Row {
     /// How it wants the request that it causes, if it causes one.
     #[must_use]
-    pub fn ask(&self) -> Option<&Ask> {
+    pub fn ask(&self) -> Option<&RequestOptions> {
         match &self.message {
             Message::User { ask, .. } | Message::Tool { ask, .. } => Some(ask),
             Message::Assistant { .. } => None,
@@ -155,9 +155,9 @@ impl ToolCall {
     }
 }
 
-impl Conversation {
+impl Transcript {
     /// Places of the rows that cause requests.
-    pub fn client_rows(&self) -> impl Iterator<Item = (usize, &Ask)> {
+    pub fn client_rows(&self) -> impl Iterator<Item = (usize, &RequestOptions)> {
         self.rows.iter().enumerate().filter_map(|(at, row)| Some((at, row.ask()?)))
     }
 
@@ -169,7 +169,7 @@ impl Conversation {
 
     /// Estimated tokens of the tools that a row's request names.
     #[must_use]
-    pub fn tools_tokens(&self, ask: &Ask) -> u64 {
+    pub fn tools_tokens(&self, ask: &RequestOptions) -> u64 {
         let tools = ask.parameters.get("tools").or_else(|| self.parameters()?.get("tools"));
         tools.map_or(0, estimated_tokens)
     }

@@ -1,12 +1,12 @@
 //! A line as a row: what its object says, and what is still known of one that is not sound.
 
-use crate::source::json_object::{Members, members};
 use crate::diagnostic::Fault;
 use crate::source;
+use crate::source::json_object::{Members, members};
 use serde_json::value::RawValue;
 
 use super::field::{At, Field, HeaderText, Text, wrong};
-use super::model::{Ask, Message, Parameters, Row, ToolCall, ToolResult};
+use super::model::{Message, Parameters, RequestOptions, Row, ToolCall, ToolResult};
 use super::object::take;
 use super::row::{self, AnswerRow, CallRow, Common, ToolRow, UserRow};
 
@@ -103,10 +103,13 @@ fn text(text: Option<Text>) -> Option<String> {
     text.map(|text| text.0)
 }
 
-fn ask(delay_seconds: Option<f64>, members: &Members) -> Ask {
+fn ask(delay_seconds: Option<f64>, members: &Members) -> RequestOptions {
     let names = Parameters::NAMES.iter();
     let given = names.filter_map(|name| Some((*name, given(members, name)?.to_owned())));
-    Ask { delay_ms: delay_seconds.unwrap_or(0.0).abs() * 1000.0, parameters: Parameters::new(given.collect()) }
+    RequestOptions {
+        delay_ms: delay_seconds.unwrap_or(0.0).abs() * 1000.0,
+        parameters: Parameters::new(given.collect()),
+    }
 }
 
 fn user(row: UserRow, members: &Members) -> Row {

@@ -1,4 +1,4 @@
-//! Conversations of files, one after the other.
+//! Transcripts of files, one after the other.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -7,9 +7,9 @@ use crate::source::Blocks;
 use crate::{Cancel, Result, TraceError};
 
 use super::assemble::{Assembler, located};
-use super::model::Conversation;
-use super::rules;
+use super::model::Transcript;
 use super::parse::parse;
+use super::rules;
 use crate::diagnostic::{Issue, Place, Severity};
 
 /// Reads files as one set of conversations, a block at a time, and goes on after whatever is wrong.
@@ -45,7 +45,7 @@ impl Reader {
         }
     }
 
-    /// Conversations that have begun.
+    /// Transcripts that have begun.
     pub fn conversations(&self) -> u64 {
         self.assembler.conversations
     }
@@ -57,7 +57,7 @@ impl Reader {
     }
 
     /// Reads the next block: conversations that end in it, and what is wrong there. False when there is none.
-    pub fn step(&mut self, issues: &mut Vec<Issue>, mut ready: impl FnMut(Conversation)) -> Result<bool> {
+    pub fn step(&mut self, issues: &mut Vec<Issue>, mut ready: impl FnMut(Transcript)) -> Result<bool> {
         let Some(path) = self.paths.get(self.file) else { return Ok(false) };
         if self.blocks.is_none() {
             self.blocks = Some(Blocks::open(path)?);
@@ -86,7 +86,7 @@ impl Reader {
         Ok(true)
     }
 
-    fn end_file(&mut self, issues: &mut Vec<Issue>, ready: impl FnMut(Conversation)) {
+    fn end_file(&mut self, issues: &mut Vec<Issue>, ready: impl FnMut(Transcript)) {
         if self.file_rows == 0 {
             let place = Place { file: self.file as u32, line: 0 };
             issues.push(Issue::error(place, rules::EMPTY, "no rows", "at least one row"));
@@ -102,10 +102,10 @@ impl Reader {
 }
 
 /// The conversations of a file, in its order. The first row that breaks a rule is an error, and the end.
-pub struct Conversations {
+pub struct Transcripts {
     path: PathBuf,
     reader: Reader,
-    ready: VecDeque<Conversation>,
+    ready: VecDeque<Transcript>,
     cancel: Cancel,
     failed: Option<TraceError>,
     is_done: bool,
@@ -113,8 +113,8 @@ pub struct Conversations {
 
 /// Reads the conversations of a file: JSONL, plain or compressed (gzip, zstd).
 #[must_use]
-pub fn read(path: &Path, cancel: &Cancel) -> Conversations {
-    Conversations {
+pub fn read(path: &Path, cancel: &Cancel) -> Transcripts {
+    Transcripts {
         path: path.to_owned(),
         reader: Reader::new(&[path.to_owned()]),
         ready: VecDeque::new(),
@@ -124,7 +124,7 @@ pub fn read(path: &Path, cancel: &Cancel) -> Conversations {
     }
 }
 
-impl Conversations {
+impl Transcripts {
     /// Reads on until there is a conversation to give, or nothing more.
     fn fill(&mut self) -> Result<()> {
         let mut issues = Vec::new();
@@ -151,8 +151,8 @@ impl Conversations {
     }
 }
 
-impl Iterator for Conversations {
-    type Item = Result<Conversation>;
+impl Iterator for Transcripts {
+    type Item = Result<Transcript>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed.is_none()

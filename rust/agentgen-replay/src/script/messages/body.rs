@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agentgen_trace::transcript::{Ask, Conversation, Parameters};
+use agentgen_trace::transcript::{Parameters, RequestOptions, Transcript};
 
 use super::options::MessagesOptions;
 use super::render::{Array, string};
@@ -14,8 +14,8 @@ const LIMIT: &str = "max_completion_tokens";
 /// The body, and whether it asks for a stream.
 pub(super) fn body(
     options: &MessagesOptions,
-    conversation: &Conversation,
-    ask: &Ask,
+    conversation: &Transcript,
+    ask: &RequestOptions,
     array: &Array,
     output_tokens: u64,
 ) -> (Vec<u8>, bool) {

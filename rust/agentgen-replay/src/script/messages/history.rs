@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use agentgen_trace::transcript::{Conversation, Message, ToolCall};
 use agentgen_engine::text::counted;
+use agentgen_trace::transcript::{Message, ToolCall, Transcript};
 
 /// Ids of live calls by those of the recorded calls in the same places, for the client row at `next`; or why the row
 /// cannot follow the answer.
@@ -11,7 +11,7 @@ use agentgen_engine::text::counted;
 /// A server refuses results of calls that the message before does not make, and calls without results. So the answer
 /// must call as many tools as the trace has results for, and none where the user goes on.
 pub(super) fn renamed(
-    conversation: &Conversation,
+    conversation: &Transcript,
     next: usize,
     live: &[ToolCall],
 ) -> Result<HashMap<String, String>, String> {

@@ -13,7 +13,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use agentgen_trace::transcript::{Conversation, Message, Row, ToolCall};
+use agentgen_trace::transcript::{Message, Row, ToolCall, Transcript};
 
 pub use self::options::MessagesOptions;
 use self::render::Array;
@@ -23,7 +23,7 @@ use super::{History, Request, ScriptError};
 #[derive(Debug)]
 pub struct MessagesSession {
     options: Arc<MessagesOptions>,
-    conversation: Conversation,
+    conversation: Transcript,
     /// Places of the rows that cause requests.
     client_rows: Vec<usize>,
     /// Client turns requested so far.
@@ -42,7 +42,7 @@ pub struct MessagesSession {
 impl MessagesSession {
     /// Starts a conversation.
     #[must_use]
-    pub fn new(mut conversation: Conversation, options: &Arc<MessagesOptions>) -> Self {
+    pub fn new(mut conversation: Transcript, options: &Arc<MessagesOptions>) -> Self {
         salt(&mut conversation, &options.salt);
         let mut array = Array::default();
         if let Some(system) = &conversation.system {
@@ -139,7 +139,7 @@ impl MessagesSession {
 }
 
 /// Puts the salt on a line of its own before everything else that the conversation says.
-fn salt(conversation: &mut Conversation, salt: &str) {
+fn salt(conversation: &mut Transcript, salt: &str) {
     if salt.is_empty() {
         return;
     }

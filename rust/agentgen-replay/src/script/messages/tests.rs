@@ -1,4 +1,4 @@
-//! Conversations replayed in place.
+//! Transcripts replayed in place.
 #![allow(clippy::unwrap_used)] // clippy's exception for tests does not reach their helpers
 
 mod histories;
@@ -8,14 +8,14 @@ mod prefixes;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use agentgen_trace::transcript::{self, Conversation};
 use agentgen_trace::Cancel;
+use agentgen_trace::transcript::{self, Transcript};
 use serde_json::{Value, json};
 
 use super::*;
 
 /// The only conversation of rows, which get its name and their turns.
-fn conversation(rows: &[Value]) -> Conversation {
+fn conversation(rows: &[Value]) -> Transcript {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     for (at, row) in rows.iter().enumerate() {
         let mut row = row.clone();
