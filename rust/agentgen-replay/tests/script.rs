@@ -6,7 +6,7 @@ use std::path::Path;
 use agentgen_analysis::quality::Statistics;
 use agentgen_core::Layout;
 use agentgen_replay::predict::{Cached, Sent, predict};
-use agentgen_replay::script::{Endpoint, History, Options, PromptMode, Session, Share, Source, describe};
+use agentgen_replay::script::{Endpoint, History, Options, PromptMode, ReplaySession, Share, Source, describe};
 use agentgen_testing::{Case, cases, run_options};
 use agentgen_trace::{Cancel, TraceError};
 use proptest::prelude::*;
@@ -34,7 +34,7 @@ fn options(journal: &Path) -> Options {
 
 const ALL: Share = Share { worker: 0, workers: 1 };
 
-fn sessions(mut source: Source) -> Vec<Session> {
+fn sessions(mut source: Source) -> Vec<ReplaySession> {
     std::iter::from_fn(|| source.next_session().expect("readable")).collect()
 }
 
