@@ -22,7 +22,7 @@ use agentgen_engine::timeline::Timing;
 use agentgen_testing::{Case, cases};
 use agentgen_trace::generate::{Shard, batches};
 use agentgen_trace::schema::{Column, schema};
-use agentgen_trace::session::{Clock, Session, ordered, sessions};
+use agentgen_trace::session::{self, Clock, Session, ordered};
 use agentgen_trace::source::{self, ReadOptions};
 use agentgen_trace::{Cancel, FORMAT_VERSION, Layout, Origin, TraceMeta};
 use jobs::{Job, jobs, requests};
@@ -38,7 +38,7 @@ fn sessions(text: &str, layout: Layout, id_tokens: usize) -> (Clock, Vec<Session
     let options = ReadOptions { layout: Some(layout), block_size: Some(id_tokens as u32) };
     let source = source::resolve(&[path], options).expect("a trace");
     let rows = source::open(&source, &Column::ALL, 1, &Cancel::default()).expect("readable");
-    let conversations = sessions(&source.meta, rows);
+    let conversations = session::sessions(&source.meta, rows);
     let (clock, sessions) = ordered(&source.meta, text.contains("conversation_id"), conversations).expect("readable");
     (clock, sessions.collect::<Result<_, _>>().expect("readable"))
 }
@@ -53,7 +53,7 @@ fn generated(case: &Case, layout: Layout) -> (Clock, Vec<Session>) {
     let meta = TraceMeta { layout, block_size, format_version: Some(FORMAT_VERSION), origin: Some(origin) };
     let shard = Arc::new(Shard::new(plan, 0, 1, 1, &cancel).expect("possible"));
     let rows = batches(&shard, &schema(&Column::ALL, &meta), 1, &cancel);
-    let (clock, sessions) = ordered(&meta, false, sessions(&meta, rows)).expect("readable");
+    let (clock, sessions) = ordered(&meta, false, session::sessions(&meta, rows)).expect("readable");
     (clock, sessions.collect::<Result<_, _>>().expect("readable"))
 }
 
@@ -337,7 +337,7 @@ fn a_recorded_trace() {
     }
     let source = source::resolve(&[path], ReadOptions::default()).expect("a trace");
     let rows = source::open(&source, &Column::ALL, 1, &Cancel::default()).expect("readable");
-    let (clock, sessions) = ordered(&source.meta, false, sessions(&source.meta, rows)).expect("readable");
+    let (clock, sessions) = ordered(&source.meta, false, session::sessions(&source.meta, rows)).expect("readable");
     let sessions: Vec<Session> = sessions.collect::<Result<_, _>>().expect("readable");
     let settings = Settings {
         capacity_blocks: 10_000,

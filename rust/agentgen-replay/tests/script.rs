@@ -156,13 +156,13 @@ proptest! {
         let mut shared = Vec::new();
         for worker in 0..workers {
             let mine = open(Share { worker, workers });
-            for parent in mine.iter().filter_map(Session::parent) {
+            for parent in mine.iter().filter_map(ReplaySession::parent) {
                 prop_assert!(mine.iter().any(|session| session.number() == parent));
             }
-            shared.extend(mine.iter().map(Session::number));
+            shared.extend(mine.iter().map(ReplaySession::number));
         }
         shared.sort_unstable();
-        let mut all: Vec<_> = open(ALL).iter().map(Session::number).collect();
+        let mut all: Vec<_> = open(ALL).iter().map(ReplaySession::number).collect();
         all.sort_unstable();
         prop_assert_eq!(shared, all);
     }

@@ -161,7 +161,7 @@ impl Trace {
         self.sessions.iter().any(|session| session.parent == Some(number))
     }
 
-    fn primary(&self, group: usize, arrival_tenths: u64, mut turns: Vec<(usize, usize, u64)>) -> Session {
+    fn root(&self, group: usize, arrival_tenths: u64, mut turns: Vec<(usize, usize, u64)>) -> Session {
         let (layer1, layer1_5) = (self.shared.layer1 * self.id_tokens, self.shared.layer1_5 * self.id_tokens);
         turns[0].0 += layer1 + layer1_5;
         let prefix: Vec<Token> = (0..layer1 as u64)
