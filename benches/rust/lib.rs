@@ -6,7 +6,7 @@ use agentgen_analysis::reuse::{self, Reuse, Settings, SharedLayers};
 use agentgen_analysis::simulate::{self, Figures, Routing};
 use agentgen_core::config::{self, Config, Overrides};
 use agentgen_core::{Layout, Plan};
-use agentgen_engine::timeline::Timing;
+use agentgen_engine::timeline::TimelineOptions;
 use agentgen_trace::batch::BatchBuilder;
 use agentgen_trace::generate::Shard;
 use agentgen_trace::schema::{Column, schema};
@@ -70,7 +70,7 @@ pub fn measure(plan: &Plan, batches: &[RecordBatch]) -> Reuse {
         block_tokens: meta.block_size,
         id_tokens: meta.block_size,
         cached_outputs: true,
-        timing: Timing::REFERENCE,
+        timing: TimelineOptions::REFERENCE,
         layers: SharedLayers::of(plan.config()),
     };
     let sessions = session::sessions(&meta, batches.iter().cloned().map(Ok));
@@ -102,7 +102,7 @@ pub fn simulate(plan: &Plan, clock: Clock, sessions: Vec<Session>, capacity_bloc
         block_tokens: block_size,
         id_tokens: block_size,
         cached_outputs: true,
-        timing: Timing::REFERENCE,
+        timing: TimelineOptions::REFERENCE,
         layers: SharedLayers::of(plan.config()),
         workers: 1,
         routing: Routing::Sticky,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use agentgen_engine::kv::{Content, TokenSeq, TokenSpan};
-use agentgen_engine::timeline::{Sent, TimedSession as _};
+use agentgen_engine::timeline::{SendTime, TimedSession as _};
 use agentgen_trace::{Cancel, Result};
 use serde::Serialize;
 
@@ -60,8 +60,8 @@ impl SampledSession {
     fn new(conversation: &Session) -> Self {
         let turn = |index: usize| {
             let turn = conversation.turns[index];
-            let ms = match conversation.turn(index).map(|timed| timed.sent) {
-                Some(Sent::After(ms) | Sent::At(ms)) => ms,
+            let ms = match conversation.turn(index).map(|timed| timed.send) {
+                Some(SendTime::After(ms) | SendTime::At(ms)) => ms,
                 None => 0.0,
             };
             (turn.context_tokens, turn.output_tokens, ms)

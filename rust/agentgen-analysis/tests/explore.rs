@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use agentgen_analysis::analyze::{Options, Survey, analyze, survey};
 use agentgen_analysis::explore::Explored;
 use agentgen_analysis::quality::Statistics;
-use agentgen_engine::timeline::Timing;
+use agentgen_engine::timeline::TimelineOptions;
 use agentgen_testing::{Case, cases, run_options};
 use agentgen_trace::run::RunOptions;
 use agentgen_trace::{Cancel, Layout};
@@ -19,8 +19,8 @@ fn options() -> Options {
         block_size: None,
         cached_outputs: true,
         concurrency: None,
-        prefill_tokens_per_second: Timing::REFERENCE.prefill_tokens_per_second,
-        decode_tokens_per_second: Timing::REFERENCE.decode_tokens_per_second,
+        prefill_tokens_per_second: TimelineOptions::REFERENCE.prefill_tokens_per_second,
+        decode_tokens_per_second: TimelineOptions::REFERENCE.decode_tokens_per_second,
         threads: 2,
     }
 }

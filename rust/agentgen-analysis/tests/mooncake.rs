@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use agentgen_analysis::reuse::{self, Reuse, Settings, SharedLayers};
-use agentgen_engine::timeline::Timing;
+use agentgen_engine::timeline::TimelineOptions;
 use agentgen_trace::Cancel;
 use agentgen_trace::schema::Column;
 use agentgen_trace::session::{ordered, sessions};
@@ -29,7 +29,7 @@ fn measured(path: &Path, block_tokens: u32) -> Reuse {
         block_tokens,
         id_tokens: source.meta.block_size,
         cached_outputs: true,
-        timing: Timing::REFERENCE,
+        timing: TimelineOptions::REFERENCE,
         layers: SharedLayers::default(),
     };
     let (clock, sessions) = ordered(&source.meta, false, sessions(&source.meta, batches)).unwrap();

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use agentgen_analysis::reuse::{self, Reuse, Settings, SharedLayers, Size};
 use agentgen_core::config::Overrides;
 use agentgen_core::{Plan, SessionGenerator};
-use agentgen_engine::timeline::Timing;
+use agentgen_engine::timeline::TimelineOptions;
 use agentgen_formats::convert::sort;
 use agentgen_testing::{Case, cases};
 use agentgen_trace::generate::{Shard, batches};
@@ -42,7 +42,7 @@ fn measured(
 }
 
 /// The figures of a file with these rows.
-fn read(text: &str, layout: Layout, timing: &Timing, view: View) -> Reuse {
+fn read(text: &str, layout: Layout, timing: &TimelineOptions, view: View) -> Reuse {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("trace.jsonl");
     std::fs::write(&path, text).expect("writable");
@@ -52,7 +52,7 @@ fn read(text: &str, layout: Layout, timing: &Timing, view: View) -> Reuse {
     measured(&source.meta, text.contains("conversation_id"), rows, &settings(view, timing))
 }
 
-fn settings(view: View, timing: &Timing) -> Settings {
+fn settings(view: View, timing: &TimelineOptions) -> Settings {
     let tokens = |blocks: usize| (blocks * view.id_tokens) as u64;
     let shared = view.shared.unwrap_or(Shared { layer1: 0, layer1_5: 0 });
     Settings {
@@ -133,7 +133,7 @@ proptest! {
 #[test]
 fn a_long_trace() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let mut long = Prompts { id_tokens: 4, rows: Vec::new(), timing: Timing::REFERENCE };
+    let mut long = Prompts { id_tokens: 4, rows: Vec::new(), timing: TimelineOptions::REFERENCE };
     while long.rows.len() < 2_500 {
         let more = prompts().new_tree(&mut runner).expect("a trace").current();
         // Each part has its own ids but for those of every third, which comes back.
@@ -174,7 +174,7 @@ fn generated(case: &Case, layout: Layout, block_tokens: u32, is_sorted: bool) ->
         block_tokens,
         id_tokens: meta.block_size,
         cached_outputs: true,
-        timing: Timing::REFERENCE,
+        timing: TimelineOptions::REFERENCE,
         layers: SharedLayers::of(plan.config()),
     };
     measured(&meta, false, rows, &settings)

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use agentgen_analysis::reuse::{self, SharedLayers};
 use agentgen_analysis::simulate::{self, Figures, Routing, Served, Settings};
 use agentgen_core::config::Overrides;
-use agentgen_engine::timeline::Timing;
+use agentgen_engine::timeline::TimelineOptions;
 use agentgen_testing::{Case, cases};
 use agentgen_trace::generate::{Shard, batches};
 use agentgen_trace::schema::{Column, schema};
@@ -81,7 +81,11 @@ fn systems() -> impl Strategy<Value = Settings> {
             block_tokens,
             id_tokens: 0,
             cached_outputs,
-            timing: Timing { concurrency, prefill_tokens_per_second: rates.0, decode_tokens_per_second: rates.1 },
+            timing: TimelineOptions {
+                concurrency,
+                prefill_tokens_per_second: rates.0,
+                decode_tokens_per_second: rates.1,
+            },
             layers: SharedLayers::default(),
             workers,
             routing,
@@ -236,7 +240,7 @@ fn ample(case: &Case, concurrency: usize) -> Settings {
         block_tokens: block,
         id_tokens: block,
         cached_outputs: true,
-        timing: Timing { concurrency, ..Timing::REFERENCE },
+        timing: TimelineOptions { concurrency, ..TimelineOptions::REFERENCE },
         layers: SharedLayers::of(&case.config),
         workers: 1,
         routing: Routing::Sticky,
@@ -344,7 +348,7 @@ fn a_recorded_trace() {
         block_tokens: 512,
         id_tokens: 512,
         cached_outputs: true,
-        timing: Timing { concurrency: 1, prefill_tokens_per_second: 1e9, decode_tokens_per_second: 1e9 },
+        timing: TimelineOptions { concurrency: 1, prefill_tokens_per_second: 1e9, decode_tokens_per_second: 1e9 },
         layers: SharedLayers::default(),
         workers: 1,
         routing: Routing::Sticky,
@@ -359,7 +363,7 @@ fn a_recorded_trace() {
     assert_eq!(format!("{:.1}", 100.0 * figures.hit_rates.block_references), "21.2");
     assert_eq!(format!("{:.1}", 100.0 * figures.bound.expect("asked for").block_references), "36.6");
     // Slower, requests wait, and hold what others would find.
-    let slow = Timing { concurrency: 1, prefill_tokens_per_second: 50_000.0, decode_tokens_per_second: 60.0 };
+    let slow = TimelineOptions { concurrency: 1, prefill_tokens_per_second: 50_000.0, decode_tokens_per_second: 60.0 };
     let (slower, served) = simulated(clock, &sessions, &Settings { timing: slow, ..settings });
     check_figures(&slower, &served, &settings).expect("sound");
     assert!(slower.hit_blocks < figures.hit_blocks && slower.occupancy.peak_queued > 1);

@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, HashMap};
 
 /// Parameters of the timeline.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Timing {
+pub struct TimelineOptions {
     /// Sessions that run at once where the trace does not say when they start.
     pub concurrency: usize,
     /// New tokens of a prompt that are computed in a second.
@@ -14,7 +14,7 @@ pub struct Timing {
     pub decode_tokens_per_second: f64,
 }
 
-impl Timing {
+impl TimelineOptions {
     /// What is assumed where nothing is said.
     pub const REFERENCE: Self =
         Self { concurrency: 50, prefill_tokens_per_second: 20_000.0, decode_tokens_per_second: 60.0 };
@@ -29,7 +29,7 @@ impl Timing {
 
 /// When sessions start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
+pub enum StartRule {
     /// In file order, each on the first slot that is free.
     Slots,
     /// When they arrive; they come in that order.
@@ -38,7 +38,7 @@ pub enum Start {
 
 /// When a turn is sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Sent {
+pub enum SendTime {
     /// ms after the end of the turn before, or after the session's start.
     After(f64),
     /// At a recorded time, ms.
@@ -49,7 +49,7 @@ pub enum Sent {
 #[derive(Debug, Clone, Copy)]
 pub struct TimedTurn {
     /// When.
-    pub sent: Sent,
+    pub send: SendTime,
     /// New tokens of the prompt.
     pub input_tokens: u32,
     /// Output tokens.
@@ -60,7 +60,7 @@ pub struct TimedTurn {
 pub trait TimedSession {
     /// Its number in the order of the file.
     fn number(&self) -> u64;
-    /// ms; [`Start::Slots`] starts it no earlier.
+    /// ms; [`StartRule::Slots`] starts it no earlier.
     fn arrival_ms(&self) -> f64;
     /// The session that it continues, if that came before it: it starts when that one is over.
     fn parent(&self) -> Option<u64>;
@@ -134,8 +134,8 @@ impl PartialOrd for Event {
 /// may be continued.
 #[derive(Debug)]
 pub struct Timeline<S, I> {
-    timing: Timing,
-    start: Start,
+    timing: TimelineOptions,
+    start: StartRule,
     sessions: I,
     /// The next session, if it has been looked at.
     next: Option<S>,
@@ -154,10 +154,10 @@ pub struct Timeline<S, I> {
 }
 
 impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>> Timeline<S, I> {
-    /// The timeline of sessions that come in file order ([`Start::Slots`]) or by arrival.
+    /// The timeline of sessions that come in file order ([`StartRule::Slots`]) or by arrival.
     #[must_use]
-    pub fn new(timing: Timing, start: Start, sessions: I) -> Self {
-        let slots = if start == Start::Slots { timing.concurrency.max(1) } else { 0 };
+    pub fn new(timing: TimelineOptions, start: StartRule, sessions: I) -> Self {
+        let slots = if start == StartRule::Slots { timing.concurrency.max(1) } else { 0 };
         let free = (0..slots as u64).map(|number| Event { time_ms: 0.0, number, what: What::Slot });
         Self {
             timing,
@@ -207,7 +207,7 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>> Timeline<S, I> {
     /// The place of the session whose turn is next, and the time; starts the sessions that start before it.
     fn next_turn(&mut self) -> Option<Result<(usize, f64), E>> {
         loop {
-            if self.start == Start::Arrivals
+            if self.start == StartRule::Arrivals
                 && let Err(error) = self.admit_arrived()
             {
                 return Some(Err(error));
@@ -218,7 +218,7 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>> Timeline<S, I> {
                 What::Over => self.open -= 1,
                 What::Slot => {}
             }
-            if self.start == Start::Arrivals {
+            if self.start == StartRule::Arrivals {
                 continue;
             }
             // A free slot; it stays empty once there are no more sessions.
@@ -274,9 +274,9 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>> Timeline<S, I> {
         let Some(open) = &self.places[place] else { return };
         let number = open.session.number();
         if let Some(turn) = open.session.turn(open.turn) {
-            let time_ms = match turn.sent {
-                Sent::After(delay) => ready_ms + delay,
-                Sent::At(time) => time.max(open.sent_ms),
+            let time_ms = match turn.send {
+                SendTime::After(delay) => ready_ms + delay,
+                SendTime::At(time) => time.max(open.sent_ms),
             };
             self.events.push(Event { time_ms, number, what: What::Turn(place) });
             return;

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use agentgen_engine::timeline::{Sent, Start, TimedSession, TimedTurn, Timeline, Timing};
+use agentgen_engine::timeline::{SendTime, StartRule, TimedSession, TimedTurn, Timeline, TimelineOptions};
 use proptest::prelude::*;
 
 /// Powers of two, so that all times are exact and many are equal.
-const TIMING: Timing = Timing { concurrency: 0, prefill_tokens_per_second: 4.0, decode_tokens_per_second: 2.0 };
+const TIMING: TimelineOptions =
+    TimelineOptions { concurrency: 0, prefill_tokens_per_second: 4.0, decode_tokens_per_second: 2.0 };
 
 #[derive(Debug, Clone)]
 struct Session {
@@ -60,8 +61,8 @@ fn sessions(is_recorded: bool) -> impl Strategy<Value = Vec<Session>> {
         for (number, (arrival_ms, turns, parent)) in (0..).zip(made) {
             let turns = turns.into_iter().enumerate().map(|(index, (time, input_tokens, output_tokens, at))| {
                 let at = is_recorded && at && index > 0;
-                let sent = if at { Sent::At(arrival_ms + time) } else { Sent::After(time) };
-                TimedTurn { sent, input_tokens, output_tokens }
+                let send = if at { SendTime::At(arrival_ms + time) } else { SendTime::After(time) };
+                TimedTurn { send, input_tokens, output_tokens }
             });
             let turns = turns.collect();
             let parent = parent.filter(|_| number > 0).map(|parent| parent.index(number as usize) as u64);
@@ -79,9 +80,9 @@ fn follow(session: &Session, start_ms: f64) -> Vec<Seen> {
     let (mut ready, mut sent) = (start_ms, start_ms);
     let number = session.number;
     let requests = session.turns.iter().enumerate().map(|(turn, timed)| {
-        sent = match timed.sent {
-            Sent::After(delay) => ready + delay,
-            Sent::At(time) => time.max(sent),
+        sent = match timed.send {
+            SendTime::After(delay) => ready + delay,
+            SendTime::At(time) => time.max(sent),
         };
         ready = sent + f64::from(timed.input_tokens) * 250.0 + f64::from(timed.output_tokens) * 500.0;
         Seen { start_ms: sent, number, turn, is_last: turn + 1 == session.turns.len(), end_ms: ready }
@@ -116,8 +117,8 @@ fn expected(sessions: &[Session], slots: Option<usize>) -> Vec<Seen> {
     requests
 }
 
-fn told(sessions: &[Session], start: Start, concurrency: usize) -> Vec<Seen> {
-    let timing = Timing { concurrency, ..TIMING };
+fn told(sessions: &[Session], start: StartRule, concurrency: usize) -> Vec<Seen> {
+    let timing = TimelineOptions { concurrency, ..TIMING };
     let mut timeline = Timeline::new(timing, start, sessions.iter().cloned().map(Ok::<_, ()>));
     let mut requests = Vec::new();
     while let Some(request) = timeline.next() {
@@ -140,7 +141,7 @@ fn check_laws(requests: &[Seen], sessions: &[Session]) -> Result<(), TestCaseErr
     for session in sessions {
         prop_assert!(of(session.number).map(|request| request.turn).eq(0..session.turns.len()));
         for (before, (request, turn)) in of(session.number).zip(of(session.number).zip(&session.turns).skip(1)) {
-            if let Sent::After(delay) = turn.sent {
+            if let SendTime::After(delay) = turn.send {
                 prop_assert_eq!(request.start_ms, before.end_ms + delay);
             }
         }
@@ -158,7 +159,7 @@ proptest! {
 
     #[test]
     fn slots_are_taken_in_file_order(sessions in sessions(false), slots in 1..5_usize) {
-        let requests = told(&sessions, Start::Slots, slots);
+        let requests = told(&sessions, StartRule::Slots, slots);
         check_laws(&requests, &sessions)?;
         prop_assert_eq!(&requests, &expected(&sessions, Some(slots)));
         // A session holds its slot from its start, or from the wait for its parent on, to its end.
@@ -176,7 +177,7 @@ proptest! {
         // A parent may arrive after what continues it.
         let expected = expected(&sessions, None);
         sessions.sort_by(|a, b| a.arrival_ms.total_cmp(&b.arrival_ms));
-        let requests = told(&sessions, Start::Arrivals, 1);
+        let requests = told(&sessions, StartRule::Arrivals, 1);
         prop_assert_eq!(&requests, &expected);
         check_laws(&requests, &sessions)?;
     }
@@ -184,28 +185,28 @@ proptest! {
 
 #[test]
 fn a_slot_is_there_even_where_none_was_asked_for() {
-    let turn = TimedTurn { sent: Sent::After(0.0), input_tokens: 1, output_tokens: 1 };
+    let turn = TimedTurn { send: SendTime::After(0.0), input_tokens: 1, output_tokens: 1 };
     let session =
         |number| Session { number, arrival_ms: 0.0, parent: None, may_be_continued: false, turns: vec![turn] };
     let starts: Vec<f64> =
-        told(&[session(0), session(1)], Start::Slots, 0).iter().map(|request| request.start_ms).collect();
+        told(&[session(0), session(1)], StartRule::Slots, 0).iter().map(|request| request.start_ms).collect();
     assert_eq!(starts, [0.0, 750.0]);
 }
 
 #[test]
 fn an_error_among_the_sessions_is_passed_on() {
-    let turns = vec![TimedTurn { sent: Sent::After(0.0), input_tokens: 1, output_tokens: 1 }; 2];
+    let turns = vec![TimedTurn { send: SendTime::After(0.0), input_tokens: 1, output_tokens: 1 }; 2];
     let session = Session { number: 0, arrival_ms: 0.0, parent: None, may_be_continued: false, turns };
-    for start in [Start::Slots, Start::Arrivals] {
-        let timing = Timing { concurrency: 1, ..TIMING };
+    for start in [StartRule::Slots, StartRule::Arrivals] {
+        let timing = TimelineOptions { concurrency: 1, ..TIMING };
         let mut timeline = Timeline::new(timing, start, [Ok(session.clone()), Err("unreadable")].into_iter());
         let mut sent = 0;
         while let Some(Ok(_)) = timeline.next() {
             sent += 1;
         }
         // The slot is free after both turns; who arrives next must be known before the first.
-        assert_eq!(sent, if start == Start::Slots { 2 } else { 0 });
+        assert_eq!(sent, if start == StartRule::Slots { 2 } else { 0 });
     }
-    let mut timeline = Timeline::new(TIMING, Start::Slots, [Err::<Session, _>("unreadable")].into_iter());
+    let mut timeline = Timeline::new(TIMING, StartRule::Slots, [Err::<Session, _>("unreadable")].into_iter());
     assert_eq!(timeline.next().map(|request| request.map(|_| ())), Some(Err("unreadable")));
 }

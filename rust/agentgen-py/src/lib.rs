@@ -24,7 +24,7 @@ mod validate;
 /// What Python sees; `_native.pyi` describes it.
 #[pymodule(gil_used = false)]
 mod _native {
-    use agentgen_engine::timeline::Timing;
+    use agentgen_engine::timeline::TimelineOptions;
 
     #[pymodule_export]
     use super::analyze::{analyze, capacity_blocks, model, model_names, plan, schema};
@@ -59,9 +59,9 @@ mod _native {
     #[pymodule_export]
     const FORMAT_VERSION: u32 = agentgen_trace::FORMAT_VERSION;
     #[pymodule_export]
-    const CONCURRENCY: usize = Timing::REFERENCE.concurrency;
+    const CONCURRENCY: usize = TimelineOptions::REFERENCE.concurrency;
     #[pymodule_export]
-    const PREFILL_TOKENS_PER_SECOND: f64 = Timing::REFERENCE.prefill_tokens_per_second;
+    const PREFILL_TOKENS_PER_SECOND: f64 = TimelineOptions::REFERENCE.prefill_tokens_per_second;
     #[pymodule_export]
-    const DECODE_TOKENS_PER_SECOND: f64 = Timing::REFERENCE.decode_tokens_per_second;
+    const DECODE_TOKENS_PER_SECOND: f64 = TimelineOptions::REFERENCE.decode_tokens_per_second;
 }

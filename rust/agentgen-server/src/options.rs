@@ -1,6 +1,6 @@
 //! What a server is told when it starts.
 
-use agentgen_engine::timeline::Timing;
+use agentgen_engine::timeline::TimelineOptions;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Faults;
@@ -68,8 +68,8 @@ impl Default for Options {
             model: "agentgen".to_owned(),
             block_tokens: 16,
             capacity_blocks: None,
-            prefill_tokens_per_second: Timing::REFERENCE.prefill_tokens_per_second,
-            decode_tokens_per_second: Timing::REFERENCE.decode_tokens_per_second,
+            prefill_tokens_per_second: TimelineOptions::REFERENCE.prefill_tokens_per_second,
+            decode_tokens_per_second: TimelineOptions::REFERENCE.decode_tokens_per_second,
             max_model_len: None,
             events: Events::Token,
             tool_calls: 0,

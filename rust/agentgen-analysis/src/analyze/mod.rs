@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use agentgen_core::Layout;
-use agentgen_engine::timeline::Timing;
+use agentgen_engine::timeline::TimelineOptions;
 use agentgen_trace::schema::Column;
 use agentgen_trace::source::{self, ReadOptions, Source};
 use agentgen_trace::{Cancel, Result, TraceError};
@@ -58,9 +58,9 @@ impl Options {
         }
     }
 
-    fn timing(&self) -> Timing {
-        Timing {
-            concurrency: self.concurrency.unwrap_or(Timing::REFERENCE.concurrency),
+    fn timing(&self) -> TimelineOptions {
+        TimelineOptions {
+            concurrency: self.concurrency.unwrap_or(TimelineOptions::REFERENCE.concurrency),
             prefill_tokens_per_second: self.prefill_tokens_per_second,
             decode_tokens_per_second: self.decode_tokens_per_second,
         }

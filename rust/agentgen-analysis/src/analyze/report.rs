@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use agentgen_core::{Layout, Plan};
-use agentgen_engine::timeline::Timing;
+use agentgen_engine::timeline::TimelineOptions;
 use agentgen_trace::meta::{Origin, PROGRAM, TraceMeta};
 use agentgen_trace::source::Source;
 use schemars::JsonSchema;
@@ -227,7 +227,7 @@ fn plan_of(meta: &TraceMeta) -> Option<Plan> {
 }
 
 impl TimelineFacts {
-    pub(super) fn new(reuse: &Reuse, timing: &Timing) -> Self {
+    pub(super) fn new(reuse: &Reuse, timing: &TimelineOptions) -> Self {
         Self {
             clock: reuse.clock,
             concurrency: (reuse.clock == Clock::Closed).then_some(timing.concurrency),

@@ -16,7 +16,7 @@ mod working_set;
 use std::borrow::Borrow;
 
 use agentgen_engine::kv::{PrefixMatch, Prompt};
-use agentgen_engine::timeline::{Request, TimedSession, TimedTurn, Timeline, Timing};
+use agentgen_engine::timeline::{Request, TimedSession, TimedTurn, Timeline, TimelineOptions};
 use agentgen_trace::{Cancel, Result};
 
 use agentgen_trace::session::{Clock, Reading, Session};
@@ -48,7 +48,7 @@ pub struct Settings {
     /// Whether the KV of outputs stays in the cache.
     pub cached_outputs: bool,
     /// The timeline's parameters.
-    pub timing: Timing,
+    pub timing: TimelineOptions,
     /// Sizes of the layers that sessions share.
     pub layers: SharedLayers,
 }

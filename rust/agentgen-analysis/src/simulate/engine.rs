@@ -1,13 +1,13 @@
 //! The events of a simulation, in their order.
 
 use agentgen_engine::kv::Admission;
-use agentgen_engine::timeline::{Sent, Start, TimedSession as _};
+use agentgen_engine::timeline::{SendTime, StartRule, TimedSession as _};
 use agentgen_trace::{Cancel, Result};
 
 use super::event::{Event, Events, Kind};
 use super::figures::Figures;
 use super::starts::Starts;
-use super::tally::{Tally, mark};
+use super::tally::{Tally, tag};
 use super::worker::{Left, Worker};
 use super::{Routing, Served, Service, Settings};
 use crate::reuse::rates;
@@ -24,7 +24,7 @@ struct Open {
     worker: usize,
     left: Left,
     /// What is to be known of its blocks when they go.
-    mark: u32,
+    tag: u32,
     sent_ms: f64,
     /// Once it is admitted.
     running: Option<Running>,
@@ -74,7 +74,7 @@ pub fn run(
         sent: 0,
         cancel,
     };
-    if engine.starts.start == Start::Slots {
+    if engine.starts.start == StartRule::Slots {
         for _ in 0..settings.timing.concurrency.max(1) {
             engine.fill_slot(0.0)?;
         }
@@ -89,7 +89,7 @@ pub fn run(
 impl<I: Iterator<Item = Result<Session>>> Engine<'_, I> {
     /// The next event; before it, all sessions start that arrive no later.
     fn next(&mut self) -> Result<Option<Event>> {
-        while self.starts.start == Start::Arrivals {
+        while self.starts.start == StartRule::Arrivals {
             let due = self.events.peek().map_or(f64::INFINITY, Event::time_ms);
             let Some(session) = self.starts.arrived(due)? else { break };
             let arrival_ms = session.arrival_ms();
@@ -137,14 +137,14 @@ impl<I: Iterator<Item = Result<Session>>> Engine<'_, I> {
         self.started += 1;
         self.tally.start(&conversation);
         let parent = conversation.parent();
-        let mark = mark(&conversation, self.settings.block_tokens);
+        let tag = tag(&conversation, self.settings.block_tokens);
         self.places[place] = Some(Open {
             conversation,
             turn: 0,
             home,
             worker: home,
             left: Left::NOTHING,
-            mark,
+            tag,
             sent_ms: start_ms,
             running: None,
             tally: rates::Tally::NEW,
@@ -159,9 +159,9 @@ impl<I: Iterator<Item = Result<Session>>> Engine<'_, I> {
     fn schedule(&mut self, place: usize, ready_ms: f64) {
         let open = self.open(place);
         let number = open.conversation.number;
-        let time_ms = match open.conversation.turn(open.turn).map(|turn| turn.sent) {
-            Some(Sent::After(delay_ms)) => ready_ms + delay_ms,
-            Some(Sent::At(time_ms)) => time_ms.max(ready_ms),
+        let time_ms = match open.conversation.turn(open.turn).map(|turn| turn.send) {
+            Some(SendTime::After(delay_ms)) => ready_ms + delay_ms,
+            Some(SendTime::At(time_ms)) => time_ms.max(ready_ms),
             None => ready_ms,
         };
         self.events.push(Event::new(time_ms, Kind::Send, number, place));
@@ -222,7 +222,7 @@ impl<I: Iterator<Item = Result<Session>>> Engine<'_, I> {
         let prefill_end_ms = now_ms + new_tokens / timing.prefill_tokens_per_second * 1_000.0;
         open.tally.add(&prompt, hit);
         tally.admitted(settings, &open.conversation, open.turn, &prompt, hit);
-        tally.added(open.mark, added);
+        tally.added(open.tag, added);
         tally.changed(before, &worker.cache);
         debug_assert_eq!(open.worker, index, "a request waits where it was sent");
         open.running = Some(Running { admission: admitted.admission, admitted_ms: now_ms, prefill_end_ms, hit });
@@ -252,8 +252,8 @@ impl<I: Iterator<Item = Result<Session>>> Engine<'_, I> {
         let Settings { block_tokens, cached_outputs, .. } = **settings;
         let prompt = open.conversation.prompt(open.turn, Reading::Logical, block_tokens, cached_outputs);
         let before = Tally::level(&worker.cache);
-        let added = worker.release(running.admission, &prompt, open.mark, &mut open.left, now_ms);
-        tally.added(open.mark, added);
+        let added = worker.release(running.admission, &prompt, open.tag, &mut open.left, now_ms);
+        tally.added(open.tag, added);
         tally.changed(before, &worker.cache);
         let service = Service {
             admitted_ms: running.admitted_ms,
@@ -283,7 +283,7 @@ impl<I: Iterator<Item = Result<Session>>> Engine<'_, I> {
         for (waiting, begin_ms) in self.starts.over(&open.conversation, now_ms) {
             self.schedule(waiting, begin_ms);
         }
-        if self.starts.start == Start::Slots { self.fill_slot(now_ms) } else { Ok(()) }
+        if self.starts.start == StartRule::Slots { self.fill_slot(now_ms) } else { Ok(()) }
     }
 }
 

@@ -14,7 +14,7 @@ mod starts;
 mod tally;
 mod worker;
 
-use agentgen_engine::timeline::Timing;
+use agentgen_engine::timeline::TimelineOptions;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -38,7 +38,7 @@ pub struct Settings {
     /// Whether the KV of outputs stays in the cache.
     pub cached_outputs: bool,
     /// Slots of a closed loop, and rates: of prefill a worker's, of decode a request's.
-    pub timing: Timing,
+    pub timing: TimelineOptions,
     /// Sizes of the layers that sessions share.
     pub layers: SharedLayers,
     /// Workers, each with a cache.

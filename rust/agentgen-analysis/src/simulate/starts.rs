@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use agentgen_engine::timeline::{Start, TimedSession as _};
+use agentgen_engine::timeline::{StartRule, TimedSession as _};
 use agentgen_trace::Result;
 
 use agentgen_trace::session::Session;
 
 /// Sessions still to start, and what those know that were started.
 pub(super) struct Starts<I> {
-    pub start: Start,
+    pub start: StartRule,
     sessions: I,
     /// The next session, if it has been looked at.
     next: Option<Session>,
@@ -20,7 +20,7 @@ pub(super) struct Starts<I> {
 }
 
 impl<I: Iterator<Item = Result<Session>>> Starts<I> {
-    pub(super) fn new(start: Start, sessions: I) -> Self {
+    pub(super) fn new(start: StartRule, sessions: I) -> Self {
         Self { start, sessions, next: None, ends: HashMap::new(), waiting: HashMap::new() }
     }
 

@@ -15,7 +15,7 @@ use agentgen_trace::session::{Clock, Session};
 
 /// What is to be known of blocks when they go: how many of the chain begin in the session's first prompt, and whether it
 /// is a continuation. Lengths have 31 bits.
-pub(super) fn mark(conversation: &Session, block_tokens: u32) -> u32 {
+pub(super) fn tag(conversation: &Session, block_tokens: u32) -> u32 {
     conversation.first_context_tokens().div_ceil(block_tokens) << 1 | u32::from(conversation.is_continuation)
 }
 
@@ -175,26 +175,26 @@ impl Tally {
     }
 
     /// Blocks come into a cache.
-    pub(super) fn added(&mut self, mark: u32, added: Added) {
+    pub(super) fn added(&mut self, tag: u32, added: Added) {
         if added.start == added.end {
             return;
         }
-        count(&mut self.added, self.shared_ends, mark, added.start, added.end);
+        count(&mut self.added, self.shared_ends, tag, added.start, added.end);
         if added.start < added.new {
-            count(&mut self.refetched, self.shared_ends, mark, added.start, added.new);
+            count(&mut self.refetched, self.shared_ends, tag, added.start, added.new);
             self.series.flow().refetched_blocks += u64::from(added.new - added.start);
         }
     }
 
     /// Blocks go because room is needed.
     pub(super) fn evicted(&mut self, gone: Evicted) {
-        count(&mut self.evicted, self.shared_ends, gone.mark, gone.start, gone.end);
+        count(&mut self.evicted, self.shared_ends, gone.tag, gone.start, gone.end);
         self.series.flow().evicted_blocks += u64::from(gone.end - gone.start);
     }
 
     /// Blocks go because nobody has used them for too long.
     pub(super) fn expired(&mut self, gone: Evicted) {
-        count(&mut self.expired, self.shared_ends, gone.mark, gone.start, gone.end);
+        count(&mut self.expired, self.shared_ends, gone.tag, gone.start, gone.end);
         let blocks = u64::from(gone.end - gone.start);
         self.series.flow().expired_blocks += blocks;
         self.state.resident_blocks -= blocks;
@@ -281,9 +281,9 @@ fn tenths(ms: f64) -> u64 {
 }
 
 /// Counts blocks of a chain by layer.
-fn count(counts: &mut ByLayer, [layer1, shared]: [u32; 2], mark: u32, start: u32, end: u32) {
-    let first = mark >> 1;
-    let own = if mark & 1 == 1 { shared } else { first };
+fn count(counts: &mut ByLayer, [layer1, shared]: [u32; 2], tag: u32, start: u32, end: u32) {
+    let first = tag >> 1;
+    let own = if tag & 1 == 1 { shared } else { first };
     let mut from = start;
     for (count, until) in counts.iter_mut().zip([layer1, shared, own, first, u32::MAX]) {
         let until = until.clamp(from, end);

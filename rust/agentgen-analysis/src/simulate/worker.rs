@@ -98,11 +98,11 @@ impl Worker {
         &mut self,
         admission: Admission,
         prompt: &Prompt<'_>,
-        mark: u32,
+        tag: u32,
         left: &mut Left,
         now_ms: f64,
     ) -> Added {
-        let Released { found_blocks, kept_blocks, known, rank } = self.cache.release(admission, prompt, mark);
+        let Released { found_blocks, kept_blocks, known, rank } = self.cache.release(admission, prompt, tag);
         left.known = known;
         if self.ttl_ms.is_some() {
             self.releases.push_back((rank, now_ms));

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use agentgen_analysis::reuse::{HitRates, Layer, Reuse};
-use agentgen_engine::timeline::Timing;
+use agentgen_engine::timeline::TimelineOptions;
 use proptest::prelude::*;
 
 use crate::jobs::{Job, Names, Send, Turn};
@@ -19,7 +19,7 @@ struct Request {
 }
 
 /// All requests in their order. `slots`: how many sessions run at once, if they do not arrive.
-fn timeline(jobs: &[Job], slots: Option<usize>, timing: &Timing) -> Vec<Request> {
+fn timeline(jobs: &[Job], slots: Option<usize>, timing: &TimelineOptions) -> Vec<Request> {
     let mut free = vec![0.0_f64; slots.unwrap_or(0)];
     let mut ends: Vec<f64> = Vec::new();
     let mut requests = Vec::new();
@@ -93,7 +93,7 @@ fn share(part: usize, whole: usize) -> f64 {
 }
 
 impl<'a> Oracle<'a> {
-    pub fn new(jobs: &'a [Job], slots: Option<usize>, timing: &Timing, view: View) -> Self {
+    pub fn new(jobs: &'a [Job], slots: Option<usize>, timing: &TimelineOptions, view: View) -> Self {
         let (mut logical, mut replayed) = (Names::default(), Names::default());
         let prompts: Vec<Prompt> = timeline(jobs, slots, timing)
             .into_iter()

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use agentgen_core::Layout;
-use agentgen_engine::timeline::Timing;
+use agentgen_engine::timeline::TimelineOptions;
 use proptest::prelude::*;
 
 /// A token: equal ones are the same text.
@@ -42,7 +42,7 @@ pub struct Trace {
     pub sessions: Vec<Session>,
     pub names_parents: bool,
     pub names_ends: bool,
-    pub timing: Timing,
+    pub timing: TimelineOptions,
 }
 
 /// Whole prompts by ids, and nothing of sessions: `(ids, prompt, output, timestamp)`.
@@ -50,15 +50,15 @@ pub struct Trace {
 pub struct Prompts {
     pub id_tokens: usize,
     pub rows: Vec<(Vec<i64>, usize, usize, u64)>,
-    pub timing: Timing,
+    pub timing: TimelineOptions,
 }
 
 fn times() -> impl Strategy<Value = u64> {
     prop_oneof![3 => Just(0), 3 => 0..30_000_u64, 2 => 0..8_000_000_u64, 1 => Just(3_000_000)]
 }
 
-fn timing() -> impl Strategy<Value = Timing> {
-    (1..5_usize).prop_map(|concurrency| Timing {
+fn timing() -> impl Strategy<Value = TimelineOptions> {
+    (1..5_usize).prop_map(|concurrency| TimelineOptions {
         concurrency,
         prefill_tokens_per_second: 8.0,
         decode_tokens_per_second: 4.0,

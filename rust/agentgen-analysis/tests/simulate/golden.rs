@@ -7,7 +7,7 @@ use std::path::Path;
 use agentgen_analysis::simulate::{Figures, Routing, Served, Settings};
 use agentgen_core::config::{self, Config};
 use agentgen_engine::kv::{Content, TokenSeq, TokenSpan};
-use agentgen_engine::timeline::{TimedSession as _, Timing};
+use agentgen_engine::timeline::{TimedSession as _, TimelineOptions};
 use agentgen_testing::Case;
 use agentgen_trace::Layout;
 use agentgen_trace::session::{Clock, Session};
@@ -29,7 +29,7 @@ struct Golden {
 }
 
 fn settings(capacity_blocks: u64, concurrency: usize, prefill: f64) -> Settings {
-    let timing = Timing { concurrency, prefill_tokens_per_second: prefill, decode_tokens_per_second: 60.0 };
+    let timing = TimelineOptions { concurrency, prefill_tokens_per_second: prefill, decode_tokens_per_second: 60.0 };
     Settings {
         capacity_blocks,
         block_tokens: 16,

@@ -31,12 +31,12 @@ pub struct Admitted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MatchHint {
     found: PrefixMatch,
-    birth: u64,
+    generation: u64,
 }
 
 impl MatchHint {
     /// No chain.
-    pub const NOTHING: Self = Self { found: PrefixMatch::NOTHING, birth: 0 };
+    pub const NOTHING: Self = Self { found: PrefixMatch::NOTHING, generation: 0 };
 }
 
 /// What a request left.
@@ -86,9 +86,9 @@ impl PrefixCache {
     }
 
     /// A request is over: what it wrote becomes blocks in the reserved room, and the first `kept_blocks` blocks of its
-    /// chain the most recently used. `mark` is told when they go.
+    /// chain the most recently used. `tag` is told when they go.
     #[expect(clippy::needless_pass_by_value, reason = "a request is released once")]
-    pub fn release(&mut self, admission: Admission, prompt: &Prompt<'_>, mark: u32) -> Released {
+    pub fn release(&mut self, admission: Admission, prompt: &Prompt<'_>, tag: u32) -> Released {
         let Admission { end, held_blocks, reserved_blocks } = admission;
         let kept_blocks = prompt.kept_blocks.max(held_blocks);
         self.clock += 1;
@@ -99,12 +99,15 @@ impl PrefixCache {
         let extend = self.tree.data(found.node).pins == 0;
         let last = self.tree.grow(found, prompt.stream, kept_blocks, NodeState::default(), extend);
         let rank = self.clock;
-        self.tree.touch(last, |_, held| (held.rank, held.mark) = (rank, mark));
+        self.tree.touch(last, |_, held| (held.rank, held.tag) = (rank, tag));
         self.list(found.node);
         self.list(last);
         self.used_blocks += u64::from(kept_blocks - found.blocks);
         debug_assert!(self.used_blocks + self.reserved_blocks <= self.capacity_blocks, "the room was reserved");
-        let known = MatchHint { found: PrefixMatch { node: last, blocks: kept_blocks }, birth: self.tree.birth(last) };
+        let known = MatchHint {
+            found: PrefixMatch { node: last, blocks: kept_blocks },
+            generation: self.tree.generation(last),
+        };
         Released { found_blocks: found.blocks, kept_blocks, known, rank }
     }
 
@@ -129,7 +132,7 @@ impl PrefixCache {
 
     /// A chain, if it is all still there.
     fn still(&self, known: MatchHint) -> PrefixMatch {
-        if self.tree.birth(known.found.node) == known.birth { known.found } else { PrefixMatch::NOTHING }
+        if self.tree.generation(known.found.node) == known.generation { known.found } else { PrefixMatch::NOTHING }
     }
 
     /// How much of a chain that was found is pinned: always a first part of it.

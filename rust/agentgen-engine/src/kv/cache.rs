@@ -27,7 +27,7 @@ pub(super) struct NodeState {
     /// How many times it is pinned.
     pub(super) pins: u32,
     /// What whoever released it last wants to be told when it goes.
-    pub(super) mark: u32,
+    pub(super) tag: u32,
 }
 
 /// A pinned chain, to be given back to [`PrefixCache::unpin`].
@@ -50,8 +50,8 @@ pub const NEVER: u64 = u64::MAX;
 /// Blocks of a chain that went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Evicted {
-    /// The mark of the request that released them last; 0 if none did.
-    pub mark: u32,
+    /// The tag of the request that released them last; 0 if none did.
+    pub tag: u32,
     /// Blocks before them in their chain.
     pub start: u32,
     /// Blocks up to their end.
@@ -225,7 +225,7 @@ impl PrefixCache {
         let (start, end) = self.tree.span(id);
         let parent = self.tree.parent(id);
         let blocks = u64::from(end - start).min(most);
-        gone(Evicted { mark: self.tree.data(id).mark, start: end - blocks as u32, end });
+        gone(Evicted { tag: self.tree.data(id).tag, start: end - blocks as u32, end });
         self.tree.shorten(id, blocks as u32);
         self.used_blocks -= blocks;
         if blocks < u64::from(end - start) {

@@ -42,7 +42,7 @@ struct Node<T> {
     end: u32,
     children: u32,
     /// Another one in its place has another number, and so has this one when it has lost blocks.
-    birth: u64,
+    generation: u64,
     /// Of the parent and the first block.
     hash: u64,
     label: Vec<TokenSpan>,
@@ -61,7 +61,7 @@ pub struct RadixTree<T> {
     nodes: Vec<Node<T>>,
     free: Vec<NodeId>,
     /// Extents made or shortened so far.
-    births: u64,
+    generations: u64,
     /// Every extent but the root, by parent and first block.
     heads: HashTable<NodeId>,
 }
@@ -75,8 +75,8 @@ impl<T: Copy + Default> RadixTree<T> {
     pub fn new(id_tokens: u32, block_tokens: u32) -> Self {
         assert!(id_tokens > 0 && block_tokens > 0, "blocks hold at least one token");
         let (parent, data) = (NodeId::ROOT, T::default());
-        let root = Node { parent, start: 0, end: 0, children: 0, birth: 0, hash: 0, label: Vec::new(), data };
-        Self { block_tokens, id_tokens, nodes: vec![root], free: Vec::new(), births: 0, heads: HashTable::new() }
+        let root = Node { parent, start: 0, end: 0, children: 0, generation: 0, hash: 0, label: Vec::new(), data };
+        Self { block_tokens, id_tokens, nodes: vec![root], free: Vec::new(), generations: 0, heads: HashTable::new() }
     }
 
     /// Tokens a block.
@@ -167,7 +167,7 @@ impl<T: Copy + Default> RadixTree<T> {
         let label = take(stream.pieces_from(from), to - from).collect();
         let hash = Self::hash_of(at, self.block(stream, common));
         self.nodes[at.index()].children += 1;
-        self.add(Node { parent: at, start: common, end: blocks, children: 0, birth: 0, hash, label, data })
+        self.add(Node { parent: at, start: common, end: blocks, children: 0, generation: 0, hash, label, data })
     }
 
     /// From `node` to the beginning of its chain.
@@ -207,9 +207,9 @@ impl<T: Copy + Default> RadixTree<T> {
 
     /// Tells an extent from others that had its id before or will have it, and from itself with blocks that it lost.
     #[must_use]
-    pub(super) fn birth(&self, node: NodeId) -> u64 {
+    pub(super) fn generation(&self, node: NodeId) -> u64 {
         let node = &self.nodes[node.index()];
-        if node.end > node.start { node.birth } else { 0 }
+        if node.end > node.start { node.generation } else { 0 }
     }
 
     /// The extent before this one.
@@ -241,8 +241,8 @@ impl<T: Copy + Default> RadixTree<T> {
             let left = u64::from(node.end - node.start) * u64::from(self.block_tokens);
             node.label = take(node.label.iter().copied(), left).collect();
             // Other blocks may come where these were: it is not the extent that it was.
-            self.births += 1;
-            node.birth = self.births;
+            self.generations += 1;
+            node.generation = self.generations;
             return;
         }
         let (parent, hash) = (node.parent, node.hash);
@@ -291,7 +291,7 @@ impl<T: Copy + Default> RadixTree<T> {
         if let Ok(entry) = self.heads.find_entry(hash, |other| *other == id) {
             entry.remove();
         }
-        let first = self.add(Node { parent, start, end: blocks, children: 1, birth: 0, hash, label: head, data });
+        let first = self.add(Node { parent, start, end: blocks, children: 1, generation: 0, hash, label: head, data });
         let block = take(tail.iter().copied(), u64::from(self.block_tokens));
         let hash = Self::hash_of(first, block);
         let node = &mut self.nodes[id.index()];
@@ -302,8 +302,8 @@ impl<T: Copy + Default> RadixTree<T> {
 
     fn add(&mut self, mut node: Node<T>) -> NodeId {
         let hash = node.hash;
-        self.births += 1;
-        node.birth = self.births;
+        self.generations += 1;
+        node.generation = self.generations;
         let id = if let Some(id) = self.free.pop() {
             self.nodes[id.index()] = node;
             id

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentgen_engine::timeline::{Sent, TimedSession as _};
+use agentgen_engine::timeline::{SendTime, TimedSession as _};
 use agentgen_trace::session::Session;
 
 use super::body::Fields;
@@ -86,9 +86,9 @@ impl HashedSession {
     /// The recorded time of the next request, ms on the clock of [`Self::start_ms`], in a trace where each has its own.
     #[must_use]
     pub fn at_ms(&self) -> Option<f64> {
-        match self.conversation.turn(self.turn)?.sent {
-            Sent::At(time) => Some(time),
-            Sent::After(_) => None,
+        match self.conversation.turn(self.turn)?.send {
+            SendTime::At(time) => Some(time),
+            SendTime::After(_) => None,
         }
     }
 

@@ -8,7 +8,7 @@ mod rows;
 
 use agentgen_core::EndReason;
 use agentgen_engine::kv::{Prompt, TokenSeq};
-use agentgen_engine::timeline::{Sent, TimedSession, TimedTurn};
+use agentgen_engine::timeline::{SendTime, TimedSession, TimedTurn};
 
 pub use assemble::Assembler;
 pub use assemble::sessions;
@@ -138,10 +138,10 @@ impl TimedSession for Session {
 
     fn turn(&self, index: usize) -> Option<TimedTurn> {
         let turn = self.turns.get(index)?;
-        let sent = match turn.timestamp_ms {
-            Some(time) if self.is_recorded && index > 0 => Sent::At(time),
-            _ => Sent::After(turn.delay_ms.unwrap_or(0.0)),
+        let send = match turn.timestamp_ms {
+            Some(time) if self.is_recorded && index > 0 => SendTime::At(time),
+            _ => SendTime::After(turn.delay_ms.unwrap_or(0.0)),
         };
-        Some(TimedTurn { sent, input_tokens: turn.input_tokens, output_tokens: turn.output_tokens })
+        Some(TimedTurn { send, input_tokens: turn.input_tokens, output_tokens: turn.output_tokens })
     }
 }

@@ -6,7 +6,7 @@ use crate::schema::Column;
 use crate::source::{self, Source};
 use crate::{Cancel, Result};
 use agentgen_core::config::Arrival;
-use agentgen_engine::timeline::{Start, TimedSession as _};
+use agentgen_engine::timeline::{StartRule, TimedSession as _};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -32,8 +32,8 @@ pub enum Clock {
 impl Clock {
     /// How a timeline starts sessions.
     #[must_use]
-    pub fn start(self) -> Start {
-        if self == Self::Closed { Start::Slots } else { Start::Arrivals }
+    pub fn start(self) -> StartRule {
+        if self == Self::Closed { StartRule::Slots } else { StartRule::Arrivals }
     }
 
     /// What of the trace decides how many sessions are open, in words; `None` if whoever plays it does.
