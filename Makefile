@@ -80,13 +80,17 @@ test: $(VENV)/built $(CHARTS) ## All tests: cargo, then pytest
 	cargo test
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/built ## rustfmt, clippy, ruff, mypy, and the stub against the built module
+lint: $(VENV)/built ## Check format, lints, types, crate boundaries, the stub of the built module and the workflows
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	$(BIN)/python .ci/boundaries.py
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest agentgen._native
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows $(wildcard .github/workflows/*.yml)
+	$(BIN)/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout $(wildcard .github/workflows/*.yml)
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions $(wildcard .github/actions/*/action.yml)
 
 format: $(VENV)/built ## Format all sources
 	cargo fmt --all
