@@ -1,8 +1,8 @@
-# Two commands matter on a fresh machine: `make demo` and `make test`. They need Rust, CPython >= 3.11 and a C compiler.
+# `make demo` and `make test` run on a fresh machine. They need Rust, CPython >= 3.11 and a C compiler.
 
 PYTHON ?= python3
 VENV   ?= .venv
-# AIPerf, for `bench-peer` and `test-interop`; AGENTGEN_PEER_VENV names an environment that already has it.
+# AIPerf, for `bench-peer*` and `test-interop`; AGENTGEN_PEER_VENV names an environment that already has it.
 PEER   := $(or $(AGENTGEN_PEER_VENV),.venv-peer)
 
 SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
@@ -13,11 +13,14 @@ PEER_MADE := $(if $(AGENTGEN_PEER_VENV),,.venv-peer/made)
 ENGINES      := $(or $(AGENTGEN_ENGINES_VENV),.venv-engines)
 ENGINES_MADE := $(if $(AGENTGEN_ENGINES_VENV),,.venv-engines/made)
 
-# Files whose change asks for a new build of the extension module; Python sources are used in place.
+# The public data that some tests read; AGENTGEN_SHARED_DATA names another directory.
+DATA := $(or $(AGENTGEN_SHARED_DATA),../shared/data)
+
+# Sources of the extension module; Python sources are used in place.
 RUST := $(shell find rust -name target -prune -o -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.json' \) -print) \
         Cargo.toml Cargo.lock
 
-# The pages' chart library, which the build backend writes.
+# The chart library of the pages, written by the build backend.
 CHARTS := python/agentgen/pages/static/vega.js
 
 # The interpreter that clippy and maturin build against.
@@ -26,7 +29,7 @@ export PIP_QUIET = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-baseline bench-instructions bench-peer bench-peer-analyze \
+.PHONY: help demo test lint format bench bench-regression bench-instructions bench-peer bench-peer-analyze \
         bench-peer-simulate bench-peer-replay bench-replay test-interop test-engines screenshots clean
 
 help: ## List the targets
@@ -37,15 +40,23 @@ help: ## List the targets
 $(VENV)/made:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "agentgen needs CPython 3.11 or newer (set PYTHON=)")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --upgrade pip 'maturin>=1.9,<2'
+	$(BIN)/python -m pip install --upgrade pip 'maturin>=1.9,<2' 'vl-convert-python>=1.9,<2'
 	@touch $@
 
-# The package, editable, and the tools of the dependency group `dev`.
+# The package, editable, with the dependency group `dev`. The extension module is built with the profile `dev`, which
+# `cargo test` uses too, so that everything is compiled once.
 $(VENV)/built: $(VENV)/made pyproject.toml $(RUST)
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --group dev
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --profile dev --group dev
+	@rm -f $(VENV)/optimized
 	@touch $@
 
-$(CHARTS): build_backend/agentgen_build.py | $(VENV)/built
+# The same with the profile `release`, for measurements. The module has one place, so each build replaces the other.
+$(VENV)/optimized: $(VENV)/made pyproject.toml $(RUST)
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --group dev
+	@rm -f $(VENV)/built
+	@touch $@
+
+$(CHARTS): build_backend/agentgen_build.py | $(VENV)/made
 	$(BIN)/python $<
 
 .venv-peer/made: benches/peer/requirements.txt
@@ -53,7 +64,7 @@ $(CHARTS): build_backend/agentgen_build.py | $(VENV)/built
 	.venv-peer/$(SCRIPTS)/python -m pip install -r $<
 	@touch $@
 
-# pip cannot override what a package asks for; uv can.
+# pip cannot override the requirements of a package; uv can.
 .venv-engines/made: tests/engines/requirements.txt tests/engines/overrides.txt
 	$(PYTHON) -m venv .venv-engines
 	.venv-engines/$(SCRIPTS)/python -m pip install 'uv>=0.9,<1'
@@ -63,7 +74,7 @@ $(CHARTS): build_backend/agentgen_build.py | $(VENV)/built
 
 # --- use ----------------------------------------------------------------------------------------------------------
 
-demo: $(VENV)/built $(CHARTS) ## Build and install into .venv, generate 200 sessions, validate them, replay them for 20 s
+demo: $(VENV)/built $(CHARTS) ## Build and install into .venv; generate 200 sessions, validate them, replay them for 20 s
 	$(BIN)/agentgen generate --sessions 200 --output demo --name run --force
 	@echo
 	$(BIN)/agentgen validate demo/run
@@ -74,10 +85,11 @@ demo: $(VENV)/built $(CHARTS) ## Build and install into .venv, generate 200 sess
 	@echo
 	@echo "Pages: $(abspath demo/run)/report.html, cache_explorer.html and simulation.html,"
 	@echo "       $(abspath demo/replay)/replay.html"
-	@echo "$(BIN)/agentgen --help shows what else there is."
+	@echo "Commands: $(BIN)/agentgen --help"
 
-test: $(VENV)/built $(CHARTS) ## All tests: cargo, then pytest
+test: $(VENV)/built $(CHARTS) ## Run all tests: cargo, then pytest
 	cargo test
+	$(if $(wildcard $(DATA)),cargo test --tests -- --ignored,@echo "$(DATA) does not exist: Rust tests that read it do not run")
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/built ## Check format, lints, types, crate boundaries, the stub of the built module and the workflows
@@ -97,48 +109,50 @@ format: $(VENV)/built ## Format all sources
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-screenshots: $(VENV)/built $(CHARTS) ## Pictures of all pages in screenshots/, and the two of the README (chromium)
+screenshots: $(VENV)/built $(CHARTS) ## Write pictures of all pages to screenshots/, and those of the README (needs chromium)
 	$(BIN)/python docs/screenshots.py
 
 # --- measure ------------------------------------------------------------------------------------------------------
 
 PYTEST_BENCH := $(BIN)/python -m pytest benches/python -c benches/python/pytest.ini --benchmark-columns=min,median,rounds
 
-bench: $(VENV)/built ## criterion, and the Python API beside its stored baseline
+bench: $(VENV)/optimized ## Time each stage (criterion) and the Python API (pytest-benchmark)
 	cargo bench --profile release --package agentgen-benches
-	$(PYTEST_BENCH) --benchmark-compare=benches/python/baseline.json
+	$(PYTEST_BENCH)
 
-bench-baseline: $(VENV)/built ## Store a new baseline of the Python API
-	$(PYTEST_BENCH) --benchmark-json=benches/python/baseline.json
+bench-regression: $(VENV)/made ## Compare the speed of the Python API with revision BASE; fail if slower by more than 10 %
+	$(if $(BASE),,$(error bench-regression: found no BASE, expected a Git revision (make bench-regression BASE=HEAD~1)))
+	$(BIN)/python benches/python/regression.py $(BASE)
 
-bench-instructions: ## Instruction counts of the hottest loops against benches/instructions.json (valgrind)
+bench-instructions: ## Compare instruction counts of the hottest loops with benches/instructions.json (needs valgrind)
 	$(PYTHON) benches/instructions.py
 
-bench-peer: $(VENV)/built $(PEER_MADE) ## Beside AIPerf in one run: a Markdown table
+bench-peer: $(VENV)/optimized $(CHARTS) $(PEER_MADE) ## Compare generation with AIPerf; print a Markdown table
 	cargo build --release --package agentgen-benches
 	$(BIN)/python benches/peer/compare.py --peer $(PEERBIN)
 
-bench-peer-analyze: $(VENV)/built $(PEER_MADE) ## The analysis beside AIPerf's: a Markdown table
+bench-peer-analyze: $(VENV)/optimized $(PEER_MADE) ## Compare the analysis with AIPerf; print a Markdown table
 	$(BIN)/python benches/peer/analyze.py --peer $(PEERBIN)
 
-bench-peer-simulate: $(VENV)/built $(PEER_MADE) ## The simulator beside AIPerf's: Markdown tables
+bench-peer-simulate: $(VENV)/optimized $(PEER_MADE) ## Compare the simulator with AIPerf; print Markdown tables
 	$(BIN)/python benches/peer/simulate.py --peer $(PEERBIN)
 
-bench-replay: $(VENV)/built ## The replay client: requests a second, lag, memory; BENCH_SERVER=PROGRAM adds a server
+bench-replay: $(VENV)/optimized ## Measure the replay client: requests/s, lag, memory (BENCH_SERVER=PROGRAM adds a server)
 	$(BIN)/python benches/replay/throughput.py $(if $(BENCH_SERVER),--server $(BENCH_SERVER))
 
-bench-peer-replay: $(VENV)/built $(PEER_MADE) ## The replay client beside AIPerf's; BENCH_SERVER=PROGRAM answers, BENCH_ENDPOINTS=PROGRAM adds MLCommons'
+bench-peer-replay: $(VENV)/optimized $(PEER_MADE) ## Compare the replay client with AIPerf, on BENCH_SERVER=PROGRAM (BENCH_ENDPOINTS=PROGRAM adds MLCommons)
 	$(BIN)/python benches/peer/replay.py --peer $(PEERBIN) --server $(BENCH_SERVER) \
 	    $(if $(BENCH_ENDPOINTS),--endpoints $(BENCH_ENDPOINTS))
 
-test-interop: $(VENV)/built $(PEER_MADE) ## AIPerf's distributions, validator and loader against our files
+test-interop: $(VENV)/built $(PEER_MADE) ## Read our files with AIPerf: distributions, validator, loader
 	AGENTGEN=$(abspath $(BIN))/agentgen $(PEERBIN)/python -m pytest tests/interop
 
-test-engines: $(VENV)/built $(ENGINES_MADE) ## Replays against vLLM and llama.cpp with a tiny model (6 GB of packages)
+test-engines: $(VENV)/built $(ENGINES_MADE) ## Replay against vLLM and llama.cpp with a tiny model (installs 6 GB of packages)
 	AGENTGEN_ENGINES=$(abspath $(ENGINES)/$(SCRIPTS))/python $(BIN)/python -m pytest tests/engines
 
-clean: ## Remove everything that was built or installed
+clean: ## Remove everything that was built, installed or written by these targets
 	cargo clean
-	rm -rf $(VENV) .venv-peer .venv-engines demo dist .benchmarks screenshots .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find python tests benches -name __pycache__ -prune -exec rm -rf {} +
-	rm -f python/agentgen/_native.*.so python/agentgen/_native*.pyd $(CHARTS)
+	rm -rf $(VENV) .venv-* demo dist screenshots site
+	rm -rf .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache benches/.ruff_cache
+	find .ci build_backend benches docs python tests -name __pycache__ -prune -exec rm -rf {} +
+	rm -f python/agentgen/_native.*.so python/agentgen/_native*.pyd $(CHARTS) $(dir $(CHARTS)).vega.js.part
