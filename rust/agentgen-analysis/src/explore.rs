@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use agentgen_core::EndReason;
 use agentgen_trace::Result;
 use agentgen_trace::meta::TraceMeta;
 use agentgen_trace::schema::Column;
@@ -46,7 +45,7 @@ pub struct ExploredSession {
     /// The number of the session that it continues, if the trace holds it.
     pub parent: Option<u64>,
     /// Why it ended, where the trace says so.
-    pub end_reason: Option<&'static str>,
+    pub end_reason: Option<String>,
     /// Turns in all, of which `turns` holds the first.
     pub turn_count: usize,
     /// Its requests.
@@ -137,10 +136,10 @@ impl Explorer {
         B: Iterator<Item = Result<RecordBatch>>,
     {
         let (names, was_cut, limit) = (Arc::clone(&self.names), Arc::clone(&self.was_cut), self.limit);
-        let noted = batches.inspect(move |batch| {
-            if let Ok(batch) = batch {
-                note(&mut names.lock().unwrap_or_else(PoisonError::into_inner), batch, limit);
-            }
+        let noted = batches.map(move |batch| {
+            let batch = batch?;
+            note(&mut names.lock().unwrap_or_else(PoisonError::into_inner), &batch, limit)?;
+            Ok(batch)
         });
         let mut left = limit;
         sessions(meta, noted).take_while(move |conversation| {
@@ -160,8 +159,8 @@ impl Explorer {
 
     /// Sees a request.
     pub(crate) fn request(&mut self, shared: SharedLayers, seen: Seen<'_>) {
-        let Session { number, parent, is_continuation, end, .. } = *seen.conversation;
-        let root = match parent {
+        let Session { number, link, ref end, .. } = *seen.conversation;
+        let root = match link.parent() {
             None => number,
             Some(parent) if seen.turn == 0 => {
                 let root = self.roots.get(&parent).copied().unwrap_or(parent);
@@ -177,9 +176,9 @@ impl Explorer {
             number,
             session_id: None,
             group_id: None,
-            is_continuation,
-            parent,
-            end_reason: end.map(EndReason::name),
+            is_continuation: link.is_restart(),
+            parent: link.parent(),
+            end_reason: end.as_ref().map(|end| end.name().to_owned()),
             turn_count: seen.conversation.turns.len(),
             turns: Vec::new(),
         });
@@ -219,14 +218,14 @@ impl Explorer {
 }
 
 /// Notes the names of the sessions that begin in a batch.
-fn note(names: &mut Vec<Named>, batch: &RecordBatch, limit: u64) {
-    let sessions = batch.column(Column::SessionId as usize).as_string_view();
-    let turns = batch.column(Column::TurnIndex as usize).as_primitive::<UInt32Type>();
-    let groups = batch.column(Column::GroupId as usize).as_primitive::<UInt32Type>();
+fn note(names: &mut Vec<Named>, batch: &RecordBatch, limit: u64) -> Result<()> {
+    let sessions = Column::SessionId.required(batch)?.as_string_view();
+    let turns = Column::TurnIndex.required(batch)?.as_primitive::<UInt32Type>();
+    let groups = Column::GroupId.required(batch)?.as_primitive::<UInt32Type>();
     for row in 0..batch.num_rows() {
         let is_named = sessions.is_valid(row);
         if names.len() as u64 >= limit {
-            return;
+            break;
         }
         if !is_named || turns.value(row) == 0 {
             names.push(Named {
@@ -235,4 +234,5 @@ fn note(names: &mut Vec<Named>, batch: &RecordBatch, limit: u64) {
             });
         }
     }
+    Ok(())
 }

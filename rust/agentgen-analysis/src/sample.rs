@@ -74,7 +74,7 @@ impl SampledSession {
         Self {
             number: conversation.number,
             parent: conversation.parent(),
-            is_continuation: conversation.is_continuation,
+            is_continuation: conversation.link.is_restart(),
             by_ids: !conversation.names_its_session(),
             arrival_ms: conversation.arrival_ms(),
             turns: (0..conversation.turns.len()).map(turn).collect(),

@@ -97,7 +97,7 @@ impl Line {
     /// Goes on to a turn's prompt and returns its length; `None` if what comes before is not known.
     fn send(&mut self, turn: usize, lines: &HashMap<u64, Self>) -> Option<u32> {
         let Self { conversation, stream, context_tokens } = self;
-        let known = if conversation.goes_on(turn) {
+        let known = if conversation.extends_previous(turn) {
             let last = conversation.turns.get(turn - 1)?;
             u64::from(last.context_tokens) + u64::from(last.output_tokens)
         } else {

@@ -86,7 +86,7 @@ impl<O: Observer> Worker<O> {
         self.shard.make(chunk, builder, &mut |batch| {
             self.cancel.check()?;
             self.observer.lock().unwrap_or_else(PoisonError::into_inner).batch(&batch, &mut notes)?;
-            written.add(Written::of(&batch));
+            written.add(Written::of(&batch)?);
             if self.jsonl.is_some() {
                 jsonl::write(&batch, layout, &mut text.rest)?;
                 if text.rest.len() >= IN_MEMORY_BYTES {

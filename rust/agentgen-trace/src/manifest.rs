@@ -169,25 +169,25 @@ impl Written {
         self.output_tokens += other.output_tokens;
     }
 
-    /// Totals of a batch with all columns.
-    #[must_use]
-    pub fn of(batch: &RecordBatch) -> Self {
-        let numbers = |column: Column| batch.column(column as usize).as_primitive::<UInt32Type>().values();
-        let sum = |column| numbers(column).iter().map(|n| u64::from(*n)).sum();
-        let restarts = batch.column(Column::IsRestart as usize).as_boolean().values();
-        let firsts = numbers(Column::TurnIndex).iter().enumerate().filter(|(_, turn)| **turn == 0);
+    /// Totals of a batch.
+    pub fn of(batch: &RecordBatch) -> Result<Self> {
+        let numbers =
+            |column: Column| column.required(batch).map(|values| values.as_primitive::<UInt32Type>().values());
+        let sum = |column| Ok::<_, TraceError>(numbers(column)?.iter().map(|n| u64::from(*n)).sum());
+        let restarts = Column::IsRestart.required(batch)?.as_boolean().values();
+        let firsts = numbers(Column::TurnIndex)?.iter().enumerate().filter(|(_, turn)| **turn == 0);
         let (mut sessions, mut continuations) = (0, 0);
         for (row, _) in firsts {
             sessions += 1;
             continuations += u64::from(restarts.value(row));
         }
-        Self {
+        Ok(Self {
             sessions,
             continuations,
             turns: batch.num_rows() as u64,
-            input_tokens: sum(Column::InputLength),
-            context_tokens: sum(Column::ContextLength),
-            output_tokens: sum(Column::OutputLength),
-        }
+            input_tokens: sum(Column::InputLength)?,
+            context_tokens: sum(Column::ContextLength)?,
+            output_tokens: sum(Column::OutputLength)?,
+        })
     }
 }

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 
+use crate::error::{Result, TraceError};
 use crate::meta::{META_KEY, TraceMeta};
 
 /// A column of the canonical table, in its order.
@@ -52,6 +54,20 @@ impl Column {
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|c| c.name() == name)
+    }
+
+    /// This column of a batch, found by name; `None` if the batch lacks it.
+    #[must_use]
+    pub fn of(self, batch: &RecordBatch) -> Option<&ArrayRef> {
+        batch.column_by_name(self.name())
+    }
+
+    /// Like [`Self::of`], for batches that must have the column.
+    ///
+    /// # Errors
+    /// If the batch lacks it.
+    pub fn required(self, batch: &RecordBatch) -> Result<&ArrayRef> {
+        self.of(batch).ok_or_else(|| TraceError::Format(format!("no column {}", self.name())))
     }
 }
 

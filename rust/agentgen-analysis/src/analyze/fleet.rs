@@ -26,7 +26,7 @@ struct Caches {
 impl Fleet {
     pub(super) fn new(clock: Clock, sessions: Vec<Session>, settings: Settings) -> Self {
         let mut origins: Vec<u64> = (0..sessions.len() as u64).collect();
-        let mut links: Vec<(u64, u64)> = sessions.iter().filter_map(|s| Some((s.number, s.parent?))).collect();
+        let mut links: Vec<(u64, u64)> = sessions.iter().filter_map(|s| Some((s.number, s.link.parent()?))).collect();
         // A parent's number is below its continuation's.
         links.sort_unstable();
         for (number, parent) in links {

@@ -40,14 +40,14 @@ impl Lengths {
             self.turns_per_session.add(conversation.turns.len() as u64, 1);
         }
         let first = u64::from(conversation.first_context_tokens());
-        if conversation.is_continuation {
+        if conversation.link.is_restart() {
             self.continuations += 1;
-            self.linked_continuations += u64::from(conversation.parent.is_some());
+            self.linked_continuations += u64::from(conversation.link.parent().is_some());
             self.initial_context_of_continuations.add(first, 1);
         } else if conversation.names_its_session() {
             self.initial_context.add(first, 1);
         }
-        if let Some(end) = conversation.end {
+        if let Some(end) = &conversation.end {
             *self.ends.entry(end.name().to_owned()).or_default() += 1;
         }
         for (index, turn) in conversation.turns.iter().enumerate() {

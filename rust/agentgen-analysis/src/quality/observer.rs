@@ -69,15 +69,15 @@ impl Observer for Statistics {
 
     fn batch(&mut self, batch: &RecordBatch, notes: &mut Notes) -> Result<()> {
         notes.take(batch)?;
-        let numbers = |column: Column| batch.column(column as usize).as_primitive::<UInt32Type>();
-        let turn = numbers(Column::TurnIndex).values();
-        let input = numbers(Column::InputLength).values();
-        let context = numbers(Column::ContextLength).values();
-        let group = numbers(Column::GroupId);
-        let delay = batch.column(Column::DelayMs as usize).as_primitive::<Float64Type>();
-        let is_restart = batch.column(Column::IsRestart as usize).as_boolean().values();
-        let end_reason = batch.column(Column::EndReason as usize).as_dictionary::<Int8Type>().keys();
-        for output in numbers(Column::OutputLength).values() {
+        let numbers = |column: Column| column.required(batch).map(|values| values.as_primitive::<UInt32Type>());
+        let turn = numbers(Column::TurnIndex)?.values();
+        let input = numbers(Column::InputLength)?.values();
+        let context = numbers(Column::ContextLength)?.values();
+        let group = numbers(Column::GroupId)?;
+        let delay = Column::DelayMs.required(batch)?.as_primitive::<Float64Type>();
+        let is_restart = Column::IsRestart.required(batch)?.as_boolean().values();
+        let end_reason = Column::EndReason.required(batch)?.as_dictionary::<Int8Type>().keys();
+        for output in numbers(Column::OutputLength)?.values() {
             self.generation_length.add(u64::from(*output), 1);
         }
         for row in 0..batch.num_rows() {

@@ -88,35 +88,35 @@ impl FileOrder {
         while let Some(unlinked) = notes.0.complete() {
             let conversation = self.linker.link(unlinked);
             let block_tokens = self.tree.block_tokens();
-            if conversation.is_continuation {
+            if conversation.link.is_restart() {
                 // Read alone it leaves what nobody else has: the tree is then as it was.
                 self.has_continuations = true;
-                let first = conversation.prompt(0, Reading::Replayed, block_tokens, true);
+                let first = conversation.prompt(0, Reading::Standalone, block_tokens, true);
                 let common = self.tree.find(first.stream, first.kept_blocks).blocks;
                 let replayed = &mut self.replayed;
-                let (left, tally) = session(&mut self.tree, &conversation, Reading::Replayed, |prompt, hit| {
+                let (left, tally) = session(&mut self.tree, &conversation, Reading::Standalone, |prompt, hit| {
                     replayed.request(prompt, hit, block_tokens);
                 });
                 replayed.session(tally);
                 self.tree.forget(left, common);
             }
             let (logical, replayed) = (&mut self.logical, &mut self.replayed);
-            let (left, tally) = session(&mut self.tree, &conversation, Reading::Logical, |prompt, hit| {
+            let (left, tally) = session(&mut self.tree, &conversation, Reading::Linked, |prompt, hit| {
                 logical.request(prompt, hit, block_tokens);
                 self.layers.add(self.shared, &conversation, prompt.context_tokens, hit.tokens);
                 // To both readings a session that continues no other is the same.
-                if !conversation.is_continuation {
+                if !conversation.link.is_restart() {
                     replayed.request(prompt, hit, block_tokens);
                 }
             });
             logical.session(tally);
-            if !conversation.is_continuation {
+            if !conversation.link.is_restart() {
                 replayed.session(tally);
             }
             if conversation.may_be_continued {
                 self.continued.insert(conversation.number, left);
             } else {
-                self.forget(conversation.parent, left);
+                self.forget(conversation.link.parent(), left);
             }
         }
     }
@@ -180,7 +180,7 @@ fn session(
 ) -> (PrefixMatch, Tally) {
     let (mut tally, mut left) = (Tally::NEW, PrefixMatch::NOTHING);
     for turn in 0..conversation.turns.len() {
-        if !conversation.goes_on(turn) {
+        if !conversation.extends_previous(turn) {
             left = PrefixMatch::NOTHING;
         }
         let prompt = conversation.prompt(turn, reading, tree.block_tokens(), true);

@@ -198,14 +198,14 @@ impl Measure {
         let conversation: &Session = (*conversation).borrow();
         self.working_set.advance(request.start_ms);
         self.has_sessions |= conversation.names_its_session();
-        if conversation.is_continuation && self.replayed.is_none() {
+        if conversation.link.is_restart() && self.replayed.is_none() {
             self.replayed = Some(self.logical.clone());
         }
-        if !conversation.goes_on(request.turn) {
+        if !conversation.extends_previous(request.turn) {
             (logical.left, replayed.left) = (PrefixMatch::NOTHING, PrefixMatch::NOTHING);
         }
         if let Some(infinite) = &mut self.replayed {
-            let prompt = conversation.prompt(request.turn, Reading::Replayed, block_tokens, cached_outputs);
+            let prompt = conversation.prompt(request.turn, Reading::Standalone, block_tokens, cached_outputs);
             let (left, hit) = infinite.request(&prompt, replayed.left);
             replayed.left = left;
             replayed.tally.add(&prompt, hit);
@@ -213,7 +213,7 @@ impl Measure {
                 infinite.counters.session(replayed.tally);
             }
         }
-        let prompt = conversation.prompt(request.turn, Reading::Logical, block_tokens, cached_outputs);
+        let prompt = conversation.prompt(request.turn, Reading::Linked, block_tokens, cached_outputs);
         let (found, hit) = self.logical.look_up(&prompt, logical.left);
         logical.tally.add(&prompt, hit);
         if request.is_last {

@@ -75,7 +75,7 @@ pub(crate) fn layers_of(
     hit_tokens: u32,
 ) -> [(u64, u64); LAYERS.len()] {
     let first = u64::from(conversation.first_context_tokens());
-    let own = if conversation.is_continuation { [0, first] } else { [first, first] };
+    let own = if conversation.link.is_restart() { [0, first] } else { [first, first] };
     let layer1 = shared.layer1_tokens;
     let ends = [layer1, layer1 + shared.layer1_5_tokens, own[0], own[1], u64::from(context_tokens)];
     let mut start = 0;

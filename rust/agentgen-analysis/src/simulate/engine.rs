@@ -179,7 +179,7 @@ impl<I: Iterator<Item = Result<Session>>> Engine<'_, I> {
         let Settings { block_tokens, capacity_blocks, routing, .. } = *self.settings;
         let open = self.open(place);
         let worker = if routing == Routing::Sticky { open.home } else { in_turn };
-        if worker != open.worker || !open.conversation.goes_on(open.turn) {
+        if worker != open.worker || !open.conversation.extends_previous(open.turn) {
             open.left = Left::NOTHING;
         }
         (open.worker, open.sent_ms) = (worker, now_ms);
@@ -210,7 +210,7 @@ impl<I: Iterator<Item = Result<Session>>> Engine<'_, I> {
         let Some(place) = worker.queue.front().copied().filter(|_| !worker.is_busy) else { return };
         let open = places[place].as_mut().expect("who waits is open");
         let Settings { block_tokens, cached_outputs, timing, .. } = **settings;
-        let prompt = open.conversation.prompt(open.turn, Reading::Logical, block_tokens, cached_outputs);
+        let prompt = open.conversation.prompt(open.turn, Reading::Linked, block_tokens, cached_outputs);
         let needed = needed_blocks(open, block_tokens);
         let before = Tally::level(&worker.cache);
         let mut gone = |gone| tally.evicted(gone);
@@ -250,7 +250,7 @@ impl<I: Iterator<Item = Result<Session>>> Engine<'_, I> {
         let open = places[place].as_mut().expect("who ends is open");
         let Some(running) = open.running.take() else { return Ok(()) };
         let Settings { block_tokens, cached_outputs, .. } = **settings;
-        let prompt = open.conversation.prompt(open.turn, Reading::Logical, block_tokens, cached_outputs);
+        let prompt = open.conversation.prompt(open.turn, Reading::Linked, block_tokens, cached_outputs);
         let before = Tally::level(&worker.cache);
         let added = worker.release(running.admission, &prompt, open.tag, &mut open.left, now_ms);
         tally.added(open.tag, added);

@@ -16,7 +16,7 @@ use agentgen_trace::session::{Clock, Session};
 /// What is to be known of blocks when they go: how many of the chain begin in the session's first prompt, and whether it
 /// is a continuation. Lengths have 31 bits.
 pub(super) fn tag(conversation: &Session, block_tokens: u32) -> u32 {
-    conversation.first_context_tokens().div_ceil(block_tokens) << 1 | u32::from(conversation.is_continuation)
+    conversation.first_context_tokens().div_ceil(block_tokens) << 1 | u32::from(conversation.link.is_restart())
 }
 
 /// What a cache holds.
@@ -104,8 +104,8 @@ impl Tally {
         if conversation.names_its_session() {
             self.has_sessions = true;
             self.sessions += 1;
-            self.continuations += u64::from(conversation.is_continuation);
-            self.linked_continuations += u64::from(conversation.parent.is_some());
+            self.continuations += u64::from(conversation.link.is_restart());
+            self.linked_continuations += u64::from(conversation.link.parent().is_some());
         }
         self.state.open_sessions += 1;
         self.peak_open_sessions = self.peak_open_sessions.max(self.state.open_sessions);

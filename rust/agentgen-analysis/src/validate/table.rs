@@ -4,16 +4,12 @@ use agentgen_core::config::MAX_TOKENS;
 use agentgen_trace::diagnostic::Fault;
 use agentgen_trace::row::{Row, SessionKey};
 use agentgen_trace::schema::Column;
-use agentgen_trace::{Layout, Result, TraceError};
+use agentgen_trace::{Layout, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int8Type, Int64Type, UInt32Type};
-use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
+use arrow_array::{Array, RecordBatch, StringArray};
 
 use super::digest::Derived;
-
-fn column(batch: &RecordBatch, column: Column) -> Result<&ArrayRef> {
-    batch.column_by_name(column.name()).ok_or_else(|| TraceError::Format(format!("no column {}", column.name())))
-}
 
 /// Calls `each` with line, row, derived columns and faults of every row; returns the number of rows.
 ///
@@ -25,18 +21,18 @@ pub(crate) fn rows(
     faults: &mut Vec<Fault>,
     mut each: impl FnMut(u32, &Row, Option<Derived>, &mut Vec<Fault>),
 ) -> Result<u64> {
-    let integers = |c| column(batch, c).map(AsArray::as_primitive::<UInt32Type>);
-    let times = |c| column(batch, c).map(AsArray::as_primitive::<Float64Type>);
+    let integers = |c: Column| c.required(batch).map(AsArray::as_primitive::<UInt32Type>);
+    let times = |c: Column| c.required(batch).map(AsArray::as_primitive::<Float64Type>);
     let (turn, group) = (integers(Column::TurnIndex)?, integers(Column::GroupId)?);
     let (input, context) = (integers(Column::InputLength)?, integers(Column::ContextLength)?);
     let output = integers(Column::OutputLength)?;
     let (delay, timestamp) = (times(Column::DelayMs)?, times(Column::TimestampMs)?);
-    let session = column(batch, Column::SessionId)?.as_string_view();
-    let parent = column(batch, Column::ParentSessionId)?.as_string_view();
-    let ids = column(batch, Column::HashIds)?.as_list::<i64>();
+    let session = Column::SessionId.required(batch)?.as_string_view();
+    let parent = Column::ParentSessionId.required(batch)?.as_string_view();
+    let ids = Column::HashIds.required(batch)?.as_list::<i64>();
     let values = ids.values().as_primitive::<Int64Type>().values();
-    let restart = column(batch, Column::IsRestart)?.as_boolean();
-    let ends = column(batch, Column::EndReason)?.as_dictionary::<Int8Type>();
+    let restart = Column::IsRestart.required(batch)?.as_boolean();
+    let ends = Column::EndReason.required(batch)?.as_dictionary::<Int8Type>();
     let words: &StringArray = ends.values().as_string();
     for at in 0..batch.num_rows() {
         let given = |array: &dyn Array| array.is_valid(at);

@@ -110,7 +110,7 @@ fn session(session: &Session) -> Value {
     json!({
         "number": session.number,
         "parent": session.parent(),
-        "is_continuation": session.is_continuation,
+        "is_continuation": session.link.is_restart(),
         "start_ms": session.arrival_ms(),
         "turns": session.turns.iter().map(turn).collect::<Vec<_>>(),
         "streams": session.streams().map(stream).collect::<Vec<_>>(),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int8Type, Int64Type, UInt32Type};
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch};
-use arrow_schema::SchemaRef;
+use arrow_schema::{ArrowError, SchemaRef};
 
 use self::numbering::{FirstSight, Generated, Numbering, Row};
 use agentgen_trace::batch::internal;
@@ -76,9 +76,7 @@ impl Made {
 
 impl Cumulative {
     fn convert(&mut self, batch: &RecordBatch) -> Result<()> {
-        let column = |c: Column| {
-            batch.column_by_name(c.name()).ok_or_else(|| internal(format!("no column {} to convert", c.name())))
-        };
+        let column = |column: Column| column.required(batch);
         let sessions = column(Column::SessionId)?.as_string_view();
         let parents = column(Column::ParentSessionId)?.as_string_view();
         let groups = column(Column::GroupId)?.as_primitive::<UInt32Type>();
@@ -143,7 +141,9 @@ impl Cumulative {
                 Column::HashIds => &lists,
                 Column::TimestampMs => &timestamps,
                 Column::DelayMs => &delays,
-                other => old.column(other as usize),
+                other => {
+                    other.of(&old).ok_or_else(|| ArrowError::SchemaError(format!("no column {}", other.name())))?
+                }
             }))
         });
         self.ready.push_back(new.map_err(internal)?);

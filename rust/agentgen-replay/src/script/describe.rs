@@ -119,7 +119,7 @@ fn of_hashed(path: &Path, trace_block_size: Option<u32>, cancel: &Cancel) -> Res
         let conversation = conversation?;
         told.sessions += 1;
         told.continuations += u64::from(conversation.parent().is_some());
-        told.is_linked |= conversation.is_continuation;
+        told.is_linked |= conversation.link.is_restart();
         told.last_arrival_ms = told.last_arrival_ms.max(conversation.arrival_ms());
         let mut delays_ms = 0.0;
         for turn in &conversation.turns {

@@ -104,7 +104,7 @@ impl HashedSession {
             return Err(self.error("found no turn, expected one that was not sent yet"));
         };
         let known = self.begin()?;
-        let before = if self.conversation.goes_on(self.turn) { self.transcript.tokens } else { 0 };
+        let before = if self.conversation.extends_previous(self.turn) { self.transcript.tokens } else { 0 };
         let until = u64::from(turn.context_tokens);
         let Self { stage, conversation, owners, transcript, .. } = self;
         let voice = Voice { words: &stage.words, id_tokens: stage.id_tokens, owners };
@@ -127,7 +127,7 @@ impl HashedSession {
     /// Makes the transcript hold all that comes before the turn's new tokens; returns how many tokens the trace says
     /// that is.
     fn begin(&mut self) -> Result<u64, ScriptError> {
-        if self.conversation.goes_on(self.turn) {
+        if self.conversation.extends_previous(self.turn) {
             let last = self.conversation.turns[self.turn - 1];
             return Ok(u64::from(last.context_tokens) + u64::from(last.output_tokens));
         }

@@ -1,21 +1,22 @@
-//! Rows into conversations.
+//! Rows grouped into sessions.
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::meta::TraceMeta;
-use crate::{Result, TraceError};
 use agentgen_core::Layout;
 use agentgen_core::config::MAX_TOKENS;
 use arrow_array::RecordBatch;
 
-use super::builder::Growing;
+use super::builder::SessionBuilder;
 use super::link::{Linker, Unlinked};
 use super::rows::{Columns, Row};
-use super::{Session, Turn};
+use super::{Session, SessionEnd, Turn};
+use crate::meta::TraceMeta;
+use crate::{Result, TraceError};
 
-/// The sessions of a trace, in the order of their first rows; a row without a session's name is one of its own.
+/// The sessions of a trace in the order of their first rows, restart sessions linked to their parents. A row that names
+/// no session is a session of its own.
 ///
-/// Held in memory: sessions whose end has not been read, and a few numbers of each that may be continued.
+/// Holds in memory the sessions whose end has not been read, and the tokens of each that may be continued.
 pub fn sessions<B: Iterator<Item = Result<RecordBatch>>>(
     meta: &TraceMeta,
     batches: B,
@@ -24,9 +25,9 @@ pub fn sessions<B: Iterator<Item = Result<RecordBatch>>>(
     unlinked(meta, batches).map(move |session| session.map(|session| linker.link(session)))
 }
 
-/// The sessions of a trace, each as its own rows tell of it: all there is to it where none continues another.
+/// The sessions of a trace, each as its own rows state it: complete where no session continues another.
 ///
-/// Held in memory: sessions whose end has not been read.
+/// Holds in memory the sessions whose end has not been read.
 pub(super) fn unlinked<B: Iterator<Item = Result<RecordBatch>>>(
     meta: &TraceMeta,
     batches: B,
@@ -50,60 +51,61 @@ pub(super) fn unlinked<B: Iterator<Item = Result<RecordBatch>>>(
     })
 }
 
-/// A session in its place in the file.
+/// A session that has begun and has not been handed out.
 #[derive(Debug)]
-struct Place {
-    name: Option<String>,
+struct Pending {
+    /// Name of its parent.
     parent: Option<String>,
     rows: Rows,
 }
 
 #[derive(Debug)]
 enum Rows {
-    Growing(Growing),
+    Building(SessionBuilder),
     Complete(Session),
-    /// Only while they are being completed.
+    /// Only while the session is being completed.
     Empty,
 }
 
-/// Takes rows, gives sessions: each as its own rows tell of it.
+/// Groups rows into sessions, each as its own rows state it.
 #[derive(Debug)]
 pub struct Assembler {
     layout: Layout,
     id_tokens: u32,
     /// In the order of their first rows.
-    started: VecDeque<Place>,
-    /// Number of the first of them.
+    pending: VecDeque<Pending>,
+    /// Number of the first pending session.
     first_number: u64,
-    /// Cumulative: numbers of the sessions whose rows may come back.
+    /// Cumulative: numbers of the pending sessions, whose rows may be anywhere in the file.
     by_name: HashMap<String, u64>,
 }
 
 impl Assembler {
-    /// `first_number`: that of the first session.
+    /// Numbers sessions from `first_number` on; a hash id covers `id_tokens` tokens.
     pub fn new(layout: Layout, id_tokens: u32, first_number: u64) -> Self {
-        Self { layout, id_tokens, started: VecDeque::new(), first_number, by_name: HashMap::new() }
+        Self { layout, id_tokens, pending: VecDeque::new(), first_number, by_name: HashMap::new() }
     }
 
-    /// Takes the rows of a batch with all columns.
+    /// Takes the rows of a batch.
     pub fn take(&mut self, batch: &RecordBatch) -> Result<()> {
-        let columns = Columns::new(batch);
+        let columns = Columns::new(batch)?;
         (0..batch.num_rows()).try_for_each(|index| self.row(&columns.row(index)))
     }
 
     fn row(&mut self, row: &Row<'_>) -> Result<()> {
         self.check(row)?;
         let position = if row.turn_index == 0 || row.session.is_none() { self.begin(row) } else { self.find(row)? };
-        if let Rows::Growing(growing) = &mut self.started[position].rows {
-            growing.push(row).map_err(|what| refused(row, &what))?;
+        if let Rows::Building(builder) = &mut self.pending[position].rows {
+            builder.push(row).map_err(|what| refused(row, &what))?;
         }
-        if row.end.is_some() || row.session.is_none() {
+        // Other words may stand on rows before the last one.
+        if matches!(row.end, Some(SessionEnd::Known(_))) || row.session.is_none() {
             self.finish(position);
         }
         Ok(())
     }
 
-    /// What the rest relies on. JSONL has been checked when it was read; Parquet comes as it is.
+    /// Checks what the code after this relies on: Parquet rows have not been checked before.
     fn check(&self, row: &Row<'_>) -> Result<()> {
         let Turn { input_tokens, context_tokens, output_tokens, delay_ms, timestamp_ms } = row.turn;
         let covered = if self.layout == Layout::Incremental { input_tokens } else { context_tokens };
@@ -126,67 +128,69 @@ impl Assembler {
         Ok(())
     }
 
-    /// Where the session of a row is.
+    /// Position of the session of a later row.
     fn find(&self, row: &Row<'_>) -> Result<usize> {
         let name = row.session.unwrap_or_default();
         let position = if self.layout == Layout::Incremental {
-            self.started.len().checked_sub(1).filter(|last| self.started[*last].name.as_deref() == Some(name))
+            self.pending.len().checked_sub(1)
         } else {
             self.by_name.get(name).map(|number| (number - self.first_number) as usize)
         };
-        let is_open = |position: &usize| matches!(self.started[*position].rows, Rows::Growing(_));
+        let is_open = |position: &usize| match &self.pending[*position].rows {
+            Rows::Building(builder) => builder.name() == Some(name),
+            _ => false,
+        };
         let expected = "the session's first row before it, and none after the one with end_reason";
         position.filter(is_open).ok_or_else(|| refused(row, &format!("a row out of place, expected {expected}")))
     }
 
-    /// Begins the session of a row.
+    /// Begins the session of a row; returns its position.
     fn begin(&mut self, row: &Row<'_>) -> usize {
-        // The rows of an incremental session follow one another, so the last one is complete.
-        if self.layout == Layout::Incremental && !self.started.is_empty() {
-            self.finish(self.started.len() - 1);
+        // The rows of an incremental session follow one another, so the last session is complete.
+        if self.layout == Layout::Incremental && !self.pending.is_empty() {
+            self.finish(self.pending.len() - 1);
         }
-        let number = self.first_number + self.started.len() as u64;
+        let number = self.first_number + self.pending.len() as u64;
         if let Some(name) = row.session.filter(|_| self.layout == Layout::Cumulative) {
             self.by_name.insert(name.to_owned(), number);
         }
-        self.started.push_back(Place {
-            name: row.session.map(str::to_owned),
+        self.pending.push_back(Pending {
             parent: row.parent.filter(|_| row.is_restart).map(str::to_owned),
-            rows: Rows::Growing(Growing::new(number, row, self.layout, self.id_tokens)),
+            rows: Rows::Building(SessionBuilder::new(number, row, self.layout, self.id_tokens)),
         });
-        self.started.len() - 1
+        self.pending.len() - 1
     }
 
-    /// All rows of the session at this place have been read.
+    /// Completes the session at a position: all of its rows have been read.
     fn finish(&mut self, position: usize) {
-        let rows = &mut self.started[position].rows;
+        let rows = &mut self.pending[position].rows;
         *rows = match std::mem::replace(rows, Rows::Empty) {
-            Rows::Growing(growing) => Rows::Complete(growing.finish()),
+            Rows::Building(builder) => Rows::Complete(builder.finish()),
             complete => complete,
         };
     }
 
-    /// The first of the sessions, if its rows are all there: sessions leave in the order of their first rows.
+    /// The first pending session, if all of its rows have been read: sessions leave in the order of their first rows.
     pub fn complete(&mut self) -> Option<Unlinked> {
-        self.started.front().filter(|place| matches!(place.rows, Rows::Complete(_)))?;
-        let Place { name, parent, rows } = self.started.pop_front()?;
-        let Rows::Complete(conversation) = rows else { return None };
+        self.pending.front().filter(|pending| matches!(pending.rows, Rows::Complete(_)))?;
+        let Pending { parent, rows } = self.pending.pop_front()?;
+        let Rows::Complete(session) = rows else { return None };
         self.first_number += 1;
-        if let Some(name) = &name {
+        if let Some(name) = &session.name {
             self.by_name.remove(name);
         }
-        Some(Unlinked { conversation, name, parent })
+        Some(Unlinked { session, parent })
     }
 
-    /// There are no more rows.
+    /// Completes all pending sessions at the end of the trace.
     pub fn end(&mut self) {
-        for position in 0..self.started.len() {
+        for position in 0..self.pending.len() {
             self.finish(position);
         }
     }
 }
 
-/// A row that cannot be followed.
+/// The error about a row that cannot belong to its session.
 fn refused(row: &Row<'_>, what: &str) -> TraceError {
     let session = row.session.map_or_else(String::new, |name| format!("session {name}, "));
     let turn = row.turn_index;

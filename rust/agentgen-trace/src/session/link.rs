@@ -1,62 +1,127 @@
-//! Continuations, linked to what they continue.
+//! How sessions begin, and restart sessions linked to their parents.
 
 use std::collections::HashMap;
 
-use crate::meta::TraceMeta;
 use agentgen_core::Layout;
+use agentgen_engine::kv::TokenSeq;
 
 use super::Session;
-use super::builder::Parent;
+use super::builder::push_own_until;
+use crate::meta::TraceMeta;
 
-/// A session as its own rows tell of it.
-#[derive(Debug)]
-pub struct Unlinked {
-    pub(super) conversation: Session,
-    pub(super) name: Option<String>,
-    /// The session that it continues.
-    pub(super) parent: Option<String>,
+/// How a session begins: by itself, or after another session of the trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Link {
+    /// By itself.
+    Root,
+    /// Later than its parent and elsewhere in the trace; its first prompt is the parent's whole history.
+    Restart {
+        /// Number of the parent; `None` if the trace does not hold it before this session.
+        parent: Option<u64>,
+    },
 }
 
-impl Unlinked {
-    /// The session, of which nothing else is to be known.
-    pub(super) fn alone(self) -> Session {
-        Session { name: self.name, ..self.conversation }
+impl Link {
+    /// Whether this is a restart session.
+    #[must_use]
+    pub fn is_restart(self) -> bool {
+        matches!(self, Self::Restart { .. })
+    }
+
+    /// Number of the parent session, if the trace holds it.
+    #[must_use]
+    pub fn parent(self) -> Option<u64> {
+        match self {
+            Self::Root => None,
+            Self::Restart { parent } => parent,
+        }
     }
 }
 
-/// Knows the sessions that may be continued.
+/// A session as its own rows state it.
+#[derive(Debug)]
+pub struct Unlinked {
+    pub(super) session: Session,
+    /// Name of its parent.
+    pub(super) parent: Option<String>,
+}
+
+/// Links restart sessions to their parents. Holds the tokens of every session that may still be continued.
 #[derive(Debug)]
 pub struct Linker {
     layout: Layout,
-    /// Whether a session is continued at most once, as generated ones are.
+    /// Whether a session is continued at most once, as in generated traces.
     continues_once: bool,
     parents: HashMap<String, Parent>,
 }
 
 impl Linker {
-    /// A linker that knows no sessions yet.
+    /// A linker that has seen no session.
     #[must_use]
     pub fn new(meta: &TraceMeta) -> Self {
         Self { layout: meta.layout, continues_once: meta.origin.is_some(), parents: HashMap::new() }
     }
 
-    /// The next session in the order of the file.
-    pub fn link(&mut self, session: Unlinked) -> Session {
-        let Unlinked { mut conversation, name, parent } = session;
+    /// Links the next session in the order of the file.
+    pub fn link(&mut self, unlinked: Unlinked) -> Session {
+        let Unlinked { mut session, parent } = unlinked;
         if let Some(parent) = parent {
             if let Some(known) = self.parents.get(&parent) {
-                known.pass_on(&mut conversation, self.layout);
+                known.link(&mut session, self.layout);
             }
             if self.continues_once {
                 self.parents.remove(&parent);
             }
         }
-        if let Some(name) = &name
-            && let Some(parent) = Parent::new(&conversation)
+        if let Some(name) = &session.name
+            && let Some(parent) = Parent::new(&session)
         {
             self.parents.insert(name.clone(), parent);
         }
-        conversation.name = name;
-        conversation
+        session
+    }
+}
+
+/// What a restart session needs of its parent.
+#[derive(Debug, Clone)]
+struct Parent {
+    number: u64,
+    /// All its tokens, the last output included.
+    stream: TokenSeq,
+    first_context_tokens: u32,
+}
+
+impl Parent {
+    /// `None` if no session can continue this one.
+    fn new(session: &Session) -> Option<Self> {
+        let may_be_continued = session.may_be_continued && session.names_its_session();
+        let (_, stream) = session.streams.last().filter(|_| may_be_continued)?;
+        let first_context_tokens = session.first_context_tokens();
+        Some(Self { number: session.number, stream: stream.clone(), first_context_tokens })
+    }
+
+    /// Lets a child's first prompt begin with this session's tokens, unless the child's ids contradict that.
+    fn link(&self, child: &mut Session, layout: Layout) {
+        let context_tokens = u64::from(child.first_context_tokens());
+        let Some((_, stream)) = child.streams.first_mut() else { return };
+        let chunks = u64::from(self.first_context_tokens / stream.id_tokens()) * u64::from(stream.id_tokens());
+        let repeated_tokens = chunks.min(context_tokens);
+        if self.stream.common_tokens(stream) < repeated_tokens {
+            return;
+        }
+        let end = stream.tokens();
+        let mut linked = self.stream.clone();
+        linked.truncate(context_tokens);
+        linked.append(stream, linked.tokens());
+        let mut standalone = std::mem::replace(stream, linked);
+        if layout == Layout::Cumulative {
+            // What the row would repeat in the incremental layout: the full chunks of the parent's first prompt.
+            standalone.clone_from(&self.stream);
+            standalone.truncate(repeated_tokens);
+            push_own_until(&mut standalone, child.number, end);
+        }
+        child.standalone = Some(standalone);
+        child.link = Link::Restart { parent: Some(self.number) };
     }
 }

@@ -1,4 +1,4 @@
-//! In which order, and by which clock, the sessions of a trace start.
+//! The order in which the sessions of a trace start, and what times them.
 
 use crate::meta::TraceMeta;
 use crate::row::SessionKey;
@@ -11,32 +11,31 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::assemble::unlinked;
-use super::link::Unlinked;
 use super::{Session, sessions};
 
-/// Sessions looked at to tell how a trace is timed, where nothing says what made it.
-const LOOKED_AT: usize = 10_000;
+/// How many sessions tell how a trace without an origin is timed.
+const SAMPLED: usize = 10_000;
 
-/// How a trace says when its requests are sent.
+/// What times the requests of a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Clock {
-    /// Sessions have delays and no arrivals.
+    /// A closed loop: sessions have no arrivals, turns have delays.
     Closed,
-    /// Sessions arrive, then have delays.
+    /// An open loop: sessions have arrivals, turns have delays.
     Arrivals,
-    /// Each request has its time.
+    /// Each request has a recorded time.
     Recorded,
 }
 
 impl Clock {
-    /// How a timeline starts sessions.
+    /// How the reference timeline starts sessions.
     #[must_use]
     pub fn start(self) -> StartRule {
         if self == Self::Closed { StartRule::Slots } else { StartRule::Arrivals }
     }
 
-    /// What of the trace decides how many sessions are open, in words; `None` if whoever plays it does.
+    /// What of the trace decides how many sessions are open at once, in words; `None` if the caller decides.
     pub fn decides(self) -> Option<&'static str> {
         match self {
             Self::Closed => None,
@@ -49,54 +48,55 @@ impl Clock {
 /// Sessions in the order in which they start.
 pub type Sessions<'a> = Box<dyn Iterator<Item = Result<Session>> + Send + 'a>;
 
-/// The sessions of a trace in the order in which they start, read by `threads` threads.
+/// Opens a trace with `threads` reader threads: its sessions in the order in which they start.
 pub fn open(source: &Source, threads: usize, cancel: &Cancel) -> Result<(Clock, Sessions<'static>)> {
     in_order(source, sessions(&source.meta, source::open(source, &Column::ALL, threads, cancel)?))
 }
 
-/// Likewise, of a trace in which no session continues another: nothing is kept of a session that has been given.
+/// Like [`open()`], but does not link restart sessions: nothing of a session stays in memory after it.
 pub fn open_unlinked(source: &Source, threads: usize, cancel: &Cancel) -> Result<(Clock, Sessions<'static>)> {
     let sessions = unlinked(&source.meta, source::open(source, &Column::ALL, threads, cancel)?);
-    in_order(source, sessions.map(|session| session.map(Unlinked::alone)))
+    in_order(source, sessions.map(|session| session.map(|unlinked| unlinked.session)))
 }
 
-/// Puts the sessions of a trace, in the order of its file, in the order in which they start.
+/// Orders the sessions of a trace, given in file order, by when they start.
 pub fn in_order<'a>(
     source: &Source,
-    conversations: impl Iterator<Item = Result<Session>> + Send + 'a,
+    sessions: impl Iterator<Item = Result<Session>> + Send + 'a,
 ) -> Result<(Clock, Sessions<'a>)> {
-    // The times of `conversation_id` rows are the session's arrival and the delays so far; of a generated trace that is
-    // known without looking.
+    // Times of `session_id` rows are the session's arrival plus all delays so far. A generated trace says by itself
+    // how it is timed.
     let adds_delays = source.meta.origin.is_none() && source::session_key(source)? == Some(SessionKey::Conversation);
-    ordered(&source.meta, adds_delays, conversations)
+    ordered(&source.meta, adds_delays, sessions)
 }
 
-/// Finds out how the sessions of a trace start, and puts them in that order. What made a generated trace is known.
-/// Of others the first 10,000 sessions tell: a trace whose later rows have times of their own was recorded, unless
-/// `adds_delays` says that these are sums of delays; sessions that all arrive at once are a closed loop. A trace with
-/// arrivals that nothing is known of is held in memory and sorted.
+/// Finds out what times a trace, and orders its sessions by when they start. A generated trace states it. For others
+/// the first 10,000 sessions tell: if later rows have times of their own, the trace was recorded, unless `adds_delays`
+/// says that these times are sums of delays; if all sessions arrive at once, it is a closed loop. All other traces
+/// without an origin are held in memory and sorted by arrival.
 pub fn ordered<'a>(
     meta: &TraceMeta,
     adds_delays: bool,
-    conversations: impl Iterator<Item = Result<Session>> + Send + 'a,
+    sessions: impl Iterator<Item = Result<Session>> + Send + 'a,
 ) -> Result<(Clock, Sessions<'a>)> {
     if let Some(origin) = &meta.origin {
         let clock = if origin.config.arrival == Arrival::Closed { Clock::Closed } else { Clock::Arrivals };
-        return Ok((clock, Box::new(conversations)));
+        return Ok((clock, Box::new(sessions)));
     }
-    let has_times = |c: &Session| c.is_by_ids || c.turns.iter().skip(1).any(|turn| turn.timestamp_ms.is_some());
-    let mut conversations = Box::new(conversations);
-    let mut first: Vec<Session> = conversations.by_ref().take(LOOKED_AT).collect::<Result<_>>()?;
+    let has_times =
+        |s: &Session| !s.names_its_session() || s.turns.iter().skip(1).any(|turn| turn.timestamp_ms.is_some());
+    let mut sessions = Box::new(sessions);
+    let mut first: Vec<Session> = sessions.by_ref().take(SAMPLED).collect::<Result<_>>()?;
     let is_recorded = !adds_delays && first.iter().any(has_times);
-    if !is_recorded && first.iter().all(|c| c.arrival_ms() == first[0].arrival_ms()) {
-        return Ok((Clock::Closed, Box::new(first.into_iter().map(Ok).chain(conversations))));
+    if !is_recorded && first.iter().all(|s| s.arrival_ms() == first[0].arrival_ms()) {
+        return Ok((Clock::Closed, Box::new(first.into_iter().map(Ok).chain(sessions))));
     }
-    for conversation in conversations {
-        first.push(conversation?);
+    for session in sessions {
+        first.push(session?);
     }
     first.sort_by(|a, b| a.arrival_ms().total_cmp(&b.arrival_ms()));
-    for conversation in &mut first {
-        conversation.is_recorded = is_recorded;
+    for session in &mut first {
+        session.is_recorded = is_recorded;
     }
     let clock = if is_recorded { Clock::Recorded } else { Clock::Arrivals };
     Ok((clock, Box::new(first.into_iter().map(Ok))))

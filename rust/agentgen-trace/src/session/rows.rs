@@ -1,70 +1,73 @@
-//! The columns of a batch, row by row.
+//! The columns of a batch, read row by row.
 
-use crate::schema::Column;
-use agentgen_core::EndReason;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Float64Type, Int8Type, Int64Type, UInt32Type};
-use arrow_array::{Array as _, BooleanArray, Float64Array, Int8Array, RecordBatch, StringViewArray};
+use arrow_array::{Array, BooleanArray, Float64Array, Int8Array, RecordBatch, StringViewArray};
 
-use super::Turn;
+use super::{SessionEnd, Turn};
+use crate::Result;
+use crate::schema::Column;
 
 /// A row of the canonical table.
 pub(super) struct Row<'a> {
-    /// `None`: the trace names no sessions.
+    /// `None` if the trace names no sessions.
     pub session: Option<&'a str>,
     pub turn_index: u32,
     pub turn: Turn,
     pub ids: &'a [i64],
     pub is_restart: bool,
     pub parent: Option<&'a str>,
-    pub end: Option<EndReason>,
+    pub end: Option<&'a SessionEnd>,
 }
 
-/// The columns of a batch that has all of them.
+/// The columns of a batch, found by name. A batch may lack those that are null in some traces.
 pub(super) struct Columns<'a> {
-    session: &'a StringViewArray,
+    session: Option<&'a StringViewArray>,
     turn_index: &'a [u32],
     input_tokens: &'a [u32],
     context_tokens: &'a [u32],
     output_tokens: &'a [u32],
-    delay_ms: &'a Float64Array,
-    timestamp_ms: &'a Float64Array,
+    delay_ms: Option<&'a Float64Array>,
+    timestamp_ms: Option<&'a Float64Array>,
     id_offsets: &'a [i64],
     ids: &'a [i64],
-    is_restart: &'a BooleanArray,
-    parent: &'a StringViewArray,
-    end: &'a Int8Array,
+    is_restart: Option<&'a BooleanArray>,
+    parent: Option<&'a StringViewArray>,
+    end: Option<&'a Int8Array>,
     /// By key of the batch's own dictionary.
-    ends: Vec<Option<EndReason>>,
+    ends: Vec<Option<SessionEnd>>,
 }
 
 impl<'a> Columns<'a> {
-    pub(super) fn new(batch: &'a RecordBatch) -> Self {
-        let column = |column: Column| batch.column(column as usize);
-        let numbers = |name: Column| &column(name).as_primitive::<UInt32Type>().values()[..];
-        let ids = column(Column::HashIds).as_list::<i64>();
-        let end = column(Column::EndReason).as_dictionary::<Int8Type>();
-        Self {
-            session: column(Column::SessionId).as_string_view(),
-            turn_index: numbers(Column::TurnIndex),
-            input_tokens: numbers(Column::InputLength),
-            context_tokens: numbers(Column::ContextLength),
-            output_tokens: numbers(Column::OutputLength),
-            delay_ms: column(Column::DelayMs).as_primitive::<Float64Type>(),
-            timestamp_ms: column(Column::TimestampMs).as_primitive::<Float64Type>(),
+    pub(super) fn new(batch: &'a RecordBatch) -> Result<Self> {
+        let numbers =
+            |column: Column| column.required(batch).map(|values| &values.as_primitive::<UInt32Type>().values()[..]);
+        let times = |column: Column| column.of(batch).map(|times| times.as_primitive::<Float64Type>());
+        let names = |column: Column| column.of(batch).map(|names| names.as_string_view());
+        let ids = Column::HashIds.required(batch)?.as_list::<i64>();
+        let end = Column::EndReason.of(batch).map(|ends| ends.as_dictionary::<Int8Type>());
+        let words = end.iter().flat_map(|end| end.values().as_string::<i32>());
+        Ok(Self {
+            session: names(Column::SessionId),
+            turn_index: numbers(Column::TurnIndex)?,
+            input_tokens: numbers(Column::InputLength)?,
+            context_tokens: numbers(Column::ContextLength)?,
+            output_tokens: numbers(Column::OutputLength)?,
+            delay_ms: times(Column::DelayMs),
+            timestamp_ms: times(Column::TimestampMs),
             id_offsets: ids.value_offsets(),
             ids: ids.values().as_primitive::<Int64Type>().values(),
-            is_restart: column(Column::IsRestart).as_boolean(),
-            parent: column(Column::ParentSessionId).as_string_view(),
-            end: end.keys(),
-            ends: end.values().as_string::<i32>().iter().map(|name| EndReason::named(name?)).collect(),
-        }
+            is_restart: Column::IsRestart.of(batch).map(|flags| flags.as_boolean()),
+            parent: names(Column::ParentSessionId),
+            ends: words.map(|word| word.map(SessionEnd::new)).collect(),
+            end: end.map(|end| end.keys()),
+        })
     }
 
     #[inline]
-    pub(super) fn row(&self, row: usize) -> Row<'a> {
-        let name = |names: &'a StringViewArray| names.is_valid(row).then(|| names.value(row));
-        let time = |times: &Float64Array| times.is_valid(row).then(|| times.value(row));
+    pub(super) fn row(&self, row: usize) -> Row<'_> {
+        let name = |names| valid(names, row).map(|names: &'a StringViewArray| names.value(row));
+        let time = |times| valid(times, row).map(|times: &Float64Array| times.value(row));
         Row {
             session: name(self.session),
             turn_index: self.turn_index[row],
@@ -76,9 +79,14 @@ impl<'a> Columns<'a> {
                 timestamp_ms: time(self.timestamp_ms),
             },
             ids: &self.ids[self.id_offsets[row] as usize..self.id_offsets[row + 1] as usize],
-            is_restart: self.is_restart.value(row),
+            is_restart: self.is_restart.is_some_and(|flags| flags.value(row)),
             parent: name(self.parent),
-            end: self.end.is_valid(row).then(|| self.ends[self.end.value(row) as usize]).flatten(),
+            end: valid(self.end, row).and_then(|keys| self.ends[keys.value(row) as usize].as_ref()),
         }
     }
+}
+
+/// A column that has a value in this row.
+fn valid<T: Array>(column: Option<&T>, row: usize) -> Option<&T> {
+    column.filter(|column| column.is_valid(row))
 }

@@ -9,7 +9,6 @@ use arrow_array::types::{Float64Type, Int64Type, UInt32Type};
 use arrow_array::{Array as _, BooleanArray, DictionaryArray, Int64Array, LargeListArray, PrimitiveArray};
 use arrow_array::{RecordBatch, StringArray, StringViewArray};
 
-use crate::batch::internal;
 use crate::error::Result;
 use crate::schema::Column;
 
@@ -45,9 +44,7 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     fn new(batch: &'a RecordBatch) -> Result<Self> {
-        let column = |column: Column| {
-            batch.column_by_name(column.name()).ok_or_else(|| internal(format!("no column {}", column.name())))
-        };
+        let column = |column: Column| column.required(batch);
         let numbers = |c| Ok::<_, crate::TraceError>(&column(c)?.as_primitive::<UInt32Type>().values()[..]);
         let hash_ids = column(Column::HashIds)?.as_list::<i64>();
         let end_reason = column(Column::EndReason)?.as_dictionary::<Int8Type>();

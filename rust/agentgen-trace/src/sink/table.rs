@@ -71,7 +71,7 @@ pub fn write_table(
         move |batch: Result<RecordBatch>| {
             let batch = batch?;
             check(&batch)?;
-            let written = Written::of(&batch);
+            let written = Written::of(&batch)?;
             if let Some(encoder) = &encoder {
                 let mut row_group = encoder.begin()?;
                 row_group.add(&batch)?;
@@ -112,16 +112,16 @@ fn check(batch: &RecordBatch) -> Result<()> {
         Err(TraceError::Format(format!("{name}: found {found}, expected {expected} (agentgen validate names the row)")))
     };
     for column in [Column::DelayMs, Column::TimestampMs] {
-        let times = batch.column(column as usize).as_primitive::<Float64Type>();
+        let times = column.required(batch)?.as_primitive::<Float64Type>();
         if let Some(time) = times.iter().flatten().find(|time| !(time.is_finite() && *time >= 0.0)) {
             return refuse(column, time.to_string(), "a number of at least 0");
         }
     }
-    let ids = batch.column(Column::HashIds as usize).as_list::<i64>().values().as_primitive::<Int64Type>();
+    let ids = Column::HashIds.required(batch)?.as_list::<i64>().values().as_primitive::<Int64Type>();
     if let Some(id) = ids.values().iter().find(|id| !(0..=MAX_ID as i64).contains(*id)) {
         return refuse(Column::HashIds, id.to_string(), "0 to 2^53 - 1");
     }
-    let input = batch.column(Column::InputLength as usize).as_primitive::<UInt32Type>();
+    let input = Column::InputLength.required(batch)?.as_primitive::<UInt32Type>();
     if input.values().contains(&0) {
         return refuse(Column::InputLength, "0".to_owned(), "at least 1");
     }
