@@ -68,7 +68,7 @@ def main() -> None:
         ):
             for name in ("dataset.jsonl", "dataset.parquet"):
                 measured = analyze(run / name)
-                beside = peer if run == small else None
+                beside = peer if run == small and name == "dataset.jsonl" else None  # AIPerf reads JSONL only
                 print(row(f"`agentgen analyze`, {sessions:,} sessions, {name}", measured, requests, beside))
     if MOONCAKE:
         times = []

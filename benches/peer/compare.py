@@ -2,7 +2,9 @@
 
 Every figure is the median of several runs that take turns, because the speed of a shared machine moves within minutes:
 compare ratios within one table, not figures between tables. Each run is a process of its own; its peak memory is what
-the system reports when it ends. AIPerf gets the same distributions, with the parameters that agentgen solved.
+the system reports when it ends. AIPerf gets the same distributions, with the parameters that agentgen solved. Ratios
+compare rows with the same outputs; AIPerf's command cannot omit its pages, so without pages its generation and JSONL
+writer are measured alone, in process.
 
 With the environment variable FLOOR naming a compiled floor program (`FLOOR SESSIONS default|real [null]`, which prints
 `... S sess/s ...`), the table also says how far agentgen is from what the machine can do.
@@ -80,15 +82,16 @@ class Bench:
         for preset, path in self.configs.items():
             path.write_text(json.dumps(aiperf_config(preset)))
         self.measure: dict[str, Callable[[str], Figure | None]] = {
-            "AIPerf, generate only": self.aiperf_generate,
-            "agentgen, Arrow batches": self.batches,
+            "AIPerf, in process, nothing written": self.aiperf_generate,
+            "agentgen, in process, Arrow batches": self.batches,
             "agentgen, Arrow batches, without Python": lambda preset: self.hot_loop("batches", preset),
             "floor, generate only": self.floor,
             "agentgen, JSONL bytes discarded": lambda preset: self.hot_loop("jsonl", preset),
             "floor, JSONL bytes discarded": lambda preset: self.floor(preset, "null"),
+            "AIPerf, in process, JSONL": lambda preset: self.aiperf_generate(preset, self.scratch / "peer.jsonl"),
+            "agentgen, whole command, JSONL": lambda preset: self.command(preset, "jsonl"),
             "AIPerf, whole command, JSONL and pages": self.aiperf_command,
             "agentgen, whole command, JSONL and pages": lambda preset: self.command(preset, "jsonl", pages=True),
-            "agentgen, whole command, JSONL": lambda preset: self.command(preset, "jsonl"),
             "agentgen, whole command, Parquet": lambda preset: self.command(preset, "parquet"),
             "agentgen, whole command, both": lambda preset: self.command(preset, "jsonl,parquet"),
             "disk, `dd conv=fsync` of that JSONL (MB/s)": self.disk,
@@ -96,19 +99,19 @@ class Bench:
             "agentgen, `validate` of that JSONL (MB/s)": self.validate,
         }
 
-    def aiperf_generate(self, preset: str) -> Figure:
-        """Its synthesizer, without its imports."""
+    def aiperf_generate(self, preset: str, jsonl: Path | None = None) -> Figure:
+        """Its synthesizer and, with a file to write, its JSONL writer; without its imports."""
         command = [str(self.peer / "python"), str(HERE / "generate_aiperf.py"), str(self.configs[preset])]
-        return self.timed(command, self.peer_sessions)
+        return self.timed(command, self.peer_sessions, *([str(jsonl)] if jsonl else []))
 
     def batches(self, preset: str) -> Figure:
         """The Python API."""
         command = [sys.executable, str(HERE / "generate_agentgen.py"), preset]
         return self.timed(command, self.sessions)
 
-    def timed(self, command: list[str], sessions: int) -> Figure:
+    def timed(self, command: list[str], sessions: int, *arguments: str) -> Figure:
         """A program that times itself."""
-        run = execute([*command, str(sessions)])
+        run = execute([*command, str(sessions), *arguments])
         return Figure(sessions / json.loads(run.output.splitlines()[-1])["seconds"], run.peak_mb)
 
     def hot_loop(self, loop: str, preset: str) -> Figure:
@@ -166,21 +169,17 @@ class Bench:
         return Figure(self.jsonl.stat().st_size / 1e6 / run.seconds, run.peak_mb)
 
 
-# The rows that a row is divided by, and how the ratio reads.
+# The rows that a row is compared with, and how the ratio reads. With AIPerf only where both write the same.
+PEER, FLOOR_SHARE = "{:.0f} x AIPerf", "{:.2f} of floor"
 AGAINST = {
-    "agentgen, Arrow batches": {"AIPerf, generate only": "{:.0f} x AIPerf", "floor, generate only": "{:.2f} of floor"},
-    "agentgen, Arrow batches, without Python": {
-        "AIPerf, generate only": "{:.0f} x AIPerf",
-        "floor, generate only": "{:.2f} of floor",
+    "agentgen, in process, Arrow batches": {
+        "AIPerf, in process, nothing written": PEER,
+        "floor, generate only": FLOOR_SHARE,
     },
-    "agentgen, JSONL bytes discarded": {
-        "AIPerf, generate only": "{:.0f} x AIPerf",
-        "floor, JSONL bytes discarded": "{:.2f} of floor",
-    },
-    "agentgen, whole command, JSONL and pages": {"AIPerf, whole command, JSONL and pages": "{:.0f} x AIPerf"},
-    "agentgen, whole command, JSONL": {"AIPerf, whole command, JSONL and pages": "{:.0f} x AIPerf"},
-    "agentgen, whole command, Parquet": {"AIPerf, whole command, JSONL and pages": "{:.0f} x AIPerf"},
-    "agentgen, whole command, both": {"AIPerf, whole command, JSONL and pages": "{:.0f} x AIPerf"},
+    "agentgen, Arrow batches, without Python": {"floor, generate only": FLOOR_SHARE},
+    "agentgen, JSONL bytes discarded": {"floor, JSONL bytes discarded": FLOOR_SHARE},
+    "agentgen, whole command, JSONL": {"AIPerf, in process, JSONL": PEER},
+    "agentgen, whole command, JSONL and pages": {"AIPerf, whole command, JSONL and pages": PEER},
     "agentgen, that JSONL (MB/s)": {"disk, `dd conv=fsync` of that JSONL (MB/s)": "{:.2f} of disk"},
 }
 

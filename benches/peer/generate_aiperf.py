@@ -1,4 +1,7 @@
-"""AIPerf, generate only: `generate_aiperf.py CONFIG SESSIONS`, run by the Python that has it. Prints the seconds."""
+"""AIPerf's generation: `generate_aiperf.py CONFIG SESSIONS [JSONL]`, run by its own Python. Prints the seconds.
+
+With a third argument its JSONL writer is timed, too; pages and reports are not.
+"""
 
 import json
 import sys
@@ -7,9 +10,12 @@ from pathlib import Path
 
 from aiperf.dataset.agentic_code_gen.models import SessionDistributionConfig
 from aiperf.dataset.agentic_code_gen.session_synthesizer import SessionSynthesizer
+from aiperf.dataset.agentic_code_gen.writer import _write_jsonl
 
 config = SessionDistributionConfig(**json.loads(Path(sys.argv[1]).read_text()))
 synthesizer = SessionSynthesizer(config, seed=42)
 start = time.perf_counter()
 sessions = synthesizer.synthesize_sessions(int(sys.argv[2]))
+if len(sys.argv) > 3:
+    _write_jsonl(sessions, Path(sys.argv[3]), config.block_size)
 print(json.dumps({"seconds": time.perf_counter() - start, "rows": sum(len(s.turns) for s in sessions)}))
