@@ -30,7 +30,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench bench-regression bench-instructions bench-peer bench-peer-analyze \
-        bench-peer-simulate bench-peer-replay bench-replay test-interop test-engines screenshots clean
+        bench-peer-simulate bench-peer-replay bench-replay test-interop test-engines screenshots docs test-docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -111,6 +111,13 @@ format: $(VENV)/built ## Format all sources
 
 screenshots: $(VENV)/built $(CHARTS) ## Write pictures of all pages to screenshots/, and those of the README (needs chromium)
 	$(BIN)/python docs/screenshots.py
+
+docs: $(VENV)/built ## Build the documentation site into site/, without a broken link
+	$(BIN)/python -m pip install --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+test-docs: $(VENV)/built $(CHARTS) ## Run every code block of README.md and docs/, the slow ones too
+	$(BIN)/python -m pytest tests/test_docs.py -m 'slow or not slow'
 
 # --- measure ------------------------------------------------------------------------------------------------------
 

@@ -33,7 +33,10 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
 LINKED = ("docs", "rust", "schemas")
@@ -194,23 +197,20 @@ class Page:
         for name in LINKED:
             (directory / name).symlink_to(ROOT / name)
 
-    def run(self, *, slow: bool) -> list[Difference]:
-        """Run the blocks in order; returns where the page shows something else than what is printed."""
-        differences = []
+    def run(self, *, slow: bool) -> Iterator[Difference]:
+        """Run the blocks in order; yields where the page shows something else than what is printed."""
         for block in self.blocks:
             if not block.runs or ("slow" in block.directives and not slow):
                 continue
             if block.title:
                 (self.directory / block.title).write_text("\n".join(block.lines) + "\n", encoding="utf-8")
             elif block.language == "python":
-                differences += self.run_python(block)
+                yield from self.run_python(block)
             else:
-                differences += self.run_commands(block)
-        return differences
+                yield from self.run_commands(block)
 
-    def run_commands(self, block: Block) -> list[Difference]:
+    def run_commands(self, block: Block) -> Iterator[Difference]:
         """Run the commands of a block."""
-        differences = []
         todo = commands(block)
         for number, (command, at, expected) in enumerate(todo):
             code, output = self.shell(command)
@@ -220,8 +220,7 @@ class Page:
                     f"{self.name}:{block.first + at}: exit code {code}, expected {wanted}: {command}\n{output}"
                 )
             if block.language == "console":
-                differences += self.compare(block, block.first + at, expected, output)
-        return differences
+                yield from self.compare(block, block.first + at, expected, output)
 
     def shell(self, command: str) -> tuple[int, str]:
         """The exit code of a command, and all that it prints."""
@@ -234,7 +233,7 @@ class Page:
             "PYTHONIOENCODING": "utf-8",
         }
         done = subprocess.run(
-            ["bash", "-c", command],  # noqa: S607  as in a terminal
+            ["bash", "-e", "-c", command],  # noqa: S607  as in a terminal
             cwd=self.directory,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -293,13 +292,14 @@ def main() -> int:
     failed = False
     for path in arguments.pages or pages():
         with tempfile.TemporaryDirectory() as directory:
+            differences: list[Difference] = []
+            page = Page(path.resolve(), Path(directory))
             try:
-                page = Page(path.resolve(), Path(directory))
-                differences = page.run(slow=arguments.slow)
+                for difference in page.run(slow=arguments.slow):
+                    differences.append(difference)  # noqa: PERF402  those before an error count
             except PageError as error:
                 failed = True
                 sys.stdout.write(f"{error}\n")
-                continue
             if arguments.update:
                 page.update(differences)
                 sys.stdout.write(f"{page.name}: {len(differences)} outputs updated\n")

@@ -24,7 +24,7 @@ def is_slow(page: Path) -> bool:
 
 def check(path: Path, directory: Path, *, slow: bool) -> None:
     page = Page(path, directory)
-    differences = page.run(slow=slow)
+    differences = list(page.run(slow=slow))
     assert not differences, "\n\n".join(map(page.report, differences))
 
 

@@ -63,7 +63,7 @@ def generate(
         OSError: The configuration file cannot be read.
         ValueError: Another argument is out of its range, or there is no column of a name in `columns`.
 
-    Example:
+    Examples:
         >>> import agentgen
         >>> batches = agentgen.generate(sessions=10, seed=1, columns=["input_length", "output_length"])
         >>> next(iter(batches)).column_names
@@ -125,7 +125,7 @@ def read(
         TraceError: A file is not a trace, or its layout or block size cannot be told.
         OSError: A file cannot be read.
 
-    Example:
+    Examples:
         >>> manifest = agentgen.write_run(directory, sessions=10)
         >>> trace = agentgen.read(directory)
         >>> sum(len(batch) for batch in trace) == manifest["written"]["turns"]
@@ -171,7 +171,7 @@ def validate(
         TraceError: A file cannot be read as a trace at all.
         OSError: A file cannot be read.
 
-    Example:
+    Examples:
         >>> manifest = agentgen.write_run(directory, sessions=10)
         >>> agentgen.validate(directory).ok
         True
@@ -254,7 +254,7 @@ def merge(runs: Sequence[StrPath], directory: StrPath) -> dict[str, Any]:
         RunError: A shard is missing, damaged, or of another data set.
         OSError: A file cannot be read or written.
 
-    Example:
+    Examples:
         >>> runs = [directory / f"part-{index}" for index in range(2)]
         >>> for index, run in enumerate(runs):
         ...     manifest = agentgen.write_run(run, sessions=10, shard=(index, 2))

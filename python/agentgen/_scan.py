@@ -53,7 +53,7 @@ def scan(
         TypeError: An argument says how to generate and the source is read, or the other way round.
         ConfigError, TraceError, OSError, ValueError: As `generate` and `read`.
 
-    Example:
+    Examples:
         >>> import agentgen, polars as pl
         >>> first_turns = agentgen.scan("default", sessions=10).filter(pl.col("turn_index") == 0)
         >>> first_turns.select(pl.len()).collect().item()

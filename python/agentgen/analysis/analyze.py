@@ -151,7 +151,7 @@ def analyze(
         OSError: A file cannot be read.
         ValueError: Another argument is out of its range.
 
-    Example:
+    Examples:
         >>> manifest = agentgen.write_run(directory, sessions=10)
         >>> analysis = agentgen.analyze(directory)
         >>> analysis.to_dict()["traces"][0]["requests"] == manifest["written"]["turns"]

@@ -113,7 +113,7 @@ def plan(
         TypeError: Neither or both of `kv_bytes_per_token` and `model` are given.
         ValueError: Another argument is out of its range.
 
-    Example:
+    Examples:
         >>> manifest = agentgen.write_run(directory, sessions=10)
         >>> plan = agentgen.plan(directory, target_hit_rate=0.8, model="llama-3.1-8b")
         >>> plan.capacity_bytes == plan.capacity_tokens * 131_072
@@ -155,7 +155,7 @@ def models(kv_dtype: str = "bf16") -> dict[str, dict[str, Any]]:
         For each: `kv_bytes_per_token`; `kv_bytes_per_session`, which an open session takes beside; `kv_dtype`; and
         `source`, where its geometry is published.
 
-    Example:
+    Examples:
         >>> agentgen.models()["llama-3.1-8b"]["kv_bytes_per_token"]
         131072
     """

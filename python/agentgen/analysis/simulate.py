@@ -165,7 +165,7 @@ def simulate(
         TypeError: Neither or both of `kv_bytes_per_token` and `model` are given, or of the two capacities.
         ValueError: Another argument is out of its range.
 
-    Example:
+    Examples:
         >>> manifest = agentgen.write_run(directory, sessions=10)
         >>> simulation = agentgen.simulate(directory, capacity_bytes=10**11, model="llama-3.1-8b")
         >>> 0 < simulation.hit_rate < 1
