@@ -24,8 +24,8 @@ class Session:
     parent: Session | None
     rows: list[dict[str, Any]]
     contexts: list[int] = field(default_factory=list)
-    logical: list[Token] = field(default_factory=list)
-    replayed: list[Token] = field(default_factory=list)
+    linked: list[Token] = field(default_factory=list)
+    standalone: list[Token] = field(default_factory=list)
     end: float | None = None
 
     def build(self, ids_tokens: int) -> None:
@@ -33,12 +33,12 @@ class Session:
             new: list[Token] = [
                 (row["hash_ids"][token // ids_tokens], token % ids_tokens) for token in range(row["input_length"])
             ]
-            self.replayed += new
-            self.logical += self.parent.logical[: len(new)] if self.parent and turn == 0 else new
-            self.contexts.append(len(self.logical))
+            self.standalone += new
+            self.linked += self.parent.linked[: len(new)] if self.parent and turn == 0 else new
+            self.contexts.append(len(self.linked))
             output = [("output", self.number, turn, token) for token in range(row["output_length"])]
-            self.replayed += output
-            self.logical += output
+            self.standalone += output
+            self.linked += output
 
 
 def sessions(path: Path, ids_tokens: int) -> list[Session]:

@@ -65,18 +65,18 @@ def only(analysis: agentgen.Analysis) -> dict[str, Any]:
 
 def test_the_published_figures_of_mooncake() -> None:
     reuse = only(agentgen.analyze(mooncake()))["reuse"]
-    assert {name: rate and round(100 * rate, 1) for name, rate in reuse["logical"].items()} == {
+    assert {name: rate and round(100 * rate, 1) for name, rate in reuse["linked"].items()} == {
         "block_references": 36.6,
         "full_blocks": 38.2,
         "token_weighted": 37.4,
         "request_mean": 40.9,
         "session_mean": None,
     }
-    assert reuse["replayed"] is None
+    assert reuse["standalone"] is None
     curve = reuse["capacity_curve"]
     for tokens, percent in ((1e6, 5.3), (3e6, 13.6), (10e6, 28.5), (30e6, 35.9), (50e6, 36.35)):
         assert 100 * rate_at(curve, int(tokens)) == pytest.approx(percent, abs=0.05)
-    assert curve[-1]["hit_rate"] == reuse["logical"]["block_references"]
+    assert curve[-1]["hit_rate"] == reuse["linked"]["block_references"]
 
 
 @pytest.mark.parametrize("outputs", [True, False])
@@ -84,18 +84,18 @@ def test_the_published_figures_of_mooncake() -> None:
 def test_figures_are_those_of_the_slow_way(block: int, *, outputs: bool, tiny_run: Path) -> None:
     file = tiny_run / "dataset.jsonl"
     reuse = only(agentgen.analyze(file, block_size=block, cached_outputs=outputs, concurrency=7))["reuse"]
-    for reading in ("logical", "replayed"):
+    for reading in ("linked", "standalone"):
         oracle = Oracle(file, 32, block, reading=reading, outputs=outputs, concurrency=7)
         rates = {name: reuse[reading][name] for name in oracle.rates}
         assert rates == pytest.approx(oracle.rates, abs=1e-12)
-        if reading == "logical":
+        if reading == "linked":
             assert {turn["turn_index"]: turn["hit_tokens"] for turn in reuse["by_turn"]} == dict(oracle.by_turn)
             assert reuse["size"]["distinct_blocks"] == oracle.distinct_blocks
             for point in reuse["ttl"][:-1]:
                 assert point["hit_rate"] == pytest.approx(oracle.within(point["ttl_ms"]), abs=1e-12)
             for point in reuse["capacity_curve"][:: 5 * block]:
                 assert point["hit_rate"] == pytest.approx(oracle.lru(point["capacity_blocks"]), abs=1e-12)
-    assert reuse["logical"]["token_weighted"] > reuse["replayed"]["token_weighted"]
+    assert reuse["linked"]["token_weighted"] > reuse["standalone"]["token_weighted"]
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])
@@ -108,7 +108,7 @@ def test_both_layouts_have_the_same_figures(block: int, form: str, tmp_path: Pat
         assert (trace["layout"], trace["trace_block_size"], trace["block_size"]) == (layout, 512, block)
         trace["reuse"]["size"] = trace["reuse"]["size"]["distinct_blocks"]
         found.append({part: trace[part] for part in ("sessions", "lengths", "timeline", "reuse")})
-    assert found[0]["reuse"]["logical"]["token_weighted"] > 0.5
+    assert found[0]["reuse"]["linked"]["token_weighted"] > 0.5
     assert found[0] == found[1]
 
 
@@ -119,8 +119,8 @@ def test_parts_add_up(small_run: Path) -> None:
     for part in ("by_layer", "by_turn"):
         assert sum(row["prompt_tokens"] for row in reuse[part]) == trace["prompt_tokens"]
         found = sum(row["hit_tokens"] for row in reuse[part])
-        assert found / trace["prompt_tokens"] == reuse["logical"]["token_weighted"]
-    assert reuse["ttl"][-1] == {"ttl_ms": None, "hit_rate": reuse["logical"]["token_weighted"]}
+        assert found / trace["prompt_tokens"] == reuse["linked"]["token_weighted"]
+    assert reuse["ttl"][-1] == {"ttl_ms": None, "hit_rate": reuse["linked"]["token_weighted"]}
     distinct = reuse["size"]["distinct_blocks"] * trace["block_size"]
     assert reuse["working_set"][-1]["distinct_tokens"] == distinct
     assert trace["continuations"] > 0
@@ -128,7 +128,7 @@ def test_parts_add_up(small_run: Path) -> None:
 
 def test_more_sessions_at_once_need_more_memory(small_run: Path) -> None:
     few, many = (only(agentgen.analyze(small_run, concurrency=slots)) for slots in (1, 40))
-    assert few["reuse"]["logical"] == pytest.approx(many["reuse"]["logical"], abs=0.02)
+    assert few["reuse"]["linked"] == pytest.approx(many["reuse"]["linked"], abs=0.02)
     assert rate_at(few["reuse"]["capacity_curve"], 500_000) > rate_at(many["reuse"]["capacity_curve"], 500_000) + 0.2
     assert few["timeline"]["concurrency"] == few["timeline"]["peak_open_sessions"] == 1
     assert many["timeline"]["peak_open_sessions"] == 40
@@ -157,8 +157,8 @@ def test_quality_has_the_figures_of_the_rows(seed: int, layout: str, tmp_path: P
     agentgen.write_run(tmp_path / "run", config, sessions=200, seed=seed, layout=layout)
     told = json.loads((tmp_path / "run" / "quality.json").read_text())["reuse"]
     reuse = only(agentgen.analyze(tmp_path / "run"))["reuse"]
-    assert reuse["logical"]["token_weighted"] > reuse["replayed"]["token_weighted"]
-    for reading in ("logical", "replayed"):
+    assert reuse["linked"]["token_weighted"] > reuse["standalone"]["token_weighted"]
+    for reading in ("linked", "standalone"):
         # Who of two finds what they share depends on the order: of the file here, of the timeline there.
         exact = {name: reuse[reading][name] for name in ("block_references", "full_blocks", "token_weighted")}
         assert {name: told[reading][name] for name in exact} == pytest.approx(exact, abs=1e-12)
@@ -230,8 +230,8 @@ def test_frames_hold_the_figures(small_run: Path) -> None:
         assert dict(frame.schema) == {"trace": pl.String, **schema}, name
         assert frame.height > 0
     assert analysis.rates.height == 3 * 5  # the first trace is read both ways
-    rate = pl.col("definition") == "full_blocks", pl.col("reading") == "replayed"
-    assert analysis.rates.filter(*rate)["hit_rate"].to_list() == [first["reuse"]["replayed"]["full_blocks"]]
+    rate = pl.col("definition") == "full_blocks", pl.col("reading") == "standalone"
+    assert analysis.rates.filter(*rate)["hit_rate"].to_list() == [first["reuse"]["standalone"]["full_blocks"]]
     of_second = analysis.curve.filter(pl.col("trace") == str(MOONCAKE)).drop("trace")
     assert of_second.to_dicts() == second["reuse"]["capacity_curve"]
     assert analysis.ttl["ttl_ms"].null_count() == 2
@@ -381,7 +381,7 @@ def test_the_worked_example_of_the_documentation(*, outputs: bool, rates: tuple[
     asked: dict[str, Any] = {"layout": "incremental", "trace_block_size": 4, "cached_outputs": outputs}
     reuse = only(agentgen.analyze(tmp_path / "example.jsonl", **asked))["reuse"]
     names = ("block_references", "full_blocks", "token_weighted", "request_mean", "session_mean")
-    assert [reuse["logical"][name] for name in names] == pytest.approx([*rates, rates[2]], abs=1e-12)
+    assert [reuse["linked"][name] for name in names] == pytest.approx([*rates, rates[2]], abs=1e-12)
     if outputs:
         curve = {point["capacity_blocks"]: point["hit_rate"] for point in reuse["capacity_curve"]}
         assert curve == pytest.approx({0: 0, 1: 2 / 18, 2: 4 / 18, 3: 6 / 18, 4: 8 / 18, 5: 9 / 18, 6: 10 / 18})

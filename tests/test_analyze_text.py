@@ -29,7 +29,7 @@ def test_tables_name_definitions_in_80_columns(
     assert max(map(len, text.splitlines())) <= 80
     lines = text.splitlines()
     assert lines[0] == "run"
-    both = [f"{100 * reuse[reading]['block_references']:.1f} %" for reading in ("logical", "replayed")]
+    both = [f"{100 * reuse[reading]['block_references']:.1f} %" for reading in ("linked", "standalone")]
     assert both[0] != both[1]
     row = next(line for line in lines if line.startswith("  blocks found / all blocks of the prompts  "))
     assert row.endswith(f"  {both[0]}    {both[1]}")
@@ -60,7 +60,7 @@ def test_several_traces_side_by_side(
     ks = next(each["ks"] for each in analysis["distances"] if (each["other"], each["metric"]) == ("1", "context"))
     start = next(index for index, line in enumerate(lines) if line.startswith("  prompt, tokens"))
     assert lines[start + 3].split()[:3] == ["KS", "-", f"{ks:.3f}"]
-    assert "  A logical  A replayed  B logical" in text
+    assert "  A linked  A standalone  B linked" in text
 
 
 def test_tables_break_between_traces_only(
@@ -84,10 +84,10 @@ def test_tables_break_between_traces_only(
         ]
         assert rows == whole
     rates = headings("hit rate")
-    told = "A logical B logical B replayed C logical D logical E logical E replayed"
+    told = "A linked B linked B standalone C linked D linked E linked E standalone"
     assert " ".join(word for row in rates for word in row) == told
     assert len(rates) > 1
-    assert all(row[-2:] not in (["B", "logical"], ["E", "logical"]) for row in rates)
+    assert all(row[-2:] not in (["B", "linked"], ["E", "linked"]) for row in rates)
 
 
 def test_a_trace_without_sessions_has_dashes_beside_one_that_has_them(
@@ -149,7 +149,7 @@ def test_mooncakes_tables_leave_out_what_it_does_not_know(invoke: Invoke, monkey
     text = invoke("analyze", MOONCAKE.name).stdout
     assert max(map(len, text.splitlines())) <= 80
     assert "  timeline  requests at their own times; prefill" in text
-    for absent in ("turn", "session ", "replayed", "L1", "first prompt"):
+    for absent in ("turn", "session ", "standalone", "L1", "first prompt"):
         assert absent not in text, absent
 
 

@@ -76,7 +76,7 @@ def test_the_report_has_the_numbers_of_analyze(show: Open, run: Path, trace: Any
     assert tiles[0].startswith(f"{trace['sessions']:,}")
     assert tiles[1].startswith(f"{trace['requests']:,}")
     found = {cells[0]: cells[2:] for cells in table(page, "#rates-table")}
-    for definition, rate in trace["reuse"]["logical"].items():
+    for definition, rate in trace["reuse"]["linked"].items():
         assert found[definition] == [f"{100 * rate:.1f} %", f"{100 * trace['reuse']['replayed'][definition]:.1f} %"]
     curve = [point for point in trace["reuse"]["capacity_curve"] if point["capacity_blocks"] > 0]
     assert numbers(page, "capacity-curve") == [

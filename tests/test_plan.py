@@ -29,14 +29,16 @@ def test_a_plan_is_the_curve_read_backwards(small_run: Path) -> None:
     assert below[-1]["hit_rate"] < 0.8 <= above[0]["hit_rate"]
     assert plan.to_dict()["capacity"]["hit_rate"] == pytest.approx(0.8, abs=0.001)
     assert plan.capacity_bytes == 1_000 * plan.capacity_tokens
-    assert plan.limit_hit_rate == trace["reuse"]["logical"]["block_references"]
+    assert plan.limit_hit_rate == trace["reuse"]["linked"]["block_references"]
     assert (plan.target_hit_rate, plan.replicas) == (0.8, None)
     assert plan.to_dict()["timeline"] == trace["timeline"]
 
 
 def test_more_sessions_or_a_higher_rate_take_more(small_run: Path) -> None:
     def tokens(rate: float, sessions: int) -> int:
-        return agentgen.plan(small_run, target_hit_rate=rate, kv_bytes_per_token=1, sessions=sessions).capacity_tokens
+        return agentgen.plan(
+            small_run, target_hit_rate=rate, kv_bytes_per_token=1, concurrency=sessions
+        ).capacity_tokens
 
     assert tokens(0.7, 2) < tokens(0.7, 20) < tokens(0.85, 20)
 
@@ -44,19 +46,19 @@ def test_more_sessions_or_a_higher_rate_take_more(small_run: Path) -> None:
 def test_replicas_share_the_sessions(small_run: Path) -> None:
     def plan(size: int) -> dict[str, Any]:
         return agentgen.plan(
-            small_run, target_hit_rate=0.8, kv_bytes_per_token=1_000, sessions=16, replica_bytes=size
+            small_run, target_hit_rate=0.8, kv_bytes_per_token=1_000, concurrency=16, replica_bytes=size
         ).to_dict()
 
     need = plan(10**15)
     assert need["replicas"] == {
         "replica_bytes": 10**15,
         "replicas": 1,
-        "sessions_each": 16,
+        "concurrency_each": 16,
         "each": need["capacity"],
     }
     half = plan(need["capacity"]["capacity_bytes"] // 2)["replicas"]
     assert half["replicas"] > 1
-    assert half["sessions_each"] == -(-16 // half["replicas"])
+    assert half["concurrency_each"] == -(-16 // half["replicas"])
     assert half["each"]["capacity_bytes"] <= half["replica_bytes"]
     with pytest.raises(agentgen.PlanError, match=r"replica memory: found 1\.0 kB, expected at least \d{6}\.0 kB, "):
         plan(1_000)
@@ -74,7 +76,7 @@ def test_replicas_have_the_rate_together(tmp_path: Path) -> None:
     }
     agentgen.write_run(tmp_path / "run", config, sessions=120)
     plan = agentgen.plan(
-        tmp_path / "run", target_hit_rate=0.8, kv_bytes_per_token=1, sessions=24, replica_bytes=60_000
+        tmp_path / "run", target_hit_rate=0.8, kv_bytes_per_token=1, concurrency=24, replica_bytes=60_000
     ).to_dict()["replicas"]
     count, capacity = plan["replicas"], plan["each"]["capacity_tokens"]
     assert count > 2
@@ -89,7 +91,11 @@ def test_replicas_have_the_rate_together(tmp_path: Path) -> None:
         mine = [row for row in rows if homes[row["session_id"]] == replica]
         part = tmp_path / f"{replica}.jsonl"
         part.write_text("".join(json.dumps(row) + "\n" for row in mine))
-        asked: dict[str, Any] = {"layout": "incremental", "trace_block_size": 64, "concurrency": plan["sessions_each"]}
+        asked: dict[str, Any] = {
+            "layout": "incremental",
+            "trace_block_size": 64,
+            "concurrency": plan["concurrency_each"],
+        }
         curve = agentgen.analyze(part, **asked).to_dict()["traces"][0]["reuse"]["capacity_curve"]
         own = 0
         for row in mine:
@@ -190,7 +196,7 @@ def test_no_other_model_is_suggested(asked: str, meant: str | None, small_run: P
         ({"target_hit_rate": 0}, ValueError, "target_hit_rate: found 0, expected a number above 0, to 1"),
         ({"target_hit_rate": 1.01}, ValueError, "target_hit_rate: found 1.01, expected a number above 0, to 1"),
         ({"target_hit_rate": float("nan")}, ValueError, "target_hit_rate: found nan, expected a number above 0"),
-        ({"sessions": 0}, ValueError, "sessions: found 0, expected a whole number from 1"),
+        ({"concurrency": 0}, ValueError, "concurrency: found 0, expected a whole number from 1"),
         ({"replica_bytes": 0}, ValueError, "replica_bytes: found 0, expected a whole number from 1"),
         ({"block_size": 0}, ValueError, "block_size: found 0, expected a whole number from 1"),
         ({"model": "qwen3-8b", "kv_dtype": "int4"}, ValueError, "kv_dtype: found 'int4', expected one of bf16, fp8"),
@@ -209,9 +215,9 @@ def test_sessions_of_a_trace_with_its_own_times(invoke: Invoke, tmp_path: Path) 
     agentgen.write_run(tmp_path / "run", config, sessions=20)
     asked = ("plan", tmp_path / "run", "--kv-bytes-per-token", 1, "--target-hit-rate", 0.5)
     assert "  timeline  sessions at their arrivals; " in invoke(*asked).stdout
-    result = invoke(*asked, "--sessions", 50, code=1)
+    result = invoke(*asked, "--concurrency", 50, code=1)
     assert result.stderr == (
-        f"agentgen: error: {tmp_path / 'run'}: sessions: found 50, expected none: the trace has arrivals, which "
+        f"agentgen: error: {tmp_path / 'run'}: concurrency: found 50, expected none: the trace has arrivals, which "
         "say how many sessions are open\n"
     )
 
@@ -234,7 +240,7 @@ def test_replicas_of_a_trace_without_sessions() -> None:
 
 def test_open_sessions_take_memory_of_their_own(small_run: Path) -> None:
     tokens_only, windows = (
-        agentgen.plan(small_run, target_hit_rate=0.8, sessions=16, replica_bytes=10**12, **which).to_dict()
+        agentgen.plan(small_run, target_hit_rate=0.8, concurrency=16, replica_bytes=10**12, **which).to_dict()
         for which in ({"kv_bytes_per_token": 24_576}, {"model": "gpt-oss-20b"})
     )
     assert (tokens_only["session_bytes"], windows["session_bytes"]) == (0, 16 * 3_145_728)
@@ -252,8 +258,8 @@ def test_open_sessions_take_memory_of_their_own(small_run: Path) -> None:
 def test_tables(invoke: Invoke, small_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(small_run.parent)
     asked = ("plan", "run", "--model", "gpt-oss-20b", "--target-hit-rate", "80%", "--replica-memory", "80GB")
-    text = invoke(*asked, "--sessions", 16).stdout
-    plan = agentgen.plan("run", model="gpt-oss-20b", target_hit_rate=0.8, replica_bytes=80 * 10**9, sessions=16)
+    text = invoke(*asked, "--concurrency", 16).stdout
+    plan = agentgen.plan("run", model="gpt-oss-20b", target_hit_rate=0.8, replica_bytes=80 * 10**9, concurrency=16)
     assert text == f"{plan}\n"
     lines = text.splitlines()
     assert max(map(len, lines)) <= 80
@@ -273,9 +279,9 @@ def test_tables(invoke: Invoke, small_run: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_tables_of_much_and_of_little(invoke: Invoke, small_run: Path) -> None:
     asked = ("plan", small_run, "--kv-bytes-per-token", 6_000_000, "--target-hit-rate", "0.8")
-    text = invoke(*asked, "--sessions", 1, "--no-cached-outputs", "--replica-memory", "0.7TB").stdout
+    text = invoke(*asked, "--concurrency", 1, "--no-cached-outputs", "--replica-memory", "0.7TB").stdout
     plan = agentgen.plan(
-        small_run, kv_bytes_per_token=6_000_000, target_hit_rate=0.8, sessions=1, cached_outputs=False
+        small_run, kv_bytes_per_token=6_000_000, target_hit_rate=0.8, concurrency=1, cached_outputs=False
     ).to_dict()
     lines = text.splitlines()
     assert "  timeline  1 session at once; prefill 20,000, decode 60 tokens/s" in lines
@@ -292,17 +298,17 @@ def test_tables_of_much_and_of_little(invoke: Invoke, small_run: Path) -> None:
 
 
 def test_several_replicas(invoke: Invoke, small_run: Path) -> None:
-    one = agentgen.plan(small_run, model="llama-3.1-8b", kv_dtype="fp8", target_hit_rate=0.8, sessions=16)
+    one = agentgen.plan(small_run, model="llama-3.1-8b", kv_dtype="fp8", target_hit_rate=0.8, concurrency=16)
     size = one.capacity_bytes // 2
     asked = ("plan", small_run, "--model", "llama-3.1-8b", "--kv-dtype", "fp8", "--target-hit-rate", 0.8)
-    text = invoke(*asked, "--sessions", 16, "--replica-memory", f"{size}B").stdout
+    text = invoke(*asked, "--concurrency", 16, "--replica-memory", f"{size}B").stdout
     plan = agentgen.plan(
-        small_run, model="llama-3.1-8b", kv_dtype="fp8", target_hit_rate=0.8, sessions=16, replica_bytes=size
+        small_run, model="llama-3.1-8b", kv_dtype="fp8", target_hit_rate=0.8, concurrency=16, replica_bytes=size
     )
     replicas = plan.to_dict()["replicas"]
     assert "  KV bytes  65,536 a token (fp8)\n" in text
     assert (
-        f"{plan.replicas} replicas of {size / 1e9:.1f} GB have it, {replicas['sessions_each']} sessions at once on "
+        f"{plan.replicas} replicas of {size / 1e9:.1f} GB have it, {replicas['concurrency_each']} sessions at once on "
         f"each; each needs {replicas['each']['capacity_bytes'] / 1e9:.1f} GB"
     ) in " ".join(text.split())
 
@@ -362,7 +368,7 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("--target-hit-rate", "101%", "--model", "x"), "found 101%, expected a number above 0, to 1 (or 100%)."),
     (("--target-hit-rate", "1", "--model", "x", "--replica-memory", "80"), "found '80', expected a size such as 80GB"),
     (("--target-hit-rate", "1", "--model", "x", "--replica-memory", "8XB"), "expected a size such as 80GB or 64GiB."),
-    (("--target-hit-rate", "1", "--model", "x", "--sessions", "0"), "found 0, expected a whole number from 1"),
+    (("--target-hit-rate", "1", "--model", "x", "--concurrency", "0"), "found 0, expected a whole number from 1"),
 ]
 
 

@@ -195,6 +195,6 @@ def test_predictions_of_one_slot_are_the_reuse_of_the_trace_n22(small_run: Path,
     prediction = {"trace": str(small_run), "history": "trace", "block_tokens": block_tokens}
     run = summarize(tmp_path, prediction=prediction)["run"]
     reuse = agentgen.analyze(small_run, cached_outputs=False).to_dict()["traces"][0]["reuse"]
-    assert run["cache"]["predicted"]["hit_rate"] == reuse["logical"]["token_weighted"]
+    assert run["cache"]["predicted"]["hit_rate"] == reuse["linked"]["token_weighted"]
     predicted = pq.read_table(tmp_path / "requests.parquet")["predicted_cached_tokens"].to_pylist()
     assert sum(predicted) == run["cache"]["predicted"]["cached_tokens"]

@@ -34,7 +34,7 @@ def at(trace: Path, capacity: int | list[int], **asked: Any) -> agentgen.Simulat
 def test_without_a_limit_it_is_what_analyze_finds(small_run: Path) -> None:
     (trace,) = agentgen.analyze(small_run, concurrency=1).to_dict()["traces"]
     point = only(at(small_run, AMPLE, concurrency=1))
-    assert point["hit_rates"] == trace["reuse"]["logical"]
+    assert point["hit_rates"] == trace["reuse"]["linked"]
     assert point["by_layer"] == trace["reuse"]["by_layer"]
     assert point["blocks"]["resident"] == trace["reuse"]["size"]["distinct_blocks"]
     assert point["sessions"] == trace["sessions"]

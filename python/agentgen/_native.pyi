@@ -226,7 +226,7 @@ def plan(
     target_hit_rate: float,
     kv_bytes_per_token: int,
     kv_bytes_per_session: int = 0,
-    sessions: int | None = None,
+    concurrency: int | None = None,
     replica_bytes: int | None = None,
     model: str | None = None,
     kv_dtype: str | None = None,
@@ -234,7 +234,7 @@ def plan(
 ) -> str:
     """How much KV memory a trace needs (JSON: `schema("plan")`). `progress` as for `analyze`.
 
-    `sessions`: slots, instead of those of the assumptions. `model` and `kv_dtype` are told with the answer.
+    `concurrency`: slots, instead of those of the assumptions. `model` and `kv_dtype` are told with the answer.
 
     Raises PlanError, TraceError, OSError, KeyboardInterrupt.
     """

@@ -40,7 +40,7 @@ class Analysis(Figures):
 
     @property
     def rates(self) -> pl.DataFrame:
-        """Hit rates of an infinite cache by reading (`logical`, `replayed`) and definition."""
+        """Hit rates of an infinite cache by reading (`linked`, `standalone`) and definition."""
 
         def rows() -> Iterator[dict[str, Any]]:
             for trace in self._stated["traces"]:
@@ -57,12 +57,12 @@ class Analysis(Figures):
 
     @property
     def layers(self) -> pl.DataFrame:
-        """Tokens of the prompts by layer, and those found (infinite cache, logical)."""
+        """Tokens of the prompts by layer, and those found (infinite cache, linked)."""
         return self._of_reuse("layers", "by_layer", {"layer": "String", **_FOUND})
 
     @property
     def turns(self) -> pl.DataFrame:
-        """Tokens of the prompts by turn index, and those found (infinite cache, logical)."""
+        """Tokens of the prompts by turn index, and those found (infinite cache, linked)."""
         return self._of_reuse("turns", "by_turn", {"turn_index": "UInt32", "requests": "UInt64", **_FOUND})
 
     @property

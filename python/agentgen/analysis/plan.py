@@ -79,7 +79,7 @@ def plan(
     kv_bytes_per_token: int | None = None,
     model: StrPath | None = None,
     kv_dtype: str = "bf16",
-    sessions: int | None = None,
+    concurrency: int | None = None,
     replica_bytes: int | None = None,
     progress: Progress | None = None,
     **stated: Unpack[Reading],
@@ -93,8 +93,8 @@ def plan(
         model: A name of `models`, or the path of a model's `config.json` or of its directory; instead of
             `kv_bytes_per_token`.
         kv_dtype: `bf16` or `fp8`: in which numbers the model's KV is kept.
-        sessions: Sessions open at once (default 50), those that wait for a person included, of a trace without
-            arrivals; `concurrency` of `analyze`.
+        concurrency: Sessions open at once (default: 50), including those that wait for a person; only for a trace
+            without arrivals.
         replica_bytes: KV memory of one replica, to be told how many it takes.
         block_size: As for `analyze`.
         cached_outputs: As for `analyze`.
@@ -106,8 +106,8 @@ def plan(
 
     Raises:
         ModelError: The model is not known, or its `config.json` does not say what it keeps of a token.
-        PlanError: No memory is enough, no number of replicas is, `sessions` is given for a trace with times of its own,
-            or `replica_bytes` for one that names no sessions.
+        PlanError: No memory is enough, no number of replicas is, `concurrency` is given for a trace with times of its
+            own, or `replica_bytes` for one that names no sessions.
         TraceError: The file is not a trace.
         OSError: A file cannot be read.
         TypeError: Neither or both of `kv_bytes_per_token` and `model` are given.
@@ -126,8 +126,8 @@ def plan(
         raise ValueError(f"target_hit_rate: found {target_hit_rate!r}, expected {expected}")
     if replica_bytes is not None:
         replica_bytes = check_integer("replica_bytes", replica_bytes, 1, MAX_BYTES)
-    if sessions is not None:
-        sessions = check_integer("sessions", sessions, 1, MAX_CONCURRENCY)
+    if concurrency is not None:
+        concurrency = check_integer("concurrency", concurrency, 1, MAX_CONCURRENCY)
     assumed = assumptions(stated, Reading.__annotations__)
     keeps = kept(model, kv_bytes_per_token, kv_dtype)
     text = _native.plan(
@@ -136,7 +136,7 @@ def plan(
         target_hit_rate=target,
         kv_bytes_per_token=keeps["kv_bytes_per_token"],
         kv_bytes_per_session=keeps.get("kv_bytes_per_session", 0),
-        sessions=sessions,
+        concurrency=concurrency,
         replica_bytes=replica_bytes,
         model=None if model is None else os.fspath(model),
         kv_dtype=keeps.get("kv_dtype"),

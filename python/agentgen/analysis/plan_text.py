@@ -74,7 +74,7 @@ def _target(plan: Stated) -> Iterator[str]:
 
 
 def _replicas(replicas: Stated) -> Iterator[str]:
-    count, share, needed = replicas["replicas"], replicas["sessions_each"], replicas["each"]["capacity_bytes"]
+    count, share, needed = replicas["replicas"], replicas["concurrency_each"], replicas["each"]["capacity_bytes"]
     unit = memory_unit(replicas["replica_bytes"])
     one = count == 1
     have = (

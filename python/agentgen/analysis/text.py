@@ -18,7 +18,7 @@ CAPACITIES = 12
 TURNS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 SHARES = (0.5, 0.9, 0.99, 1.0)
 STATISTICS = ("mean", "median", "p95")
-READINGS = ("logical", "replayed")
+READINGS = ("linked", "standalone")
 
 METRICS = {
     "initial_context": "first prompt, tokens",
@@ -139,8 +139,8 @@ def _rates(names: list[str], traces: list[Stated]) -> Iterator[str]:
     title = "hit rate of an infinite cache, by definition"
     yield from table(title, list(found) if read_both_ways else names, rows, [len(readings) for readings in known])
     if read_both_ways:
-        yield "  logical: a continuation goes on from its parent's tokens; replayed: its rows"
-        yield "  are read alone. All that follows is logical."
+        yield "  linked: a restart session continues its parent's tokens; standalone: its rows"
+        yield "  are read without the parent. All figures below are linked."
 
 
 def _layers(names: list[str], traces: list[Stated]) -> Iterator[str]:

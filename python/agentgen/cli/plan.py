@@ -28,11 +28,11 @@ from agentgen.cli._soundness import soundness
 )
 @model_options
 @click.option(
-    "--sessions",
+    "--concurrency",
     type=Whole(1, MAX_CONCURRENCY),
     metavar="N",
-    help="Sessions open at once, those that wait for a person included (so not max_num_seqs), of a trace without "
-    "arrivals: what analyze calls --concurrency. [default: 50]",
+    help="Sessions open at once, including those that wait for a person (not max_num_seqs); only for a trace without "
+    "arrivals. [default: 50]",
 )
 @click.option(
     "--replica-memory",
@@ -49,7 +49,7 @@ def command(
     model: str | None,
     kv_bytes_per_token: int | None,
     kv_dtype: str | None,
-    sessions: int | None,
+    concurrency: int | None,
     as_json: bool,
     **stated: Any,
 ) -> None:
@@ -67,7 +67,7 @@ def command(
             model=model,
             kv_bytes_per_token=kv_bytes_per_token,
             kv_dtype=kv_dtype or KV_DTYPES[0],
-            sessions=sessions,
+            concurrency=concurrency,
             progress=progress,
             **stated,
         )

@@ -51,12 +51,12 @@ fn the_published_table() {
     assert_eq!(percent(rate(10_000_000), 1), "28.5");
     assert_eq!(percent(rate(30_000_000), 1), "35.9");
     assert_eq!(percent(rate(50_000_000), 2), "36.35");
-    assert_eq!(percent(reuse.logical.block_references, 1), "36.6");
-    assert_eq!(reuse.curve.limit(), reuse.logical.block_references);
-    assert_eq!(percent(reuse.logical.token_weighted, 1), "37.4");
-    assert_eq!(percent(reuse.logical.full_blocks, 1), "38.2");
-    assert_eq!(percent(reuse.logical.request_mean, 1), "40.9");
+    assert_eq!(percent(reuse.linked.block_references, 1), "36.6");
+    assert_eq!(reuse.curve.limit(), reuse.linked.block_references);
+    assert_eq!(percent(reuse.linked.token_weighted, 1), "37.4");
+    assert_eq!(percent(reuse.linked.full_blocks, 1), "38.2");
+    assert_eq!(percent(reuse.linked.request_mean, 1), "40.9");
     assert_eq!(percent(reuse.curve.hit_rate(10_000), 1), "21.2");
-    assert_eq!(reuse.logical.session_mean, None);
-    assert_eq!(reuse.replayed, None);
+    assert_eq!(reuse.linked.session_mean, None);
+    assert_eq!(reuse.standalone, None);
 }

@@ -212,7 +212,7 @@ fn found_by_law(plan: &Plan, block: u64) -> (Vec<u64>, u64) {
     let (layer1, layer1_5) = plan.config().prefix_blocks();
     let size = u64::from(plan.config().block_size);
     let (layer1, prefix) = (whole(layer1 * size), whole((layer1 + layer1_5) * size));
-    let (mut by_turn, mut replayed) = (vec![0; 1], 0);
+    let (mut by_turn, mut standalone) = (vec![0; 1], 0);
     let mut groups: HashMap<u32, u64> = HashMap::new();
     for run in runs(plan) {
         *groups.entry(run.group).or_default() += 1;
@@ -221,18 +221,18 @@ fn found_by_law(plan: &Plan, block: u64) -> (Vec<u64>, u64) {
                 let found = whole((context + output - 1).min(next - 1));
                 by_turn.resize(by_turn.len().max(turn + 1), 0);
                 by_turn[turn] += found;
-                replayed += found;
+                standalone += found;
             }
         }
         if let Some((context, _)) = run.continuation.first() {
             by_turn[0] += whole(context - 1);
-            replayed += whole((run.turns[0].0 / size * size).min(context - 1));
+            standalone += whole((run.turns[0].0 / size * size).min(context - 1));
         }
     }
     // The first session of all finds nothing, the first of another group L1, all others L1.5 too.
     let shared: u64 = groups.values().map(|sessions| layer1 + (sessions - 1) * prefix).sum::<u64>() - layer1;
     by_turn[0] += shared;
-    (by_turn, replayed + shared)
+    (by_turn, standalone + shared)
 }
 
 proptest! {
@@ -246,13 +246,13 @@ proptest! {
             let incremental = generated(&case, Layout::Incremental, block, false);
             let cumulative = generated(&case, Layout::Cumulative, block, false);
             prop_assert_eq!(figures(incremental.clone()), figures(cumulative), "block size {}", block);
-            let (by_turn, replayed) = found_by_law(&plan, u64::from(block));
+            let (by_turn, standalone) = found_by_law(&plan, u64::from(block));
             let told: Vec<u64> = incremental.by_turn.iter().map(|turn| turn.hit_tokens).collect();
             prop_assert_eq!(told, by_turn, "block size {}", block);
             let tokens: u64 = incremental.by_turn.iter().map(|turn| turn.prompt_tokens).sum();
             let is_restarted = runs(&plan).iter().any(|run| !run.continuation.is_empty());
-            let expected = is_restarted.then(|| replayed as f64 / tokens as f64);
-            prop_assert_eq!(incremental.replayed.map(|rates| rates.token_weighted), expected, "block size {}", block);
+            let expected = is_restarted.then(|| standalone as f64 / tokens as f64);
+            prop_assert_eq!(incremental.standalone.map(|rates| rates.token_weighted), expected, "block size {}", block);
         }
     }
 

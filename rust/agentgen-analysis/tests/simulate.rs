@@ -276,7 +276,7 @@ proptest! {
         let (_, again) = generated(&case, Layout::Incremental);
         let again = again.into_iter().map(Ok);
         let analysis = reuse::measure(clock, again, &reuse_settings, &Cancel::default(), |_| ()).expect("readable");
-        prop_assert_eq!(figures.hit_rates, analysis.logical);
+        prop_assert_eq!(figures.hit_rates, analysis.linked);
         prop_assert_eq!(&figures.by_layer, &analysis.by_layer);
         prop_assert_eq!(figures.blocks.resident, analysis.size.distinct_blocks);
         prop_assert_eq!((figures.blocks.evicted, figures.blocks.refetched), (0, 0));

@@ -57,7 +57,7 @@ pub(crate) fn analyze(
 
 #[pyfunction]
 #[pyo3(signature = (trace, assumptions, *, target_hit_rate, kv_bytes_per_token, kv_bytes_per_session=0,
-                    sessions=None, replica_bytes=None, model=None, kv_dtype=None, progress=None))]
+                    concurrency=None, replica_bytes=None, model=None, kv_dtype=None, progress=None))]
 #[allow(clippy::too_many_arguments)] // each is a keyword of the Python function
 pub(crate) fn plan(
     py: Python<'_>,
@@ -66,7 +66,7 @@ pub(crate) fn plan(
     target_hit_rate: f64,
     kv_bytes_per_token: u64,
     kv_bytes_per_session: u64,
-    sessions: Option<usize>,
+    concurrency: Option<usize>,
     replica_bytes: Option<u64>,
     model: Option<String>,
     kv_dtype: Option<String>,
@@ -78,7 +78,7 @@ pub(crate) fn plan(
         kv_bytes_per_token,
         kv_bytes_per_session,
         replica_bytes,
-        sessions,
+        concurrency,
         model,
         kv_dtype,
     };

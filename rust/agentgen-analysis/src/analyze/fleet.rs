@@ -93,8 +93,8 @@ impl Fleet {
                 None => too_few = between,
             }
         }
-        let sessions_each = (self.clock == Clock::Closed).then(|| self.slots(enough));
-        Ok(Ok(Replicas { replica_bytes, replicas: enough, sessions_each, each }))
+        let concurrency_each = (self.clock == Clock::Closed).then(|| self.slots(enough));
+        Ok(Ok(Replicas { replica_bytes, replicas: enough, concurrency_each, each }))
     }
 
     fn slots(&self, replicas: u64) -> usize {

@@ -13,6 +13,9 @@ use super::{Options, TimelineFacts, located};
 use crate::reuse;
 use agentgen_trace::session::{self, Session};
 
+/// Version of the JSON form of [`Plan`].
+const SCHEMA_VERSION: u32 = 2;
+
 /// What is asked.
 #[derive(Debug, Clone)]
 pub struct PlanOptions {
@@ -24,8 +27,8 @@ pub struct PlanOptions {
     pub kv_bytes_per_session: u64,
     /// KV memory of one replica, bytes.
     pub replica_bytes: Option<u64>,
-    /// Sessions open at once, if that is stated; a trace with its own arrivals says it itself.
-    pub sessions: Option<usize>,
+    /// Sessions open at once; the reference timeline's default if `None`. Refused for a trace with arrivals or times.
+    pub concurrency: Option<usize>,
     /// The model's name, to be told with the answer.
     pub model: Option<String>,
     /// The numbers that its KV is kept in, to be told with the answer.
@@ -95,8 +98,8 @@ pub struct Replicas {
     pub replica_bytes: u64,
     /// The fewest that have, together, the rate asked for.
     pub replicas: u64,
-    /// Sessions that run at once on one of them; null where the trace has its own arrivals.
-    pub sessions_each: Option<usize>,
+    /// Sessions open at once on each of them; null where the trace has its own arrivals.
+    pub concurrency_each: Option<usize>,
     /// What each of them needs, prefixes that all sessions share included; the rate is that of all together.
     pub each: PlanPoint,
 }
@@ -116,11 +119,11 @@ pub fn plan(
     let mut settings = options.settings(&source);
     let impossible = |why: String| Ok(Err(Impossible(format!("{}: {why}", trace.display()))));
     let (clock, sessions) = session::open(&source, options.threads, cancel).map_err(|error| located(trace, error))?;
-    if let Some(sessions) = asked.sessions {
+    if let Some(concurrency) = asked.concurrency {
         if let Some(why) = clock.decides() {
-            return impossible(format!("sessions: found {sessions}, expected none: the trace has {why}"));
+            return impossible(format!("concurrency: found {concurrency}, expected none: the trace has {why}"));
         }
-        settings.timing.concurrency = sessions;
+        settings.timing.concurrency = concurrency;
     }
     // Replicas need the sessions again and again; one cache sees them once.
     let mut kept = Vec::new();
@@ -161,7 +164,7 @@ pub fn plan(
         },
     };
     Ok(Ok(Plan {
-        schema_version: 1,
+        schema_version: SCHEMA_VERSION,
         program: PROGRAM.to_owned(),
         trace: trace.display().to_string(),
         sessions: counted,

@@ -18,6 +18,8 @@ use crate::reuse::{
 };
 use agentgen_trace::session::Clock;
 
+/// Version of the JSON form of [`Analysis`].
+const SCHEMA_VERSION: u32 = 2;
 /// Neighbouring points of the capacity curve are this far apart.
 const CURVE_STEP: f64 = 0.001;
 
@@ -142,16 +144,16 @@ pub struct TimelineFacts {
 pub struct ReuseFigures {
     /// Whether the KV of outputs stays in the cache.
     pub cached_outputs: bool,
-    /// Infinite cache; continuations go on from their parents' tokens.
-    pub logical: HitRates,
-    /// Infinite cache; each continuation read alone, as a replayer does that does not know parents. Null without
-    /// continuations.
-    pub replayed: Option<HitRates>,
-    /// Spread of the sessions' own rates (token-weighted, logical); null where the trace names no sessions.
+    /// Infinite cache; a restart session continues the tokens of its parent.
+    pub linked: HitRates,
+    /// Infinite cache; a restart session is read without its parent, as by a replayer that does not know parents. Null
+    /// without restart sessions.
+    pub standalone: Option<HitRates>,
+    /// Spread of the sessions' own rates (token-weighted, linked); null where the trace names no sessions.
     pub by_session: Option<SessionRates>,
-    /// By part of all prompts (logical); empty where the trace names no sessions.
+    /// By part of all prompts (linked); empty where the trace names no sessions.
     pub by_layer: Vec<LayerRate>,
-    /// By turn index (logical); empty where the trace names no sessions.
+    /// By turn index (linked); empty where the trace names no sessions.
     pub by_turn: Vec<TurnRate>,
     /// The least-recently-used cache of every capacity, on the timeline: share of block references. Points are exact:
     /// each further 0.1 % of the rate, 1, 2, 3 and 5 times each power of ten tokens, and 50, 90 and 99 % of the limit.
@@ -179,7 +181,7 @@ pub struct Distance {
 
 impl Analysis {
     pub(super) fn new(traces: Vec<TraceAnalysis>, distances: Vec<Distance>) -> Self {
-        Self { schema_version: 1, program: PROGRAM.to_owned(), traces, distances }
+        Self { schema_version: SCHEMA_VERSION, program: PROGRAM.to_owned(), traces, distances }
     }
 }
 
@@ -206,8 +208,8 @@ impl TraceAnalysis {
             timeline: TimelineFacts::new(&reuse, &settings.timing),
             reuse: ReuseFigures {
                 cached_outputs: settings.cached_outputs,
-                logical: reuse.logical,
-                replayed: reuse.replayed,
+                linked: reuse.linked,
+                standalone: reuse.standalone,
                 by_session: reuse.by_session,
                 by_layer: reuse.by_layer,
                 by_turn: reuse.by_turn,

@@ -49,6 +49,8 @@ pub struct Ended {
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Quality {
+    /// Version of the JSON form.
+    pub schema_version: u32,
     /// Totals.
     pub written: Written,
     /// By name.
@@ -65,6 +67,8 @@ pub struct Quality {
     pub reuse: InfiniteReuse,
 }
 
+/// Version of the JSON form of [`Quality`].
+const SCHEMA_VERSION: u32 = 2;
 /// Groups listed.
 const LARGEST: usize = 10;
 
@@ -101,6 +105,7 @@ impl Quality {
         largest.sort_by_key(|(group, sessions)| (std::cmp::Reverse(*sessions), *group));
         largest.truncate(LARGEST);
         Self {
+            schema_version: SCHEMA_VERSION,
             written,
             metrics,
             histograms: statistics.histograms(plan),

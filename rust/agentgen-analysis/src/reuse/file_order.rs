@@ -24,8 +24,8 @@ pub struct FileOrder {
     shared: SharedLayers,
     linker: Linker,
     tree: RadixTree<()>,
-    logical: Counters,
-    replayed: Counters,
+    linked: Counters,
+    standalone: Counters,
     layers: Layers,
     has_continuations: bool,
     /// The chains of sessions that will be continued, by number.
@@ -37,11 +37,11 @@ pub struct FileOrder {
 pub struct InfiniteReuse {
     /// Tokens a block.
     pub block_size: u32,
-    /// Continuations go on from their parents' tokens.
-    pub logical: HitRates,
-    /// Continuations are read alone; null where there are none.
-    pub replayed: Option<HitRates>,
-    /// By part of the prompt (logical).
+    /// Infinite cache; a restart session continues the tokens of its parent.
+    pub linked: HitRates,
+    /// Infinite cache; a restart session is read without its parent. Null without restart sessions.
+    pub standalone: Option<HitRates>,
+    /// By part of the prompt (linked).
     pub by_layer: Vec<LayerRate>,
 }
 
@@ -53,8 +53,8 @@ impl FileOrder {
             shared: SharedLayers::of_trace(meta),
             linker: Linker::new(meta),
             tree: RadixTree::new(meta.block_size, meta.block_size),
-            logical: Counters::new(),
-            replayed: Counters::new(),
+            linked: Counters::new(),
+            standalone: Counters::new(),
             layers: Layers::default(),
             has_continuations: false,
             continued: HashMap::new(),
@@ -66,8 +66,8 @@ impl FileOrder {
     pub fn finish(self) -> InfiniteReuse {
         InfiniteReuse {
             block_size: self.tree.block_tokens(),
-            logical: self.logical.rates(true),
-            replayed: self.has_continuations.then(|| self.replayed.rates(true)),
+            linked: self.linked.rates(true),
+            standalone: self.has_continuations.then(|| self.standalone.rates(true)),
             by_layer: self.layers.rates(),
         }
     }
@@ -93,25 +93,25 @@ impl FileOrder {
                 self.has_continuations = true;
                 let first = conversation.prompt(0, Reading::Standalone, block_tokens, true);
                 let common = self.tree.find(first.stream, first.kept_blocks).blocks;
-                let replayed = &mut self.replayed;
+                let standalone = &mut self.standalone;
                 let (left, tally) = session(&mut self.tree, &conversation, Reading::Standalone, |prompt, hit| {
-                    replayed.request(prompt, hit, block_tokens);
+                    standalone.request(prompt, hit, block_tokens);
                 });
-                replayed.session(tally);
+                standalone.session(tally);
                 self.tree.forget(left, common);
             }
-            let (logical, replayed) = (&mut self.logical, &mut self.replayed);
+            let (linked, standalone) = (&mut self.linked, &mut self.standalone);
             let (left, tally) = session(&mut self.tree, &conversation, Reading::Linked, |prompt, hit| {
-                logical.request(prompt, hit, block_tokens);
+                linked.request(prompt, hit, block_tokens);
                 self.layers.add(self.shared, &conversation, prompt.context_tokens, hit.tokens);
                 // To both readings a session that continues no other is the same.
                 if !conversation.link.is_restart() {
-                    replayed.request(prompt, hit, block_tokens);
+                    standalone.request(prompt, hit, block_tokens);
                 }
             });
-            logical.session(tally);
+            linked.session(tally);
             if !conversation.link.is_restart() {
-                replayed.session(tally);
+                standalone.session(tally);
             }
             if conversation.may_be_continued {
                 self.continued.insert(conversation.number, left);

@@ -77,8 +77,8 @@ impl Track {
 /// A session on the timeline.
 struct Tracked<C> {
     conversation: C,
-    logical: Track,
-    replayed: Track,
+    linked: Track,
+    standalone: Track,
 }
 
 impl<C: Borrow<Session>> TimedSession for Tracked<C> {
@@ -120,7 +120,7 @@ pub fn measure<C: Borrow<Session>>(
     measure_requests(clock, sessions, settings, cancel, each_first)
 }
 
-/// A request on the timeline, and what it finds in the infinite cache (logical).
+/// A request on the timeline, and what it finds in the infinite cache (linked).
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
     /// Whose it is.
@@ -144,7 +144,7 @@ pub fn measure_requests<C: Borrow<Session>>(
     mut each: impl FnMut(Seen<'_>),
 ) -> Result<Reuse> {
     let sessions = sessions.map(|conversation| {
-        let session = |conversation| Tracked { conversation, logical: Track::NEW, replayed: Track::NEW };
+        let session = |conversation| Tracked { conversation, linked: Track::NEW, standalone: Track::NEW };
         conversation.map(session)
     });
     let mut timeline = Timeline::new(settings.timing, clock.start(), sessions);
@@ -163,9 +163,9 @@ pub fn measure_requests<C: Borrow<Session>>(
 
 struct Measure {
     settings: Settings,
-    logical: Infinite<Used>,
+    linked: Infinite<Used>,
     /// Once there is a continuation: up to then, both readings are the same.
-    replayed: Option<Infinite<Used>>,
+    standalone: Option<Infinite<Used>>,
     has_sessions: bool,
     layers: Layers,
     turns: Turns,
@@ -179,8 +179,8 @@ impl Measure {
     fn new(settings: Settings) -> Self {
         Self {
             settings,
-            logical: Infinite::new(settings.id_tokens, settings.block_tokens),
-            replayed: None,
+            linked: Infinite::new(settings.id_tokens, settings.block_tokens),
+            standalone: None,
             has_sessions: false,
             layers: Layers::default(),
             turns: Turns::default(),
@@ -194,39 +194,39 @@ impl Measure {
     /// Follows a request; returns the tokens that it finds.
     fn request<C: Borrow<Session>>(&mut self, request: &mut Request<'_, Tracked<C>>) -> u32 {
         let Settings { block_tokens, cached_outputs, layers, .. } = self.settings;
-        let Tracked { conversation, logical, replayed } = &mut *request.session;
+        let Tracked { conversation, linked, standalone } = &mut *request.session;
         let conversation: &Session = (*conversation).borrow();
         self.working_set.advance(request.start_ms);
         self.has_sessions |= conversation.names_its_session();
-        if conversation.link.is_restart() && self.replayed.is_none() {
-            self.replayed = Some(self.logical.clone());
+        if conversation.link.is_restart() && self.standalone.is_none() {
+            self.standalone = Some(self.linked.clone());
         }
         if !conversation.extends_previous(request.turn) {
-            (logical.left, replayed.left) = (PrefixMatch::NOTHING, PrefixMatch::NOTHING);
+            (linked.left, standalone.left) = (PrefixMatch::NOTHING, PrefixMatch::NOTHING);
         }
-        if let Some(infinite) = &mut self.replayed {
+        if let Some(infinite) = &mut self.standalone {
             let prompt = conversation.prompt(request.turn, Reading::Standalone, block_tokens, cached_outputs);
-            let (left, hit) = infinite.request(&prompt, replayed.left);
-            replayed.left = left;
-            replayed.tally.add(&prompt, hit);
+            let (left, hit) = infinite.request(&prompt, standalone.left);
+            standalone.left = left;
+            standalone.tally.add(&prompt, hit);
             if request.is_last {
-                infinite.counters.session(replayed.tally);
+                infinite.counters.session(standalone.tally);
             }
         }
         let prompt = conversation.prompt(request.turn, Reading::Linked, block_tokens, cached_outputs);
-        let (found, hit) = self.logical.look_up(&prompt, logical.left);
-        logical.tally.add(&prompt, hit);
+        let (found, hit) = self.linked.look_up(&prompt, linked.left);
+        linked.tally.add(&prompt, hit);
         if request.is_last {
-            self.logical.counters.session(logical.tally);
+            self.linked.counters.session(linked.tally);
         }
         if conversation.names_its_session() {
             self.layers.add(layers, conversation, prompt.context_tokens, hit.tokens);
             self.turns.add(request.turn, prompt.context_tokens, hit.tokens);
         }
         self.use_again(&prompt, found, hit, request.start_ms);
-        logical.left = self.keep(&prompt, found, request.start_ms, request.end_ms);
-        if self.replayed.is_none() {
-            *replayed = *logical;
+        linked.left = self.keep(&prompt, found, request.start_ms, request.end_ms);
+        if self.standalone.is_none() {
+            *standalone = *linked;
         }
         hit.tokens
     }
@@ -234,7 +234,7 @@ impl Measure {
     /// Distances and ages of what a request finds.
     fn use_again(&mut self, prompt: &Prompt<'_>, found: PrefixMatch, hit: Hit, now_ms: f64) {
         let block = u64::from(self.settings.block_tokens);
-        let tree = &self.logical.tree;
+        let tree = &self.linked.tree;
         let mut path = tree.path(found.node).peekable();
         // The end of the blocks that were last used by one request: they lie one after the other in the order of use.
         let mut last = hit.blocks;
@@ -255,7 +255,7 @@ impl Measure {
 
     /// Leaves a request's chain in the tree, used last by this request.
     fn keep(&mut self, prompt: &Prompt<'_>, found: PrefixMatch, start_ms: f64, end_ms: f64) -> PrefixMatch {
-        let tree = &mut self.logical.tree;
+        let tree = &mut self.linked.tree;
         if self.recency.is_full() {
             self.recency.renumber(|number| {
                 tree.for_each(|(start, end), used| used.request = number(used.request, u64::from(end - start)));
@@ -283,7 +283,7 @@ impl Measure {
 
     fn finish(mut self, clock: Clock, peak_open_sessions: usize) -> Reuse {
         let working_set = &mut self.working_set;
-        self.logical.tree.for_each(|(start, end), used| working_set.last_use(used.start_ms, u64::from(end - start)));
+        self.linked.tree.for_each(|(start, end), used| working_set.last_use(used.start_ms, u64::from(end - start)));
         Reuse::new(self, clock, peak_open_sessions)
     }
 }

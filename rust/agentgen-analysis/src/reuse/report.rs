@@ -15,10 +15,10 @@ pub struct Reuse {
     pub duration_ms: f64,
     /// The most sessions that were open at once; `None` where the trace names none.
     pub peak_open_sessions: Option<u64>,
-    /// Infinite cache: continuations go on from their parents' tokens.
-    pub logical: HitRates,
-    /// Infinite cache: continuations are read alone. `None` where the trace has none.
-    pub replayed: Option<HitRates>,
+    /// Infinite cache; a restart session continues the tokens of its parent.
+    pub linked: HitRates,
+    /// Infinite cache; a restart session is read without its parent. `None` without restart sessions.
+    pub standalone: Option<HitRates>,
     /// `None` where the trace names no sessions.
     pub by_session: Option<SessionRates>,
     /// By part of the prompt; empty where the trace names no sessions.
@@ -35,7 +35,7 @@ pub struct Reuse {
     pub size: Size,
 }
 
-/// Distinct blocks, and the extents that hold them (logical reading).
+/// Distinct blocks, and the extents that hold them (linked reading).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Size {
     /// Different blocks, outputs included.
@@ -54,18 +54,18 @@ impl Reuse {
             clock,
             duration_ms: measure.working_set.duration_ms(),
             peak_open_sessions: has_sessions.then_some(peak_open_sessions as u64),
-            logical: measure.logical.counters.rates(has_sessions),
-            replayed: measure.replayed.map(|replayed| replayed.counters.rates(has_sessions)),
-            by_session: has_sessions.then(|| measure.logical.counters.sessions()),
+            linked: measure.linked.counters.rates(has_sessions),
+            standalone: measure.standalone.map(|standalone| standalone.counters.rates(has_sessions)),
+            by_session: has_sessions.then(|| measure.linked.counters.sessions()),
             by_layer: measure.layers.rates(),
             by_turn: measure.turns.rates(),
-            curve: measure.distances.curve(measure.logical.counters.blocks),
-            ttl: measure.ages.points(measure.logical.counters.prompt_tokens),
+            curve: measure.distances.curve(measure.linked.counters.blocks),
+            ttl: measure.ages.points(measure.linked.counters.prompt_tokens),
             working_set: measure.working_set.points(block_tokens),
             size: Size {
                 distinct_blocks: measure.recency.blocks(),
-                extents: measure.logical.tree.extents() as u64,
-                memory_bytes: measure.logical.tree.memory_bytes() as u64,
+                extents: measure.linked.tree.extents() as u64,
+                memory_bytes: measure.linked.tree.memory_bytes() as u64,
             },
         }
     }

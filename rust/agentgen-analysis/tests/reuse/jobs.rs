@@ -17,8 +17,8 @@ pub struct Job {
     /// Whether it is a session, and not a request without a name.
     pub is_named: bool,
     pub turns: Vec<Turn>,
-    pub logical: Vec<Token>,
-    pub replayed: Vec<Token>,
+    pub linked: Vec<Token>,
+    pub standalone: Vec<Token>,
     /// The tokens of prompts from a turn on that do not go on from those before.
     pub anew: Option<(usize, Vec<Token>)>,
 }
@@ -79,7 +79,7 @@ pub fn jobs(trace: &Trace, layout: Layout, is_recorded: bool) -> (Vec<Job>, Cloc
             let send = if clock == Clock::Recorded { Send::At(arrives(now)) } else { Send::After(arrives(delay)) };
             Turn { context, new, output, send }
         });
-        let alone = if layout == Layout::Cumulative { &session.by_blocks } else { &session.replayed };
+        let alone = if layout == Layout::Cumulative { &session.by_blocks } else { &session.standalone };
         Job {
             arrival_ms: arrives(session.arrival_tenths),
             parent: session.parent.filter(|_| trace.names_parents && clock != Clock::Recorded),
@@ -87,8 +87,8 @@ pub fn jobs(trace: &Trace, layout: Layout, is_recorded: bool) -> (Vec<Job>, Cloc
             is_named: true,
             turns: turns.collect(),
             anew: session.anew.as_ref().map(|(turn, _, tokens)| (*turn, tokens.clone())),
-            logical: if trace.names_parents { session.logical.clone() } else { alone.clone() },
-            replayed: if trace.names_parents { session.replayed.clone() } else { alone.clone() },
+            linked: if trace.names_parents { session.linked.clone() } else { alone.clone() },
+            standalone: if trace.names_parents { session.standalone.clone() } else { alone.clone() },
         }
     };
     (trace.sessions.iter().map(job).collect(), clock)
@@ -106,8 +106,8 @@ pub fn requests(prompts: &Prompts) -> Vec<Job> {
             is_named: false,
             turns: vec![Turn { context: *context, new: *context, output: *output, send: Send::After(0.0) }],
             anew: None,
-            replayed: tokens.clone(),
-            logical: tokens,
+            standalone: tokens.clone(),
+            linked: tokens,
         }
     };
     prompts.rows.iter().map(job).collect()

@@ -53,8 +53,8 @@ struct Prompt {
     full: usize,
     blocks: usize,
     reusable: usize,
-    logical: Vec<usize>,
-    replayed: Vec<usize>,
+    linked: Vec<usize>,
+    standalone: Vec<usize>,
 }
 
 /// How a trace is looked at.
@@ -94,7 +94,7 @@ fn share(part: usize, whole: usize) -> f64 {
 
 impl<'a> Oracle<'a> {
     pub fn new(jobs: &'a [Job], slots: Option<usize>, timing: &TimelineOptions, view: View) -> Self {
-        let (mut logical, mut replayed) = (Names::default(), Names::default());
+        let (mut linked, mut standalone) = (Names::default(), Names::default());
         let prompts: Vec<Prompt> = timeline(jobs, slots, timing)
             .into_iter()
             .map(|request| {
@@ -104,7 +104,7 @@ impl<'a> Oracle<'a> {
                 let (mut kept, mut reusable) = (context, (context - 1) / block);
                 if !job.is_named && block == view.id_tokens {
                     // Ids alone are blocks, the partial one too.
-                    kept = job.logical.len();
+                    kept = job.linked.len();
                     reusable = kept / block;
                 } else if job.is_named && view.cached_outputs {
                     kept += output - 1;
@@ -116,12 +116,12 @@ impl<'a> Oracle<'a> {
                     full: context / block,
                     blocks: context.div_ceil(block),
                     reusable,
-                    logical: logical.chain(&anew.unwrap_or(&job.logical)[..kept], block),
-                    replayed: replayed.chain(&anew.unwrap_or(&job.replayed)[..kept], block),
+                    linked: linked.chain(&anew.unwrap_or(&job.linked)[..kept], block),
+                    standalone: standalone.chain(&anew.unwrap_or(&job.standalone)[..kept], block),
                 }
             })
             .collect();
-        Self { jobs, view, prompts, names: logical.count() }
+        Self { jobs, view, prompts, names: linked.count() }
     }
 
     fn tokens(&self, prompt: &Prompt, blocks: usize) -> usize {
@@ -163,12 +163,12 @@ impl<'a> Oracle<'a> {
 
     /// Holds all figures against what they should be.
     pub fn check(&self, reuse: &Reuse) -> Result<(), TestCaseError> {
-        let hits = infinite(&self.prompts, |prompt| &prompt.logical);
-        check_rates(&reuse.logical, &self.rates(&hits))?;
+        let hits = infinite(&self.prompts, |prompt| &prompt.linked);
+        check_rates(&reuse.linked, &self.rates(&hits))?;
         let is_restarted = self.jobs.iter().any(|job| job.is_continuation);
-        prop_assert_eq!(reuse.replayed.is_some(), is_restarted);
-        if let Some(replayed) = &reuse.replayed {
-            check_rates(replayed, &self.rates(&infinite(&self.prompts, |prompt| &prompt.replayed)))?;
+        prop_assert_eq!(reuse.standalone.is_some(), is_restarted);
+        if let Some(standalone) = &reuse.standalone {
+            check_rates(standalone, &self.rates(&infinite(&self.prompts, |prompt| &prompt.standalone)))?;
         }
         self.check_sessions(reuse, &hits)?;
         self.check_layers(reuse, &hits)?;
@@ -176,7 +176,7 @@ impl<'a> Oracle<'a> {
         self.check_ttl(reuse)?;
         self.check_working_set(reuse)?;
         self.check_curve(reuse, &hits)?;
-        let distinct: HashSet<usize> = self.prompts.iter().flat_map(|prompt| &prompt.logical).copied().collect();
+        let distinct: HashSet<usize> = self.prompts.iter().flat_map(|prompt| &prompt.linked).copied().collect();
         prop_assert_eq!(reuse.size.distinct_blocks, distinct.len() as u64);
         prop_assert!(reuse.size.extents <= reuse.size.distinct_blocks);
         let [first, .., last] = [&self.prompts[0], &self.prompts[self.prompts.len() - 1]];
@@ -258,9 +258,9 @@ impl<'a> Oracle<'a> {
             for prompt in &self.prompts {
                 let Request { start, end, .. } = prompt.request;
                 let is_there = |block: &&usize| ends.get(block).is_some_and(|last| start - last <= ttl);
-                let hit = prompt.logical.iter().take_while(is_there).count().min(prompt.reusable);
+                let hit = prompt.linked.iter().take_while(is_there).count().min(prompt.reusable);
                 found += self.tokens(prompt, hit);
-                for block in &prompt.logical {
+                for block in &prompt.linked {
                     let last = ends.entry(*block).or_insert(end);
                     *last = last.max(end);
                 }
@@ -274,7 +274,7 @@ impl<'a> Oracle<'a> {
         let first = self.prompts.first().map_or(0.0, |prompt| prompt.request.start);
         let mut uses: HashMap<usize, Vec<f64>> = HashMap::new();
         for prompt in &self.prompts {
-            for block in &prompt.logical {
+            for block in &prompt.linked {
                 uses.entry(*block).or_default().push(prompt.request.start - first);
             }
         }
@@ -308,11 +308,11 @@ impl<'a> Oracle<'a> {
         let (mut stack, mut is_held) = (Vec::<usize>::new(), vec![false; self.names + 1]);
         let mut hits = 0;
         for prompt in &self.prompts {
-            hits += prompt.logical.iter().take_while(|block| is_held[**block]).count().min(prompt.reusable) as u64;
+            hits += prompt.linked.iter().take_while(|block| is_held[**block]).count().min(prompt.reusable) as u64;
             // The head of the chain is touched last.
-            prompt.logical.iter().for_each(|block| is_held[*block] = false);
+            prompt.linked.iter().for_each(|block| is_held[*block] = false);
             stack.retain(|block| is_held[*block]);
-            stack.splice(0..0, prompt.logical.iter().copied());
+            stack.splice(0..0, prompt.linked.iter().copied());
             stack.iter().skip(capacity).for_each(|block| is_held[*block] = false);
             stack.truncate(capacity);
             for block in &stack {

@@ -29,8 +29,8 @@ pub struct Session {
     /// Cumulative: a turn whose prompt does not go on from the one before, its length, and its tokens and those after.
     pub anew: Option<(usize, usize, Vec<Token>)>,
     /// Its tokens, as it goes on from its parent; as its incremental rows read alone; as its cumulative rows do.
-    pub logical: Vec<Token>,
-    pub replayed: Vec<Token>,
+    pub linked: Vec<Token>,
+    pub standalone: Vec<Token>,
     pub by_blocks: Vec<Token>,
 }
 
@@ -80,7 +80,7 @@ impl Session {
     /// The tokens that a turn's prompt begins with.
     fn prompt(&self, turn: usize, context: usize) -> &[Token] {
         let anew = self.anew.as_ref().filter(|anew| anew.0 <= turn);
-        &anew.map_or(&self.logical, |anew| &anew.2)[..context]
+        &anew.map_or(&self.linked, |anew| &anew.2)[..context]
     }
 
     /// Starts the prompts anew from `turn` on, with some of its first blocks.
@@ -91,7 +91,7 @@ impl Session {
         let is_other = kept + id_tokens <= last;
         // A block of the last prompt is missing, or the prompt is shorter than what came before it.
         let context = if is_other { kept + id_tokens + more } else { kept.max(1) };
-        self.anew = Some((turn, context, self.logical[..kept].to_vec()));
+        self.anew = Some((turn, context, self.linked[..kept].to_vec()));
         let end = self.contexts()[self.turns.len() - 1] + self.turns[self.turns.len() - 1].1;
         let own = (kept..end).map(|at| [number as u64 + 10, 3, at as u64]);
         if let Some((_, _, tokens)) = &mut self.anew {
@@ -168,12 +168,12 @@ impl Trace {
             .map(|at| [0, 0, at])
             .chain((0..layer1_5 as u64).map(|at| [1, group as u64, at]))
             .collect();
-        let (logical, replayed, by_blocks) = (Vec::new(), Vec::new(), Vec::new());
+        let (linked, standalone, by_blocks) = (Vec::new(), Vec::new(), Vec::new());
         let mut session =
-            Session { parent: None, group, arrival_tenths, turns, anew: None, logical, replayed, by_blocks };
-        session.logical = session.own(&prefix, self.sessions.len(), 0);
-        session.replayed.clone_from(&session.logical);
-        session.by_blocks.clone_from(&session.logical);
+            Session { parent: None, group, arrival_tenths, turns, anew: None, linked, standalone, by_blocks };
+        session.linked = session.own(&prefix, self.sessions.len(), 0);
+        session.standalone.clone_from(&session.linked);
+        session.by_blocks.clone_from(&session.linked);
         session
     }
 
@@ -188,16 +188,16 @@ impl Trace {
         let parent = &self.sessions[number];
         let last = parent.turns[parent.turns.len() - 1];
         turns[0].0 = parent.end() - cut.min(last.1);
-        let (logical, replayed, by_blocks) = (Vec::new(), Vec::new(), Vec::new());
+        let (linked, standalone, by_blocks) = (Vec::new(), Vec::new(), Vec::new());
         let group = parent.group;
         let mut session =
-            Session { parent: Some(number), group, arrival_tenths, turns, anew: None, logical, replayed, by_blocks };
+            Session { parent: Some(number), group, arrival_tenths, turns, anew: None, linked, standalone, by_blocks };
         let number = self.sessions.len();
         let whole = |tokens: usize| tokens / self.id_tokens * self.id_tokens;
         let contexts = parent.contexts();
-        session.logical = session.own(&parent.logical[..session.turns[0].0], number, 0);
-        session.replayed = session.own(&parent.logical[..whole(contexts[0])], number, 1);
-        session.by_blocks = session.own(&parent.logical[..whole(contexts[contexts.len() - 1])], number, 2);
+        session.linked = session.own(&parent.linked[..session.turns[0].0], number, 0);
+        session.standalone = session.own(&parent.linked[..whole(contexts[0])], number, 1);
+        session.by_blocks = session.own(&parent.linked[..whole(contexts[contexts.len() - 1])], number, 2);
         session
     }
 
@@ -220,7 +220,7 @@ impl Trace {
                 } else {
                     let ids = match session.parent.filter(|_| turn == 0) {
                         Some(parent) => ids.repeated(&chunks[parent], *new),
-                        None => ids.chunks(&session.logical[..contexts[turn]], contexts[turn] - new),
+                        None => ids.chunks(&session.linked[..contexts[turn]], contexts[turn] - new),
                     };
                     full.extend(&ids[..new / self.id_tokens]);
                     write!(row, r#""session_id":"s{number}","input_length":{new},"output_length":{output},"#).unwrap();

@@ -90,12 +90,12 @@ impl<'a> Oracle<'a> {
             let prompt = |(index, turn): (usize, &crate::jobs::Turn)| {
                 let (mut kept, mut reusable) = (turn.context, (turn.context - 1) / block);
                 if !job.is_named && settings.block_tokens == settings.id_tokens {
-                    kept = job.logical.len();
+                    kept = job.linked.len();
                     reusable = kept / block;
                 } else if job.is_named && settings.cached_outputs {
                     kept += turn.output - 1;
                 }
-                let tokens = job.anew.as_ref().filter(|anew| anew.0 <= index).map_or(&job.logical, |anew| &anew.1);
+                let tokens = job.anew.as_ref().filter(|anew| anew.0 <= index).map_or(&job.linked, |anew| &anew.1);
                 let chain = names.chain(&tokens[..kept], block);
                 Prompt { context: turn.context, output: turn.output, full: turn.context / block, reusable, chain }
             };

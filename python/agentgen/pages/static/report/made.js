@@ -26,7 +26,7 @@ export function totals(trace, run) {
     sessions: written?.sessions ?? trace.sessions, continuations: written?.continuations ?? trace.continuations,
     requests: written?.turns ?? trace.requests, prompt_tokens: written?.context_tokens ?? trace.prompt_tokens,
     input_tokens: written?.input_tokens ?? trace.input_tokens, output_tokens: written?.output_tokens ?? trace.output_tokens,
-    reuse: run?.quality?.reuse?.logical ?? trace.reuse.logical,
+    reuse: run?.quality?.reuse?.linked ?? trace.reuse.linked,
   };
 }
 

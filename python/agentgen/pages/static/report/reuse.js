@@ -33,8 +33,8 @@ function exactRates(trace, run) {
 function definitions({ traces, runs, labels, cut }) {
   const readings = traces.flatMap((trace, index) => {
     const whole = (cut[index] && exactRates(trace, runs[index])) || trace.reuse;
-    const found = [{ label: labels.length > 1 ? `${labels[index]}, logical` : "Logical", rates: whole.logical }];
-    if (whole.replayed) found.push({ label: labels.length > 1 ? `${labels[index]}, replayed` : "Replayed", rates: whole.replayed });
+    const found = [{ label: labels.length > 1 ? `${labels[index]}, linked` : "Linked", rates: whole.linked }];
+    if (whole.standalone) found.push({ label: labels.length > 1 ? `${labels[index]}, standalone` : "Standalone", rates: whole.standalone });
     return found;
   });
   const rows = Object.keys(DEFINITIONS).filter((name) => readings.some((one) => one.rates[name] !== null));
@@ -44,7 +44,7 @@ function definitions({ traces, runs, labels, cut }) {
       ...readings.map((one) => ({ label: one.label, text: (name) => percent(one.rates[name]) })),
     ], rows, { id: "rates-table" }),
     el("p", { class: "note" }, readings.length > traces.length
-      ? "Logical: a continuation goes on from its parent's tokens. Replayed: its rows are read alone, as by a replayer that does not know parents. All that follows is logical."
+      ? "Linked: a restart session continues its parent's tokens. Standalone: its rows are read without the parent, as by a replayer that does not know parents. All figures below are linked."
       : "Published hit rates differ most by their definition: compare the same ones."),
   ];
 }
