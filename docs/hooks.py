@@ -26,7 +26,7 @@ ROOT_PAGES = {
     "README.md": "index.md",
     **{name: name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")},
 }
-WIDTH = 100
+WIDTH = 80
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -54,7 +54,8 @@ def commands() -> Iterator[str]:
 
 def helps(command: click.Command, name: str, parent: click.Context | None) -> Iterator[str]:
     """The help of a command and of its subcommands."""
-    context = click.Context(command, info_name=name, parent=parent, terminal_width=WIDTH, max_content_width=WIDTH)
+    settings = {**command.context_settings, "terminal_width": WIDTH, "max_content_width": WIDTH}
+    context = click.Context(command, info_name=name, parent=parent, **settings)
     yield f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
         for each in command.list_commands(context):
