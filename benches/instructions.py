@@ -1,9 +1,9 @@
-"""Instruction counts of the hottest loops, compared with `instructions.json` (valgrind's callgrind).
+"""Compare instruction counts of the hottest loops with `instructions.json` (callgrind of valgrind).
 
-Wall time on a shared machine is noise; the number of instructions of a fixed, single-threaded run is not. It does
-depend on the compiler, so a count is stored with the rustc that made it, and another rustc is not compared.
+Wall time on a shared machine is noise; the instruction count of a fixed, single-threaded run is reproducible. It
+depends on the compiler: counts are stored with the version of rustc and compared only with the same version.
 
-    instructions.py            compare; exit code 1 when a count moved by more than 3 %
+    instructions.py            compare; exit code 1 when a count changed by more than 3 %
     instructions.py --update   store the counts of this compiler
 """
 
@@ -24,12 +24,12 @@ LOOPS = ("batches", "jsonl", "reuse", "simulate")
 
 
 def output(*command: str) -> str:
-    """What a command prints, both streams."""
+    """Both output streams of a command."""
     return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
 
 
 def compiler() -> str:
-    """The rustc that counts are valid for."""
+    """Version of rustc and architecture, for which counts are valid."""
     return f"{output('rustc', '--version').strip()}, {platform.machine()}"
 
 
@@ -39,7 +39,7 @@ def count(program: Path, loop: str) -> int:
     text = output(*valgrind, str(program), loop, PRESET, SESSIONS, "1")
     found = re.search(r"Collected : (\d+)", text)
     if found is None:
-        sys.exit(f"no count in what valgrind printed:\n{text}")
+        sys.exit(f"found no instruction count in the output of valgrind:\n{text}")
     return int(found[1])
 
 
@@ -65,11 +65,13 @@ def main() -> int:
     for loop, now in counts.items():
         before = now if update else stored["instructions"][loop]
         change = now / before - 1
-        moved = abs(change) > TOLERANCE
-        failed |= moved
-        print(f"{loop:8} {now:15,} instructions, stored {before:15,}: {change:+.2%}{'  MOVED' if moved else ''}")
+        changed = abs(change) > TOLERANCE
+        failed |= changed
+        print(f"{loop:8} {now:15,} instructions, stored {before:15,}: {change:+.2%}{'  CHANGED' if changed else ''}")
     if failed:
-        print(f"More than {TOLERANCE:.0%}: if intended, say why and run benches/instructions.py --update.")
+        print(
+            f"Counts changed by more than {TOLERANCE:.0%}: benches/instructions.py --update, if intended, and say why."
+        )
     return int(failed)
 
 

@@ -1,8 +1,8 @@
-"""`agentgen analyze` beside `aiperf analyze-trace`, as one Markdown table (`make bench-peer-analyze`).
+"""Compare `agentgen analyze` with `aiperf analyze-trace`; print a Markdown table (`make bench-peer-analyze`).
 
-AIPerf is given 20,000 sessions, because its time and memory grow with them; agentgen the same file and a larger one.
-With the environment variable MOONCAKE naming Mooncake's conversation trace, its exact capacity curve is timed too,
-reading included.
+AIPerf reads 20,000 sessions, because its memory grows with them; agentgen reads the same file and a larger one. With
+the path of Mooncake's conversation trace in the environment variable MOONCAKE, the analysis of that file with its
+exact capacity curve is timed too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOONCAKE = os.environ.get("MOONCAKE")
 
 
 def generate(ours: Path, scratch: Path, sessions: int) -> tuple[Path, int]:
-    """A run directory of the default preset, and its requests."""
+    """Generate a run of the `default` preset; returns its directory and number of requests."""
     options = ["--sessions", str(sessions), "--format", "jsonl,parquet", "--output", str(scratch)]
     execute([str(ours), "generate", *options, "--name", str(sessions), "--quiet"])
     run = scratch / str(sessions)
@@ -31,7 +31,7 @@ def generate(ours: Path, scratch: Path, sessions: int) -> tuple[Path, int]:
 
 
 def row(name: str, run: Run, requests: int, peer: Run | None = None) -> str:
-    """A line of the table."""
+    """A row of the table; with `peer`, time and memory are compared with it."""
     ratio = f", {peer.seconds / run.seconds:.0f} x" if peer else ""
     smaller = f", {peer.peak_mb / run.peak_mb:.0f} x less" if peer else ""
     return (
@@ -43,10 +43,10 @@ def row(name: str, run: Run, requests: int, peer: Run | None = None) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peer", required=True, help="the bin directory of an environment with aiperf")
+    parser.add_argument("--peer", required=True, help="bin directory of an environment with AIPerf")
     parser.add_argument("--peer-sessions", type=int, default=20_000)
     parser.add_argument("--sessions", type=int, default=1_000_000)
-    parser.add_argument("--scratch", type=Path, default=ROOT / "target", help="where data sets are made")
+    parser.add_argument("--scratch", type=Path, default=ROOT / "target", help="directory for data sets")
     arguments = parser.parse_args()
     ours = Path(sys.executable).with_name("agentgen")
     aiperf = Path(arguments.peer).absolute() / "aiperf"
@@ -58,7 +58,7 @@ def main() -> None:
         scratch = Path(folder)
         small, small_requests = generate(ours, scratch, arguments.peer_sessions)
         large, large_requests = generate(ours, scratch, arguments.sessions)
-        print(f"{machine()}. Whole commands on data sets of the `default` preset.\n")
+        print(f"{machine()}. Whole commands on runs of the `default` preset.\n")
         print("| | requests | time | peak memory | requests/s |\n|---|---|---|---|---|")
         peer = execute([str(aiperf), "analyze-trace", str(small / "dataset.jsonl")])
         print(row(f"AIPerf `analyze-trace`, {arguments.peer_sessions:,} sessions", peer, small_requests))
@@ -76,7 +76,7 @@ def main() -> None:
             start = time.perf_counter()
             agentgen.analyze(MOONCAKE)
             times.append(time.perf_counter() - start)
-        print(f"\nMooncake conversation, in process, file to figures: {1e3 * min(times):.0f} ms (best of 10)")
+        print(f"\nMooncake conversation, in one process, reading included: {1e3 * min(times):.0f} ms (best of 10)")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""agentgen beside AIPerf on this machine, as one Markdown table (`make bench-peer`).
+"""Compare agentgen with AIPerf on this machine; print a Markdown table (`make bench-peer`).
 
-Every figure is the median of several runs that take turns, because the speed of a shared machine moves within minutes:
-compare ratios within one table, not figures between tables. Each run is a process of its own; its peak memory is what
-the system reports when it ends. AIPerf gets the same distributions, with the parameters that agentgen solved. Ratios
-compare rows with the same outputs; AIPerf's command cannot omit its pages, so without pages its generation and JSONL
-writer are measured alone, in process.
+Every figure is the median of several runs that take turns, because the speed of a shared machine changes within
+minutes: compare ratios within one table, not figures of two tables. Each run is a process of its own; its peak memory
+is the maximum resident set that the system reports. AIPerf gets the same distributions, with the parameters that
+agentgen solved. Ratios compare rows with the same outputs; the command of AIPerf cannot omit its pages, so its
+generation and JSONL writer without pages are measured in process.
 
-With the environment variable FLOOR naming a compiled floor program (`FLOOR SESSIONS default|real [null]`, which prints
-`... S sess/s ...`), the table also says how far agentgen is from what the machine can do.
+With the path of a compiled floor program in the environment variable FLOOR (`FLOOR SESSIONS default|real [null]`, which
+prints `... S sess/s ...`), the table also compares agentgen with that lower bound of the work.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ FLOOR_NAMES = {"aiperf-0.13-default": "default", "aiperf-1k-200k": "real"}
 
 @dataclass
 class Figure:
-    """What one run says: a rate in the row's unit, and peak memory."""
+    """Result of one run: a rate in the unit of its row, and peak memory."""
 
     rate: float
     peak_mb: float
 
 
 def aiperf_config(preset: str) -> dict[str, Any]:
-    """A preset as AIPerf's configuration: what it has no field for is left out."""
+    """A preset as a configuration of AIPerf, without the fields that AIPerf does not have."""
     config = json.loads(_native.preset(preset))
     resolved = json.loads(_native.resolve(json.dumps(config), sessions=1))["effective"]
 
@@ -100,28 +100,28 @@ class Bench:
         }
 
     def aiperf_generate(self, preset: str, jsonl: Path | None = None) -> Figure:
-        """Its synthesizer and, with a file to write, its JSONL writer; without its imports."""
+        """The session synthesizer of AIPerf and, given a path, its JSONL writer; without the time of its imports."""
         command = [str(self.peer / "python"), str(HERE / "generate_aiperf.py"), str(self.configs[preset])]
         return self.timed(command, self.peer_sessions, *([str(jsonl)] if jsonl else []))
 
     def batches(self, preset: str) -> Figure:
-        """The Python API."""
+        """The Python API of agentgen, all columns."""
         command = [sys.executable, str(HERE / "generate_agentgen.py"), preset]
         return self.timed(command, self.sessions)
 
     def timed(self, command: list[str], sessions: int, *arguments: str) -> Figure:
-        """A program that times itself."""
+        """Run a program that prints its own time."""
         run = execute([*command, str(sessions), *arguments])
         return Figure(sessions / json.loads(run.output.splitlines()[-1])["seconds"], run.peak_mb)
 
     def hot_loop(self, loop: str, preset: str) -> Figure:
-        """Everything is made, nothing is written."""
+        """Generate without Python and without writing."""
         program = [str(ROOT / "target/release/hot-loops"), loop, preset, str(self.sessions), str(os.cpu_count())]
         run = execute(program)
         return Figure(self.sessions / json.loads(run.output)["seconds"], run.peak_mb)
 
     def floor(self, preset: str, *mode: str) -> Figure | None:
-        """What the machine can do, where a floor program is given."""
+        """The floor program, where one is given and knows the preset."""
         if not FLOOR or preset not in FLOOR_NAMES:
             return None
         run = execute([FLOOR, str(self.sessions), FLOOR_NAMES[preset], *mode], self.scratch)
@@ -131,13 +131,13 @@ class Bench:
         return Figure(float(found[1]), run.peak_mb)
 
     def aiperf_command(self, preset: str) -> Figure:
-        """Everything that its command writes, pages included."""
+        """The whole command of AIPerf, pages included."""
         command = [str(self.peer / "aiperf"), "synthesize", "agentic-code", "--config", str(self.configs[preset])]
         run = execute([*command, "--num-sessions", str(self.peer_sessions), "--output", str(self.scratch / "peer")])
         return Figure(self.peer_sessions / run.seconds, run.peak_mb)
 
     def command(self, preset: str, formats: str, *, pages: bool = False) -> Figure:
-        """The whole command: files, digests, manifest, statistics."""
+        """The whole command of agentgen: files, digests, manifest, statistics."""
         options = ["--config", preset, "--sessions", str(self.sessions), "--format", formats]
         options += [] if pages else ["--no-pages"]
         place = ["--output", str(self.scratch), "--name", formats, "--quiet", "--force"]
@@ -148,11 +148,11 @@ class Bench:
 
     @property
     def jsonl(self) -> Path:
-        """The file that the last JSONL command wrote."""
+        """The file written by the last JSONL command."""
         return self.scratch / "jsonl" / "dataset.jsonl"
 
     def disk(self, _: str) -> Figure:
-        """As many bytes, as fast as the disk takes them."""
+        """Write as many bytes to the same disk with `dd`."""
         target = self.scratch / "disk"
         blocks = self.jsonl.stat().st_size // 2**20
         run = execute(["dd", "if=/dev/zero", f"of={target}", "bs=1M", f"count={blocks}", "conv=fsync"])
@@ -160,16 +160,16 @@ class Bench:
         return Figure(blocks * 2**20 / 1e6 / run.seconds, run.peak_mb)
 
     def written(self, _: str) -> Figure:
-        """The JSONL command again, in bytes."""
+        """The rate of the last JSONL command in bytes."""
         return Figure(self.jsonl.stat().st_size / 1e6 / self.last.seconds, self.last.peak_mb)
 
     def validate(self, _: str) -> Figure:
-        """Every rule over every row."""
+        """Check every rule on every row."""
         run = execute([str(self.ours), "validate", str(self.jsonl)])
         return Figure(self.jsonl.stat().st_size / 1e6 / run.seconds, run.peak_mb)
 
 
-# The rows that a row is compared with, and how the ratio reads. With AIPerf only where both write the same.
+# Rows that a row is compared with, and the text of the ratio; with AIPerf only where both write the same.
 PEER, FLOOR_SHARE = "{:.0f} x AIPerf", "{:.2f} of floor"
 AGAINST = {
     "agentgen, in process, Arrow batches": {
@@ -185,7 +185,7 @@ AGAINST = {
 
 
 def cell(medians: dict[str, Figure], row: str) -> str:
-    """`rate (ratios), peak memory`; memory of the two programs that are compared only."""
+    """`rate (ratios), peak memory`; memory only for AIPerf and agentgen."""
     if row not in medians:
         return "-"
     figure = medians[row]
@@ -198,11 +198,11 @@ def cell(medians: dict[str, Figure], row: str) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peer", required=True, help="the bin directory of an environment with aiperf")
-    parser.add_argument("--sessions", type=int, default=200_000, help="of a run of agentgen")
-    parser.add_argument("--peer-sessions", type=int, default=2_000, help="of a run of AIPerf")
+    parser.add_argument("--peer", required=True, help="bin directory of an environment with AIPerf")
+    parser.add_argument("--sessions", type=int, default=200_000, help="sessions per run of agentgen")
+    parser.add_argument("--peer-sessions", type=int, default=2_000, help="sessions per run of AIPerf")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--scratch", type=Path, default=ROOT / "target", help="a directory on the disk to measure")
+    parser.add_argument("--scratch", type=Path, default=ROOT / "target", help="directory on the disk to measure")
     arguments = parser.parse_args()
     seen: dict[str, dict[str, list[Figure]]] = {preset: defaultdict(list) for preset in PRESETS}
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
@@ -221,7 +221,7 @@ def main() -> None:
         }
         for preset, rows in seen.items()
     }
-    print(f"{machine()}. Sessions/s (MB/s where said) and peak memory; medians of")
+    print(f"{machine()}. Sessions/s (MB/s where noted) and peak memory; medians of")
     print(
         f"{arguments.rounds} alternating runs of {arguments.sessions:,} sessions (AIPerf: {arguments.peer_sessions:,})."
     )

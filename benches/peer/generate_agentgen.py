@@ -1,4 +1,4 @@
-"""agentgen into Arrow batches, all columns: `generate_agentgen.py PRESET SESSIONS`. Prints the seconds."""
+"""Generate Arrow batches with agentgen, all columns, and print the seconds: `generate_agentgen.py PRESET SESSIONS`."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ import time
 
 import agentgen
 
-agentgen.generate(sys.argv[1], sessions=1)  # imports, once a process; AIPerf's are not counted either
+agentgen.generate(sys.argv[1], sessions=1)  # imports once per process; not counted, like those of AIPerf
 start = time.perf_counter()
 rows = sum(len(batch) for batch in agentgen.generate(sys.argv[1], sessions=int(sys.argv[2])))
 print(json.dumps({"seconds": time.perf_counter() - start, "rows": rows}))

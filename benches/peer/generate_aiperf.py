@@ -1,6 +1,6 @@
-"""AIPerf's generation: `generate_aiperf.py CONFIG SESSIONS [JSONL]`, run by its own Python. Prints the seconds.
+"""Generate sessions with AIPerf and print the seconds: `generate_aiperf.py CONFIG SESSIONS [JSONL]`.
 
-With a third argument its JSONL writer is timed, too; pages and reports are not.
+Runs in the environment of AIPerf. Given a third argument, its JSONL writer is timed too; pages and reports are not.
 """
 
 import json

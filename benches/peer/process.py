@@ -1,4 +1,4 @@
-"""One process, measured: what every comparison in this folder is made of."""
+"""Run one process and measure its time and peak memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Run:
-    """One process."""
+    """A process that ended: wall time, maximum resident set, both output streams."""
 
     seconds: float
     peak_mb: float
@@ -24,7 +24,7 @@ class Run:
 
 
 def execute(command: list[str], cwd: Path | None = None) -> Run:
-    """Run to the end; fails loudly."""
+    """Run a command to its end; exits with its output when it fails."""
     with tempfile.TemporaryFile("w+") as output:
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
@@ -35,11 +35,11 @@ def execute(command: list[str], cwd: Path | None = None) -> Run:
         text = output.read()
     if process.returncode:
         sys.exit(f"{' '.join(command)} -> {process.returncode}\n{text}")
-    # Kilobytes, but bytes on macOS.
+    # The unit is kilobytes, but bytes on macOS.
     return Run(seconds, usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3), text)
 
 
 def machine() -> str:
-    """Cores and memory."""
+    """Cores and memory of this machine."""
     memory_gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     return f"{os.cpu_count()} cores, {memory_gib:.0f} GiB"

@@ -1,9 +1,9 @@
-"""`agentgen replay` beside `aiperf profile` against one server, as a Markdown table (`make bench-peer-replay`).
+"""Compare `agentgen replay` with `aiperf profile` on one server; print a Markdown table (`make bench-peer-replay`).
 
-`--server` is a program that takes a port and answers at once. Sessions have 5 turns of 512 new and 16 output tokens and
-are streamed, 32 of them open. Times to first token are what each program reports itself. `--endpoints` is MLCommons'
-`inference-endpoint`, which is on no package index; it gets another load (prompts of the same mean length without
-sessions, 32 requests in flight), so its row has no ratio.
+`--server` names a program that takes a port and answers without delay. Sessions have 5 turns of 512 new and 16 output
+tokens; 32 of them are active at a time, and responses are streamed. Each program reports its own time to first token.
+`--endpoints` names the `inference-endpoint` program of MLCommons, which is in no package index; its load is another one
+(prompts of the same mean length without sessions, 32 requests in flight), so its row has no ratio.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "replay"))
 from throughput import OUTPUT, SLOTS, TURNS, fast, rate, replay, write_trace
 
 BLOCK_TOKENS = 512
-# AIPerf loads tokenizers by name, and without a network only from the hub's cache: one is put there.
+# AIPerf loads tokenizers by name and, offline, only from the cache of the Hugging Face hub: this writes one there.
 TOKENIZER = """
 import json, pathlib, sys
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -46,14 +46,14 @@ config = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": end, "eos_t
 
 
 def check(command: list[str | Path], **environment: str) -> None:
-    """Run to the end; fails loudly."""
+    """Run a command to its end; exits with its output when it fails."""
     done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{command} -> {done.returncode}\n{done.stdout}{done.stderr}")
 
 
 def peer(binaries: Path, trace: Path, url: str, requests: int, scratch: Path) -> tuple[float, float, float]:
-    """AIPerf's requests/s and its time to first token, median and 99th percentile, ms."""
+    """Requests/s of AIPerf, and its time to first token in ms: median and 99th percentile."""
     home = scratch / "tokenizers"
     check([binaries / "python", "-c", TOKENIZER, home])
     out = scratch / "aiperf"
@@ -69,13 +69,13 @@ def peer(binaries: Path, trace: Path, url: str, requests: int, scratch: Path) ->
         HF_HUB_OFFLINE="1",
         TRANSFORMERS_OFFLINE="1",
     )
-    told = json.loads((out / "profile_export_aiperf.json").read_text())
-    first = told["time_to_first_token"]
-    return told["request_throughput"]["avg"], first["p50"], first["p99"]
+    report = json.loads((out / "profile_export_aiperf.json").read_text())
+    first = report["time_to_first_token"]
+    return report["request_throughput"]["avg"], first["p50"], first["p99"]
 
 
 def endpoints(program: Path, url: str, requests: int, scratch: Path) -> tuple[float, float, float]:
-    """The same of MLCommons' client, with one worker."""
+    """The same figures of the client of MLCommons, with one worker."""
     context_tokens = sum(BLOCK_TOKENS + turn * (BLOCK_TOKENS + OUTPUT) for turn in range(TURNS)) // TURNS
     prompts, out = scratch / "prompts.jsonl", scratch / "endpoints"
     with prompts.open("w", encoding="utf-8") as file:
@@ -90,13 +90,13 @@ def endpoints(program: Path, url: str, requests: int, scratch: Path) -> tuple[fl
             *("--streaming", "on", "--report-dir", out),
         ],
     )
-    told = json.loads((out / "performance" / "result_summary.json").read_text())
-    milliseconds = {name: value / 1e6 for name, value in told["ttft"]["percentiles"].items()}
-    return told["qps"], milliseconds["50.0"], milliseconds["99.0"]
+    report = json.loads((out / "performance" / "result_summary.json").read_text())
+    milliseconds = {name: value / 1e6 for name, value in report["ttft"]["percentiles"].items()}
+    return report["qps"], milliseconds["50.0"], milliseconds["99.0"]
 
 
 def ours(trace: Path, url: str, workers: int) -> tuple[float, float, float]:
-    """The same of agentgen."""
+    """The same figures of agentgen."""
     summary, _ = replay(trace, url, "--concurrency", SLOTS, "--workers", workers)
     first = summary["run"]["latency"]["ttft_ms"]
     return rate(summary), first["p50"], first["p99"]
@@ -105,9 +105,9 @@ def ours(trace: Path, url: str, workers: int) -> tuple[float, float, float]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peer", required=True, type=Path, help="the bin directory of an environment with aiperf")
-    parser.add_argument("--server", required=True, help="a program that takes a port")
-    parser.add_argument("--endpoints", type=Path, help="MLCommons' program `inference-endpoint`")
+    parser.add_argument("--peer", required=True, type=Path, help="bin directory of an environment with AIPerf")
+    parser.add_argument("--server", required=True, help="program that takes a port")
+    parser.add_argument("--endpoints", type=Path, help="the `inference-endpoint` program of MLCommons")
     parser.add_argument("--peer-sessions", type=int, default=600)
     parser.add_argument("--sessions", type=int, default=20_000)
     arguments = parser.parse_args()
@@ -120,7 +120,7 @@ def main() -> None:
             requests = arguments.sessions * TURNS // 4
             rows.append(("MLCommons endpoints", endpoints(arguments.endpoints.absolute(), url, requests, scratch)))
         rows += [(f"agentgen, workers: {n}", ours(large, url, n)) for n in (1, 2)]
-    print(f"{machine()}, shared with the server. {SLOTS} open sessions.\n")
+    print(f"{machine()}, shared with the server. {SLOTS} active sessions.\n")
     print("| | requests/s | time to first token as reported, p50 / p99 |\n|---|---|---|")
     first_rate = rows[0][1][0]
     for name, (per_second, median, high) in rows:

@@ -1,7 +1,7 @@
-"""`agentgen simulate` beside AIPerf's Python simulation engine, as Markdown tables (`make bench-peer-simulate`).
+"""Compare `agentgen simulate` with the simulation engine of AIPerf; print Markdown tables (`make bench-peer-simulate`).
 
-AIPerf is given few sessions, because its time grows with their square; agentgen the same file and a larger one. The
-system is the same: concurrency, rates, KV bytes, capacity. What differs is the model, which docs/simulator.md explains.
+AIPerf reads few sessions, because its time grows with their square; agentgen reads the same file and a larger one. Both
+simulate the same system: concurrency, rates, KV bytes, capacity. docs/simulator.md explains how the models differ.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from process import Run, execute, machine
 ROOT = Path(__file__).parents[2]
 PRESET = "aiperf-1k-200k"
 CONCURRENCY, PREFILL, DECODE, KV_BYTES = 50, 64_000, 200, 35_136
-# All that the sessions leave, and less than what 50 of them hold at once.
+# The first holds every block of the data set, the last fewer blocks than 50 active sessions need.
 CAPACITIES_GB = (3_000, 300, 100)
 
 
 def generate(ours: Path, scratch: Path, sessions: int) -> tuple[Path, dict[str, Any]]:
-    """A data set of the preset, and its manifest."""
+    """Generate a run of the preset; returns its directory and manifest."""
     options = ["--config", PRESET, "--sessions", str(sessions), "--output", str(scratch), "--name", str(sessions)]
     execute([str(ours), "generate", *options, "--quiet"])
     run = scratch / str(sessions)
@@ -32,7 +32,7 @@ def generate(ours: Path, scratch: Path, sessions: int) -> tuple[Path, dict[str, 
 
 
 def ours_at(ours: Path, run: Path, capacity_gb: int) -> tuple[Run, dict[str, Any]]:
-    """One simulation on one thread, and its figures."""
+    """Run one simulation of agentgen on one thread; returns its figures."""
     system = ["--concurrency", str(CONCURRENCY), "--prefill-rate", str(PREFILL), "--decode-rate", str(DECODE)]
     cache = ["--capacity", f"{capacity_gb}GB", "--kv-bytes-per-token", str(KV_BYTES)]
     measured = execute([str(ours), "simulate", str(run / "dataset.jsonl"), *system, *cache, "--threads", "1", "--json"])
@@ -40,7 +40,7 @@ def ours_at(ours: Path, run: Path, capacity_gb: int) -> tuple[Run, dict[str, Any
 
 
 def theirs_at(python: Path, run: Path, capacity_gb: int, layers: tuple[int, int]) -> tuple[Run, dict[str, Any]]:
-    """The same of AIPerf."""
+    """Run the same simulation of AIPerf."""
     settings = {
         "concurrency": CONCURRENCY,
         "prefill_tps": PREFILL,
@@ -57,7 +57,7 @@ def theirs_at(python: Path, run: Path, capacity_gb: int, layers: tuple[int, int]
 
 
 def speed(name: str, turns: int, run: Run, seconds: float) -> str:
-    """A line of the table of speeds."""
+    """A row of the table of speeds."""
     times = f"{run.seconds:.2f} s | {seconds:.2f} s | {turns / seconds:,.0f}"
     return f"| {name} | {turns:,} | {times} | {run.peak_mb:,.0f} MB |"
 
@@ -65,10 +65,10 @@ def speed(name: str, turns: int, run: Run, seconds: float) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peer", required=True, help="the bin directory of an environment with aiperf")
+    parser.add_argument("--peer", required=True, help="bin directory of an environment with AIPerf")
     parser.add_argument("--peer-sessions", type=int, default=1_000)
     parser.add_argument("--sessions", type=int, default=100_000)
-    parser.add_argument("--scratch", type=Path, default=ROOT / "target", help="where data sets are made")
+    parser.add_argument("--scratch", type=Path, default=ROOT / "target", help="directory for data sets")
     arguments = parser.parse_args()
     ours = Path(os.environ.get("AGENTGEN", Path(sys.executable).with_name("agentgen")))
     python = Path(arguments.peer).absolute() / "python"
@@ -96,9 +96,10 @@ def main() -> None:
         name = f"agentgen, {CAPACITIES_GB[1]:,} GB, {arguments.sessions:,} sessions"
         speeds.append(speed(name, point["requests"]["served"], run, run.seconds))
     print(
-        f"{machine()}. {arguments.peer_sessions:,} sessions of the preset `{PRESET}`; {CONCURRENCY} at once, ", end=""
+        f"{machine()}. {arguments.peer_sessions:,} sessions of the preset `{PRESET}`; concurrency {CONCURRENCY}, ",
+        end="",
     )
-    print(f"prefill {PREFILL:,} and decode {DECODE} tokens/s, {KV_BYTES:,} bytes a token.\n")
+    print(f"prefill {PREFILL:,} and decode {DECODE} tokens/s, {KV_BYTES:,} KV bytes per token.\n")
     print(
         "| capacity | hit rate AIPerf | agentgen | mean TTFT, ms: AIPerf | agentgen | hours AIPerf | agentgen ", end=""
     )
@@ -106,7 +107,7 @@ def main() -> None:
     print("\n".join(figures))
     print("\n| one thread | turns | command | simulation | turns/s | memory |\n|---|---|---|---|---|---|")
     print("\n".join(speeds))
-    print("\nSimulation: of AIPerf the engine alone, of agentgen the whole command.")
+    print("\nSimulation: for AIPerf the engine alone, for agentgen the whole command.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""AIPerf's Python simulation engine on a data set; prints one line of JSON. Runs in AIPerf's environment."""
+"""Run the simulation engine of AIPerf on a data set and print one line of JSON; needs the environment of AIPerf."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def main() -> None:
     """Load, simulate, and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", type=Path)
-    parser.add_argument("settings", help="the fields of SimulationConfig as JSON")
+    parser.add_argument("settings", help="fields of SimulationConfig as JSON")
     arguments = parser.parse_args()
     start = time.perf_counter()
     sessions = load_sessions(arguments.dataset)
     loaded = time.perf_counter()
     result = simulate(sessions, SimulationConfig(**json.loads(arguments.settings)))
     done = time.perf_counter()
-    told = {
+    figures = {
         "turns": result.turn_count,
         "load_seconds": loaded - start,
         "seconds": done - loaded,
@@ -32,7 +32,7 @@ def main() -> None:
         "evicted_blocks": result.total_evicted_blocks,
         "peak_gb": max(point.kv_cache_gb for point in result.time_series),
     }
-    print(json.dumps(told))
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

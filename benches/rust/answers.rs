@@ -1,4 +1,4 @@
-//! Streams of 64 tokens, read as a client reads them: time an event.
+//! Parsing of streamed answers of 64 tokens: time per event.
 
 use std::hint::black_box;
 
@@ -7,7 +7,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const TOKENS: usize = 64;
 
-/// An event as vLLM sends it, 245 bytes.
+/// An event in the form that vLLM sends, 245 bytes.
 fn event(text: &str, more: &str) -> Vec<u8> {
     let model = "meta-llama/Llama-3.1-8B-Instruct";
     format!(
@@ -18,7 +18,7 @@ fn event(text: &str, more: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Reads a stream to its end.
+/// Parses a stream to its end.
 fn read(reads: &[Vec<u8>]) -> Answer {
     let mut answer = Answer::new(Endpoint::Chat, true);
     let mut now = 0;

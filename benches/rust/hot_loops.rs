@@ -1,8 +1,9 @@
-//! `hot-loops batches|jsonl|reuse|simulate PRESET SESSIONS THREADS`: generate, and discard what comes out; `reuse` also
-//! follows the requests on the reference timeline, `simulate` simulates them, both always on one thread.
+//! `hot-loops batches|jsonl|reuse|simulate PRESET SESSIONS THREADS`: generate sessions and discard the output. `reuse`
+//! also measures reuse on the reference timeline and `simulate` runs the simulator, both always on one thread.
 //!
-//! Prints one line of JSON: rows, bytes, seconds (of a simulation: without making its sessions). With one thread it does the same instructions every time, which the
-//! instruction guard counts; with several it is what the comparison with `AIPerf` times.
+//! Prints one line of JSON: rows, bytes, seconds (`simulate`: without generating the sessions). One thread executes the
+//! same instructions in every run; `benches/instructions.py` counts them. The comparison with `AIPerf` times several
+//! threads.
 
 use std::hint::black_box;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,7 @@ use agentgen_trace::generate::Shard;
 use agentgen_trace::sink::jsonl;
 use arrow_array::RecordBatch;
 
-/// Rows and bytes made.
+/// Rows and bytes generated.
 #[derive(Clone, Copy, Default)]
 struct Made {
     rows: usize,
@@ -60,10 +61,10 @@ fn follow(shard: &Arc<Shard>) -> Made {
     Made { rows: batches.iter().map(RecordBatch::num_rows).sum(), bytes: 0 }
 }
 
-/// Blocks of a cache that holds the sessions of some minutes.
+/// Capacity of the simulated cache: the blocks of a few minutes of sessions.
 const CAPACITY_BLOCKS: u64 = 16_000;
 
-/// Simulates, and says since when.
+/// Simulates the sessions; returns when the simulation started.
 fn serve(shard: &Arc<Shard>) -> (Made, Instant) {
     let batches = make(shard, &mut BatchBuilder::new(all_columns(shard.plan())));
     let rows = batches.iter().map(RecordBatch::num_rows).sum();

@@ -1,4 +1,4 @@
-//! What the benchmarks share.
+//! Helpers of the benchmarks.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use arrow_schema::SchemaRef;
 /// The seed of every benchmark.
 pub const SEED: u64 = 42;
 
-/// A preset, incremental, as one whole shard.
+/// A preset in incremental layout as one shard.
 ///
 /// # Panics
-/// When there is no such preset.
+/// If there is no such preset.
 #[must_use]
 pub fn shard(preset: &str, sessions: u64) -> Arc<Shard> {
     let config = Config::from_json(config::preset(preset).expect("a bundled preset")).expect("presets are valid");
@@ -30,13 +30,13 @@ pub fn shard(preset: &str, sessions: u64) -> Arc<Shard> {
     Arc::new(Shard::new(plan, 0, 1, 1, &Cancel::default()).expect("not cancelled"))
 }
 
-/// What a plan's batches say about themselves.
+/// The metadata of a plan's batches.
 #[must_use]
 pub fn meta(plan: &Plan) -> TraceMeta {
     TraceMeta { layout: plan.layout(), block_size: plan.config().block_size, format_version: None, origin: None }
 }
 
-/// The canonical table of a plan, all columns.
+/// The schema of the canonical table of a plan, all columns.
 #[must_use]
 pub fn all_columns(plan: &Plan) -> SchemaRef {
     schema(&Column::ALL, &meta(plan))
@@ -59,10 +59,10 @@ pub fn make(shard: &Arc<Shard>, builder: &mut BatchBuilder) -> Vec<RecordBatch> 
     batches
 }
 
-/// Follows all requests of a shard on the reference timeline.
+/// Measures the reuse of all requests of a shard on the reference timeline.
 ///
 /// # Panics
-/// Never: generated rows are sound.
+/// Never: generated rows are valid.
 #[must_use]
 pub fn measure(plan: &Plan, batches: &[RecordBatch]) -> Reuse {
     let meta = meta(plan);
@@ -74,26 +74,26 @@ pub fn measure(plan: &Plan, batches: &[RecordBatch]) -> Reuse {
         layers: SharedLayers::of(plan.config()),
     };
     let sessions = session::sessions(&meta, batches.iter().cloned().map(Ok));
-    let (clock, sessions) = ordered(&meta, false, sessions).expect("sound rows");
-    reuse::measure(clock, sessions, &settings, &Cancel::default(), |_| ()).expect("sound rows")
+    let (clock, sessions) = ordered(&meta, false, sessions).expect("valid rows");
+    reuse::measure(clock, sessions, &settings, &Cancel::default(), |_| ()).expect("valid rows")
 }
 
 /// The sessions of a shard, in the order in which they start.
 ///
 /// # Panics
-/// Never: generated rows are sound.
+/// Never: generated rows are valid.
 #[must_use]
 pub fn sessions(plan: &Plan, batches: &[RecordBatch]) -> (Clock, Vec<Session>) {
     let meta = meta(plan);
     let sessions = session::sessions(&meta, batches.iter().cloned().map(Ok));
-    let (clock, sessions) = ordered(&meta, false, sessions).expect("sound rows");
-    (clock, sessions.map(|session| session.expect("sound rows")).collect())
+    let (clock, sessions) = ordered(&meta, false, sessions).expect("valid rows");
+    (clock, sessions.map(|session| session.expect("valid rows")).collect())
 }
 
-/// Simulates sessions on one worker with room for so many blocks.
+/// Simulates sessions on one replica with a cache of `capacity_blocks`.
 ///
 /// # Panics
-/// Never: nobody cancels.
+/// Never: nothing cancels it.
 #[must_use]
 pub fn simulate(plan: &Plan, clock: Clock, sessions: Vec<Session>, capacity_blocks: u64) -> Figures {
     let block_size = plan.config().block_size;

@@ -1,4 +1,4 @@
-//! The stages of the pipeline, one by one, in the order of the data.
+//! Each stage of the pipeline, in the order of the data.
 
 use std::hint::black_box;
 use std::io::Write as _;
@@ -20,11 +20,11 @@ const PRESET: &str = "aiperf-1k-200k";
 const SESSIONS: u64 = 2_000;
 
 fn sampler(c: &mut Criterion) {
-    let law = Lognormal::new(8.0, 0.9, 1.0, 50_000.0).expect("values lie between 1 and 50,000");
+    let distribution = Lognormal::new(8.0, 0.9, 1.0, 50_000.0).expect("values lie between 1 and 50,000");
     let mut stream = Streams::new(SEED).stream(Purpose::Content, 0);
     let mut group = c.benchmark_group("sampler");
     group.throughput(Throughput::Elements(1));
-    group.bench_function("truncated lognormal", |b| b.iter(|| law.quantile(stream.uniform())));
+    group.bench_function("truncated lognormal", |b| b.iter(|| distribution.quantile(stream.uniform())));
     group.finish();
 }
 
@@ -32,10 +32,10 @@ fn session(c: &mut Criterion, plan: &Plan) {
     let mut group = c.benchmark_group("session");
     group.throughput(Throughput::Elements(SESSIONS));
     group.bench_function("turns", |b| {
-        let mut simulator = SessionGenerator::new(plan);
+        let mut generator = SessionGenerator::new(plan);
         b.iter(|| {
             for run in 0..SESSIONS {
-                black_box(simulator.root(run, 0).expect("presets can be generated"));
+                black_box(generator.root(run, 0).expect("presets can be generated"));
             }
         });
     });
@@ -43,19 +43,19 @@ fn session(c: &mut Criterion, plan: &Plan) {
 }
 
 fn ids(c: &mut Criterion, plan: &Plan) {
-    let mut simulator = SessionGenerator::new(plan);
-    let mut turns = |run| simulator.root(run, 0).expect("presets can be generated").turns.len();
+    let mut generator = SessionGenerator::new(plan);
+    let mut turns = |run| generator.root(run, 0).expect("presets can be generated").turns.len();
     let longest = (0..SESSIONS).max_by_key(|run| turns(*run)).unwrap_or_default();
-    let session = simulator.root(longest, 0).expect("presets can be generated");
+    let session = generator.root(longest, 0).expect("presets can be generated");
     let mut group = c.benchmark_group("ids");
     group.throughput(Throughput::Elements(session.turns.len() as u64));
-    group.bench_function("extents of a row", |b| {
-        let mut extents = Vec::new();
+    group.bench_function("id ranges of a row", |b| {
+        let mut ranges = Vec::new();
         b.iter(|| {
             let mut ids = RowIds::new(plan.ids(), plan.layout(), &session);
             for turn in 0..session.turns.len() {
-                ids.row(&session, turn, &mut extents);
-                black_box(&extents);
+                ids.row(&session, turn, &mut ranges);
+                black_box(&ranges);
             }
         });
     });
@@ -79,7 +79,7 @@ fn encode(c: &mut Criterion, shard: &Arc<Shard>) {
             black_box(&text);
         });
     });
-    let (_, encoder) = parquet::Writer::start(Vec::new(), &schema).expect("a buffer takes everything");
+    let (_, encoder) = parquet::Writer::start(Vec::new(), &schema).expect("writing to a buffer succeeds");
     group.bench_function("parquet", |b| {
         b.iter(|| {
             let mut row_group = encoder.begin().expect("canonical columns");
@@ -100,7 +100,7 @@ fn check(c: &mut Criterion, shard: &Arc<Shard>) {
     let mut file = tempfile::NamedTempFile::with_suffix(".jsonl").expect("a temporary file");
     file.write_all(&text).expect("room for a temporary file");
     let paths = [file.path().to_owned()];
-    // Nothing in a bare file says what it is made of.
+    // A JSONL file without a manifest does not record its layout and block size.
     let options =
         Options { layout: Some(Layout::Incremental), block_size: Some(512), threads: 1, ..Options::default() };
     let mut group = c.benchmark_group("validate");
@@ -124,7 +124,7 @@ fn simulator(c: &mut Criterion, shard: &Arc<Shard>) {
     let (clock, sessions) = sessions(shard.plan(), &batches);
     let mut group = c.benchmark_group("simulate");
     group.throughput(Throughput::Elements(batches.iter().map(|batch| batch.num_rows() as u64).sum()));
-    // All that sessions leave, and so little that they evict each other.
+    // A cache that holds every block, and one that evicts.
     for capacity in [1_000_000, 16_000] {
         group.bench_function(format!("{capacity} blocks"), |b| {
             let again = || sessions.clone();
