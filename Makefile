@@ -92,10 +92,11 @@ test: $(VENV)/built $(CHARTS) ## Run all tests: cargo, then pytest
 	$(if $(wildcard $(DATA)),cargo test --tests -- --ignored,@echo "$(DATA) does not exist: Rust tests that read it do not run")
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/built ## Check format, lints, types, crate boundaries, the stub of the built module and the workflows
+lint: $(VENV)/built ## Check format, lints, types, module dependencies, the stub of the built module, workflows
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(BIN)/python .ci/boundaries.py
+	$(BIN)/python .ci/cycles.py
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
