@@ -1,4 +1,4 @@
-"""Pictures of all pages, light and dark, wide and narrow: `make screenshots`; two of them are the README's."""
+"""Takes pictures of all HTML pages, light and dark, wide and narrow, and the two of README.md (`make screenshots`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IMAGES = ROOT / "docs" / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 WIDTHS = (1280, 390)
 SCHEMES = ("light", "dark")
-# Of the README, one of each run: page, scheme, selector that is scrolled to the top, height.
+# Pictures of README.md, one of each run: page, scheme, selector to scroll to the top, height in pixels.
 README = {
     "report.png": ("report.html", "light", "#distribution-new_tokens_per_turn", 740),
     "cache-explorer.png": ("cache_explorer.html", "light", "#legend", 640),
@@ -40,7 +40,7 @@ def take(browser: Browser, page: Path, name: str, scheme: Any, width: int) -> No
 
 
 def take_readme(browser: Browser, run: Path, other: Path) -> None:
-    """Take the pictures that are kept with the sources."""
+    """Take the pictures of README.md, which are kept in docs/images."""
     for home, (name, (page, scheme, selector, height)) in zip((run, other), README.items(), strict=True):
         context = browser.new_context(viewport={"width": 1180, "height": height}, color_scheme=scheme)
         shown = context.new_page()
@@ -54,7 +54,7 @@ def take_readme(browser: Browser, run: Path, other: Path) -> None:
 
 
 def replayed(run: Path, scratch: Path) -> Path:
-    """Replay a run for some seconds against a server that is faster than most, and some of whose answers fail."""
+    """Replay a run for 20 s against a fast embedded server that injects some faults; returns the page."""
     fast = {"prefill_tokens_per_second": 400_000.0, "decode_tokens_per_second": 3_000.0, "events": "coalesced"}
     server = _native.Server(json.dumps({**fast, "faults": [{"fault": "status=503", "probability": 0.02}]}))
     try:
@@ -77,12 +77,12 @@ def replayed(run: Path, scratch: Path) -> Path:
 
 
 def main() -> None:
-    """Make the pages of two runs and of their comparison, and take the pictures."""
+    """Write the pages of two runs, of their comparison and of a replay, and take the pictures."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415  of the dependency group `dev`
 
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
-        sys.exit("there is no chromium on the PATH: apt-get install chromium")
+        sys.exit("no chromium on the PATH (apt-get install chromium)")
     TARGET.mkdir(exist_ok=True)
     IMAGES.mkdir(exist_ok=True)
     with TemporaryDirectory() as scratch, sync_playwright() as playwright:

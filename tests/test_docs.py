@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from docs_blocks import ROOT, Page, pages, parse
+from docs_blocks import ROOT, Page, PageError, elide, pages, parse, same
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,4 +57,56 @@ def fenced(text: str) -> set[str]:
 
 
 def test_pages_are_found() -> None:
-    assert ROOT / "docs" / "glossary.md" in pages()
+    assert {ROOT / "README.md", ROOT / "docs" / "glossary.md"} <= set(pages())
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "varies", "equal"),
+    [
+        (["a  1"], ["a  1"], None, True),
+        (["a  1"], ["a  2"], None, False),
+        (["a  1"], ["a 1,234.5"], "", True),
+        (["a  1"], ["b  2"], "", False),
+        (["a  1", "b 1"], ["a 2", "b 1"], "^a", True),
+        (["a  1", "b 1"], ["a 2", "b 2"], "^a", False),
+        (["a", "…", "d"], ["a", "b", "c", "d"], None, True),
+        (["a", "…", "d"], ["a", "b", "c"], None, False),
+        (["in … s (x)"], ["in 0.2 s (x)"], None, True),
+        (["1.5"], ["1x5"], None, False),
+        ([], ["a"], None, False),
+    ],
+)
+def test_outputs_are_compared_by_the_marks_of_the_page(
+    expected: list[str], found: list[str], varies: str | None, *, equal: bool
+) -> None:
+    assert same(expected, found, varies) is equal
+
+
+def test_an_update_leaves_out_what_the_page_leaves_out() -> None:
+    found = ["head", "x", "rate 2 %", "y", "z", "end"]
+    assert elide(["head", "…", "rate 1 %", "…", "end"], found) == ["head", "…", "rate 2 %", "…", "end"]
+    assert elide(["head", "…"], found) == ["head", "…"]
+    assert elide(["other"], found) == found
+
+
+@pytest.mark.parametrize("text", ["<!-- docs: sometimes -->", "```sh\ntrue", "<!-- docs: slow -->\ntext"])
+def test_a_page_that_breaks_the_conventions_is_refused(text: str) -> None:
+    with pytest.raises(PageError):
+        parse(text, "page.md")
+
+
+def test_a_page_is_run_in_order_and_updated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("docs_blocks.ROOT", tmp_path)
+    path, directory = tmp_path / "page.md", tmp_path / "run"
+    directory.mkdir()
+    path.write_text(
+        "<!-- docs: setup: echo made > made -->\n```console\n$ cat made\nold\n```\n"
+        "```python\nfrom pathlib import Path\nprint(Path('made').read_text().strip())\n```\n\n```text\nmade\n```\n"
+        "<!-- docs: exit 3 -->\n```console\n$ echo 1 && exit 3\n```\n"
+    )
+    page = Page(path, directory)
+    differences = list(page.run(slow=False))
+    assert [difference.lines for difference in differences] == [["made"], ["1"]]
+    page.update(differences)
+    assert "$ cat made\nmade\n```" in path.read_text()
+    assert "exit 3\n1\n```" in path.read_text()
