@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use agentgen_analysis::validate::{Finding, Options, Report, validate};
-use agentgen_trace::transcript::{self, Message, Transcript};
+use agentgen_trace::transcript::{self, Message, Part, Role, Transcript, flat};
 use agentgen_trace::{Cancel, Layout, TraceError};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -29,7 +29,7 @@ fn report(path: &Path) -> Report {
 }
 
 fn load(path: &Path) -> Result<Vec<Transcript>, TraceError> {
-    transcript::read(path, &Cancel::default()).collect()
+    flat::read(path, &Cancel::default()).collect()
 }
 
 /// Findings of lines, which the reader must refuse exactly if one of them is an error.
@@ -295,10 +295,11 @@ fn n1_nothing_is_inferred() {
     ]);
     let loaded = load(&path).unwrap();
     assert_eq!(loaded[0].id, "007");
-    let Message::User { content, ask } = &loaded[0].rows[0].message else { panic!("a user's row") };
-    assert_eq!((content.as_str(), ask.parameters.get("max_new_tokens")), (text, Some("7")));
-    assert_eq!(ask.parameters.get("seed"), Some("9007199254740993"));
-    assert!(matches!(&loaded[1].rows[0].message, Message::User { content, .. } if content == "null"));
+    let message = |text: &str| Message { role: Role::User, name: None, parts: vec![Part::Text(text.to_owned())] };
+    assert_eq!(loaded[0].requests[0].messages, [message(text)]);
+    assert_eq!(loaded[0].parameters.get("max_new_tokens"), Some("7"));
+    assert_eq!(loaded[0].parameters.get("seed"), Some("9007199254740993"));
+    assert_eq!(loaded[1].requests[0].messages, [message("null")]);
 }
 
 #[test]
@@ -383,7 +384,8 @@ fn a_second_system_prompt_is_a_warning() {
     let (_dir, path) = file(&lines);
     let report = report(&path);
     assert_eq!((report.ok, report.warnings, report.findings[0].line, report.findings[0].rule), (true, 1, 4, "system"));
-    assert_eq!(load(&path).unwrap()[0].system.as_deref(), Some("be kind"));
+    let system = Message { role: Role::System, name: None, parts: vec![Part::Text("be kind".to_owned())] };
+    assert_eq!(load(&path).unwrap()[0].requests[0].messages[0], system);
 }
 
 #[test]
@@ -431,7 +433,7 @@ fn a_conversation_may_be_larger_than_a_block() {
     assert_eq!(found.iter().map(|f| (f.line, f.rule)).collect::<Vec<_>>(), [(10, "turn-number")]);
     lines.pop();
     let (_dir, path) = file(&lines);
-    let described = transcript::describe(&path, &Cancel::default()).unwrap();
+    let described = transcript::describe(flat::read(&path, &Cancel::default())).unwrap();
     let tokens = 350_000;
     assert_eq!((described.sessions, described.requests, described.output_tokens), (1, 5, 4 * tokens + 128));
     assert_eq!(described.max_context_tokens, 12 * tokens);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use agentgen_replay::script::History;
 use agentgen_replay::script::messages::{MessagesOptions, MessagesSession};
 use agentgen_trace::Cancel;
-use agentgen_trace::transcript::{self, Transcript};
+use agentgen_trace::transcript::{self, Transcript, flat};
 
 fn trajectories() -> Option<PathBuf> {
     let shared = std::env::var_os("AGENTGEN_SHARED_DATA")
@@ -27,9 +27,9 @@ fn options(history: History, salt: &str) -> Arc<MessagesOptions> {
 #[test]
 fn a_real_file_is_sent_as_it_is_described() {
     let Some(path) = trajectories() else { return };
-    let conversations: Vec<Transcript> = transcript::read(&path, &Cancel::default()).collect::<Result<_, _>>().unwrap();
+    let conversations: Vec<Transcript> = flat::read(&path, &Cancel::default()).collect::<Result<_, _>>().unwrap();
     assert_eq!(conversations.len(), 20);
-    let described = transcript::describe(&path, &Cancel::default()).unwrap();
+    let described = transcript::describe(flat::read(&path, &Cancel::default())).unwrap();
     assert_eq!((described.sessions, described.requests), (20, 1007));
 
     let options = options(History::Trace, "");

@@ -11,7 +11,7 @@ pub fn schema(name: &str) -> Option<String> {
         "analysis" => schema_for!(Analysis),
         "plan" => schema_for!(Plan),
         "simulation" => schema_for!(Simulation),
-        "messages" => agentgen_trace::transcript::schema(),
+        "messages" => agentgen_trace::transcript::flat::schema(),
         _ => return None,
     };
     serde_json::to_string_pretty(&schema).ok()

@@ -36,7 +36,7 @@ pub(crate) const PARENT_GROUP: &str = "parent-group";
 pub(crate) const PARENT_CONTEXT: &str = "parent-context";
 /// A file is not as its manifest says.
 pub(crate) const DIGEST: &str = "digest";
-pub(crate) use agentgen_trace::transcript::EMPTY;
+pub(crate) use agentgen_trace::transcript::flat::EMPTY;
 /// The rows are evidently of the other layout.
 pub(crate) const LAYOUT: &str = "layout";
 /// An id with two sizes.

@@ -6,7 +6,7 @@ use agentgen_trace::source::is_messages;
 use agentgen_trace::{Cancel, Result, TraceError};
 
 use super::{Findings, Options, Report};
-use agentgen_trace::transcript::Reader;
+use agentgen_trace::transcript::flat::Reader;
 
 /// Validates files of messages as one set of conversations; nothing if `paths` are not such files.
 pub(crate) fn validate(

@@ -6,7 +6,7 @@ use agentgen_engine::timeline::TimedSession as _;
 use agentgen_trace::manifest::FileEntry;
 use agentgen_trace::session::{self, Clock};
 use agentgen_trace::sink::file::digest;
-use agentgen_trace::transcript;
+use agentgen_trace::transcript::{self, flat};
 use agentgen_trace::{Cancel, Result, TraceError};
 use serde::Serialize;
 
@@ -87,7 +87,7 @@ impl Description {
 /// Reads a trace through to tell what a replay will be.
 pub fn describe(path: &Path, trace_block_size: Option<u32>, cancel: &Cancel) -> Result<Description> {
     let told = if transcript::is_messages(path)? {
-        of_messages(path, &transcript::describe(path, cancel)?)?
+        of_messages(path, &transcript::describe(flat::read(path, cancel))?)?
     } else {
         of_hashed(path, trace_block_size, cancel)?
     };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use agentgen_engine::timeline::TimedSession as _;
 use agentgen_trace::session::{self, Clock, Session, Sessions};
 use agentgen_trace::source::{self, ReadOptions};
-use agentgen_trace::transcript;
+use agentgen_trace::transcript::{self, flat};
 use agentgen_trace::{Cancel, Result, TraceError};
 
 use super::body::Fields;
@@ -47,7 +47,7 @@ impl std::fmt::Debug for Source {
 
 enum Kind {
     Hashed(Hashed),
-    Messages { conversations: Box<transcript::Transcripts>, next: u64, options: Arc<MessagesOptions> },
+    Messages { conversations: Box<flat::Transcripts>, next: u64, options: Arc<MessagesOptions> },
 }
 
 impl Source {
@@ -55,7 +55,7 @@ impl Source {
     pub fn open(path: &Path, options: Options, share: Share, cancel: &Cancel) -> Result<Self> {
         let kind = if transcript::is_messages(path)? {
             let options = Arc::new(of_messages(path, &options)?);
-            Kind::Messages { conversations: Box::new(transcript::read(path, cancel)), next: 0, options }
+            Kind::Messages { conversations: Box::new(flat::read(path, cancel)), next: 0, options }
         } else {
             Kind::Hashed(Hashed::open(path, options, cancel)?)
         };

@@ -1,26 +1,20 @@
-//! What replaying a file of conversations will send.
+//! What replaying recorded conversations will send.
 
-use std::path::Path;
-
-use crate::{Cancel, Result};
 use serde::Serialize;
 
-use super::model::{Transcript, estimated_tokens};
-use super::read::read;
+use super::model::{Message, Transcript};
+use crate::Result;
 
-/// Answers that nobody recorded or limited are taken for this long, tokens.
-pub const DEFAULT_OUTPUT_TOKENS: u64 = 128;
-
-/// Totals of a file. Tokens are estimates (see [`estimated_tokens`]) of the recorded history.
+/// Totals of conversations. Tokens are estimates of the recorded history.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Description {
-    /// Transcripts.
+    /// Conversations.
     pub sessions: u64,
-    /// Client turns: rows of the user and of tools.
+    /// Requests.
     pub requests: u64,
     /// Tokens of all prompts.
     pub context_tokens: u64,
-    /// Tokens that are new in them.
+    /// New tokens of all prompts: those after their history.
     pub input_tokens: u64,
     /// Tokens of all answers.
     pub output_tokens: u64,
@@ -28,47 +22,35 @@ pub struct Description {
     pub max_context_tokens: u64,
     /// The longest prompt with its answer, tokens.
     pub max_request_tokens: u64,
-    /// The conversation with the longest delays: all of them, ms.
+    /// The longest sum of a conversation's delays, ms.
     pub longest_session_ms: f64,
 }
 
-/// Reads a file through.
-pub fn describe(path: &Path, cancel: &Cancel) -> Result<Description> {
+/// Adds up conversations until the first that cannot be read.
+pub fn describe(transcripts: impl IntoIterator<Item = Result<Transcript>>) -> Result<Description> {
     let mut totals = Description::default();
-    for conversation in read(path, cancel) {
-        totals.add(&conversation?);
+    for transcript in transcripts {
+        totals.add(&transcript?);
     }
     Ok(totals)
 }
 
 impl Description {
-    fn add(&mut self, conversation: &Transcript) {
+    fn add(&mut self, transcript: &Transcript) {
         self.sessions += 1;
-        let (mut messages, mut delays) = (conversation.system.as_deref().map_or(0, estimated_tokens), 0.0);
-        let mut is_first = true;
-        for (at, row) in conversation.rows.iter().enumerate() {
-            messages += row.tokens();
-            let Some(ask) = row.ask() else { continue };
-            let context = messages + conversation.tools_tokens(ask);
-            let output = conversation.planned_output(at, ask, None);
+        let mut delays_ms = 0.0;
+        for (at, request) in transcript.requests.iter().enumerate() {
+            let messages: u64 = transcript.prompt(at).into_iter().map(|(_, message)| Message::tokens(message)).sum();
+            let context = messages + transcript.tools_tokens(at);
+            let output = transcript.planned_output(at, None);
             self.requests += 1;
             self.context_tokens += context;
-            self.input_tokens += if is_first { context } else { row.tokens() };
+            self.input_tokens += if request.history.after().is_none() { context } else { request.new_tokens() };
             self.output_tokens += output;
             self.max_context_tokens = self.max_context_tokens.max(context);
             self.max_request_tokens = self.max_request_tokens.max(context + output);
-            delays += ask.delay_ms;
-            is_first = false;
+            delays_ms += request.delay_ms.unwrap_or(0.0);
         }
-        self.longest_session_ms = self.longest_session_ms.max(delays);
-    }
-}
-
-impl Transcript {
-    /// Estimated tokens of the answer to the row at `at`: the recorded one, else the limit, else a round number.
-    #[must_use]
-    pub fn planned_output(&self, at: usize, ask: &super::RequestOptions, run_limit: Option<u64>) -> u64 {
-        let limit = || ask.parameters.limit().or_else(|| self.parameters()?.limit()).or(run_limit);
-        self.recorded_output(at).or_else(limit).unwrap_or(DEFAULT_OUTPUT_TOKENS)
+        self.longest_session_ms = self.longest_session_ms.max(delays_ms);
     }
 }

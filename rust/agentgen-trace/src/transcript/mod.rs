@@ -1,28 +1,19 @@
-//! Multi-turn messages: recorded conversations in text, one message a row ("flat rows").
+//! Recorded conversations with their text.
 //!
-//! `row` declares the rows once; from there come the reader ([`read()`]), the findings (the reader, which goes on) and the
-//! published JSON Schema ([`schema`]). What rows must keep together (turns, roles, ids of calls) stands in `assemble`. A
-//! conversation is held as a whole, one at a time.
+//! `model` holds a conversation as a list of requests, whatever file it comes from; `prompt` rebuilds what each request
+//! sent; `describe` counts what a replay will send. Each file format has a reader that builds the model: `flat` reads
+//! multi-turn messages, one message a row.
 
-mod assemble;
 mod describe;
-mod field;
+pub mod flat;
 mod model;
-mod object;
-mod parse;
-mod read;
-mod row;
-mod rules;
+mod prompt;
 
 pub use crate::source::is_messages;
 
 pub use describe::{Description, describe};
-pub use model::{Message, Parameters, RequestOptions, Row, ToolCall, ToolResult, Transcript, estimated_tokens};
-pub use read::{Reader, Transcripts, read};
-pub use rules::EMPTY;
-
-/// The JSON Schema of a line.
-#[must_use]
-pub fn schema() -> schemars::Schema {
-    schemars::schema_for!(row::Line)
-}
+pub use model::{
+    History, Message, Parameters, Part, Request, Role, SubAgent, ToolCall, ToolResult, Transcript, Trigger, Usage,
+    estimated_tokens,
+};
+pub use prompt::MessageId;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agentgen_trace::transcript::{Parameters, RequestOptions, Transcript};
+use agentgen_trace::transcript::{self, Parameters, Transcript};
 
 use super::options::MessagesOptions;
 use super::render::{Array, string};
@@ -14,20 +14,18 @@ const LIMIT: &str = "max_completion_tokens";
 /// The body, and whether it asks for a stream.
 pub(super) fn body(
     options: &MessagesOptions,
-    conversation: &Transcript,
-    ask: &RequestOptions,
+    transcript: &Transcript,
+    request: &transcript::Request,
     array: &Array,
     output_tokens: u64,
 ) -> (Vec<u8>, bool) {
     let mut members: BTreeMap<&str, &str> = options.parameters().collect();
-    if let Some(parameters) = conversation.parameters() {
-        members.extend(parameters.iter());
-    }
-    members.extend(ask.parameters.iter());
+    members.extend(transcript.parameters.iter());
+    members.extend(request.parameters.iter());
 
     // A server refuses two limits, so one goes out, by the name that the run uses.
-    let conversation_limit = || conversation.parameters().and_then(Parameters::limit);
-    let stated = ask.parameters.limit().or_else(conversation_limit).or_else(|| options.limit());
+    let limits = [&request.parameters, &transcript.parameters].into_iter().find_map(Parameters::limit);
+    let stated = limits.or_else(|| options.limit());
     // Answers that nobody keeps have the recorded length; answers that become history are as long as they must be.
     let limit = stated.or_else(|| (options.history == History::Trace).then_some(output_tokens));
     members.retain(|name, _| !Parameters::LIMITS.contains(name));

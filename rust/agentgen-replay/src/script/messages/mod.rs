@@ -1,7 +1,7 @@
-//! The script of a recorded conversation: the body of its next request, and what becomes of the answer.
+//! Requests of a recorded conversation: the body of the next one, and what its answer changes in the history.
 //!
-//! What was said once is encoded once: the session keeps the JSON text of its `messages` array, which only grows, so
-//! each prompt begins with the one before it, byte for byte.
+//! Each message is encoded once: the session keeps the JSON text of its `messages` array, so a prompt that continues
+//! another begins with it, byte for byte.
 
 mod body;
 mod history;
@@ -10,10 +10,9 @@ mod render;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use agentgen_trace::transcript::{Message, Row, ToolCall, Transcript};
+use agentgen_trace::transcript::{History as Begins, Part, ToolCall, Transcript};
 
 pub use self::options::MessagesOptions;
 use self::render::Array;
@@ -23,112 +22,78 @@ use super::{History, Request, ScriptError};
 #[derive(Debug)]
 pub struct MessagesSession {
     options: Arc<MessagesOptions>,
-    conversation: Transcript,
-    /// Places of the rows that cause requests.
-    client_rows: Vec<usize>,
-    /// Client turns requested so far.
+    /// With a live history, the server's answers replace the recorded ones.
+    transcript: Transcript,
+    /// Requests made so far.
     requested: usize,
-    /// The history is behind: the last request has no answer yet.
+    /// Whether the last request has no answer yet.
     is_waiting: bool,
-    /// Rows that the array has.
-    rows: usize,
     array: Array,
-    /// Live ids of the calls whose results come next, by the recorded ids.
-    ids: HashMap<String, String>,
-    /// Why it cannot go on.
+    /// Why no further request can be made.
     failed: Option<String>,
 }
 
 impl MessagesSession {
     /// Starts a conversation.
     #[must_use]
-    pub fn new(mut conversation: Transcript, options: &Arc<MessagesOptions>) -> Self {
-        salt(&mut conversation, &options.salt);
-        let mut array = Array::default();
-        if let Some(system) = &conversation.system {
-            array.system(system);
-        }
-        Self {
-            options: Arc::clone(options),
-            client_rows: conversation.client_rows().map(|(at, _)| at).collect(),
-            conversation,
-            requested: 0,
-            is_waiting: false,
-            rows: 0,
-            array,
-            ids: HashMap::new(),
-            failed: None,
-        }
+    pub fn new(mut transcript: Transcript, options: &Arc<MessagesOptions>) -> Self {
+        add_salt(&mut transcript, &options.salt);
+        let options = Arc::clone(options);
+        Self { options, transcript, requested: 0, is_waiting: false, array: Array::default(), failed: None }
     }
 
-    /// Name of the conversation, which can be the value of an HTTP header.
+    /// Name of the conversation, valid as the value of an HTTP header.
     #[must_use]
     pub fn key(&self) -> &str {
-        &self.conversation.id
+        &self.transcript.id
     }
 
-    /// Requests of the whole conversation.
+    /// Number of requests of the whole conversation.
     #[must_use]
     pub fn turns(&self) -> usize {
-        self.client_rows.len()
+        self.transcript.requests.len()
     }
 
     /// Wait before the next request, from the end of the answer before (of the first: from the session's start), ms.
-    /// None for a session that cannot go on: that need not wait to be said.
+    /// Zero for a session that has failed, so that the failure is reported at once.
     #[must_use]
     pub fn delay_ms(&self) -> f64 {
-        let row = self.client_rows.get(self.requested).and_then(|at| self.conversation.rows[*at].ask());
-        row.filter(|_| self.failed.is_none()).map_or(0.0, |ask| ask.delay_ms)
+        let next = self.transcript.requests.get(self.requested).filter(|_| self.failed.is_none());
+        next.and_then(|request| request.delay_ms).unwrap_or(0.0)
     }
 
-    /// The next request. An error where it cannot be made, which ends the session.
+    /// The next request. An error ends the session.
     pub fn request(&mut self) -> Result<Request, ScriptError> {
         if let Some(failed) = &self.failed {
             return Err(self.error(failed));
         }
-        let Some(at) = self.client_rows.get(self.requested).copied() else {
+        let turn = self.requested;
+        let Some(request) = self.transcript.requests.get(turn) else {
             return Err(self.error("no turn is left to request"));
         };
         if self.is_waiting && self.options.history == History::Live {
             return Err(self.error("the turn before has no answer yet"));
         }
-        if self.options.history == History::Trace {
-            for row in &self.conversation.rows[self.rows..at] {
-                self.array.row(row, &self.ids);
-            }
-        }
-        let row = &self.conversation.rows[at];
-        self.array.row(row, &self.ids);
-        self.rows = at + 1;
-        let Some(ask) = row.ask() else { return Err(self.error("the row causes no request")) };
-        let run_limit = self.options.limit();
-        let output_tokens = self.conversation.planned_output(at, ask, run_limit);
-        let context_tokens = self.array.tokens() + self.conversation.tools_tokens(ask);
-        let (body, stream) = body::body(&self.options, &self.conversation, ask, &self.array, output_tokens);
-        let turn = self.requested;
+        self.array.set(&self.transcript.prompt(turn)).map_err(|what| self.error(&what))?;
+        let output_tokens = self.transcript.planned_output(turn, self.options.limit());
+        let context_tokens = self.array.tokens() + self.transcript.tools_tokens(turn);
+        let (body, stream) = body::body(&self.options, &self.transcript, request, &self.array, output_tokens);
+        let input_tokens = if request.history.after().is_none() { context_tokens } else { request.new_tokens() };
         self.requested += 1;
         self.is_waiting = true;
-        let input_tokens = if turn == 0 { context_tokens } else { row.tokens() };
         Ok(Request { body, turn, context_tokens, input_tokens, output_tokens, stream })
     }
 
-    /// Takes the answer to the last request. With a live history it becomes part of the next prompt; if that cannot be
-    /// made from it, the next [`Self::request`] says so, because it is that turn which fails.
+    /// Takes the answer to the last request. With a live history it becomes part of the next prompt; if the next prompt
+    /// cannot follow it, the next [`Self::request`] fails.
     pub fn answered(&mut self, text: &str, reasoning: &str, tool_calls: &[ToolCall]) -> Result<(), ScriptError> {
         if !self.is_waiting {
             return Err(self.error("an answer without a request"));
         }
         self.is_waiting = false;
-        let Some(next) = self.client_rows.get(self.requested) else { return Ok(()) };
-        if self.options.history == History::Trace {
-            return Ok(());
-        }
-        match history::renamed(&self.conversation, *next, tool_calls) {
-            Ok(ids) => {
-                self.ids = ids;
-                self.array.answer(text, reasoning, tool_calls);
-            }
-            Err(reason) => self.failed = Some(reason),
+        if self.options.history == History::Live {
+            let last = self.requested - 1;
+            self.failed = history::take_answer(&mut self.transcript, last, text, reasoning, tool_calls).err();
         }
         Ok(())
     }
@@ -138,15 +103,16 @@ impl MessagesSession {
     }
 }
 
-/// Puts the salt on a line of its own before everything else that the conversation says.
-fn salt(conversation: &mut Transcript, salt: &str) {
+/// Puts the salt on a line of its own before the first text of every prompt.
+fn add_salt(transcript: &mut Transcript, salt: &str) {
     if salt.is_empty() {
         return;
     }
-    let salted = |text: &str| format!("{salt}\n{text}");
-    if let Some(system) = &mut conversation.system {
-        *system = salted(system);
-    } else if let Some(Row { message: Message::User { content, .. }, .. }) = conversation.rows.first_mut() {
-        *content = salted(content);
+    let begins_anew = |history: &Begins| matches!(history, Begins::Spawn { .. } | Begins::Break { kept: 0, .. });
+    for request in transcript.requests.iter_mut().filter(|request| begins_anew(&request.history)) {
+        let first = request.messages.first_mut().and_then(|message| message.parts.first_mut());
+        if let Some(Part::Text(text)) = first {
+            text.insert_str(0, &format!("{salt}\n"));
+        }
     }
 }

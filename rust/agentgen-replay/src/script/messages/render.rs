@@ -1,14 +1,13 @@
-//! Messages as JSON, each written once.
+//! Messages as JSON, each encoded once.
 
-use std::collections::HashMap;
+use agentgen_trace::transcript::{Message, MessageId, Part, Role};
 
-use agentgen_trace::transcript::{Message, Row, ToolCall, estimated_tokens};
-
-/// The items of a `messages` array with what they are estimated to hold; it only grows.
+/// The items of a `messages` array with their estimated tokens.
 #[derive(Debug, Default)]
 pub(super) struct Array {
     json: Vec<u8>,
-    tokens: u64,
+    /// Each message with the bytes of `json` and the tokens up to its end.
+    ends: Vec<(MessageId, usize, u64)>,
 }
 
 impl Array {
@@ -17,73 +16,82 @@ impl Array {
         &self.json
     }
 
-    /// Estimated tokens of all texts.
+    /// Estimated tokens of all messages.
     pub fn tokens(&self) -> u64 {
-        self.tokens
+        self.ends.last().map_or(0, |(_, _, tokens)| *tokens)
     }
 
-    pub fn system(&mut self, content: &str) {
-        self.start("system", None);
-        self.member("content", content);
-        self.json.push(b'}');
-        self.tokens += estimated_tokens(content);
+    /// Makes the array hold a prompt; encodes only the messages that it does not hold already. An error if a message
+    /// cannot be sent.
+    pub fn set(&mut self, prompt: &[(MessageId, &Message)]) -> Result<(), String> {
+        let kept = self.ends.iter().zip(prompt).take_while(|((held, _, _), (id, _))| held == id).count();
+        self.ends.truncate(kept);
+        self.json.truncate(self.ends.last().map_or(0, |(_, bytes, _)| *bytes));
+        for (id, message) in &prompt[kept..] {
+            self.push(message)?;
+            self.ends.push((*id, self.json.len(), self.tokens() + message.tokens()));
+        }
+        Ok(())
     }
 
-    /// A recorded row; results name the calls by the ids that `ids` has for the recorded ones.
-    pub fn row(&mut self, row: &Row, ids: &HashMap<String, String>) {
-        let name = row.name.as_deref();
-        match &row.message {
-            Message::User { content, .. } => {
-                self.start("user", name);
-                self.member("content", content);
-                self.json.push(b'}');
-            }
-            Message::Assistant { content, reasoning, tool_calls } => {
-                self.assistant(name, content.as_deref(), reasoning.as_deref(), tool_calls);
-            }
-            Message::Tool { results, .. } => {
-                for result in results {
+    fn push(&mut self, message: &Message) -> Result<(), String> {
+        let missing =
+            message.parts.iter().find_map(|part| if let Part::Other { kind } = part { Some(kind) } else { None });
+        if let Some(kind) = missing {
+            return Err(format!("the prompt holds a part of kind {kind:?}, whose content was not recorded"));
+        }
+        let name = message.name.as_deref();
+        if message.role == Role::Assistant {
+            self.assistant(name, message);
+            return Ok(());
+        }
+        for part in &message.parts {
+            match part {
+                Part::ToolResult(result) => {
                     self.start("tool", name);
-                    self.member("tool_call_id", ids.get(&result.tool_call_id).unwrap_or(&result.tool_call_id));
+                    self.member("tool_call_id", &result.tool_call_id);
                     self.member("content", &result.content);
-                    self.json.push(b'}');
                 }
+                Part::Text(text) => {
+                    self.start(message.role.name(), name);
+                    self.member("content", text);
+                }
+                _ => continue,
+            }
+            self.json.push(b'}');
+        }
+        Ok(())
+    }
+
+    fn assistant(&mut self, name: Option<&str>, message: &Message) {
+        let (mut content, mut reasoning) = (None::<String>, None::<String>);
+        for part in &message.parts {
+            match part {
+                Part::Text(text) => content.get_or_insert_default().push_str(text),
+                Part::Reasoning(text) => reasoning.get_or_insert_default().push_str(text),
+                _ => {}
             }
         }
-        self.tokens += row.tokens();
-    }
-
-    /// What a server answered.
-    pub fn answer(&mut self, text: &str, reasoning: &str, tool_calls: &[ToolCall]) {
-        // Nothing but calls is null; nothing at all is an empty text, for a message needs one of them.
-        let content = (!text.is_empty() || tool_calls.is_empty()).then_some(text);
-        self.assistant(None, content, (!reasoning.is_empty()).then_some(reasoning), tool_calls);
-        self.tokens += estimated_tokens(text) + estimated_tokens(reasoning);
-        self.tokens += tool_calls.iter().map(ToolCall::tokens).sum::<u64>();
-    }
-
-    fn assistant(&mut self, name: Option<&str>, content: Option<&str>, reasoning: Option<&str>, calls: &[ToolCall]) {
         self.start("assistant", name);
         match content {
-            Some(content) => self.member("content", content),
+            Some(content) => self.member("content", &content),
             None => self.json.extend_from_slice(br#","content":null"#),
         }
         if let Some(reasoning) = reasoning {
-            self.member("reasoning_content", reasoning);
+            self.member("reasoning_content", &reasoning);
         }
-        for (at, call) in calls.iter().enumerate() {
-            self.json.extend_from_slice(if at == 0 {
-                br#","tool_calls":[{"type":"function""#
-            } else {
-                br#",{"type":"function""#
-            });
+        let mut separator = &br#","tool_calls":["#[..];
+        for call in message.tool_calls() {
+            self.json.extend_from_slice(separator);
+            separator = b",";
+            self.json.extend_from_slice(br#"{"type":"function""#);
             self.member("id", &call.id);
             self.json.extend_from_slice(br#","function":{"name":"#);
             string(&mut self.json, &call.name);
             self.member("arguments", &call.arguments);
             self.json.extend_from_slice(b"}}");
         }
-        if !calls.is_empty() {
+        if separator == b"," {
             self.json.push(b']');
         }
         self.json.push(b'}');

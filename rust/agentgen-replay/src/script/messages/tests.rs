@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use agentgen_trace::Cancel;
-use agentgen_trace::transcript::{self, Transcript};
+use agentgen_trace::transcript::{ToolCall, Transcript, flat};
 use serde_json::{Value, json};
 
 use super::*;
@@ -22,7 +22,7 @@ fn conversation(rows: &[Value]) -> Transcript {
         (row["conversation_id"], row["turn"]) = (json!("c"), json!(at + 1));
         writeln!(file, "{row}").unwrap();
     }
-    let mut all: Vec<_> = transcript::read(file.path(), &Cancel::default()).collect::<Result<_, _>>().unwrap();
+    let mut all: Vec<_> = flat::read(file.path(), &Cancel::default()).collect::<Result<_, _>>().unwrap();
     assert_eq!(all.len(), 1);
     all.remove(0)
 }

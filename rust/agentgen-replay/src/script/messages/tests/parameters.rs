@@ -22,8 +22,8 @@ fn values(name: &str) -> [Value; 3] {
 
 #[test]
 fn n5_the_row_goes_before_the_conversation_and_that_before_the_run() {
-    assert_eq!(Parameters::NAMES.len(), 20);
-    for name in Parameters::NAMES {
+    assert_eq!(flat::PARAMETERS.len(), 20);
+    for name in flat::PARAMETERS {
         let [run, of_conversation, of_row] = values(name);
         // The first user row, a tool row and a later user row; the last two say something, and then nothing.
         for (has_conversation, has_row) in [(false, false), (true, false), (false, true), (true, true)] {
@@ -67,7 +67,7 @@ fn n1_values_reach_the_wire_as_they_are_written() {
     let row = format!("{},\"tools\":{tools},\"temperature\":0.70}}", row.trim_end_matches('}'));
     let mut file = tempfile::NamedTempFile::new().unwrap();
     writeln!(file, "{row}").unwrap();
-    let conversation = transcript::read(file.path(), &Cancel::default()).next().unwrap().unwrap();
+    let conversation = flat::read(file.path(), &Cancel::default()).next().unwrap().unwrap();
     let mut session = MessagesSession::new(conversation, &options(History::Live, "", &json!({})));
     assert_eq!(session.key(), "007");
     let body = String::from_utf8(session.request().unwrap().body).unwrap();

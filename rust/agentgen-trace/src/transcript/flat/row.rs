@@ -15,6 +15,8 @@ const MAX_COUNT: i64 = agentgen_core::config::MAX_TOKENS as i64;
 /// Numbers without a bound of their own are at most this.
 const MAX_NUMBER: i64 = 1_000_000_000;
 
+/// A delay, s.
+pub(super) type Seconds = Number<0, MAX_NUMBER>;
 /// Place of a row in its conversation.
 pub(super) type Turn = Whole<1, MAX_COUNT>;
 
@@ -134,7 +136,7 @@ UserRow {
     /// The message.
     content: Text,
     /// Seconds to wait before the request, from the end of the answer before.
-    delay_seconds: Option<Number<0, MAX_NUMBER>>,
+    delay_seconds: Option<Seconds>,
     /// Not on this role.
     tool_calls: Option<Absent>,
     /// Not on this role.
@@ -203,7 +205,7 @@ ToolRow {
     /// One result for every call.
     tool_results: Some1<CallResult>,
     /// Seconds to wait before the request, from the end of the answer before.
-    delay_seconds: Option<Number<0, MAX_NUMBER>>,
+    delay_seconds: Option<Seconds>,
     /// Not on this role.
     content: Option<Absent>,
     /// Not on this role.

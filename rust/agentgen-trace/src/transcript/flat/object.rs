@@ -42,14 +42,14 @@ macro_rules! object {
         impl $name {
             /// Names of its own fields.
             #[allow(dead_code)]
-            pub(super) const KEYS: &'static [&'static str] = &[$($crate::transcript::object::key(stringify!($field))),*];
+            pub(super) const KEYS: &'static [&'static str] = &[$($crate::transcript::flat::object::key(stringify!($field))),*];
 
             pub(super) fn of(
                 members: &crate::source::json_object::Members,
-                at: &$crate::transcript::field::At,
+                at: &$crate::transcript::flat::field::At,
                 faults: &mut Vec<crate::diagnostic::Fault>,
             ) -> Option<Self> {
-                use $crate::transcript::object::{key, take};
+                use $crate::transcript::flat::object::{key, take};
                 // All fields are read before any is missed, so that all faults are told.
                 $(let $group = <$part>::of(members, at, faults);)*
                 $(let $field = take(members, key(stringify!($field)), at, faults);)*
@@ -57,13 +57,13 @@ macro_rules! object {
             }
         }
 
-        impl $crate::transcript::field::Field for $name {
+        impl $crate::transcript::flat::field::Field for $name {
             fn read(
                 json: &serde_json::value::RawValue,
-                at: &$crate::transcript::field::At,
+                at: &$crate::transcript::flat::field::At,
                 faults: &mut Vec<crate::diagnostic::Fault>,
             ) -> Option<Self> {
-                let members = $crate::transcript::object::members(json, at, faults)?;
+                let members = $crate::transcript::flat::object::members(json, at, faults)?;
                 Self::of(&members, at, faults)
             }
         }

@@ -1,4 +1,4 @@
-//! A line as a row: what its object says, and what is still known of one that is not sound.
+//! A line as a row, and what is still known of a row that breaks a rule.
 
 use crate::diagnostic::Fault;
 use crate::source;
@@ -6,27 +6,9 @@ use crate::source::json_object::{Members, members};
 use serde_json::value::RawValue;
 
 use super::field::{At, Field, HeaderText, Text, wrong};
-use super::model::{Message, Parameters, RequestOptions, Row, ToolCall, ToolResult};
 use super::object::take;
-use super::row::{self, AnswerRow, CallRow, Common, ToolRow, UserRow};
-
-/// Who speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    User,
-    Assistant,
-    Tool,
-}
-
-impl Role {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Assistant => "assistant",
-            Self::Tool => "tool",
-        }
-    }
-}
+use super::row::{self, AnswerRow, CallRow, Common, Seconds, ToolRow, UserRow};
+use crate::transcript::model::{Message, Parameters, Part, Role, ToolCall, ToolResult};
 
 impl Field for Role {
     fn read(json: &RawValue, at: &At, faults: &mut Vec<Fault>) -> Option<Self> {
@@ -46,20 +28,37 @@ impl Field for Role {
     }
 }
 
+/// A row that breaks no rule.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub message: Message,
+    /// Of a row that causes a request.
+    pub options: Option<RequestOptions>,
+}
+
+/// How a row wants the request that it causes.
+#[derive(Debug)]
+pub(super) struct RequestOptions {
+    /// Wait before the request, from the end of the answer before, ms.
+    pub delay_ms: f64,
+    /// The row's own parameters.
+    pub parameters: Parameters,
+}
+
 /// A line that belongs to a conversation, as far as it can be understood.
 #[derive(Debug)]
 pub(super) struct Parsed {
     pub id: Option<String>,
     pub turn: Option<u32>,
     pub role: Option<Role>,
-    /// An assistant's row that calls tools, well or badly.
+    /// Whether it is an assistant's row that calls tools, well-formed or not.
     pub calls: bool,
     pub system: Option<String>,
-    /// The row, if nothing is wrong with it.
+    /// The row, if it breaks no rule.
     pub row: Option<Row>,
 }
 
-/// Reads a line; nothing if it belongs to no conversation: a line about the file, or no object at all.
+/// Reads a line; `None` for a line about the file, and for one that is no object.
 pub(super) fn parse(line: &source::Line, faults: &mut Vec<Fault>) -> Option<Parsed> {
     let before = faults.len();
     let members = members(line.bytes, faults);
@@ -79,7 +78,8 @@ pub(super) fn parse(line: &source::Line, faults: &mut Vec<Fault>) -> Option<Pars
         Some(Role::Assistant) if calls => CallRow::of(&members, &At::Row, faults).map(call),
         Some(Role::Assistant) => AnswerRow::of(&members, &At::Row, faults).map(answer),
         Some(Role::Tool) => ToolRow::of(&members, &At::Row, faults).map(|row| tool(row, &members)),
-        None => {
+        // No row has the role of the system: its prompt is a field.
+        None | Some(Role::System) => {
             take::<Role>(&members, "role", &At::Row, faults);
             Common::of(&members, &At::Row, faults).and(None)
         }
@@ -103,39 +103,41 @@ fn text(text: Option<Text>) -> Option<String> {
     text.map(|text| text.0)
 }
 
-fn ask(delay_seconds: Option<f64>, members: &Members) -> RequestOptions {
-    let names = Parameters::NAMES.iter();
-    let given = names.filter_map(|name| Some((*name, given(members, name)?.to_owned())));
-    RequestOptions {
-        delay_ms: delay_seconds.unwrap_or(0.0).abs() * 1000.0,
-        parameters: Parameters::new(given.collect()),
-    }
+/// Options of a request, with the parameters among the members of its row.
+fn options(delay_seconds: Option<Seconds>, members: &Members) -> Option<RequestOptions> {
+    let names = row::Parameters::KEYS.iter();
+    let parameters = names.filter_map(|name| Some(((*name).to_owned(), given(members, name)?.to_owned()))).collect();
+    Some(RequestOptions { delay_ms: delay_seconds.map_or(0.0, |seconds| seconds.0).abs() * 1000.0, parameters })
 }
 
 fn user(row: UserRow, members: &Members) -> Row {
-    let ask = ask(row.delay_seconds.map(|seconds| seconds.0), members);
-    Row { name: text(row.common.name), message: Message::User { content: row.content.0, ask } }
+    let parts = vec![Part::Text(row.content.0)];
+    let message = Message { role: Role::User, name: text(row.common.name), parts };
+    Row { message, options: options(row.delay_seconds, members) }
 }
 
 fn answer(row: AnswerRow) -> Row {
-    let (content, reasoning) = (Some(row.content.0), row.reasoning_content);
-    Row { name: text(row.common.name), message: Message::Assistant { content, reasoning, tool_calls: Vec::new() } }
+    let reasoning = row.reasoning_content.map(Part::Reasoning);
+    assistant(row.common, reasoning.into_iter().chain([Part::Text(row.content.0)]).collect())
 }
 
 fn call(row: CallRow) -> Row {
-    let made =
-        |call: row::Call| ToolCall { id: call.id.0, name: call.function.name.0, arguments: call.function.arguments.0 };
-    let message = Message::Assistant {
-        content: row.content,
-        reasoning: row.reasoning_content,
-        tool_calls: row.tool_calls.0.into_iter().map(made).collect(),
+    let called = |call: row::Call| {
+        Part::ToolCall(ToolCall { id: call.id.0, name: call.function.name.0, arguments: call.function.arguments.0 })
     };
-    Row { name: text(row.common.name), message }
+    let said = row.reasoning_content.map(Part::Reasoning).into_iter().chain(row.content.map(Part::Text));
+    assistant(row.common, said.chain(row.tool_calls.0.into_iter().map(called)).collect())
+}
+
+fn assistant(common: Common, parts: Vec<Part>) -> Row {
+    Row { message: Message { role: Role::Assistant, name: text(common.name), parts }, options: None }
 }
 
 fn tool(row: ToolRow, members: &Members) -> Row {
-    let made = |result: row::CallResult| ToolResult { tool_call_id: result.tool_call_id.0, content: result.content };
-    let ask = ask(row.delay_seconds.map(|seconds| seconds.0), members);
-    let results = row.tool_results.0.into_iter().map(made).collect();
-    Row { name: text(row.common.name), message: Message::Tool { results, ask } }
+    let returned = |result: row::CallResult| {
+        Part::ToolResult(ToolResult { tool_call_id: result.tool_call_id.0, content: result.content })
+    };
+    let parts = row.tool_results.0.into_iter().map(returned).collect();
+    let message = Message { role: Role::Tool, name: text(row.common.name), parts };
+    Row { message, options: options(row.delay_seconds, members) }
 }

@@ -1,14 +1,16 @@
-//! Rows that stand together as a conversation, and the rules that they keep as one.
+//! Rows grouped into conversations, and the rules that the rows of one conversation keep together.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::Fault;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::model::{Message, ToolCall, ToolResult, Transcript};
-use super::parse::{Parsed, Role};
+use super::parse::{Parsed, RequestOptions, Row};
 use super::rules;
 use crate::diagnostic::{Issue, Place, Severity};
+use crate::transcript::model::{
+    History, Message, Parameters, Part, Request, Role, ToolCall, ToolResult, Transcript, Trigger, Usage,
+};
 
 /// Groups rows as they come.
 #[derive(Debug, Default)]
@@ -82,11 +84,53 @@ impl Open {
         check.ids(&self.rows);
         let system = check.system(&self.rows);
         let found = check.issues;
-        let is_sound = !self.is_broken && found.iter().all(|issue| issue.severity == Severity::Warning);
+        let is_valid = !self.is_broken && found.iter().all(|issue| issue.severity == Severity::Warning);
         issues.extend(found);
         let rows = self.rows.into_iter().map(|(_, row)| row.row).collect::<Option<Vec<_>>>()?;
-        is_sound.then_some(Transcript { id: self.id, system, rows })
+        is_valid.then(|| transcript(self.id, system, rows))
     }
+}
+
+/// The requests of rows that keep all rules.
+fn transcript(id: String, system: Option<String>, rows: Vec<Row>) -> Transcript {
+    let mut system = system.map(|text| Message { role: Role::System, name: None, parts: vec![Part::Text(text)] });
+    let mut requests: Vec<Request> = Vec::new();
+    // Those of the first row hold for the whole conversation.
+    let mut shared = None;
+    for Row { message, options } in rows {
+        let Some(RequestOptions { delay_ms, parameters }) = options else {
+            if let Some(request) = requests.last_mut() {
+                request.answer = Some(message);
+            }
+            continue;
+        };
+        let trigger = if message.role == Role::Tool { Trigger::Tool } else { Trigger::Human };
+        let history = match requests.len().checked_sub(1) {
+            None => History::Spawn { agent: None },
+            Some(after) => History::Continue { after },
+        };
+        let messages = system.take().into_iter().chain([message]).collect();
+        let parameters = match shared {
+            None => {
+                shared = Some(parameters);
+                Parameters::default()
+            }
+            Some(_) => parameters,
+        };
+        requests.push(Request {
+            history,
+            messages,
+            answer: None,
+            parameters,
+            trigger: Some(trigger),
+            model: None,
+            usage: Usage::default(),
+            delay_ms: Some(delay_ms),
+            start_ms: None,
+            end_ms: None,
+        });
+    }
+    Transcript { id, parameters: shared.unwrap_or_default(), requests }
 }
 
 /// The rules over the rows of one conversation, which are sorted by turn.
@@ -138,6 +182,7 @@ impl Check<'_> {
         for ((_, before), (place, row)) in follows(rows) {
             let (Some(from), Some(to)) = (before.role, row.role) else { continue };
             let (what, next): (_, &[Role]) = match from {
+                Role::System => continue, // no row has this role
                 Role::User => ("user", &[Role::Assistant]),
                 Role::Assistant if before.calls => ("an assistant that calls tools", &[Role::Tool]),
                 Role::Assistant => ("an assistant that calls no tool", &[Role::User]),
@@ -153,7 +198,7 @@ impl Check<'_> {
     fn ids(&mut self, rows: &[(Place, Parsed)]) {
         let mut known: HashMap<&str, u32> = HashMap::new();
         for (place, row) in rows {
-            for call in calls(row).unwrap_or_default() {
+            for call in calls(row) {
                 if let Some(first) = known.insert(&call.id, row.turn.unwrap_or_default()) {
                     let found = format!("the call {:?} again, first in turn {first}", call.id);
                     self.error(*place, rules::TOOL_CALL_ID, row, found, "every call's id once in its conversation");
@@ -161,15 +206,16 @@ impl Check<'_> {
             }
         }
         for ((_, before), (place, row)) in follows(rows) {
-            let (Some(calls), Some(results)) = (calls(before), results(row)) else { continue };
-            if !calls.is_empty() {
-                self.pairs(*place, row, calls, results);
+            let calls: Vec<&ToolCall> = calls(before).collect();
+            let has_results = row.row.as_ref().is_some_and(|row| row.message.role == Role::Tool);
+            if has_results && !calls.is_empty() {
+                self.pairs(*place, row, &calls, &results(row).collect::<Vec<_>>());
             }
         }
     }
 
     /// Results must be those of the calls, each once.
-    fn pairs(&mut self, place: Place, row: &Parsed, calls: &[ToolCall], results: &[ToolResult]) {
+    fn pairs(&mut self, place: Place, row: &Parsed, calls: &[&ToolCall], results: &[&ToolResult]) {
         let expected = "one result for every call of the row before";
         for (index, result) in results.iter().enumerate() {
             let found = if !calls.iter().any(|call| call.id == result.tool_call_id) {
@@ -205,18 +251,12 @@ fn follows(rows: &[(Place, Parsed)]) -> impl Iterator<Item = (&(Place, Parsed), 
     pairs.filter(|((_, a), (_, b))| a.turn.is_some_and(|turn| turn.checked_add(1) == b.turn))
 }
 
-fn calls(row: &Parsed) -> Option<&[ToolCall]> {
-    match &row.row.as_ref()?.message {
-        Message::Assistant { tool_calls, .. } => Some(tool_calls),
-        _ => None,
-    }
+fn calls(row: &Parsed) -> impl Iterator<Item = &ToolCall> {
+    row.row.iter().flat_map(|row| row.message.tool_calls())
 }
 
-fn results(row: &Parsed) -> Option<&[ToolResult]> {
-    match &row.row.as_ref()?.message {
-        Message::Tool { results, .. } => Some(results),
-        _ => None,
-    }
+fn results(row: &Parsed) -> impl Iterator<Item = &ToolResult> {
+    row.row.iter().flat_map(|row| row.message.tool_results())
 }
 
 /// A fault with its conversation and turn.

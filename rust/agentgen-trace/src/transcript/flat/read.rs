@@ -7,10 +7,10 @@ use crate::source::Blocks;
 use crate::{Cancel, Result, TraceError};
 
 use super::assemble::{Assembler, located};
-use super::model::Transcript;
 use super::parse::parse;
 use super::rules;
 use crate::diagnostic::{Issue, Place, Severity};
+use crate::transcript::Transcript;
 
 /// Reads files as one set of conversations, a block at a time, and goes on after whatever is wrong.
 pub struct Reader {
