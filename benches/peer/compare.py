@@ -142,7 +142,7 @@ class Bench:
         options += [] if pages else ["--no-pages"]
         place = ["--output", str(self.scratch), "--name", formats, "--quiet", "--force"]
         run = execute([str(self.ours), "generate", *options, *place])
-        if formats == "jsonl":
+        if formats == "jsonl" and not pages:
             self.last = run
         return Figure(self.sessions / run.seconds, run.peak_mb)
 
