@@ -52,7 +52,7 @@ def test_what_goes_in_is_what_is_there(small_run: Path) -> None:
         assert (
             point["occupancy"]["peak_blocks"] <= point["occupancy"]["capacity_blocks"] == 2 * point["capacity_blocks"]
         )
-        assert point["hit_blocks"] <= point["bound"]["hit_blocks"]
+        assert point["hit_blocks"] <= point["belady_bound"]["hit_blocks"]
         assert sum(part["requests"] for part in point["series"]) == point["requests"]["served"]
         for name in ("added", "refetched", "evicted", "expired"):
             assert sum(layer[name] for layer in point["blocks_by_layer"]) == blocks[name]

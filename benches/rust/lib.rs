@@ -102,12 +102,12 @@ pub fn simulate(plan: &Plan, clock: Clock, sessions: Vec<Session>, capacity_bloc
         block_tokens: block_size,
         id_tokens: block_size,
         cached_outputs: true,
-        timing: TimelineOptions::REFERENCE,
+        timeline: TimelineOptions::REFERENCE,
         layers: SharedLayers::of(plan.config()),
-        workers: 1,
+        replicas: 1,
         routing: Routing::Sticky,
         ttl_ms: None,
-        bound: false,
+        belady_bound: false,
     };
     let sessions = sessions.into_iter().map(Ok);
     simulate::run(clock, sessions, &settings, &Cancel::default(), |_, _| Ok(())).expect("not cancelled")

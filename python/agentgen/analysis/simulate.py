@@ -79,7 +79,7 @@ class Simulation(Figures):
                 **{f"{name}_{part}_ms": (point["times"][name] or {}).get(part) for name, part in times},
                 **{f"{name}_blocks": point["blocks"][name] for name in blocks},
                 **point["requests"],
-                "bound_block_references": (point["bound"] or {}).get("block_references"),
+                "belady_bound_block_references": (point["belady_bound"] or {}).get("block_references"),
             }
             for point in self._stated["points"]
         ]
@@ -89,7 +89,7 @@ class Simulation(Figures):
             **{f"{name}_{part}_ms": "Float64" for name, part in times},
             **{f"{name}_blocks": "UInt64" for name in blocks},
             **dict.fromkeys(("served", "failed", "skipped"), "UInt64"),
-            "bound_block_references": "Float64",
+            "belady_bound_block_references": "Float64",
         }
         return self._frame("points", columns, rows)
 

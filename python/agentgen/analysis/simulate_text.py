@@ -65,7 +65,7 @@ def _system(simulation: Stated) -> Iterator[str]:
     if simulation["ttl_ms"] is not None:
         yield f"{REST}blocks not used for {duration(simulation['ttl_ms'])} expire"
     if len(simulation["points"]) == 1:
-        each = " a worker" if simulation["workers"] > 1 else ""
+        each = " a worker" if simulation["replicas"] > 1 else ""
         blocks = f" {counted(first['capacity_blocks'], 'block')}," if first["capacity_bytes"] is not None else ""
         yield f"{REST}{_memory(first)}{each}:{blocks} {counted(first['capacity_tokens'], 'token')}"
     if simulation["model"]:
@@ -79,7 +79,7 @@ def _system(simulation: Stated) -> Iterator[str]:
 def _course(simulation: Stated) -> Iterator[str]:
     """How long it lasts, of one capacity (it differs); and the workers."""
     points = simulation["points"]
-    several = simulation["workers"] > 1
+    several = simulation["replicas"] > 1
     if len(points) == 1 and points[0]["requests"]["served"]:
         yield f"lasts {duration(points[0]['duration_ms'])}{';' if several else ''}"
     if several:
@@ -96,8 +96,8 @@ def _one(point: Stated) -> Iterator[str]:
         for definition, words in DEFINITIONS.items()
         if rates[definition] is not None
     ]
-    if point["bound"]:
-        rows.append(("most that any policy finds, of all blocks", [percent(point["bound"]["block_references"])]))
+    if point["belady_bound"]:
+        rows.append(("most that any policy finds, of all blocks", [percent(point["belady_bound"]["block_references"])]))
     yield from table("hit rate of the requests served, by definition", [""], rows)
     yield ""
     waits = [(words, [number(_of(point["times"][name], part)) for part in STATISTICS]) for name, words in WAITS.items()]
@@ -195,14 +195,14 @@ def _sweep(simulation: Stated) -> Iterator[str]:
     ]
     if any(point["requests"]["failed"] for point in simulation["points"]):
         columns.append(("failed", lambda point: number(point["requests"]["failed"])))
-    if any(point["bound"] for point in simulation["points"]):
+    if any(point["belady_bound"] for point in simulation["points"]):
         columns.insert(1, ("blocks", rate("block_references")))
-        columns.insert(2, ("bound", of_served(lambda point: percent((point["bound"] or {}).get("block_references")))))
+        columns.insert(2, ("bound", of_served(lambda point: percent((point["belady_bound"] or {}).get("block_references")))))
     rows = [(_memory(point), [cell(point) for _, cell in columns]) for point in simulation["points"]]
-    each = " of a worker" if simulation["workers"] > 1 else ""
+    each = " of a worker" if simulation["replicas"] > 1 else ""
     yield f"by capacity{each}: tokens found / tokens of the prompts; times in seconds;"
     title = "blocks evicted, and come again"
-    if any(point["bound"] for point in simulation["points"]):
+    if any(point["belady_bound"] for point in simulation["points"]):
         yield "blocks found / all blocks, and the most that any policy finds (bound);"
     yield from table(title, [name for name, _ in columns], rows)
 

@@ -73,24 +73,24 @@ fn simulated(clock: Clock, sessions: &[Session], settings: &Settings) -> (Figure
 fn systems() -> impl Strategy<Value = Settings> {
     let rates = (prop_oneof![Just(8.0), Just(1_000.0), 1.0..40.0], prop_oneof![Just(4.0), Just(500.0)]);
     let times = prop_oneof![Just(None), Just(Some(0.0)), Just(Some(3_000.0)), (0.0..60_000.0).prop_map(Some)];
-    let workers = (1..4_u32, prop_oneof![Just(Routing::Sticky), Just(Routing::RoundRobin)]);
+    let replicas = (1..4_u32, prop_oneof![Just(Routing::Sticky), Just(Routing::RoundRobin)]);
     let cache = (prop_oneof![1..30_u64, 10..120_u64], prop_oneof![Just(0_u32), Just(1), Just(3), Just(7)]);
-    (cache, rates, 1..5_usize, times, workers, any::<bool>()).prop_map(
-        |((capacity_blocks, block_tokens), rates, concurrency, ttl_ms, (workers, routing), cached_outputs)| Settings {
+    (cache, rates, 1..5_usize, times, replicas, any::<bool>()).prop_map(
+        |((capacity_blocks, block_tokens), rates, concurrency, ttl_ms, (replicas, routing), cached_outputs)| Settings {
             capacity_blocks,
             block_tokens,
             id_tokens: 0,
             cached_outputs,
-            timing: TimelineOptions {
+            timeline: TimelineOptions {
                 concurrency,
                 prefill_tokens_per_second: rates.0,
                 decode_tokens_per_second: rates.1,
             },
             layers: SharedLayers::default(),
-            workers,
+            replicas,
             routing,
             ttl_ms,
-            bound: true,
+            belady_bound: true,
         },
     )
 }
@@ -127,7 +127,7 @@ fn check(text: &str, layout: Layout, jobs: &[Job], settings: &Settings) -> Resul
     let blocks = figures.blocks;
     prop_assert_eq!([blocks.added, blocks.refetched, blocks.evicted, blocks.expired], [0, 1, 2, 3].map(sum));
     check_figures(&figures, &served, settings)?;
-    let bound = figures.bound.expect("asked for").hit_blocks;
+    let bound = figures.belady_bound.expect("asked for").hit_blocks;
     prop_assert_eq!(bound, oracle.bound());
     prop_assert!(figures.hit_blocks <= bound, "{} above the bound {}", figures.hit_blocks, bound);
     Ok(())
@@ -240,12 +240,12 @@ fn ample(case: &Case, concurrency: usize) -> Settings {
         block_tokens: block,
         id_tokens: block,
         cached_outputs: true,
-        timing: TimelineOptions { concurrency, ..TimelineOptions::REFERENCE },
+        timeline: TimelineOptions { concurrency, ..TimelineOptions::REFERENCE },
         layers: SharedLayers::of(&case.config),
-        workers: 1,
+        replicas: 1,
         routing: Routing::Sticky,
         ttl_ms: None,
-        bound: false,
+        belady_bound: false,
     }
 }
 
@@ -270,7 +270,7 @@ proptest! {
             block_tokens: settings.block_tokens,
             id_tokens: settings.id_tokens,
             cached_outputs: true,
-            timing: settings.timing,
+            timing: settings.timeline,
             layers: settings.layers,
         };
         let (_, again) = generated(&case, Layout::Incremental);
@@ -312,20 +312,20 @@ proptest! {
 
     /// The two layouts of a data set are simulated alike, and so is the same file twice.
     #[test]
-    fn layouts_do_not_matter(case in cases(), concurrency in 1..9_usize, share in 0.0..1.0_f64, workers in 1..4_u32) {
+    fn layouts_do_not_matter(case in cases(), concurrency in 1..9_usize, share in 0.0..1.0_f64, replicas in 1..4_u32) {
         let (clock, incremental) = generated(&case, Layout::Incremental);
         let ample = ample(&case, concurrency);
         let least = most_needed(&incremental, ample.block_tokens);
         let room = incremental.iter().flat_map(|s| &s.turns).map(|t| u64::from(t.input_tokens)).sum::<u64>();
         let capacity_blocks = (share * least as f64) as u64 + 1 + room / u64::from(ample.block_tokens) / 4;
-        let settings = Settings { capacity_blocks, workers, bound: true, ..ample };
+        let settings = Settings { capacity_blocks, replicas, belady_bound: true, ..ample };
         let first = simulated(clock, &incremental, &settings);
         prop_assert_eq!(&simulated(clock, &incremental, &settings), &first);
         let (other, cumulative) = generated(&case, Layout::Cumulative);
         prop_assert_eq!(other, clock);
         prop_assert_eq!(&simulated(clock, &cumulative, &settings), &first);
         check_figures(&first.0, &first.1, &settings)?;
-        prop_assert!(first.0.hit_blocks <= first.0.bound.expect("asked for").hit_blocks);
+        prop_assert!(first.0.hit_blocks <= first.0.belady_bound.expect("asked for").hit_blocks);
     }
 }
 
@@ -348,12 +348,12 @@ fn a_recorded_trace() {
         block_tokens: 512,
         id_tokens: 512,
         cached_outputs: true,
-        timing: TimelineOptions { concurrency: 1, prefill_tokens_per_second: 1e9, decode_tokens_per_second: 1e9 },
+        timeline: TimelineOptions { concurrency: 1, prefill_tokens_per_second: 1e9, decode_tokens_per_second: 1e9 },
         layers: SharedLayers::default(),
-        workers: 1,
+        replicas: 1,
         routing: Routing::Sticky,
         ttl_ms: None,
-        bound: true,
+        belady_bound: true,
     };
     assert_eq!(clock, Clock::Recorded);
     // So fast that requests hardly overlap, 10,000 blocks find what the field's simulators report.
@@ -361,10 +361,10 @@ fn a_recorded_trace() {
     check_figures(&figures, &served, &settings).expect("sound");
     assert_eq!((figures.sessions, figures.requests.served), (0, 12_031));
     assert_eq!(format!("{:.1}", 100.0 * figures.hit_rates.block_references), "21.2");
-    assert_eq!(format!("{:.1}", 100.0 * figures.bound.expect("asked for").block_references), "36.6");
+    assert_eq!(format!("{:.1}", 100.0 * figures.belady_bound.expect("asked for").block_references), "36.6");
     // Slower, requests wait, and hold what others would find.
     let slow = TimelineOptions { concurrency: 1, prefill_tokens_per_second: 50_000.0, decode_tokens_per_second: 60.0 };
-    let (slower, served) = simulated(clock, &sessions, &Settings { timing: slow, ..settings });
+    let (slower, served) = simulated(clock, &sessions, &Settings { timeline: slow, ..settings });
     check_figures(&slower, &served, &settings).expect("sound");
     assert!(slower.hit_blocks < figures.hit_blocks && slower.occupancy.peak_queued > 1);
 }

@@ -45,10 +45,10 @@ pub(crate) fn simulate(
         kv_bytes_per_token,
         model,
         kv_dtype,
-        workers,
+        replicas: workers,
         routing,
         ttl_ms,
-        bound,
+        belady_bound: bound,
         requests,
     };
     let (cancel, done) = (Cancel::default(), Arc::new(AtomicU64::new(0)));

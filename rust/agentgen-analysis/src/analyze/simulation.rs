@@ -1,4 +1,4 @@
-//! A trace simulated at one capacity or at several.
+//! `simulate`: a trace on a modelled serving system, at one or several capacities.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,90 +16,90 @@ use super::{Options, located};
 use crate::simulate::{self, Figures, RequestTable, Routing};
 use agentgen_trace::session::{self, Clock};
 
-/// KV memory of a worker.
+/// KV memory of one replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capacity {
-    /// Of a model whose tokens take known bytes.
+    /// Bytes; needs the KV bytes per token.
     Bytes(u64),
-    /// Of any model.
+    /// Blocks, of any model.
     Blocks(u64),
 }
 
-/// The system that is simulated.
+/// Options of [`simulate`].
 #[derive(Debug, Clone)]
 pub struct SimulateOptions {
-    /// KV memory of a worker: a simulation for each.
+    /// KV memory of one replica; one simulation for each.
     pub capacities: Vec<Capacity>,
-    /// KV bytes of a token; must be there for capacities in bytes.
+    /// KV bytes per token; required for capacities in bytes.
     pub kv_bytes_per_token: Option<u64>,
-    /// The model's name, to be told with the answer.
+    /// Name of the model, repeated in the result.
     pub model: Option<String>,
-    /// The numbers that its KV is kept in, to be told with the answer.
+    /// Data type of its KV cache, repeated in the result.
     pub kv_dtype: Option<String>,
-    /// Workers, each with its cache.
-    pub workers: u32,
-    /// Which of them a request goes to.
+    /// Replicas, each with a queue, a prefill unit and a cache.
+    pub replicas: u32,
+    /// Which replica serves a request.
     pub routing: Routing,
-    /// Blocks that nobody has used for longer than this are gone, ms.
+    /// Drop blocks idle for longer than this, ms.
     pub ttl_ms: Option<f64>,
-    /// Whether to find out what no policy exceeds.
-    pub bound: bool,
-    /// Where to write a row for each request; only of one capacity.
+    /// Whether to compute the most that any eviction policy could find.
+    pub belady_bound: bool,
+    /// Parquet file to write a row for each request to; needs a single capacity.
     pub requests: Option<PathBuf>,
 }
 
-/// A trace on a simulated system. `docs/simulator.md` has every definition.
+/// The result of a simulation. `docs/simulator.md` defines every figure.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Simulation {
-    /// Version of this form.
+    /// Version of this schema.
     pub schema_version: u32,
-    /// What made it.
+    /// Program and version that wrote it.
     pub program: String,
-    /// The path, as it was given.
+    /// Path of the trace, as given.
     pub trace: String,
-    /// Tokens a hash id of the trace.
+    /// Tokens of a hash id of the trace.
     pub trace_block_size: u32,
-    /// Tokens a block of the cache.
+    /// Tokens of a block of the cache.
     pub block_size: u32,
     /// Whether the KV of outputs stays in the cache.
     pub cached_outputs: bool,
-    /// Slots; null unless the clock is closed.
+    /// Sessions that run at once; null unless the clock is `closed`.
     pub concurrency: Option<usize>,
-    /// Tokens of prompts that a worker computes in a second.
+    /// Prompt tokens that one replica computes per second.
     pub prefill_tokens_per_second: f64,
-    /// Tokens of an output in a second.
+    /// Output tokens per second of one request.
     pub decode_tokens_per_second: f64,
-    /// Workers, each with a queue, a prefill unit and a cache.
-    pub workers: u32,
-    /// Which of them a request goes to.
+    /// Replicas, each with a queue, a prefill unit and a cache.
+    pub replicas: u32,
+    /// Which replica serves a request.
     pub routing: Routing,
-    /// Blocks that nobody has used for longer than this are gone; null: never.
+    /// Blocks idle for longer than this are dropped, ms; null: never.
     pub ttl_ms: Option<f64>,
-    /// The model that was named; null if bytes were.
+    /// Model, if one was given.
     pub model: Option<String>,
-    /// The numbers that its KV is kept in; null if bytes were named.
+    /// Data type of its KV cache, if a model was given.
     pub kv_dtype: Option<String>,
-    /// KV bytes of a token; null if capacities are in blocks and no model was named.
+    /// KV bytes per token; null if capacities are in blocks and no model was given.
     pub kv_bytes_per_token: Option<u64>,
-    /// In the order asked for.
+    /// One point for each capacity, in the order given.
     pub points: Vec<SimulationPoint>,
 }
 
-/// The system at a capacity.
+/// The figures at one capacity.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct SimulationPoint {
-    /// KV memory of a worker, bytes; null if the KV bytes of a token are not known.
+    /// KV memory of one replica, bytes; null if the KV bytes per token are unknown.
     pub capacity_bytes: Option<u64>,
-    /// Blocks that it holds: as stated, or floor(bytes / (KV bytes of a token * tokens a block)).
+    /// Blocks of one replica: as given, or `floor(bytes / (KV bytes per token * block size))`.
     pub capacity_blocks: u64,
     /// Tokens of these blocks.
     pub capacity_tokens: u64,
-    /// What was found out.
+    /// The figures.
     #[serde(flatten)]
     pub figures: Figures,
 }
 
-/// Simulates a trace at each of the capacities, several at a time; `done` counts sessions, of each capacity anew.
+/// Simulates a trace at each capacity, several at a time. `done` counts sessions, once per capacity.
 pub fn simulate(
     trace: &PathBuf,
     options: &Options,
@@ -122,12 +122,12 @@ pub fn simulate(
             block_tokens: analysis.block_tokens,
             id_tokens: analysis.id_tokens,
             cached_outputs: analysis.cached_outputs,
-            timing: analysis.timing,
+            timeline: analysis.timing,
             layers: analysis.layers,
-            workers: asked.workers,
+            replicas: asked.replicas,
             routing: asked.routing,
             ttl_ms: asked.ttl_ms,
-            bound: asked.bound,
+            belady_bound: asked.belady_bound,
         };
         move |size: Size| {
             let settings = simulate::Settings { capacity_blocks: size.blocks, ..settings };
@@ -146,7 +146,7 @@ pub fn simulate(
         return Err(TraceError::Format(format!("{}: no requests", trace.display())));
     }
     Ok(Simulation {
-        schema_version: 1,
+        schema_version: 2,
         program: PROGRAM.to_owned(),
         trace: trace.display().to_string(),
         trace_block_size: analysis.id_tokens,
@@ -155,7 +155,7 @@ pub fn simulate(
         concurrency: is_closed.then_some(analysis.timing.concurrency),
         prefill_tokens_per_second: analysis.timing.prefill_tokens_per_second,
         decode_tokens_per_second: analysis.timing.decode_tokens_per_second,
-        workers: asked.workers,
+        replicas: asked.replicas,
         routing: asked.routing,
         ttl_ms: asked.ttl_ms,
         model: asked.model.clone(),

@@ -64,7 +64,7 @@ impl Reuse {
             working_set: measure.working_set.points(block_tokens),
             size: Size {
                 distinct_blocks: measure.recency.blocks(),
-                extents: measure.linked.tree.extents() as u64,
+                extents: measure.linked.tree.node_count() as u64,
                 memory_bytes: measure.linked.tree.memory_bytes() as u64,
             },
         }

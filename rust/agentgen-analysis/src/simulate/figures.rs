@@ -1,22 +1,22 @@
-//! What a simulation finds out.
+//! The figures of a simulation.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::bound::Bound;
+use super::bound::BeladyBound;
 use super::series::Point;
 use crate::histogram::Observed;
 use crate::reuse::{HitRates, Layer, LayerRate, ratio};
 use agentgen_trace::session::Clock;
 
-/// Requests by what became of them: `in all = served + failed + skipped`.
+/// Requests by outcome: `all requests of the trace = served + failed + skipped`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Requests {
-    /// Those that were served.
+    /// Requests served.
     pub served: u64,
-    /// Those that need more blocks than a worker has. Their sessions are over with them.
+    /// Requests that need more blocks than a replica has; each ends its session.
     pub failed: u64,
-    /// Later turns of these sessions: never sent.
+    /// Later turns of these sessions, never sent.
     pub skipped: u64,
 }
 
@@ -25,11 +25,11 @@ pub struct Requests {
 pub struct Blocks {
     /// Blocks that came into a cache, computed or written.
     pub added: u64,
-    /// Those of them that had been in that cache before.
+    /// Those of them that had been in the same cache before.
     pub refetched: u64,
-    /// Blocks that went because room was needed.
+    /// Blocks evicted to make room.
     pub evicted: u64,
-    /// Blocks that went because nobody had used them for too long.
+    /// Blocks dropped because they were not used within the time to live.
     pub expired: u64,
     /// Blocks in the caches at the end.
     pub resident: u64,
@@ -38,114 +38,116 @@ pub struct Blocks {
 /// Blocks of a layer; a block is of the layer of its first token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LayerBlocks {
-    /// The layer: of evicted and expired blocks in the last request that used them, of the others in this one.
+    /// The layer: of added blocks in the request that brings them, of evicted and expired ones in the request that
+    /// released them last.
     pub layer: Layer,
     /// Blocks that came into a cache.
     pub added: u64,
-    /// Those of them that had been there before.
+    /// Those of them that had been in the same cache before.
     pub refetched: u64,
-    /// Blocks that went because room was needed.
+    /// Blocks evicted to make room.
     pub evicted: u64,
-    /// Blocks that went because nobody had used them for too long.
+    /// Blocks dropped because they were not used within the time to live.
     pub expired: u64,
 }
 
-/// Times of the requests served, ms. Means are exact to a tenth of a millisecond a request, percentiles within 0.05 %.
+/// Times of the requests served in ms, each rounded to 0.1 ms. Means are exact; percentiles are exact below 204.8 ms and
+/// within 0.05 % above.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Times {
-    /// Time to first token: from being sent to the end of the prefill.
+    /// Time to first token: from sending to the end of the prefill.
     pub ttft: Option<Observed>,
-    /// From being sent to the beginning of the prefill.
+    /// From sending to the beginning of the prefill.
     pub queueing: Option<Observed>,
-    /// From being sent to the last token.
+    /// From sending to the last token.
     pub latency: Option<Observed>,
 }
 
-/// How full the caches were: means over time.
+/// How full the caches were: means over time, and peaks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Occupancy {
-    /// Blocks of all workers' caches.
+    /// Capacity of the caches of all replicas, blocks.
     pub capacity_blocks: u64,
-    /// Blocks with an identity.
+    /// Blocks in the caches, mean.
     pub mean_resident_blocks: f64,
-    /// Those of them that running requests held.
+    /// Those of them that running requests pin, mean.
     pub mean_pinned_blocks: f64,
-    /// Blocks reserved for what running requests write.
+    /// Blocks reserved for what running requests write, mean.
     pub mean_reserved_blocks: f64,
-    /// The most blocks with an identity or reserved at once.
+    /// The most blocks in the caches or reserved at once.
     pub peak_blocks: u64,
-    /// The most blocks pinned or reserved at once: what running requests took.
+    /// The most blocks pinned or reserved at once: what running requests hold.
     pub peak_running_blocks: u64,
-    /// Requests admitted and not over.
+    /// Requests admitted and not ended, mean.
     pub mean_running: f64,
-    /// The most of these at once.
+    /// The most requests admitted and not ended at once.
     pub peak_running: u64,
-    /// The most requests that waited at once.
+    /// The most requests waiting at once.
     pub peak_queued: u64,
-    /// The most sessions that were open at once.
+    /// The most sessions open at once.
     pub peak_open_sessions: u64,
 }
 
 /// The requests of one turn index.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct TurnFigures {
-    /// 0-based; 1,023 stands for all later ones too.
+    /// 0-based; 1,023 stands for all later turns too.
     pub turn_index: u32,
-    /// How many were served.
+    /// Requests served.
     pub requests: u64,
     /// Tokens of their prompts.
     pub prompt_tokens: u64,
-    /// Those found.
+    /// Tokens of these prompts found in the cache.
     pub hit_tokens: u64,
-    /// Tokens found / tokens.
+    /// `hit_tokens / prompt_tokens`.
     pub hit_rate: f64,
     /// Mean time to first token, ms.
     pub mean_ttft_ms: f64,
-    /// Mean time in the queue, ms.
+    /// Mean queueing time, ms.
     pub mean_queueing_ms: f64,
 }
 
-/// Everything that a simulation finds out. `docs/simulator.md` has every definition.
+/// The figures of a simulation. `docs/simulator.md` defines each.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Figures {
-    /// `closed`: sessions start in file order on `concurrency` slots; `arrivals`: at their arrivals; `recorded`: requests
-    /// are sent at their own times, if the session's request before is over.
+    /// `closed`: sessions start in file order on `concurrency` slots; `arrivals`: at their arrival times; `recorded`:
+    /// requests are sent at their recorded times, but not before the session's previous request has ended.
     pub clock: Clock,
-    /// From the first request to the last one's end, ms.
+    /// From the sending of the first request to the end of the last, ms.
     pub duration_ms: f64,
     /// Sessions, continuations included; 0 where the trace names none.
     pub sessions: u64,
     /// Sessions that continue another.
     pub continuations: u64,
-    /// Those of them whose parent is known.
+    /// Those of them whose parent is in the trace.
     pub linked_continuations: u64,
-    /// Requests.
+    /// Requests by outcome.
     pub requests: Requests,
-    /// Of the requests served.
+    /// Hit rates of the requests served.
     pub hit_rates: HitRates,
     /// Tokens of the prompts served: `prompt = hit + prefilled`.
     pub prompt_tokens: u64,
-    /// Tokens of these prompts that were found.
+    /// Tokens of these prompts found in the cache.
     pub hit_tokens: u64,
-    /// Tokens of the outputs.
+    /// Tokens of the outputs of the requests served.
     pub output_tokens: u64,
-    /// Blocks of the prompts that were found.
+    /// Blocks of these prompts found in the cache.
     pub hit_blocks: u64,
-    /// What no policy exceeds; `None` if it was not asked for.
-    pub bound: Option<Bound>,
-    /// ms.
+    /// The most that any eviction policy could find; null without `--belady-bound`.
+    pub belady_bound: Option<BeladyBound>,
+    /// Times of the requests served, ms.
     pub times: Times,
-    /// Blocks.
+    /// Blocks of all replicas.
     pub blocks: Blocks,
     /// Blocks by layer; empty where the trace names no sessions.
     pub blocks_by_layer: Vec<LayerBlocks>,
     /// How full the caches were.
     pub occupancy: Occupancy,
-    /// Tokens by layer; empty where the trace names no sessions.
+    /// Hit rates by layer; empty where the trace names no sessions.
     pub by_layer: Vec<LayerRate>,
-    /// By turn index; empty where the trace names no sessions.
+    /// Figures by turn index; empty where the trace names no sessions.
     pub by_turn: Vec<TurnFigures>,
-    /// Over time.
+    /// The course of the simulation.
     pub series: Vec<Point>,
 }
 
@@ -156,7 +158,7 @@ impl Figures {
         self.prompt_tokens - self.hit_tokens
     }
 
-    /// Tokens found / tokens of the prompts.
+    /// `hit_tokens / prompt_tokens`.
     #[must_use]
     pub fn token_hit_rate(&self) -> f64 {
         ratio(self.hit_tokens, self.prompt_tokens)

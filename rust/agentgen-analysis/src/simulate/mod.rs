@@ -1,96 +1,103 @@
-//! A serving system in virtual time: what a prefix cache of limited size finds, and how long requests wait.
+//! Serving a trace in virtual time: what prefix caches of limited size find, and how long requests wait.
 //!
-//! `clock` (when sessions start and turns are sent) → `engine` (events in their order) → `worker` (queue, prefill unit,
-//! cache) → `tally` → `figures`. `docs/simulator.md` defines every step and every figure. A worker's cache is one
-//! [`agentgen_engine::kv::PrefixCache`]: further tiers would stand behind it; `Routing` chooses the worker.
+//! [`run`] drives the serving engine ([`agentgen_engine::serving`]) with the sessions of a trace; the tally observes it
+//! and makes the [`Figures`]. `docs/simulator.md` defines every step and every figure.
 
+mod active;
 mod bound;
-mod engine;
-mod event;
+mod driver;
 mod figures;
 mod rows;
+mod seen;
 mod series;
-mod starts;
 mod tally;
-mod worker;
 
+use agentgen_engine::kv::Policy;
+use agentgen_engine::serving::{Finished, System};
 use agentgen_engine::timeline::TimelineOptions;
-use schemars::JsonSchema;
-use serde::Serialize;
 
 use crate::reuse::SharedLayers;
+use active::ActiveSession;
 
-pub use bound::Bound;
-pub use engine::run;
+pub use agentgen_engine::serving::{Routing, Service};
+pub use bound::BeladyBound;
+pub use driver::run;
 pub use figures::{Blocks, Figures, LayerBlocks, Occupancy, Requests, Times, TurnFigures};
 pub use rows::RequestTable;
 pub use series::Point;
 
-/// The system, and what the figures depend on beside the trace.
+/// What the figures depend on beside the trace.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
-    /// Blocks that a worker's cache holds.
+    /// Blocks of the cache of one replica.
     pub capacity_blocks: u64,
-    /// Tokens a block of the cache.
+    /// Tokens of a block of the cache.
     pub block_tokens: u32,
-    /// Tokens a hash id of the trace.
+    /// Tokens of a hash id of the trace.
     pub id_tokens: u32,
     /// Whether the KV of outputs stays in the cache.
     pub cached_outputs: bool,
-    /// Slots of a closed loop, and rates: of prefill a worker's, of decode a request's.
-    pub timing: TimelineOptions,
+    /// Slots of a closed loop; prefill rate of a replica and decode rate of a request.
+    pub timeline: TimelineOptions,
     /// Sizes of the layers that sessions share.
     pub layers: SharedLayers,
-    /// Workers, each with a cache.
-    pub workers: u32,
-    /// Which of them a request goes to.
+    /// Replicas, each with a queue, a prefill unit and a cache.
+    pub replicas: u32,
+    /// Which replica serves a request.
     pub routing: Routing,
-    /// Blocks that nobody has used for longer than this are gone, ms.
+    /// Blocks released longer ago than this are dropped, ms.
     pub ttl_ms: Option<f64>,
-    /// Whether to find out what the best policy would have found.
-    pub bound: bool,
+    /// Whether to compute [`Figures::belady_bound`].
+    pub belady_bound: bool,
 }
 
-/// Which worker a request goes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Routing {
-    /// Requests in turn, in the order in which they are sent.
-    RoundRobin,
-    /// Sessions in turn, in the order in which they start, each with all of its requests.
-    Sticky,
+impl Settings {
+    fn system(&self) -> System {
+        System {
+            replicas: self.replicas as usize,
+            routing: self.routing,
+            policy: Policy::Lru,
+            capacity_blocks: self.capacity_blocks,
+            block_tokens: self.block_tokens,
+            id_tokens: self.id_tokens,
+            prefill_tokens_per_second: self.timeline.prefill_tokens_per_second,
+            decode_tokens_per_second: self.timeline.decode_tokens_per_second,
+            ttl_ms: self.ttl_ms,
+        }
+    }
 }
 
-/// A request that was sent.
+/// A request that ended or failed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Served {
-    /// The session's number in the order of the file.
+    /// Number of the session in file order.
     pub session: u64,
     /// 0-based turn.
     pub turn: u32,
-    /// 0-based worker.
-    pub worker: u32,
+    /// 0-based replica.
+    pub replica: u32,
     /// Tokens of the prompt.
     pub context_tokens: u32,
     /// Tokens of the output.
     pub output_tokens: u32,
-    /// When it was sent, ms.
+    /// Time at which it was sent, ms.
     pub sent_ms: f64,
-    /// What became of it; `None` if it needs more than a worker has.
+    /// What it got; `None` if it failed: it needs more blocks than a replica has.
     pub service: Option<Service>,
 }
 
-/// A request that was served.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Service {
-    /// When its prefill began, ms.
-    pub admitted_ms: f64,
-    /// When its prefill ended and its first token was there, ms.
-    pub prefill_end_ms: f64,
-    /// When its last token was there, ms.
-    pub end_ms: f64,
-    /// Blocks of its prompt that were found.
-    pub hit_blocks: u32,
-    /// Tokens of its prompt that were found.
-    pub hit_tokens: u32,
+impl Served {
+    fn new(finished: &Finished<Box<ActiveSession>>) -> Self {
+        let Finished { request, replica, sent_ms, outcome } = finished;
+        let turn = &request.session.turns[request.turn];
+        Self {
+            session: request.session.number,
+            turn: request.turn as u32,
+            replica: *replica as u32,
+            context_tokens: turn.context_tokens,
+            output_tokens: turn.output_tokens,
+            sent_ms: *sent_ms,
+            service: outcome.ok(),
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Simulated requests as a table.
+//! Simulated requests as a Parquet file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,14 +9,15 @@ use arrow_array::builder::{Float64Builder, StringBuilder, UInt32Builder, UInt64B
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use super::Served;
 use agentgen_trace::session::Session;
 
-/// Rows of a row group.
+use super::Served;
+
+/// Rows per row group.
 const ROWS: usize = 1 << 16;
 
-/// A Parquet file with a row for each request that was sent, in the order in which they were over. Times are null of
-/// those that were not served.
+/// A Parquet file with a row for each request that was sent, in the order in which they ended. Failed requests have null
+/// times.
 #[derive(Debug)]
 pub struct RequestTable {
     file: BatchFile,
@@ -30,7 +31,7 @@ struct Columns {
     session_id: StringBuilder,
     session: UInt64Builder,
     turn_index: UInt32Builder,
-    worker: UInt32Builder,
+    replica: UInt32Builder,
     context_length: UInt32Builder,
     output_length: UInt32Builder,
     sent_ms: Float64Builder,
@@ -41,15 +42,15 @@ struct Columns {
     hit_tokens: UInt32Builder,
 }
 
-/// The columns: the session's id (null where the trace names none) and number in the file, its turn, where it went,
-/// its lengths in tokens, its times, and what it found.
+/// The columns: session id (null where the trace names none), number of the session in file order, turn, replica, lengths
+/// in tokens, times in ms, and hits.
 fn schema() -> SchemaRef {
     let field = |name: &str, kind: DataType, nullable: bool| Field::new(name, kind, nullable);
     Arc::new(Schema::new(vec![
         field("session_id", DataType::Utf8, true),
         field("session", DataType::UInt64, false),
         field("turn_index", DataType::UInt32, false),
-        field("worker", DataType::UInt32, false),
+        field("replica", DataType::UInt32, false),
         field("context_length", DataType::UInt32, false),
         field("output_length", DataType::UInt32, false),
         field("sent_ms", DataType::Float64, false),
@@ -62,19 +63,19 @@ fn schema() -> SchemaRef {
 }
 
 impl RequestTable {
-    /// Starts a file that will be called `path`.
+    /// Creates the file; it gets its name `path` when it is complete.
     pub fn create(path: &Path) -> Result<Self> {
         let schema = schema();
         Ok(Self { file: BatchFile::create(path, &schema)?, schema, columns: Columns::default(), rows: 0 })
     }
 
     /// Adds a request.
-    pub fn add(&mut self, conversation: &Session, served: &Served) -> Result<()> {
+    pub fn add(&mut self, session: &Session, served: &Served) -> Result<()> {
         let (columns, service) = (&mut self.columns, served.service);
-        columns.session_id.append_option(conversation.name.as_deref());
+        columns.session_id.append_option(session.name.as_deref());
         columns.session.append_value(served.session);
         columns.turn_index.append_value(served.turn);
-        columns.worker.append_value(served.worker);
+        columns.replica.append_value(served.replica);
         columns.context_length.append_value(served.context_tokens);
         columns.output_length.append_value(served.output_tokens);
         columns.sent_ms.append_value(served.sent_ms);
@@ -93,7 +94,7 @@ impl RequestTable {
             Arc::new(columns.session_id.finish()),
             Arc::new(columns.session.finish()),
             Arc::new(columns.turn_index.finish()),
-            Arc::new(columns.worker.finish()),
+            Arc::new(columns.replica.finish()),
             Arc::new(columns.context_length.finish()),
             Arc::new(columns.output_length.finish()),
             Arc::new(columns.sent_ms.finish()),
@@ -104,11 +105,11 @@ impl RequestTable {
             Arc::new(columns.hit_tokens.finish()),
         ];
         self.rows = 0;
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays).expect("columns of the schema's types");
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays).expect("columns match the schema");
         self.file.append(&batch)
     }
 
-    /// Completes the file and gives it its name.
+    /// Completes the file.
     pub fn finish(mut self) -> Result<()> {
         if self.rows > 0 {
             self.flush()?;

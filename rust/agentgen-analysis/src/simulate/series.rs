@@ -1,17 +1,17 @@
-//! What happened over time, in a bounded number of equal parts.
+//! The course of a simulation as a bounded number of equal parts of the time.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::reuse::ratio;
 
-/// At most so many parts; from then on each is twice as long.
+/// The most parts; beyond it pairs are merged and each part is twice as long.
 const PARTS: usize = 512;
 
-/// The shortest part; a power of two, so that times stay exact.
+/// Length of the shortest part; a power of two, so that times stay exact.
 const SHORTEST_MS: f64 = 0.0625;
 
-/// What happens in a part of the time.
+/// Sums of what happens in a part of the time.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Flow {
     pub requests: u64,
@@ -22,7 +22,7 @@ pub(super) struct Flow {
     pub refetched_blocks: u64,
 }
 
-/// What is the case at a moment.
+/// The state at a moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct State {
     pub resident_blocks: u64,
@@ -34,7 +34,7 @@ pub(super) struct State {
     pub open_sessions: u64,
 }
 
-/// How many numbers a state has.
+/// Number of gauges in a [`State`].
 const GAUGES: usize = 7;
 
 impl State {
@@ -54,11 +54,11 @@ impl State {
 #[derive(Debug, Clone, Copy, Default)]
 struct Part {
     flow: Flow,
-    /// Sums of state times duration.
+    /// Integral of each gauge over the part.
     areas: [f64; GAUGES],
 }
 
-/// Parts of the time from the first request on.
+/// The time from the first request on, in parts.
 #[derive(Debug, Clone)]
 pub(super) struct Series {
     /// The time of the first request, once there is one.
@@ -69,38 +69,39 @@ pub(super) struct Series {
     parts: Vec<Part>,
 }
 
-/// A part of the time.
+/// Figures of one part of the time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Point {
-    /// Its beginning, ms from the first request on; it ends where the next one begins, the last with the simulation.
+    /// Beginning of the part, ms after the first request; it ends where the next part begins, the last one with the
+    /// simulation.
     pub time_ms: f64,
     /// Requests admitted in it.
     pub requests: u64,
     /// Tokens of their prompts.
     pub prompt_tokens: u64,
-    /// Those found.
+    /// Tokens of these prompts found in the cache.
     pub hit_tokens: u64,
-    /// Tokens found / tokens; null without requests.
+    /// `hit_tokens / prompt_tokens`; null without requests.
     pub hit_rate: Option<f64>,
     /// Blocks evicted in it.
     pub evicted_blocks: u64,
     /// Blocks expired in it.
     pub expired_blocks: u64,
-    /// Blocks that came again in it.
+    /// Blocks added in it that had been in the same cache before.
     pub refetched_blocks: u64,
-    /// Blocks with an identity in all caches, mean over the part.
+    /// Blocks in all caches, mean over the part.
     pub resident_blocks: f64,
-    /// Those of them that running requests hold, mean.
+    /// Those of them that running requests pin, mean.
     pub pinned_blocks: f64,
     /// Blocks reserved for what running requests write, mean.
     pub reserved_blocks: f64,
-    /// Requests that wait to be admitted, mean.
+    /// Requests waiting to be admitted, mean.
     pub queued: f64,
-    /// Requests admitted and not over, mean.
+    /// Requests admitted and not ended, mean.
     pub running: f64,
     /// Tokens of their prompts and outputs, mean.
     pub tokens_in_flight: f64,
-    /// Sessions started and not over, mean.
+    /// Sessions started and not ended, mean.
     pub open_sessions: f64,
 }
 
@@ -114,7 +115,7 @@ impl Series {
         self.now_ms
     }
 
-    /// Time goes on, in the state that it was in.
+    /// Moves time on; the state did not change since the last call.
     pub(super) fn advance(&mut self, time_ms: f64, state: &State) {
         let start_ms = *self.start_ms.get_or_insert(time_ms);
         let until = time_ms - start_ms;
@@ -140,7 +141,7 @@ impl Series {
         }
     }
 
-    /// Begins the next part; parts are first made long enough for what is known to come.
+    /// Begins the next part, after merging parts until `until` fits.
     fn next_part(&mut self, until: f64) {
         while until / self.spacing_ms >= PARTS as f64 {
             self.spacing_ms *= 2.0;
@@ -151,7 +152,7 @@ impl Series {
         }
     }
 
-    /// What happens now.
+    /// The sums of the current part.
     pub(super) fn flow(&mut self) -> &mut Flow {
         if self.parts.is_empty() {
             self.parts.push(Part::default());
@@ -160,7 +161,7 @@ impl Series {
         &mut self.parts[last].flow
     }
 
-    /// Means over all of the time, in the order of [`State`].
+    /// Means over all of the time, in the order of the fields of [`State`].
     pub(super) fn means(&self) -> [f64; GAUGES] {
         let mut areas = [0.0; GAUGES];
         for part in &self.parts {

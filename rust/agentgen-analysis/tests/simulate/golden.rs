@@ -35,12 +35,12 @@ fn settings(capacity_blocks: u64, concurrency: usize, prefill: f64) -> Settings 
         block_tokens: 16,
         id_tokens: 16,
         cached_outputs: true,
-        timing,
+        timeline: timing,
         layers: agentgen_analysis::reuse::SharedLayers::default(),
-        workers: 1,
+        replicas: 1,
         routing: Routing::Sticky,
         ttl_ms: None,
-        bound: true,
+        belady_bound: true,
     }
 }
 
@@ -140,9 +140,9 @@ fn told(settings: &Settings, clock: Clock, sessions: &[Session], figures: &Figur
             "block_tokens": settings.block_tokens,
             "id_tokens": settings.id_tokens,
             "cached_outputs": settings.cached_outputs,
-            "concurrency": settings.timing.concurrency,
-            "prefill_tokens_per_second": settings.timing.prefill_tokens_per_second,
-            "decode_tokens_per_second": settings.timing.decode_tokens_per_second,
+            "concurrency": settings.timeline.concurrency,
+            "prefill_tokens_per_second": settings.timeline.prefill_tokens_per_second,
+            "decode_tokens_per_second": settings.timeline.decode_tokens_per_second,
             "layer1_tokens": settings.layers.layer1_tokens,
             "layer1_5_tokens": settings.layers.layer1_5_tokens,
         },

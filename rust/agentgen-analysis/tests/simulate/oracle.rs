@@ -29,7 +29,7 @@ struct Block {
 }
 
 #[derive(Default)]
-struct Worker {
+struct Replica {
     blocks: HashMap<usize, Block>,
     was_there: HashSet<usize>,
     reserved: usize,
@@ -64,7 +64,7 @@ pub struct Oracle<'a> {
     settings: Settings,
     prompts: Vec<Vec<Prompt>>,
     events: Vec<(f64, Kind, usize)>,
-    workers: Vec<Worker>,
+    replicas: Vec<Replica>,
     /// Jobs that have not started, in order.
     coming: VecDeque<usize>,
     waiting: Vec<(usize, f64)>,
@@ -107,7 +107,7 @@ impl<'a> Oracle<'a> {
             settings: *settings,
             prompts,
             events: Vec::new(),
-            workers: (0..settings.workers).map(|_| Worker::default()).collect(),
+            replicas: (0..settings.replicas).map(|_| Replica::default()).collect(),
             coming: VecDeque::new(),
             waiting: Vec::new(),
             ends: HashMap::new(),
@@ -133,7 +133,7 @@ impl<'a> Oracle<'a> {
         }
         self.coming = order.into();
         if has_slots {
-            for _ in 0..self.settings.timing.concurrency {
+            for _ in 0..self.settings.timeline.concurrency {
                 self.take_slot(0.0);
             }
         } else {
@@ -147,16 +147,16 @@ impl<'a> Oracle<'a> {
             match kind {
                 Kind::Send => self.send(job, now, has_slots),
                 Kind::PrefillEnd => {
-                    let decode = self.prompt(job).output as f64 / self.settings.timing.decode_tokens_per_second;
+                    let decode = self.prompt(job).output as f64 / self.settings.timeline.decode_tokens_per_second;
                     self.events.push((now + decode * 1_000.0, Kind::End, job));
-                    self.workers[self.at[job]].is_busy = false;
+                    self.replicas[self.at[job]].is_busy = false;
                     self.expire(self.at[job], now);
                     self.admit(self.at[job], now);
                 }
                 Kind::End => self.end(job, now, has_slots),
             }
-            for worker in &self.workers {
-                assert!(worker.blocks.len() + worker.reserved <= self.settings.capacity_blocks as usize);
+            for replica in &self.replicas {
+                assert!(replica.blocks.len() + replica.reserved <= self.settings.capacity_blocks as usize);
             }
         }
         assert!(self.waiting.is_empty() && self.running.is_empty(), "nobody waits for ever");
@@ -181,7 +181,7 @@ impl<'a> Oracle<'a> {
     }
 
     fn start(&mut self, job: usize, time: f64) {
-        self.home[job] = self.started % self.workers.len();
+        self.home[job] = self.started % self.replicas.len();
         self.started += 1;
         match self.jobs[job].parent {
             Some(parent) if !self.ends.contains_key(&parent) => self.waiting.push((job, time)),
@@ -199,7 +199,7 @@ impl<'a> Oracle<'a> {
     }
 
     fn send(&mut self, job: usize, now: f64, has_slots: bool) {
-        let in_turn = self.sent % self.workers.len();
+        let in_turn = self.sent % self.replicas.len();
         self.sent += 1;
         self.at[job] = if self.settings.routing == Routing::Sticky { self.home[job] } else { in_turn };
         self.sent_ms[job] = now;
@@ -209,7 +209,7 @@ impl<'a> Oracle<'a> {
             self.over(job, now, has_slots);
             return;
         }
-        self.workers[self.at[job]].queue.push_back(job);
+        self.replicas[self.at[job]].queue.push_back(job);
         self.expire(self.at[job], now);
         self.admit(self.at[job], now);
     }
@@ -224,7 +224,7 @@ impl<'a> Oracle<'a> {
         self.served.push(Served {
             session: job as u64,
             turn: self.turn[job] as u32,
-            worker: self.at[job] as u32,
+            replica: self.at[job] as u32,
             context_tokens: prompt.context as u32,
             output_tokens: prompt.output as u32,
             sent_ms: self.sent_ms[job],
@@ -252,25 +252,25 @@ impl<'a> Oracle<'a> {
         self.counts.entry(layer).or_default()[what] += 1;
     }
 
-    fn expire(&mut self, worker: usize, now: f64) {
+    fn expire(&mut self, replica: usize, now: f64) {
         let Some(ttl) = self.settings.ttl_ms else { return };
         let old = |block: &Block| block.pins == 0 && now - block.released_ms > ttl;
-        let gone: Vec<usize> = self.workers[worker].blocks.iter().filter(|b| old(b.1)).map(|b| *b.0).collect();
+        let gone: Vec<usize> = self.replicas[replica].blocks.iter().filter(|b| old(b.1)).map(|b| *b.0).collect();
         for name in gone {
-            let block = self.workers[worker].blocks.remove(&name).expect("it was there");
+            let block = self.replicas[replica].blocks.remove(&name).expect("it was there");
             self.count(3, self.layer(block.by, block.depth));
         }
     }
 
     /// Puts a block in, unless it is there.
-    fn put(&mut self, worker: usize, name: usize, depth: usize, job: usize, pins: usize) {
-        let is_new = self.workers[worker].was_there.insert(name);
-        if self.workers[worker].blocks.contains_key(&name) {
-            self.workers[worker].blocks.get_mut(&name).expect("it is there").pins += pins;
+    fn put(&mut self, replica: usize, name: usize, depth: usize, job: usize, pins: usize) {
+        let is_new = self.replicas[replica].was_there.insert(name);
+        if self.replicas[replica].blocks.contains_key(&name) {
+            self.replicas[replica].blocks.get_mut(&name).expect("it is there").pins += pins;
             return;
         }
         let block = Block { depth, pins, released: 0, released_ms: f64::NAN, by: job };
-        self.workers[worker].blocks.insert(name, block);
+        self.replicas[replica].blocks.insert(name, block);
         let layer = self.layer(job, depth);
         self.count(0, layer);
         if !is_new {
@@ -278,15 +278,16 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    fn admit(&mut self, worker: usize, now: f64) {
-        let Some(job) = self.workers[worker].queue.front().copied().filter(|_| !self.workers[worker].is_busy) else {
+    fn admit(&mut self, replica: usize, now: f64) {
+        let Some(job) = self.replicas[replica].queue.front().copied().filter(|_| !self.replicas[replica].is_busy)
+        else {
             return;
         };
         let (chain, reusable, full, context) = {
             let prompt = self.prompt(job);
             (prompt.chain.clone(), prompt.reusable, prompt.full, prompt.context)
         };
-        let blocks = &self.workers[worker].blocks;
+        let blocks = &self.replicas[replica].blocks;
         let hit = chain.iter().take(reusable).take_while(|name| blocks.contains_key(name)).count();
         let held = hit.max(full);
         let pinned: HashSet<usize> = blocks
@@ -296,47 +297,48 @@ impl<'a> Oracle<'a> {
             .chain(chain[..held].iter().copied())
             .collect();
         let reserve = self.needed(job) - held;
-        if pinned.len() + self.workers[worker].reserved + reserve > self.settings.capacity_blocks as usize {
+        if pinned.len() + self.replicas[replica].reserved + reserve > self.settings.capacity_blocks as usize {
             return;
         }
-        self.workers[worker].queue.pop_front();
+        self.replicas[replica].queue.pop_front();
         for (depth, name) in chain[..held].iter().enumerate() {
-            self.put(worker, *name, depth, job, 1);
+            self.put(replica, *name, depth, job, 1);
         }
-        self.workers[worker].reserved += reserve;
-        while self.workers[worker].blocks.len() + self.workers[worker].reserved > self.settings.capacity_blocks as usize
+        self.replicas[replica].reserved += reserve;
+        while self.replicas[replica].blocks.len() + self.replicas[replica].reserved
+            > self.settings.capacity_blocks as usize
         {
-            let free = self.workers[worker].blocks.iter().filter(|block| block.1.pins == 0);
+            let free = self.replicas[replica].blocks.iter().filter(|block| block.1.pins == 0);
             let (name, _) = free
                 .min_by_key(|(_, block)| (block.released, std::cmp::Reverse(block.depth)))
                 .expect("there is room for what runs");
             let name = *name;
-            let block = self.workers[worker].blocks.remove(&name).expect("it is there");
+            let block = self.replicas[replica].blocks.remove(&name).expect("it is there");
             self.count(2, self.layer(block.by, block.depth));
         }
         let hit_tokens = (hit * self.settings.block_tokens as usize).min(context);
-        let prefill = (context - hit_tokens) as f64 / self.settings.timing.prefill_tokens_per_second;
+        let prefill = (context - hit_tokens) as f64 / self.settings.timeline.prefill_tokens_per_second;
         let prefill_end_ms = now + prefill * 1_000.0;
         let pinned = chain[..held].to_vec();
         self.running.insert(job, Running { pinned, reserved: reserve, admitted_ms: now, prefill_end_ms, hit });
-        self.workers[worker].is_busy = true;
-        self.workers[worker].admitted.push((job, self.turn[job]));
+        self.replicas[replica].is_busy = true;
+        self.replicas[replica].admitted.push((job, self.turn[job]));
         self.events.push((prefill_end_ms, Kind::PrefillEnd, job));
     }
 
     fn end(&mut self, job: usize, now: f64, has_slots: bool) {
-        let worker = self.at[job];
-        self.expire(worker, now);
+        let replica = self.at[job];
+        self.expire(replica, now);
         let running = self.running.remove(&job).expect("it runs");
-        self.workers[worker].reserved -= running.reserved;
+        self.replicas[replica].reserved -= running.reserved;
         for name in &running.pinned {
-            self.workers[worker].blocks.get_mut(name).expect("pinned").pins -= 1;
+            self.replicas[replica].blocks.get_mut(name).expect("pinned").pins -= 1;
         }
         self.releases += 1;
         let chain = self.prompt(job).chain.clone();
         for (depth, name) in chain.iter().enumerate() {
-            self.put(worker, *name, depth, job, 0);
-            let block = self.workers[worker].blocks.get_mut(name).expect("it is there");
+            self.put(replica, *name, depth, job, 0);
+            let block = self.replicas[replica].blocks.get_mut(name).expect("it is there");
             (block.released, block.released_ms, block.by) = (self.releases, now, job);
         }
         let hit_tokens = (running.hit * self.settings.block_tokens as usize).min(self.prompt(job).context);
@@ -354,7 +356,7 @@ impl<'a> Oracle<'a> {
         } else {
             self.over(job, now, has_slots);
         }
-        self.admit(worker, now);
+        self.admit(replica, now);
     }
 
     fn over(&mut self, job: usize, now: f64, has_slots: bool) {
@@ -371,14 +373,14 @@ impl<'a> Oracle<'a> {
 
     /// Blocks that are in the caches.
     pub fn resident(&self) -> u64 {
-        self.workers.iter().map(|worker| worker.blocks.len() as u64).sum()
+        self.replicas.iter().map(|replica| replica.blocks.len() as u64).sum()
     }
 
     /// What Belady finds, one block after the other, over the same order of admissions.
     pub fn bound(&self) -> u64 {
         let mut hits = 0;
-        for worker in &self.workers {
-            let prompts: Vec<&Prompt> = worker.admitted.iter().map(|(job, turn)| &self.prompts[*job][*turn]).collect();
+        for replica in &self.replicas {
+            let prompts: Vec<&Prompt> = replica.admitted.iter().map(|(job, turn)| &self.prompts[*job][*turn]).collect();
             // By block: the request that finds it next.
             let mut kept: HashMap<usize, usize> = HashMap::new();
             for (now, prompt) in prompts.iter().enumerate() {

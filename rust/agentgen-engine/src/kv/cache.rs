@@ -3,77 +3,66 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::policy::{NEVER, Policy, Use};
 use super::prompt::Prompt;
+use super::tiers::Destination;
 use super::token_seq::TokenSeq;
 use super::tree::{NodeId, RadixTree};
 
-/// Which block goes first when room is needed. In every policy a block that others follow stays, so a chain's tail
-/// goes before its head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Policy {
-    /// The least recently used one, as in vLLM.
-    Lru,
-    /// The one that was put in first.
-    Fifo,
-    /// The one whose next use is farthest away, which only an offline run knows: greedy Belady, a bound.
-    Belady,
-}
-
-/// What is known of an extent in the cache.
+/// What the cache keeps of a node.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct NodeState {
-    /// The smallest goes first.
+    /// The smallest is evicted first; 0 before the first use.
     pub(super) rank: u64,
-    /// How many times it is pinned.
+    /// How many running requests pin it.
     pub(super) pins: u32,
-    /// What whoever released it last wants to be told when it goes.
+    /// Tag of the request that released it last.
     pub(super) tag: u32,
 }
 
-/// A pinned chain, to be given back to [`PrefixCache::unpin`].
+/// A pinned chain, to be returned to [`PrefixCache::unpin`].
 #[derive(Debug, PartialEq, Eq)]
-#[must_use = "a pinned chain stays until it is unpinned"]
+#[must_use = "a pinned chain stays in the cache until it is unpinned"]
 pub struct Pin(NodeId);
 
-/// What an insertion did.
+/// The effect of an insertion.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Inserted {
-    /// Blocks that were not there before.
+    /// Blocks that were not in the cache before.
     pub added_blocks: u64,
-    /// Blocks that went; some of those added may be among them.
+    /// Evicted blocks; some of those added may be among them.
     pub evicted_blocks: u64,
 }
 
-/// A time that never comes, as a block's next use.
-pub const NEVER: u64 = u64::MAX;
-
-/// Blocks of a chain that went.
+/// Consecutive blocks of a chain that left the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Evicted {
-    /// The tag of the request that released them last; 0 if none did.
+    /// Tag of the request that released them last; 0 if none did.
     pub tag: u32,
     /// Blocks before them in their chain.
     pub start: u32,
     /// Blocks up to their end.
     pub end: u32,
+    /// Where they go.
+    pub to: Destination,
 }
 
-/// So many extents are listed before those are looked for that need not be.
-const LISTED: usize = 64;
+/// The eviction heap is never compacted below this many entries.
+const COMPACT_FROM: usize = 64;
 
 /// Chains of blocks and reserved room, never more than `capacity_blocks` in all.
 #[derive(Debug, Clone)]
 pub struct PrefixCache {
     pub(super) tree: RadixTree<NodeState>,
-    policy: Policy,
+    pub(super) policy: Policy,
     pub(super) capacity_blocks: u64,
     pub(super) used_blocks: u64,
     pub(super) pinned_blocks: u64,
     pub(super) reserved_blocks: u64,
-    /// Insertions and releases so far: the age of LRU and FIFO.
+    /// Insertions and releases so far.
     pub(super) clock: u64,
-    /// Extents that nothing follows and nobody pins, the next to go first; and some that are no longer so, which are
-    /// found out when it is their turn.
+    /// Unpinned leaves by rank, the next to be evicted first. Entries of nodes that are pinned, followed or ranked anew
+    /// in the meantime stay until they are popped.
     evictable: BinaryHeap<Reverse<(u64, NodeId)>>,
 }
 
@@ -94,45 +83,45 @@ impl PrefixCache {
         }
     }
 
-    /// Blocks held.
+    /// Blocks in the cache.
     #[must_use]
     pub fn used_blocks(&self) -> u64 {
         self.used_blocks
     }
 
-    /// Those of them that are pinned.
+    /// Blocks in the cache that running requests pin.
     #[must_use]
     pub fn pinned_blocks(&self) -> u64 {
         self.pinned_blocks
     }
 
-    /// Room that running requests have for blocks without an identity.
+    /// Blocks reserved for what running requests write: room without content.
     #[must_use]
     pub fn reserved_blocks(&self) -> u64 {
         self.reserved_blocks
     }
 
-    /// Blocks that a prompt finds, from its beginning. Changes nothing.
+    /// Blocks from the beginning of a prompt that are in the cache and may be reused. Changes nothing.
     #[must_use]
     pub fn lookup(&self, prompt: &Prompt<'_>) -> u32 {
         self.tree.find(prompt.stream, prompt.reusable_blocks).blocks
     }
 
-    /// Puts the first `blocks` blocks of a stream in and makes them the youngest (LRU), or leaves those found at their
-    /// age (FIFO). What does not fit goes: first what the policy says, at last the tail of this chain.
+    /// Inserts the first `blocks` blocks of a stream, a use of all of them; evicts what does not fit, at last the tail of
+    /// this chain.
     pub fn insert(&mut self, stream: &TokenSeq, blocks: u32) -> Inserted {
         self.clock += 1;
-        self.place(stream, &[(blocks, self.clock)])
+        self.place(stream, &[(blocks, NEVER)])
     }
 
     /// As [`Self::insert`] for [`Policy::Belady`]: `next_uses` holds, in order, `(blocks up to here, time of their next
     /// use)`; [`NEVER`] if there is none.
     pub fn insert_until(&mut self, stream: &TokenSeq, next_uses: &[(u32, u64)]) -> Inserted {
-        let ranks: Vec<_> = next_uses.iter().map(|(blocks, time)| (*blocks, NEVER - time)).collect();
-        self.place(stream, &ranks)
+        self.clock += 1;
+        self.place(stream, next_uses)
     }
 
-    /// Keeps the chain of the first `blocks` blocks, as far as they are held, until it is unpinned.
+    /// Pins the first `blocks` blocks of a stream, as far as they are in the cache, until they are unpinned.
     pub fn pin(&mut self, stream: &TokenSeq, blocks: u32) -> Pin {
         let found = self.tree.find(stream, blocks);
         let end = self.tree.grow(found, stream, found.blocks, NodeState::default(), false);
@@ -141,8 +130,8 @@ impl PrefixCache {
         Pin(end)
     }
 
-    /// Lets a pinned chain go.
-    #[expect(clippy::needless_pass_by_value, reason = "a pin is given back once")]
+    /// Unpins a chain.
+    #[expect(clippy::needless_pass_by_value, reason = "a pin is returned once")]
     pub fn unpin(&mut self, pin: Pin) {
         self.unpin_chain(pin.0);
         self.list(pin.0);
@@ -150,82 +139,78 @@ impl PrefixCache {
 
     pub(super) fn pin_chain(&mut self, end: NodeId) {
         let pinned = &mut self.pinned_blocks;
-        self.tree.touch(end, |(start, end), held| {
-            *pinned += if held.pins == 0 { u64::from(end - start) } else { 0 };
-            held.pins += 1;
+        self.tree.touch(end, |(start, end), state| {
+            *pinned += if state.pins == 0 { u64::from(end - start) } else { 0 };
+            state.pins += 1;
         });
     }
 
     pub(super) fn unpin_chain(&mut self, end: NodeId) {
         let pinned = &mut self.pinned_blocks;
-        self.tree.touch(end, |(start, end), held| {
-            held.pins -= 1;
-            *pinned -= if held.pins == 0 { u64::from(end - start) } else { 0 };
+        self.tree.touch(end, |(start, end), state| {
+            state.pins -= 1;
+            *pinned -= if state.pins == 0 { u64::from(end - start) } else { 0 };
         });
     }
 
-    /// Puts a chain in whose parts, `(blocks up to here, rank)`, have different ranks.
-    fn place(&mut self, stream: &TokenSeq, ranks: &[(u32, u64)]) -> Inserted {
-        let Some(&(blocks, last)) = ranks.last() else { return Inserted::default() };
+    /// Inserts a chain whose parts, `(blocks up to here, next use)`, are used at different times.
+    fn place(&mut self, stream: &TokenSeq, next_uses: &[(u32, u64)]) -> Inserted {
+        let Some(&(blocks, _)) = next_uses.last() else { return Inserted::default() };
         let found = self.tree.find(stream, blocks);
         let added_blocks = u64::from(blocks - found.blocks);
-        // Blocks that join an extent share its rank and its pins.
-        let extend = self.policy == Policy::Lru && self.tree.data(found.node).pins == 0;
-        let end = self.tree.grow(found, stream, blocks, NodeState { rank: last, ..NodeState::default() }, extend);
-        if self.policy != Policy::Fifo {
-            for (boundary, _) in ranks {
-                let part = self.tree.find(stream, *boundary);
-                self.tree.grow(part, stream, *boundary, NodeState::default(), false);
-            }
-            let mut at = end;
-            while at != NodeId::ROOT {
-                let (start, _) = self.tree.span(at);
-                let part = ranks.partition_point(|(boundary, _)| *boundary <= start);
-                self.tree.data_mut(at).rank = ranks[part].1;
-                at = self.tree.parent(at);
-            }
+        let extend = self.extends(found.node);
+        let end = self.tree.grow(found, stream, blocks, NodeState::default(), extend);
+        for (boundary, _) in next_uses {
+            let part = self.tree.find(stream, *boundary);
+            self.tree.grow(part, stream, *boundary, NodeState::default(), false);
         }
+        let (policy, clock) = (self.policy, self.clock);
+        self.tree.touch(end, |(start, _), state| {
+            let part = next_uses.partition_point(|(boundary, _)| *boundary <= start);
+            state.rank = policy.rank(state.rank, Use { clock, next: next_uses[part].1 });
+        });
         self.list(found.node);
         self.list(end);
         self.used_blocks += added_blocks;
-        Inserted { added_blocks, evicted_blocks: self.evict() }
-    }
-
-    /// Makes room; returns how many blocks went.
-    fn evict(&mut self) -> u64 {
         let before = self.used_blocks;
         self.make_room(&mut |_| ());
-        before - self.used_blocks
+        Inserted { added_blocks, evicted_blocks: before - self.used_blocks }
     }
 
-    /// Lets blocks go until all that is held and reserved fits, as far as nobody pins them.
-    pub(super) fn make_room(&mut self, gone: &mut impl FnMut(Evicted)) {
+    /// Whether new blocks may join the node that they follow: they then share its rank and its pins.
+    pub(super) fn extends(&self, node: NodeId) -> bool {
+        self.policy.ranks_whole_chains() && self.tree.data(node).pins == 0
+    }
+
+    /// Evicts unpinned blocks until all that is held and reserved fits.
+    pub(super) fn make_room(&mut self, evicted: &mut impl FnMut(Evicted)) {
         while self.used_blocks + self.reserved_blocks > self.capacity_blocks
             && let Some(Reverse((rank, id))) = self.evictable.pop()
         {
             let most = self.used_blocks + self.reserved_blocks - self.capacity_blocks;
-            self.drop_blocks(rank, id, most, gone);
+            self.drop_blocks(rank, id, most, evicted);
         }
     }
 
-    /// Lets all blocks go that nobody pins and that were released last at this rank or before.
-    pub(super) fn drop_until(&mut self, last: u64, gone: &mut impl FnMut(Evicted)) {
+    /// Drops all unpinned blocks whose rank is at most `last`.
+    pub(super) fn drop_until(&mut self, last: u64, evicted: &mut impl FnMut(Evicted)) {
         while let Some(Reverse((rank, id))) = self.evictable.peek().copied().filter(|Reverse((rank, _))| *rank <= last)
         {
             self.evictable.pop();
-            self.drop_blocks(rank, id, u64::MAX, gone);
+            self.drop_blocks(rank, id, u64::MAX, evicted);
         }
     }
 
-    /// Takes at most so many blocks from the end of an extent, if it is evictable and has this rank.
-    pub(super) fn drop_blocks(&mut self, rank: u64, id: NodeId, most: u64, gone: &mut impl FnMut(Evicted)) {
+    /// Drops at most `most` blocks from the end of a node, if it is evictable and has this rank.
+    pub(super) fn drop_blocks(&mut self, rank: u64, id: NodeId, most: u64, evicted: &mut impl FnMut(Evicted)) {
         if self.tree.data(id).rank != rank || !self.is_evictable(id) {
             return;
         }
         let (start, end) = self.tree.span(id);
         let parent = self.tree.parent(id);
         let blocks = u64::from(end - start).min(most);
-        gone(Evicted { tag: self.tree.data(id).tag, start: end - blocks as u32, end });
+        let tag = self.tree.data(id).tag;
+        evicted(Evicted { tag, start: end - blocks as u32, end, to: Destination::Discarded });
         self.tree.shorten(id, blocks as u32);
         self.used_blocks -= blocks;
         if blocks < u64::from(end - start) {
@@ -235,13 +220,13 @@ impl PrefixCache {
         }
     }
 
-    /// Lists an extent as evictable if nothing follows it and nobody pins it. It need not be taken from the list.
+    /// Lists a node as evictable if it is an unpinned leaf. It need not be unlisted.
     pub(super) fn list(&mut self, id: NodeId) {
         if !self.is_evictable(id) {
             return;
         }
         self.evictable.push(Reverse((self.tree.data(id).rank, id)));
-        if self.evictable.len() > 4 * self.tree.extents() + LISTED {
+        if self.evictable.len() > 4 * self.tree.node_count() + COMPACT_FROM {
             let mut listed = std::mem::take(&mut self.evictable).into_vec();
             listed.retain(|Reverse((rank, id))| self.tree.data(*id).rank == *rank && self.is_evictable(*id));
             listed.sort_unstable();

@@ -1,22 +1,26 @@
-//! KV identity: what a prefix cache can tell apart, and what it holds.
+//! KV blocks: which prompts share them, and which of them a prefix cache holds.
 //!
-//! `token_seq` (tokens by where they come from) → `block_key` (one chained key a block: the definition, for those who name
-//! blocks one by one, as servers and cache events do) or `tree` (the same chains with blocks that always move together
-//! held as one extent: what analyses use) → `cache` (a tree with a capacity, for simulators and servers).
-//! `docs/reuse.md` defines each.
+//! A [`TokenSeq`] names the tokens of a prompt by their origin. [`block_keys`] gives each full block one chained key:
+//! the definition, for servers and cache events that name blocks one by one. [`RadixTree`] holds the same chains as
+//! nodes of consecutive blocks, which is what analyses use. [`PrefixCache`] is a tree with a capacity: [`Policy`]
+//! decides which block is evicted first, [`Destination`] where it goes. `docs/reuse.md` defines each term.
 
 mod admission;
 mod block_key;
 mod cache;
 mod capacity;
+mod policy;
 mod prompt;
+mod tiers;
 mod token_seq;
 mod tree;
 
 pub use admission::{Admission, Admitted, MatchHint, Released};
 pub use block_key::{BlockKey, block_keys};
-pub use cache::{Evicted, Inserted, NEVER, Pin, Policy, PrefixCache};
+pub use cache::{Evicted, Inserted, Pin, PrefixCache};
 pub use capacity::{CapacityTooSmall, capacity_blocks};
+pub use policy::{NEVER, Policy};
 pub use prompt::Prompt;
+pub use tiers::Destination;
 pub use token_seq::{Content, TokenSeq, TokenSpan};
 pub use tree::{NodeId, PrefixMatch, RadixTree};

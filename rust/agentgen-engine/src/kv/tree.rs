@@ -1,15 +1,15 @@
-//! Chains of blocks as a radix tree: blocks that always move together are one extent.
+//! Chains of blocks as a radix tree: a node holds a run of blocks that every chain has whole or not at all.
 
 use hashbrown::HashTable;
 
 use super::token_seq::{TokenSeq, TokenSpan, common, join, pieces_after, take};
 
-/// An extent.
+/// A node of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(u32);
 
 impl NodeId {
-    /// The empty chain.
+    /// The root: the empty chain.
     pub const ROOT: Self = Self(0);
 
     /// Position in [`RadixTree::nodes`].
@@ -18,10 +18,10 @@ impl NodeId {
     }
 }
 
-/// How far a stream's chain is in the tree: `blocks` blocks, the last of them in `node`.
+/// The part of a stream's chain that is in the tree: its first `blocks` blocks, the last of them in `node`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PrefixMatch {
-    /// The deepest extent that shares a block with the chain; the root if none does.
+    /// The deepest node that shares a block with the chain; the root if none does.
     pub node: NodeId,
     /// Blocks from the beginning of the chain.
     pub blocks: u32,
@@ -32,7 +32,7 @@ impl PrefixMatch {
     pub const NOTHING: Self = Self { node: NodeId::ROOT, blocks: 0 };
 }
 
-/// A run of blocks that every chain has whole or not at all, and what the tree's user keeps of it.
+/// Consecutive blocks of a chain, and the data that the tree's user attaches to them.
 #[derive(Debug, Clone)]
 struct Node<T> {
     parent: NodeId,
@@ -41,18 +41,17 @@ struct Node<T> {
     /// Blocks up to its end.
     end: u32,
     children: u32,
-    /// Another one in its place has another number, and so has this one when it has lost blocks.
+    /// Changes when the slot is used for another node, and when the node loses blocks.
     generation: u64,
-    /// Of the parent and the first block.
+    /// Hash of the parent and the first block.
     hash: u64,
     label: Vec<TokenSpan>,
     data: T,
 }
 
-/// All chains seen. Comparison is of contents, never of hashes alone: nothing is approximate.
+/// A set of chains. Blocks are compared by content, never by hash alone: nothing is approximate.
 ///
-/// Time: in proportion to the extents on a chain and to its new pieces, not to its length. Memory: in proportion to
-/// the extents.
+/// Time is proportional to the nodes on a chain and to its new pieces, not to its length; memory to the nodes.
 #[derive(Debug, Clone)]
 pub struct RadixTree<T> {
     block_tokens: u32,
@@ -60,14 +59,14 @@ pub struct RadixTree<T> {
     /// The root first.
     nodes: Vec<Node<T>>,
     free: Vec<NodeId>,
-    /// Extents made or shortened so far.
+    /// Nodes created or shortened so far.
     generations: u64,
-    /// Every extent but the root, by parent and first block.
+    /// Every node but the root, by parent and first block.
     heads: HashTable<NodeId>,
 }
 
 impl<T: Copy + Default> RadixTree<T> {
-    /// No chains. `id_tokens` is the trace's block size, `block_tokens` the cache's.
+    /// An empty tree. `id_tokens` is the trace's block size, `block_tokens` the cache's.
     ///
     /// # Panics
     /// If a size is 0.
@@ -79,19 +78,19 @@ impl<T: Copy + Default> RadixTree<T> {
         Self { block_tokens, id_tokens, nodes: vec![root], free: Vec::new(), generations: 0, heads: HashTable::new() }
     }
 
-    /// Tokens a block.
+    /// Tokens of a block.
     #[must_use]
     pub fn block_tokens(&self) -> u32 {
         self.block_tokens
     }
 
-    /// How many extents there are.
+    /// Number of nodes, without the root.
     #[must_use]
-    pub fn extents(&self) -> usize {
+    pub fn node_count(&self) -> usize {
         self.heads.len()
     }
 
-    /// Bytes of memory in use.
+    /// Bytes of memory allocated.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let labels: usize = self.nodes.iter().map(|n| n.label.capacity()).sum();
@@ -100,14 +99,14 @@ impl<T: Copy + Default> RadixTree<T> {
             + self.heads.capacity() * size_of::<(NodeId, u8)>()
     }
 
-    /// The first blocks of `stream`, at most `blocks` of them, that are a chain of the tree.
+    /// The longest prefix of `stream`, of at most `blocks` blocks, that is a chain of the tree.
     #[must_use]
     pub fn find(&self, stream: &TokenSeq, blocks: u32) -> PrefixMatch {
         self.find_from(PrefixMatch::NOTHING, stream, blocks)
     }
 
-    /// As [`Self::find`], where `known` was found earlier of a stream that begins the same, and nothing has been taken
-    /// from the tree since: time in proportion to what is new.
+    /// As [`Self::find`], from a match of an earlier stream that begins with the same tokens; no block of it may have
+    /// been removed since. Time is proportional to what is new.
     #[must_use]
     pub fn find_from(&self, known: PrefixMatch, stream: &TokenSeq, blocks: u32) -> PrefixMatch {
         let mut found =
@@ -128,12 +127,12 @@ impl<T: Copy + Default> RadixTree<T> {
                 return found;
             }
             let Some(child) = self.child(found, stream) else { return found };
-            // Its first block is known to be the same.
+            // `child` has compared its first block.
             found = PrefixMatch { node: child, blocks: found.blocks + 1 };
         }
     }
 
-    /// The extent on the chain of `node` that block number `blocks` from its beginning lies in.
+    /// The node on the chain that ends in `node` which holds its block number `blocks`, counted from 1.
     fn holder(&self, node: NodeId, blocks: u32) -> NodeId {
         let mut at = node;
         while at != NodeId::ROOT && blocks <= self.nodes[at.index()].start {
@@ -142,10 +141,9 @@ impl<T: Copy + Default> RadixTree<T> {
         at
     }
 
-    /// Makes the first `blocks` blocks of `stream` a chain that ends where an extent ends, and returns that extent.
-    /// `found` is what [`Self::find`] says of the stream for a limit of at least `blocks`; new blocks get `data`.
-    /// `extend`: new blocks become part of the extent they follow if nothing else does, since all of the chain is
-    /// about to move together.
+    /// Makes the first `blocks` blocks of `stream` a chain that ends with a node, and returns that node. `found` is the
+    /// result of [`Self::find`] for the stream and a limit of at least `blocks`; new nodes get `data`. With `extend`, new
+    /// blocks join the node that they follow if it is a leaf, since all of the chain is about to change together.
     pub fn grow(&mut self, found: PrefixMatch, stream: &TokenSeq, blocks: u32, data: T, extend: bool) -> NodeId {
         let common = found.blocks.min(blocks);
         let mut at = self.holder(found.node, common);
@@ -170,13 +168,13 @@ impl<T: Copy + Default> RadixTree<T> {
         self.add(Node { parent: at, start: common, end: blocks, children: 0, generation: 0, hash, label, data })
     }
 
-    /// From `node` to the beginning of its chain.
+    /// The nodes from `node` to the beginning of its chain.
     pub fn path(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
         let up = |at: &NodeId| Some(self.nodes[at.index()].parent);
         std::iter::successors(Some(node), up).take_while(|at| *at != NodeId::ROOT)
     }
 
-    /// Calls `f` with the span of every extent from `node` to the beginning of its chain, and what is kept of it.
+    /// Calls `f` with the span and the data of every node from `node` to the beginning of its chain.
     #[inline]
     pub fn touch(&mut self, node: NodeId, mut f: impl FnMut((u32, u32), &mut T)) {
         let mut at = node;
@@ -187,60 +185,59 @@ impl<T: Copy + Default> RadixTree<T> {
         }
     }
 
-    /// What is kept of an extent.
+    /// The data of a node.
     #[must_use]
     pub fn data(&self, node: NodeId) -> &T {
         &self.nodes[node.index()].data
     }
 
-    /// What is kept of an extent, to change it.
+    /// The data of a node, mutable.
     pub fn data_mut(&mut self, node: NodeId) -> &mut T {
         &mut self.nodes[node.index()].data
     }
 
-    /// Blocks before the extent and up to its end.
+    /// Blocks of the chain before the node, and up to its end.
     #[must_use]
     pub fn span(&self, node: NodeId) -> (u32, u32) {
         let node = &self.nodes[node.index()];
         (node.start, node.end)
     }
 
-    /// Tells an extent from others that had its id before or will have it, and from itself with blocks that it lost.
+    /// Identifies a node among all that have had or will have its id, and before and after it loses blocks.
     #[must_use]
     pub(super) fn generation(&self, node: NodeId) -> u64 {
         let node = &self.nodes[node.index()];
         if node.end > node.start { node.generation } else { 0 }
     }
 
-    /// The extent before this one.
+    /// The node before this one on its chain.
     #[must_use]
     pub fn parent(&self, node: NodeId) -> NodeId {
         self.nodes[node.index()].parent
     }
 
-    /// Whether nothing follows the extent.
+    /// Whether no node follows this one.
     #[must_use]
     pub fn is_leaf(&self, node: NodeId) -> bool {
         self.nodes[node.index()].children == 0
     }
 
-    /// Every extent's span and data, in no order.
+    /// Calls `f` with the span and the data of every node, in no order.
     pub fn for_each(&mut self, mut f: impl FnMut((u32, u32), &mut T)) {
         for node in self.nodes.iter_mut().filter(|node| node.end > node.start) {
             f((node.start, node.end), &mut node.data);
         }
     }
 
-    /// Takes the last `blocks` blocks from the end of an extent that nothing follows; an extent without blocks is
-    /// gone.
+    /// Removes the last `blocks` blocks of a leaf; a node without blocks is removed.
     pub fn shorten(&mut self, id: NodeId, blocks: u32) {
         let node = &mut self.nodes[id.index()];
-        debug_assert!(node.children == 0 && blocks <= node.end - node.start, "what follows goes first");
+        debug_assert!(node.children == 0 && blocks <= node.end - node.start, "only leaves lose blocks");
         node.end -= blocks;
         if node.end > node.start {
             let left = u64::from(node.end - node.start) * u64::from(self.block_tokens);
             node.label = take(node.label.iter().copied(), left).collect();
-            // Other blocks may come where these were: it is not the extent that it was.
+            // Other blocks may follow now: earlier matches of this node are no longer valid.
             self.generations += 1;
             node.generation = self.generations;
             return;
@@ -254,19 +251,18 @@ impl<T: Copy + Default> RadixTree<T> {
         self.free.push(id);
     }
 
-    /// The extent in which a chain that was found earlier ends now.
+    /// The node in which a chain that was found earlier ends now.
     #[must_use]
     pub fn end_of(&self, chain: PrefixMatch) -> NodeId {
         self.holder(chain.node, chain.blocks)
     }
 
-    /// Takes a chain that no later stream has from its end, but for its first `kept` blocks and what other chains have
-    /// too.
+    /// Removes a chain from its end that no later stream has, except its first `kept` blocks and what other chains share.
     pub fn forget(&mut self, chain: PrefixMatch, kept: u32) {
         let (mut at, mut blocks) = (self.end_of(chain), chain.blocks);
         while at != NodeId::ROOT && self.is_leaf(at) {
             let (start, end) = self.span(at);
-            // Another chain goes on from here.
+            // Another chain continues from here.
             if end > blocks {
                 return;
             }
@@ -279,8 +275,8 @@ impl<T: Copy + Default> RadixTree<T> {
         }
     }
 
-    /// Cuts an extent in two at `blocks` blocks from the beginning of the chain, and returns the first part. The
-    /// second keeps its id, so that its children and their ids stay as they are.
+    /// Splits a node at `blocks` blocks from the beginning of the chain, and returns the first part. The second part keeps
+    /// the id, so that its children stay as they are.
     fn split(&mut self, id: NodeId, blocks: u32) -> NodeId {
         let node = &self.nodes[id.index()];
         let (parent, start, hash, data) = (node.parent, node.start, node.hash, node.data);
@@ -315,7 +311,7 @@ impl<T: Copy + Default> RadixTree<T> {
         id
     }
 
-    /// The extent after `found` that begins with the stream's next block.
+    /// The child of `found` that begins with the stream's next block.
     fn child(&self, found: PrefixMatch, stream: &TokenSeq) -> Option<NodeId> {
         if self.is_leaf(found.node) {
             return None;
@@ -331,7 +327,7 @@ impl<T: Copy + Default> RadixTree<T> {
         self.heads.find(hash, matches).copied()
     }
 
-    /// The pieces of the stream's block `index`.
+    /// The pieces of block `index` of the stream.
     fn block(&self, stream: &TokenSeq, index: u32) -> impl Iterator<Item = TokenSpan> {
         take(stream.pieces_from(self.tokens(index)), u64::from(self.block_tokens))
     }
@@ -340,7 +336,7 @@ impl<T: Copy + Default> RadixTree<T> {
         u64::from(blocks) * u64::from(self.block_tokens)
     }
 
-    /// Multiply and fold: only speed depends on its quality.
+    /// Multiply and fold. A collision costs time only, since contents are compared.
     fn hash_of(parent: NodeId, block: impl Iterator<Item = TokenSpan>) -> u64 {
         const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
         let fold = |hash: u64, part: u64| {

@@ -1,36 +1,36 @@
-//! What happens next.
+//! Events in the order in which they happen.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-/// Of equal times the first goes first.
+/// What happens. At one time the first variant happens first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
-    /// A request is over.
+    /// A request ends.
     End,
-    /// A request's first token is there.
+    /// A prefill ends: the first token of the request is there.
     PrefillEnd,
     /// A request is sent.
     Send,
 }
 
-/// An event of the session at a place. Ties of time and kind go by session number, and a session has one event at most.
+/// An event of the request in a slot. Ties of time and kind go by request number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Event {
-    /// The time's bits, which are in the order of times from 0 on.
+    /// Bits of the time in ms: they are ordered like the times from 0 on.
     time: u64,
-    /// Kind, then number.
+    /// Kind, then request number.
     order: u64,
-    pub place: usize,
+    pub(super) slot: usize,
 }
 
-/// Session numbers are below 2 to this power.
+/// Request numbers are below 2 to this power.
 const NUMBER_BITS: u32 = 62;
 
 impl Event {
-    pub(super) fn new(time_ms: f64, kind: Kind, number: u64, place: usize) -> Self {
-        // Adding 0 makes a negative zero a positive one.
-        Self { time: (time_ms + 0.0).to_bits(), order: (kind as u64) << NUMBER_BITS | number, place }
+    pub(super) fn new(time_ms: f64, kind: Kind, number: u64, slot: usize) -> Self {
+        // Adding 0 turns a negative zero into a positive one.
+        Self { time: (time_ms + 0.0).to_bits(), order: (kind as u64) << NUMBER_BITS | number, slot }
     }
 
     pub(super) fn time_ms(&self) -> f64 {
@@ -44,11 +44,15 @@ impl Event {
             _ => Kind::Send,
         }
     }
+
+    pub(super) fn number(&self) -> u64 {
+        self.order & ((1 << NUMBER_BITS) - 1)
+    }
 }
 
 impl Ord for Event {
     fn cmp(&self, other: &Self) -> Ordering {
-        // The heap's greatest is the earliest.
+        // A max-heap pops the greatest: the earliest event is the greatest.
         (other.time, other.order).cmp(&(self.time, self.order))
     }
 }
