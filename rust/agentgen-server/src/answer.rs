@@ -6,9 +6,9 @@ use crate::chain::{Chain, WORD_BYTES, make_id, make_words};
 use crate::fault::{Cut, Faults};
 use crate::request::{Endpoint, Request};
 
-/// What is the same in every answer of a server.
+/// What all answers of a server share.
 #[derive(Debug)]
-pub struct Voice {
+pub struct AnswerTemplate {
     /// The model's name as JSON.
     pub model: String,
     /// Seconds since 1970 when the server started.
@@ -55,7 +55,7 @@ struct Call {
 
 /// What a request is answered with.
 pub struct Answer {
-    voice: Arc<Voice>,
+    template: Arc<AnswerTemplate>,
     endpoint: Endpoint,
     key: u128,
     return_token_ids: bool,
@@ -80,7 +80,7 @@ pub struct Answer {
 impl Answer {
     /// To request number `number`; `calls` functions are called.
     pub fn new(
-        voice: Arc<Voice>,
+        template: Arc<AnswerTemplate>,
         endpoint: Endpoint,
         request: &Request,
         number: u64,
@@ -108,7 +108,7 @@ impl Answer {
             Endpoint::Completions => ("cmpl", "text_completion"),
         };
         let id = format!("{kind}-{number:016x}");
-        let Voice { model, created } = &*voice;
+        let AnswerTemplate { model, created } = &*template;
         let head = format!(r#"{{"id":"{id}","object":"{object}","created":{created},"model":{model},"choices":["#);
         let finish_reason = match (calls.is_empty(), request.limited) {
             (false, _) => "tool_calls",
@@ -130,7 +130,7 @@ impl Answer {
             cached_tokens: 0,
             null_content: faults.null_content,
             role_said: endpoint == Endpoint::Completions || faults.role_only || faults.null_content,
-            voice,
+            template,
         }
     }
 
@@ -321,7 +321,7 @@ impl Answer {
 
     /// The whole answer.
     pub fn document(&self, faults: &Faults) -> Vec<u8> {
-        let Voice { model, created } = &*self.voice;
+        let AnswerTemplate { model, created } = &*self.template;
         let object = if self.endpoint == Endpoint::Chat { "chat.completion" } else { "text_completion" };
         let mut out = format!(
             r#"{{"id":"{}","object":"{object}","created":{created},"model":{model},"choices":[{{"index":0,"#,

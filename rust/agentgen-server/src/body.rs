@@ -5,12 +5,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use agentgen_engine::serving::System;
 use bytes::Bytes;
 use futures_timer::Delay;
 use hyper::body::{Body, Frame, SizeHint};
 
 use crate::answer::{Answer, Part, Step};
-use crate::engine::{Admission, Model, Sent};
+use crate::engine::{Admission, Sent, nanoseconds};
 use crate::fault::{Faults, Split};
 use crate::metrics::Outcome;
 use crate::options::Events;
@@ -78,7 +79,7 @@ impl Body for Reply {
 /// When the model gives what.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
-    model: Model,
+    system: System,
     first_token: u64,
     end: u64,
     tokens: u32,
@@ -86,13 +87,13 @@ pub struct Schedule {
 
 impl Schedule {
     /// Of an admitted request.
-    pub fn new(model: Model, admission: &Admission, tokens: u32) -> Self {
-        Self { model, first_token: admission.first_token, end: admission.end, tokens }
+    pub fn new(system: System, admission: &Admission, tokens: u32) -> Self {
+        Self { system, first_token: admission.first_token, end: admission.end, tokens }
     }
 
     /// When the event after `tokens` tokens is due.
     pub fn due(&self, tokens: u32) -> u64 {
-        if tokens < self.tokens { self.first_token + self.model.decode(tokens) } else { self.end }
+        if tokens < self.tokens { self.first_token + nanoseconds(self.system.decode_ms(tokens)) } else { self.end }
     }
 }
 
@@ -223,7 +224,7 @@ impl Stream {
         };
         self.ticket.admitted(&admission);
         self.answer.cached_tokens = admission.cached_tokens;
-        let schedule = Schedule::new(self.ticket.shared.model, &admission, self.answer.tokens());
+        let schedule = Schedule::new(self.ticket.shared.system, &admission, self.answer.tokens());
         Poll::Ready(*self.schedule.insert(schedule))
     }
 
@@ -250,19 +251,15 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Options;
 
     #[test]
     fn events_are_due_at_times_that_do_not_add_up_errors() {
-        let model = Model {
-            block_tokens: 16,
-            capacity_blocks: u64::MAX,
-            prefill_tokens_per_second: 0.0,
-            decode_tokens_per_second: 3.0,
-        };
+        let system = Options { decode_tokens_per_second: 3.0, ..Options::default() }.system();
         let first_token = 1_000;
-        let end = first_token + model.decode(9000);
+        let end = first_token + nanoseconds(system.decode_ms(9000));
         let admission = Admission { sent: 0, admitted: 10, first_token, end, cached_tokens: 0 };
-        let schedule = Schedule::new(model, &admission, 9000);
+        let schedule = Schedule::new(system, &admission, 9000);
         assert_eq!([schedule.due(0), schedule.due(1), schedule.due(3)], [1_000, 333_334_333, 1_000_001_000]);
         assert_eq!(schedule.due(8_997), 2_999_000_001_000, "a third of a nanosecond is not lost 8,997 times");
         assert_eq!(schedule.due(9_000), end);

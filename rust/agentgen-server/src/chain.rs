@@ -187,13 +187,10 @@ mod tests {
     /// Blocks by comparing words: how many of its first ones a prompt shares with what is there.
     #[test]
     fn cached_tokens_are_those_of_a_naive_cache() {
-        use crate::engine::{Ask, Engine, Model, Sent};
-        let mut engine = Engine::new(Model {
-            block_tokens: 3,
-            capacity_blocks: u64::MAX,
-            prefill_tokens_per_second: 0.0,
-            decode_tokens_per_second: 0.0,
-        });
+        use crate::engine::{Engine, EngineRequest, Sent};
+        use crate::options::Options;
+        let rates = Options { prefill_tokens_per_second: 0.0, decode_tokens_per_second: 0.0, ..Options::default() };
+        let mut engine = Engine::new(Options { block_tokens: 3, ..rates }.system());
         let mut drawn = 0;
         let mut draw = |below: u64| {
             drawn += 1;
@@ -211,8 +208,9 @@ mod tests {
             let mut made = String::new();
             make_words(chain.key(), 0, output as u64, &mut made);
             chain.push_words(&made);
-            let ask = Ask { stream: chain.stream(), context_tokens: context as u32, output_tokens: output as u32 };
-            let Ok((_, Sent::Admitted(admission))) = engine.send(now, ask) else { panic!("no limit, no time") };
+            let (context_tokens, output_tokens) = (context as u32, output as u32);
+            let request = EngineRequest { stream: chain.stream(), context_tokens, output_tokens };
+            let Ok((_, Sent::Admitted(admission))) = engine.send(now, request) else { panic!("no limit, no time") };
 
             let common = |other: &Vec<String>| words.iter().zip(other).take_while(|(a, b)| a == b).count() / 3;
             let blocks = there.iter().map(common).max().unwrap_or(0).min((context - 1) / 3);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 
 use crate::chain::Chain;
-use crate::request::Text;
+use crate::text::Text;
 
 /// A message of a chat.
 #[derive(Debug, Deserialize)]

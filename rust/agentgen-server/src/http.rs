@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use agentgen_engine::serving::TooLarge;
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -10,7 +11,7 @@ use serde_json::json;
 
 use crate::answer::Answer;
 use crate::body::{Dropped, Reply, Stream};
-use crate::engine::{Ask, Sent, TooLarge};
+use crate::engine::{EngineRequest, Sent};
 use crate::fault::{Cut, Faults, HEADER};
 use crate::metrics::Outcome;
 use crate::records::{Record, Records};
@@ -70,7 +71,7 @@ pub async fn answer(shared: Arc<Shared>, request: hyper::Request<Incoming>) -> R
         (&Method::GET, "/health") => ok("text/plain; charset=utf-8", String::new()),
         (&Method::GET, "/v1/models") => ok("application/json", models(&shared)),
         (&Method::GET, "/metrics") => {
-            let (model, options) = (&shared.voice.model, &shared.options);
+            let (model, options) = (&shared.template.model, &shared.options);
             let page = shared.metrics.page(&shared.engine(), model, options.block_tokens, options.capacity_blocks);
             ok("text/plain; version=0.0.4; charset=utf-8", page)
         }
@@ -92,7 +93,7 @@ fn models(shared: &Shared) -> String {
     let model = json!({
         "id": shared.options.model,
         "object": "model",
-        "created": shared.voice.created,
+        "created": shared.template.created,
         "owned_by": "agentgen",
         "max_model_len": shared.options.max_model_len,
     });
@@ -119,7 +120,7 @@ async fn complete(shared: Arc<Shared>, endpoint: Endpoint, request: hyper::Reque
     let header = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let mut faults = Faults::default();
     let asked = header(HEADER).map_or(Ok(()), |text| faults.add(text));
-    shared.befall(ticket.number(), &mut faults);
+    shared.inject(ticket.number(), &mut faults);
     let late = faults.delay_headers.as_nanos() as u64;
 
     let read = asked.and_then(|()| Request::read(endpoint, &bytes, shared.options.block_tokens));
@@ -206,13 +207,13 @@ fn enter(
     let default = if request.functions.is_empty() { 0 } else { shared.options.tool_calls };
     let calls = faults.tool_calls.unwrap_or(default.max(request.call_required.into()));
     let calls = if endpoint == Endpoint::Chat { calls } else { 0 };
-    let answer = Answer::new(shared.voice.clone(), endpoint, &request, ticket.number(), calls, faults);
+    let answer = Answer::new(shared.template.clone(), endpoint, &request, ticket.number(), calls, faults);
     let context_tokens = request.chain.tokens() as u32;
     let mut chain = request.chain;
     answer.push_to(&mut chain, request.of_ids);
     let output_tokens = answer.tokens();
-    let ask = Ask { stream: chain.stream(), context_tokens, output_tokens };
-    let (id, sent) = shared.send(arrived, ask).map_err(|TooLarge { needed_blocks }| {
+    let in_engine = EngineRequest { stream: chain.stream(), context_tokens, output_tokens };
+    let (id, sent) = shared.send(arrived, in_engine).map_err(|TooLarge { needed_blocks }| {
         let capacity = shared.options.capacity_blocks.unwrap_or(u64::MAX);
         let block = shared.options.block_tokens;
         Problem::too_long(format!(

@@ -15,6 +15,7 @@ mod records;
 mod request;
 mod server;
 mod shared;
+mod text;
 mod wire;
 
 pub use metrics::Stats;

@@ -1,5 +1,7 @@
 //! What a server is told when it starts.
 
+use agentgen_engine::kv::Policy;
+use agentgen_engine::serving::{Routing, System};
 use agentgen_engine::timeline::TimelineOptions;
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +84,21 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The modelled system: one replica.
+    pub(crate) fn system(&self) -> System {
+        System {
+            replicas: 1,
+            routing: Routing::Sticky,
+            policy: Policy::Lru,
+            capacity_blocks: self.capacity_blocks.unwrap_or(u64::MAX),
+            block_tokens: self.block_tokens,
+            id_tokens: self.block_tokens,
+            prefill_tokens_per_second: self.prefill_tokens_per_second,
+            decode_tokens_per_second: self.decode_tokens_per_second,
+            ttl_ms: None,
+        }
+    }
+
     /// From JSON; what is not said has its default. The error is one line.
     pub fn from_json(text: &str) -> Result<Self, String> {
         let options: Self = serde_json::from_str(text).map_err(|error| format!("options: {error}"))?;

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
+use agentgen_engine::serving::{RequestId, System, TooLarge};
 use futures_timer::Delay;
 use tokio::sync::Notify;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::answer::Voice;
-use crate::engine::{Admission, Ask, Engine, Id, Model, Sent, TooLarge};
+use crate::answer::AnswerTemplate;
+use crate::engine::{Admission, Engine, EngineRequest, Sent};
 use crate::fault::Faults;
 use crate::metrics::{Metrics, Outcome};
 use crate::options::Options;
@@ -22,14 +23,14 @@ use crate::records::Records;
 pub struct Shared {
     /// What the server was told.
     pub options: Options,
-    /// What is the same in every answer.
-    pub voice: Arc<Voice>,
+    /// What all answers share.
+    pub template: Arc<AnswerTemplate>,
     /// What is counted.
     pub metrics: Metrics,
     /// What is remembered, if anything is.
     pub records: Option<Records>,
-    /// Rates and sizes.
-    pub model: Model,
+    /// The modelled system.
+    pub system: System,
     engine: Mutex<Engine>,
     /// Something has changed that may happen earlier than what the driver waits for.
     changed: Notify,
@@ -42,18 +43,13 @@ impl Shared {
     pub fn new(options: Options) -> Self {
         let created = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let model = serde_json::Value::from(options.model.as_str()).to_string();
-        let rates = Model {
-            block_tokens: options.block_tokens,
-            capacity_blocks: options.capacity_blocks.unwrap_or(u64::MAX),
-            prefill_tokens_per_second: options.prefill_tokens_per_second,
-            decode_tokens_per_second: options.decode_tokens_per_second,
-        };
+        let system = options.system();
         Self {
-            voice: Arc::new(Voice { model, created }),
+            template: Arc::new(AnswerTemplate { model, created }),
             metrics: Metrics::new(),
             records: options.debug.then(Records::default),
-            engine: Mutex::new(Engine::new(rates)),
-            model: rates,
+            engine: Mutex::new(Engine::new(system)),
+            system,
             changed: Notify::new(),
             started: Instant::now(),
             next_number: AtomicU64::new(0),
@@ -79,17 +75,17 @@ impl Shared {
     }
 
     /// Sends a request that was read at `now`.
-    pub fn send(&self, now: u64, ask: Ask) -> Result<(Id, Sent), TooLarge> {
+    pub fn send(&self, now: u64, request: EngineRequest) -> Result<(RequestId, Sent), TooLarge> {
         let mut engine = self.lock();
-        let sent = engine.send(now, ask);
+        let sent = engine.send(now, request);
         if engine.next_event().is_some() {
             self.changed.notify_one();
         }
         sent
     }
 
-    /// Adds the random faults that befall a request.
-    pub fn befall(&self, number: u64, faults: &mut Faults) {
+    /// Injects random faults into the answer of a request.
+    pub fn inject(&self, number: u64, faults: &mut Faults) {
         for (index, random) in self.options.faults.iter().enumerate() {
             let draw = xxh3_64_with_seed(&[number, index as u64].map(u64::to_le_bytes).concat(), self.options.seed);
             if ((draw >> 11) as f64) < random.probability * (1u64 << 53) as f64 {
@@ -133,7 +129,7 @@ pub struct Ticket {
     /// What all share.
     pub shared: Arc<Shared>,
     number: u64,
-    id: Option<Id>,
+    id: Option<RequestId>,
     outcome: Option<Outcome>,
 }
 
@@ -149,7 +145,7 @@ impl Ticket {
     }
 
     /// It is in the engine now.
-    pub fn entered(&mut self, id: Id) {
+    pub fn entered(&mut self, id: RequestId) {
         self.id = Some(id);
     }
 

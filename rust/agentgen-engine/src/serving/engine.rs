@@ -6,11 +6,11 @@ use super::event::{Event, Events, Kind};
 use super::routing::Router;
 use super::{Change, Finished, Observer, Replica, Request, Service, System, TooLarge};
 
-/// A request in the engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Identifies a request in the engine; ordered by request number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId {
-    slot: usize,
     number: u64,
+    slot: usize,
 }
 
 #[derive(Debug)]

@@ -1,19 +1,19 @@
-//! What a worker with one prefill unit and a KV memory of limited size does with requests, and when: the simulator's
-//! rules. Nothing here knows what time it is; all times are nanoseconds and arguments.
+//! Drives the serving engine on a real clock: waiting requests are told over channels, and what happens is counted.
+//!
+//! Times are nanoseconds since the server started; the engine's are ms as f64, and are rounded here. No clock is read:
+//! the caller says what time it is.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::HashMap;
 
-use agentgen_engine::kv::{self, MatchHint, Policy, PrefixCache, Prompt, TokenSeq};
+use agentgen_engine::kv::{Admitted, Prompt, Released, TokenSeq};
+use agentgen_engine::serving::{self, Change, Observer, Request, RequestId, Service, System, TooLarge};
 use tokio::sync::oneshot;
 
 use crate::histogram::Histogram;
 
-/// Number of a request.
-pub type Id = u64;
-
-/// What a request asks for.
-pub struct Ask {
+/// What the engine needs to know of a request.
+#[derive(Debug)]
+pub struct EngineRequest {
     /// Full blocks of the prompt and of the output after it.
     pub stream: TokenSeq,
     /// Tokens of the prompt.
@@ -22,316 +22,236 @@ pub struct Ask {
     pub output_tokens: u32,
 }
 
-/// When an admitted request gets what.
+/// What an admitted request gets, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admission {
-    /// When it was sent.
+    /// Time at which it was sent.
     pub sent: u64,
-    /// When its prefill began.
+    /// Time at which its prefill begins.
     pub admitted: u64,
-    /// When its first token is there.
+    /// Time of its first token.
     pub first_token: u64,
-    /// When it is over.
+    /// Time of its last token.
     pub end: u64,
     /// Tokens of its prompt that were in the cache.
     pub cached_tokens: u32,
 }
 
-/// What became of a request that was sent.
+/// The state of a request that was just sent.
 #[derive(Debug)]
 pub enum Sent {
-    /// It is being worked on.
+    /// It runs.
     Admitted(Admission),
-    /// It waits; the admission comes later.
+    /// It waits; the receiver gets the admission.
     Waiting(oneshot::Receiver<Admission>),
 }
 
-/// A request needs more blocks than there are.
-#[derive(Debug, PartialEq, Eq)]
-pub struct TooLarge {
-    /// Blocks that it needs.
-    pub needed_blocks: u64,
-}
-
-/// Events of one time happen in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    End,
-    PrefillEnd,
-}
-
-struct Request {
-    ask: Ask,
-    sent: u64,
-    /// Who is to be told of the admission.
-    waiter: Option<oneshot::Sender<Admission>>,
-    running: Option<Running>,
-}
-
-struct Running {
-    admission: Admission,
-    blocks: kv::Admission,
-    /// Blocks of its prompt that were there.
-    found_blocks: u32,
-}
-
-/// Counted since the beginning, in tokens unless named otherwise.
+/// Totals since the server started.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Totals {
-    /// Of prompts that were looked up.
+    /// Tokens of admitted prompts.
     pub queried: u64,
-    /// Of these, in the cache.
+    /// Those of them that were in the cache.
     pub hits: u64,
-    /// Requests that were over.
+    /// Requests that ended.
     pub finished: u64,
-    /// Of prompts, computed or found.
+    /// Tokens of prompts whose prefill ended, computed or in the cache.
     pub prompt: u64,
-    /// Of outputs of requests that were over.
+    /// Tokens of the outputs of requests that ended.
     pub generated: u64,
 }
 
-/// How long requests took, each counted when vLLM counts it.
+/// Durations of requests, each counted when vLLM counts it.
 #[derive(Debug)]
 pub struct Times {
-    /// From being sent to the first token, when that is there.
+    /// From sending to the first token, counted at the first token.
     pub first_token: Histogram,
-    /// From being sent to the beginning of the prefill, of requests that were over.
+    /// From sending to the beginning of the prefill, of requests that ended.
     pub queue: Histogram,
-    /// From being sent to the last token, of requests that were over.
+    /// From sending to the last token, of requests that ended.
     pub end: Histogram,
 }
 
-/// Rates and sizes.
-#[derive(Debug, Clone, Copy)]
-pub struct Model {
-    /// Tokens of a block.
-    pub block_tokens: u32,
-    /// Blocks in all.
-    pub capacity_blocks: u64,
-    /// Tokens a second; 0: no time.
-    pub prefill_tokens_per_second: f64,
-    /// Tokens a second; 0: no time.
-    pub decode_tokens_per_second: f64,
+/// The server's request in the engine.
+#[derive(Debug)]
+struct Numbered {
+    number: u64,
+    block_tokens: u32,
+    request: EngineRequest,
 }
 
-impl Model {
-    /// How long it takes to compute a prompt, in nanoseconds.
-    pub fn prefill(&self, tokens: u32) -> u64 {
-        duration(tokens, self.prefill_tokens_per_second)
+impl Request for Numbered {
+    fn number(&self) -> u64 {
+        self.number
     }
 
-    /// How long it takes to generate tokens, in nanoseconds.
-    pub fn decode(&self, tokens: u32) -> u64 {
-        duration(tokens, self.decode_tokens_per_second)
+    fn context_tokens(&self) -> u32 {
+        self.request.context_tokens
+    }
+
+    fn output_tokens(&self) -> u32 {
+        self.request.output_tokens
+    }
+
+    fn prompt(&self, output_tokens: u32) -> Prompt<'_> {
+        let EngineRequest { stream, context_tokens, .. } = &self.request;
+        Prompt::new(stream, *context_tokens, Some(output_tokens), self.block_tokens)
     }
 }
 
-fn duration(tokens: u32, rate: f64) -> u64 {
-    if rate > 0.0 { (f64::from(tokens) / rate * 1e9).round() as u64 } else { 0 }
-}
-
-/// A worker and its requests.
-pub struct Engine {
-    model: Model,
-    cache: PrefixCache,
-    now: u64,
-    next_id: Id,
-    requests: HashMap<Id, Request>,
-    waiting: VecDeque<Id>,
-    prefilling: Option<Id>,
-    events: BinaryHeap<Reverse<(u64, Kind, Id)>>,
+/// Who waits, and what was counted.
+#[derive(Debug)]
+struct Clients {
+    /// Waiting requests by number.
+    waiting: HashMap<u64, oneshot::Sender<Admission>>,
     totals: Totals,
     times: Times,
 }
 
+/// One replica on a real clock.
+pub struct Engine {
+    engine: serving::Engine<Numbered>,
+    clients: Clients,
+    /// Time of the last event or call, ms.
+    now_ms: f64,
+    next_number: u64,
+}
+
 impl Engine {
-    /// An idle worker with an empty cache.
+    /// An idle replica with an empty cache.
     #[must_use]
-    pub fn new(model: Model) -> Self {
-        let Model { block_tokens, capacity_blocks, .. } = model;
+    pub fn new(system: System) -> Self {
+        let times =
+            Times { first_token: Histogram::of_times(), queue: Histogram::of_times(), end: Histogram::of_times() };
         Self {
-            model,
-            cache: PrefixCache::new(Policy::Lru, capacity_blocks, block_tokens, block_tokens),
-            now: 0,
-            next_id: 0,
-            requests: HashMap::new(),
-            waiting: VecDeque::new(),
-            prefilling: None,
-            events: BinaryHeap::new(),
-            totals: Totals::default(),
-            times: Times {
-                first_token: Histogram::of_times(),
-                queue: Histogram::of_times(),
-                end: Histogram::of_times(),
-            },
+            engine: serving::Engine::new(system),
+            clients: Clients { waiting: HashMap::new(), totals: Totals::default(), times },
+            now_ms: 0.0,
+            next_number: 0,
         }
     }
 
-    /// A request at `now`, or when the last thing happened if that is later.
-    pub fn send(&mut self, now: u64, ask: Ask) -> Result<(Id, Sent), TooLarge> {
+    /// Sends a request at `now`, or at the time of the last event if that is later.
+    pub fn send(&mut self, now: u64, request: EngineRequest) -> Result<(RequestId, Sent), TooLarge> {
         self.advance(now);
-        let id = self.next_id;
-        self.next_id += 1;
-        let needed_blocks = self.needed_blocks(&ask);
-        if needed_blocks > self.model.capacity_blocks {
-            return Err(TooLarge { needed_blocks });
-        }
-        self.requests.insert(id, Request { ask, sent: self.now, waiter: None, running: None });
-        self.waiting.push_back(id);
-        self.admit();
-        let request = self.requests.get_mut(&id).expect("nothing has ended since");
-        let sent = if let Some(running) = &request.running {
-            Sent::Admitted(running.admission)
+        let number = self.next_number;
+        self.next_number += 1;
+        let numbered = Numbered { number, block_tokens: self.engine.system().block_tokens, request };
+        let id = self.engine.send(self.now_ms, numbered, &mut self.clients)?;
+        let sent = if let Some(service) = self.engine.service(id) {
+            Sent::Admitted(admission(self.now_ms, service))
         } else {
             let (sender, receiver) = oneshot::channel();
-            request.waiter = Some(sender);
+            self.clients.waiting.insert(number, sender);
             Sent::Waiting(receiver)
         };
-        self.advance(self.now);
+        // Without prefill and decode time it ends now.
+        self.advance(now);
         Ok((id, sent))
     }
 
-    /// Lets everything happen that is due at `now`; returns when something happens next.
+    /// Handles every event that is due at `now`; returns the time of the next event.
     pub fn advance(&mut self, now: u64) -> Option<u64> {
-        while let Some(Reverse((time, kind, id))) = self.events.peek().copied() {
-            if time > now {
-                self.now = self.now.max(now);
-                return Some(time);
-            }
-            self.events.pop();
-            self.now = self.now.max(time);
-            if self.requests.contains_key(&id) {
-                match kind {
-                    Kind::PrefillEnd => self.prefill_end(id),
-                    Kind::End => self.end(id),
-                }
-                self.admit();
-            }
+        while let Some(time_ms) = self.engine.next_event_ms()
+            && nanoseconds(time_ms) <= now
+        {
+            self.now_ms = self.now_ms.max(time_ms);
+            self.engine.step(&mut self.clients);
         }
-        self.now = self.now.max(now);
-        None
+        self.now_ms = self.now_ms.max(milliseconds(now));
+        self.next_event()
     }
 
-    /// A client is gone: what its request holds is free at once, and the blocks that were computed stay in the cache.
-    /// Nothing happens if it is over.
-    pub fn cancel(&mut self, now: u64, id: Id) {
+    /// Cancels a request whose client has disconnected: what it holds is free at once, and the blocks computed so far
+    /// stay in the cache. Does nothing if the request has ended.
+    pub fn cancel(&mut self, now: u64, id: RequestId) {
         self.advance(now);
-        let Some(request) = self.requests.get(&id) else { return };
-        if let Some(&Running { admission, found_blocks, .. }) = request.running.as_ref() {
-            let rate = |per_second: f64, since: u64| ((self.now - since) as f64 * 1e-9 * per_second) as u32;
-            if self.prefilling == Some(id) {
-                let computed = rate(self.model.prefill_tokens_per_second, admission.admitted);
-                let kept = (admission.cached_tokens + computed) / self.model.block_tokens;
-                self.prefilling = None;
-                if let Some(ask) = self.release(id, 0) {
-                    let full = ask.context_tokens / self.model.block_tokens;
-                    self.cache.forget(&ask.stream, full, kept.max(found_blocks));
-                }
-            } else {
-                // The first token comes with the prompt.
-                let generated = 1 + rate(self.model.decode_tokens_per_second, admission.first_token);
-                let generated = generated.min(request.ask.output_tokens);
-                self.release(id, generated);
-            }
-        } else {
-            self.requests.remove(&id);
-            self.waiting.retain(|other| *other != id);
+        if let Some(cancelled) = self.engine.cancel(self.now_ms, id, &mut self.clients) {
+            self.clients.waiting.remove(&cancelled.number);
         }
-        self.admit();
-        self.advance(self.now);
+        self.advance(now);
     }
 
-    /// Requests that are worked on, and that wait.
+    /// Running and waiting requests.
     #[must_use]
     pub fn load(&self) -> (usize, usize) {
-        (self.requests.len() - self.waiting.len(), self.waiting.len())
+        let replicas = self.engine.replicas();
+        replicas.iter().fold((0, 0), |(running, waiting), r| (running + r.running(), waiting + r.queued()))
     }
 
-    /// When something happens next.
+    /// Time of the next event.
     #[must_use]
     pub fn next_event(&self) -> Option<u64> {
-        self.events.peek().map(|Reverse((time, ..))| *time)
+        self.engine.next_event_ms().map(nanoseconds)
     }
 
-    /// Blocks that hold something or are reserved.
+    /// Blocks in the cache or reserved.
     #[must_use]
     pub fn used_blocks(&self) -> u64 {
-        self.cache.used_blocks() + self.cache.reserved_blocks()
+        let caches = self.engine.replicas().iter().map(serving::Replica::cache);
+        caches.map(|cache| cache.used_blocks() + cache.reserved_blocks()).sum()
     }
 
-    /// What was counted.
+    /// Totals since the server started.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        self.totals
+        self.clients.totals
     }
 
-    /// How long it took.
+    /// Durations of requests since the server started.
     #[must_use]
     pub fn times(&self) -> &Times {
-        &self.times
-    }
-
-    fn needed_blocks(&self, ask: &Ask) -> u64 {
-        (u64::from(ask.context_tokens) + u64::from(ask.output_tokens)).div_ceil(u64::from(self.model.block_tokens))
-    }
-
-    /// Begins with the request at the head of the queue, if the prefill unit is idle and there is room.
-    fn admit(&mut self) {
-        if self.prefilling.is_some() {
-            return;
-        }
-        let Some(&id) = self.waiting.front() else { return };
-        let request = &self.requests[&id];
-        let ask = &request.ask;
-        let needed = self.needed_blocks(ask);
-        let prompt = Prompt::new(&ask.stream, ask.context_tokens, None, self.model.block_tokens);
-        let Some(admitted) = self.cache.admit(&prompt, needed, MatchHint::NOTHING, &mut |_| ()) else { return };
-        let cached_tokens = admitted.hit_blocks * self.model.block_tokens;
-        let first_token = self.now + self.model.prefill(ask.context_tokens - cached_tokens);
-        let end = first_token + self.model.decode(ask.output_tokens);
-        let admission = Admission { sent: request.sent, admitted: self.now, first_token, end, cached_tokens };
-
-        self.waiting.pop_front();
-        self.prefilling = Some(id);
-        self.totals.queried += u64::from(ask.context_tokens);
-        self.totals.hits += u64::from(cached_tokens);
-        self.events.push(Reverse((first_token, Kind::PrefillEnd, id)));
-        let request = self.requests.get_mut(&id).expect("it was there above");
-        request.running = Some(Running { admission, blocks: admitted.admission, found_blocks: admitted.found_blocks });
-        if let Some(waiter) = request.waiter.take() {
-            // Whoever is gone cancels.
-            let _ = waiter.send(admission);
-        }
-    }
-
-    fn prefill_end(&mut self, id: Id) {
-        self.prefilling = None;
-        let Some(Request { ask, running: Some(running), .. }) = self.requests.get(&id) else { return };
-        let Admission { sent, first_token, end, .. } = running.admission;
-        self.times.first_token.add(first_token - sent);
-        self.totals.prompt += u64::from(ask.context_tokens);
-        self.events.push(Reverse((end, Kind::End, id)));
-    }
-
-    fn end(&mut self, id: Id) {
-        let Some(Request { ask, running: Some(running), .. }) = self.requests.get(&id) else { return };
-        let Admission { sent, admitted, end, .. } = running.admission;
-        let output_tokens = ask.output_tokens;
-        self.times.queue.add(admitted - sent);
-        self.times.end.add(end - sent);
-        self.totals.finished += 1;
-        self.totals.generated += u64::from(output_tokens);
-        self.release(id, output_tokens);
-    }
-
-    /// Gives back what a request holds; its blocks become the most recently used.
-    fn release(&mut self, id: Id, generated: u32) -> Option<Ask> {
-        let Request { ask, running, .. } = self.requests.remove(&id)?;
-        let prompt = Prompt::new(&ask.stream, ask.context_tokens, Some(generated), self.model.block_tokens);
-        self.cache.release(running?.blocks, &prompt, 0);
-        Some(ask)
+        &self.clients.times
     }
 }
 
+impl Observer<Numbered> for Clients {
+    fn admitted(&mut self, change: &Change<'_, Numbered>, _: &Admitted) {
+        let Change { request, sent_ms, ref service, .. } = *change;
+        self.totals.queried += u64::from(request.context_tokens());
+        self.totals.hits += u64::from(service.hit_tokens);
+        if let Some(waiting) = self.waiting.remove(&request.number) {
+            // A receiver that is gone cancels the request.
+            let _ = waiting.send(admission(sent_ms, service));
+        }
+    }
+
+    fn first_token(&mut self, request: &Numbered, sent_ms: f64, service: &Service) {
+        let Admission { sent, first_token, .. } = admission(sent_ms, service);
+        self.times.first_token.add(first_token - sent);
+        self.totals.prompt += u64::from(request.context_tokens());
+    }
+
+    fn ended(&mut self, change: &Change<'_, Numbered>, _: &Released) {
+        let Admission { sent, admitted, end, .. } = admission(change.sent_ms, &change.service);
+        self.times.queue.add(admitted - sent);
+        self.times.end.add(end - sent);
+        self.totals.finished += 1;
+        self.totals.generated += u64::from(change.request.output_tokens());
+    }
+}
+
+fn admission(sent_ms: f64, service: &Service) -> Admission {
+    let Service { admitted_ms, prefill_end_ms, end_ms, hit_tokens, .. } = *service;
+    Admission {
+        sent: nanoseconds(sent_ms),
+        admitted: nanoseconds(admitted_ms),
+        first_token: nanoseconds(prefill_end_ms),
+        end: nanoseconds(end_ms),
+        cached_tokens: hit_tokens,
+    }
+}
+
+/// Rounded to whole nanoseconds.
+pub fn nanoseconds(ms: f64) -> u64 {
+    (ms * 1e6).round() as u64
+}
+
+fn milliseconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e6
+}
+
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;

@@ -1,39 +1,53 @@
 //! On a clock of numbers: nothing here waits.
 
-use std::collections::HashMap;
+use agentgen_engine::kv::{Policy, PrefixCache};
+use agentgen_engine::serving::Routing;
 
 use super::*;
 
 const SECOND: u64 = 1_000_000_000;
 const BLOCK: u32 = 4;
 
-/// 100 tokens of prompts and 10 tokens of outputs a second.
-fn engine(capacity_blocks: u64) -> Engine {
-    Engine::new(Model {
-        block_tokens: BLOCK,
+fn system(capacity_blocks: u64, prefill_tokens_per_second: f64, decode_tokens_per_second: f64) -> System {
+    System {
+        replicas: 1,
+        routing: Routing::Sticky,
+        policy: Policy::Lru,
         capacity_blocks,
-        prefill_tokens_per_second: 100.0,
-        decode_tokens_per_second: 10.0,
-    })
+        block_tokens: BLOCK,
+        id_tokens: BLOCK,
+        prefill_tokens_per_second,
+        decode_tokens_per_second,
+        ttl_ms: None,
+    }
+}
+
+/// 100 prompt tokens and 10 output tokens per second.
+fn engine(capacity_blocks: u64) -> Engine {
+    Engine::new(system(capacity_blocks, 100.0, 10.0))
+}
+
+fn cache(engine: &Engine) -> &PrefixCache {
+    engine.engine.replicas()[0].cache()
 }
 
 /// A prompt of tokens that begin at `first`, and its output.
-fn ask(first: i64, context_tokens: u32, output_tokens: u32) -> Ask {
+fn ask(first: i64, context_tokens: u32, output_tokens: u32) -> EngineRequest {
     let blocks = i64::from((context_tokens + output_tokens) / BLOCK);
     let ids: Vec<_> = (0..blocks).map(|block| first * 1_000_000 + block * 10).collect();
     let mut stream = TokenSeq::new(BLOCK);
     stream.push_ids(&ids, ids.len() as u64 * u64::from(BLOCK));
-    Ask { stream, context_tokens, output_tokens }
+    EngineRequest { stream, context_tokens, output_tokens }
 }
 
-fn admitted(sent: Result<(Id, Sent), TooLarge>) -> Admission {
+fn admitted(sent: Result<(RequestId, Sent), TooLarge>) -> Admission {
     match sent {
         Ok((_, Sent::Admitted(admission))) => admission,
         other => panic!("not admitted: {other:?}"),
     }
 }
 
-fn waiting(sent: Result<(Id, Sent), TooLarge>) -> (Id, oneshot::Receiver<Admission>) {
+fn waiting(sent: Result<(RequestId, Sent), TooLarge>) -> (RequestId, oneshot::Receiver<Admission>) {
     match sent {
         Ok((id, Sent::Waiting(receiver))) => (id, receiver),
         other => panic!("does not wait: {other:?}"),
@@ -55,13 +69,7 @@ fn an_answer_takes_exactly_the_modelled_time() {
 
 #[test]
 fn rates_of_zero_mean_at_once() {
-    let model = Model {
-        block_tokens: BLOCK,
-        capacity_blocks: 10,
-        prefill_tokens_per_second: 0.0,
-        decode_tokens_per_second: 0.0,
-    };
-    let mut engine = Engine::new(model);
+    let mut engine = Engine::new(system(10, 0.0, 0.0));
     for now in 0..100 {
         let admission = admitted(engine.send(now, ask(now as i64, 20, 20)));
         assert_eq!((admission.first_token, admission.end), (now, now));
@@ -124,15 +132,15 @@ fn a_client_that_goes_frees_everything_at_once() {
     // In its prefill: the next one begins.
     engine.cancel(SECOND / 10, first);
     assert_eq!(third.try_recv().expect("the unit is idle").admitted, SECOND / 10);
-    assert_eq!(engine.cache.reserved_blocks(), 1);
+    assert_eq!(cache(&engine).reserved_blocks(), 1);
     // Again: nothing.
     engine.cancel(SECOND / 10, first);
     engine.advance(100 * SECOND);
-    assert_eq!((engine.load(), engine.cache.reserved_blocks(), engine.cache.pinned_blocks()), ((0, 0), 0, 0));
+    assert_eq!((engine.load(), cache(&engine).reserved_blocks(), cache(&engine).pinned_blocks()), ((0, 0), 0, 0));
     // While it writes: what it wrote stays.
     let (id, _) = engine.send(200 * SECOND, ask(4, 40, 40)).expect("it fits");
     engine.cancel(200 * SECOND + SECOND * 4 / 10 + SECOND, id);
-    assert_eq!((engine.load(), engine.cache.reserved_blocks(), engine.cache.pinned_blocks()), ((0, 0), 0, 0));
+    assert_eq!((engine.load(), cache(&engine).reserved_blocks(), cache(&engine).pinned_blocks()), ((0, 0), 0, 0));
     let again = admitted(engine.send(300 * SECOND, ask(4, 80, 0)));
     assert_eq!(again.cached_tokens, 48, "40 of the prompt and 10 of 11 written");
 }
@@ -144,7 +152,7 @@ fn of_a_prefill_that_is_given_up_only_what_was_computed_stays() {
     // 40 of 100 tokens are there; of the others 30 are computed in 0.3 s.
     let (id, _) = engine.send(10 * SECOND, ask(1, 100, 8)).expect("it fits");
     engine.cancel(10 * SECOND + SECOND * 3 / 10, id);
-    assert_eq!((engine.used_blocks(), engine.cache.pinned_blocks()), (17, 0));
+    assert_eq!((engine.used_blocks(), cache(&engine).pinned_blocks()), (17, 0));
     assert_eq!(admitted(engine.send(20 * SECOND, ask(1, 100, 8))).cached_tokens, 68);
     // At once: nothing is lost, nothing is won.
     let (id, _) = engine.send(100 * SECOND, ask(1, 200, 8)).expect("it fits");
@@ -187,8 +195,8 @@ fn draws() -> impl FnMut(u64) -> u64 {
 #[test]
 fn whatever_comes_and_goes_the_books_balance_and_the_order_is_kept() {
     let (mut draw, mut engine) = (draws(), engine(40));
-    let mut open: HashMap<Id, oneshot::Receiver<Admission>> = HashMap::new();
-    let mut last_admitted = (0, 0);
+    let mut open: HashMap<RequestId, oneshot::Receiver<Admission>> = HashMap::new();
+    let mut last_admitted: Option<(u64, RequestId)> = None;
     let mut now = 0;
     for _ in 0..5000 {
         now += draw(SECOND / 2);
@@ -203,8 +211,8 @@ fn whatever_comes_and_goes_the_books_balance_and_the_order_is_kept() {
             _ => match engine.send(now, ask(draw(6) as i64, 1 + draw(120) as u32, 1 + draw(60) as u32)) {
                 Ok((id, Sent::Waiting(receiver))) => drop(open.insert(id, receiver)),
                 Ok((id, Sent::Admitted(admission))) => {
-                    assert!(last_admitted.0 <= admission.admitted);
-                    last_admitted = (admission.admitted, id);
+                    assert!(last_admitted.is_none_or(|last| last.0 <= admission.admitted));
+                    last_admitted = Some((admission.admitted, id));
                 }
                 Err(TooLarge { needed_blocks }) => assert!(needed_blocks > 40),
             },
@@ -213,14 +221,14 @@ fn whatever_comes_and_goes_the_books_balance_and_the_order_is_kept() {
         told.sort_by_key(|(_, id)| *id);
         for (admission, id) in told {
             open.remove(&id);
-            assert!(last_admitted <= (admission.admitted, id), "in the order of arrival");
+            assert!(last_admitted <= Some((admission.admitted, id)), "in the order of arrival");
             assert!(admission.sent <= admission.admitted && admission.admitted <= admission.first_token);
-            last_admitted = (admission.admitted, id);
+            last_admitted = Some((admission.admitted, id));
         }
-        assert!(engine.used_blocks() <= 40 && engine.cache.pinned_blocks() <= engine.cache.used_blocks());
+        assert!(engine.used_blocks() <= 40 && cache(&engine).pinned_blocks() <= cache(&engine).used_blocks());
     }
     engine.advance(u64::MAX);
-    assert_eq!((engine.load(), engine.cache.reserved_blocks(), engine.cache.pinned_blocks()), ((0, 0), 0, 0));
+    assert_eq!((engine.load(), cache(&engine).reserved_blocks(), cache(&engine).pinned_blocks()), ((0, 0), 0, 0));
     let (finished, [first_tokens, queue, end]) = (engine.totals().finished, counted(&engine));
     assert!(0 < finished && finished <= first_tokens);
     assert_eq!((queue, end), (finished, finished));
