@@ -31,9 +31,8 @@ impl Policy {
     /// The rank of blocks after a use; `before` is their rank so far, 0 if they have none yet.
     pub(super) fn rank(self, before: u64, used: Use) -> u64 {
         match self {
-            Self::Lru => used.clock,
             Self::Fifo if before > 0 => before,
-            Self::Fifo => used.clock,
+            Self::Lru | Self::Fifo => used.clock,
             Self::Belady => NEVER - used.next,
         }
     }

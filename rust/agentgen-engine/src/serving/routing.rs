@@ -1,12 +1,12 @@
-//! Which replica serves a request.
+//! Which replica serves a request. A new rule is a variant of [`Routing`] and an arm in [`Router::route`], which sees the
+//! request with its prompt, and every replica with its queue and its cache.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Replica, Request};
 
-/// The routing rule. A new rule is a variant and an arm in [`Router::route`], which sees the request (its prompt too)
-/// and every replica (its queue and its cache).
+/// Which replica serves a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Routing {
