@@ -175,7 +175,8 @@ def same(stated: Any, found: Any, place: str) -> None:
     """Every figure that both have is the same; the page has no bound and no time to live."""
     if isinstance(stated, dict):
         for name, value in stated.items():
-            if name not in {"belady_bound", "clock", "expired", "expired_blocks"} and not (name == "series" and value == []):
+            absent = name in {"belady_bound", "clock", "expired", "expired_blocks"}
+            if not absent and not (name == "series" and value == []):
                 same(value, found[name], f"{place}.{name}")
     elif isinstance(stated, list):
         assert len(stated) == len(found), place

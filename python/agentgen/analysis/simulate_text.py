@@ -184,6 +184,9 @@ def _sweep(simulation: Stated) -> Iterator[str]:
     def rate(definition: str) -> Callable[[Stated], str]:
         return of_served(lambda point: percent(point["hit_rates"][definition]))
 
+    def bound(point: Stated) -> str:
+        return percent((point["belady_bound"] or {}).get("block_references"))
+
     columns: list[tuple[str, Callable[[Stated], str]]] = [
         ("found", rate("token_weighted")),
         ("TTFT p50", time("ttft", "median")),
@@ -197,7 +200,7 @@ def _sweep(simulation: Stated) -> Iterator[str]:
         columns.append(("failed", lambda point: number(point["requests"]["failed"])))
     if any(point["belady_bound"] for point in simulation["points"]):
         columns.insert(1, ("blocks", rate("block_references")))
-        columns.insert(2, ("bound", of_served(lambda point: percent((point["belady_bound"] or {}).get("block_references")))))
+        columns.insert(2, ("bound", of_served(bound)))
     rows = [(_memory(point), [cell(point) for _, cell in columns]) for point in simulation["points"]]
     each = " of a worker" if simulation["replicas"] > 1 else ""
     yield f"by capacity{each}: tokens found / tokens of the prompts; times in seconds;"
