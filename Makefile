@@ -43,17 +43,22 @@ $(VENV)/made:
 	$(BIN)/python -m pip install --upgrade pip 'maturin>=1.9,<2' 'vl-convert-python>=1.9,<2'
 	@touch $@
 
-# The package, editable, with the dependency group `dev`. The extension module is built with the profile `dev`, which
-# `cargo test` uses too, so that everything is compiled once.
+# The package, editable. Its extension module is built with the profile `dev`, which `cargo test` uses too, so that
+# external crates are compiled once.
 $(VENV)/built: $(VENV)/made pyproject.toml $(RUST)
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --profile dev --group dev
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --profile dev
 	@rm -f $(VENV)/optimized
 	@touch $@
 
 # The same with the profile `release`, for measurements. The module has one place, so each build replaces the other.
 $(VENV)/optimized: $(VENV)/made pyproject.toml $(RUST)
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --group dev
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release
 	@rm -f $(VENV)/built
+	@touch $@
+
+# What tests, lints and benchmarks need besides.
+$(VENV)/tools: $(VENV)/made pyproject.toml
+	$(BIN)/python -m pip install --group dev
 	@touch $@
 
 $(CHARTS): build_backend/agentgen_build.py | $(VENV)/made
@@ -87,12 +92,12 @@ demo: $(VENV)/built $(CHARTS) ## Build and install into .venv; generate 200 sess
 	@echo "       $(abspath demo/replay)/replay.html"
 	@echo "Commands: $(BIN)/agentgen --help"
 
-test: $(VENV)/built $(CHARTS) ## Run all tests: cargo, then pytest
+test: $(VENV)/built $(VENV)/tools $(CHARTS) ## Run all tests: cargo, then pytest
 	cargo test
 	$(if $(wildcard $(DATA)),cargo test --tests -- --ignored,@echo "$(DATA) does not exist: Rust tests that read it do not run")
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/built ## Check format, lints, types, module dependencies, the stub of the built module, workflows
+lint: $(VENV)/built $(VENV)/tools ## Check format, lints, types, module dependencies, the stub of the built module, workflows
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(BIN)/python .ci/boundaries.py
@@ -105,26 +110,26 @@ lint: $(VENV)/built ## Check format, lints, types, module dependencies, the stub
 	$(BIN)/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout $(wildcard .github/workflows/*.yml)
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions $(wildcard .github/actions/*/action.yml)
 
-format: $(VENV)/built ## Format all sources
+format: $(VENV)/built $(VENV)/tools ## Format all sources
 	cargo fmt --all
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-screenshots: $(VENV)/built $(CHARTS) ## Write pictures of all pages to screenshots/, and those of the README (needs chromium)
+screenshots: $(VENV)/built $(VENV)/tools $(CHARTS) ## Write pictures of all pages to screenshots/, and those of the README (needs chromium)
 	$(BIN)/python docs/screenshots.py
 
-docs: $(VENV)/built ## Build the documentation site into site/, without a broken link
+docs: $(VENV)/built $(VENV)/tools ## Build the documentation site into site/, without a broken link
 	$(BIN)/python -m pip install --group docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-test-docs: $(VENV)/built $(CHARTS) ## Run every code block of README.md and docs/, the slow ones too
+test-docs: $(VENV)/built $(VENV)/tools $(CHARTS) ## Run every code block of README.md and docs/, the slow ones too
 	$(BIN)/python -m pytest tests/test_docs.py -m 'slow or not slow'
 
 # --- measure ------------------------------------------------------------------------------------------------------
 
 PYTEST_BENCH := $(BIN)/python -m pytest benches/python -c benches/python/pytest.ini --benchmark-columns=min,median,rounds
 
-bench: $(VENV)/optimized ## Time each stage (criterion) and the Python API (pytest-benchmark)
+bench: $(VENV)/optimized $(VENV)/tools ## Time each stage (criterion) and the Python API (pytest-benchmark)
 	cargo bench --profile release --package agentgen-benches
 	$(PYTEST_BENCH)
 
@@ -135,27 +140,27 @@ bench-regression: $(VENV)/made ## Compare the speed of the Python API with revis
 bench-instructions: ## Compare instruction counts of the hottest loops with benches/instructions.json (needs valgrind)
 	$(PYTHON) benches/instructions.py
 
-bench-peer: $(VENV)/optimized $(CHARTS) $(PEER_MADE) ## Compare generation with AIPerf; print a Markdown table
+bench-peer: $(VENV)/optimized $(VENV)/tools $(CHARTS) $(PEER_MADE) ## Compare generation with AIPerf; print a Markdown table
 	cargo build --release --package agentgen-benches
 	$(BIN)/python benches/peer/compare.py --peer $(PEERBIN)
 
-bench-peer-analyze: $(VENV)/optimized $(PEER_MADE) ## Compare the analysis with AIPerf; print a Markdown table
+bench-peer-analyze: $(VENV)/optimized $(VENV)/tools $(PEER_MADE) ## Compare the analysis with AIPerf; print a Markdown table
 	$(BIN)/python benches/peer/analyze.py --peer $(PEERBIN)
 
-bench-peer-simulate: $(VENV)/optimized $(PEER_MADE) ## Compare the simulator with AIPerf; print Markdown tables
+bench-peer-simulate: $(VENV)/optimized $(VENV)/tools $(PEER_MADE) ## Compare the simulator with AIPerf; print Markdown tables
 	$(BIN)/python benches/peer/simulate.py --peer $(PEERBIN)
 
-bench-replay: $(VENV)/optimized ## Measure the replay client: requests/s, lag, memory (BENCH_SERVER=PROGRAM adds a server)
+bench-replay: $(VENV)/optimized $(VENV)/tools ## Measure the replay client: requests/s, lag, memory (BENCH_SERVER=PROGRAM adds a server)
 	$(BIN)/python benches/replay/throughput.py $(if $(BENCH_SERVER),--server $(BENCH_SERVER))
 
-bench-peer-replay: $(VENV)/optimized $(PEER_MADE) ## Compare the replay client with AIPerf, on BENCH_SERVER=PROGRAM (BENCH_ENDPOINTS=PROGRAM adds MLCommons)
+bench-peer-replay: $(VENV)/optimized $(VENV)/tools $(PEER_MADE) ## Compare the replay client with AIPerf, on BENCH_SERVER=PROGRAM (BENCH_ENDPOINTS=PROGRAM adds MLCommons)
 	$(BIN)/python benches/peer/replay.py --peer $(PEERBIN) --server $(BENCH_SERVER) \
 	    $(if $(BENCH_ENDPOINTS),--endpoints $(BENCH_ENDPOINTS))
 
-test-interop: $(VENV)/built $(PEER_MADE) ## Read our files with AIPerf: distributions, validator, loader
+test-interop: $(VENV)/built $(VENV)/tools $(PEER_MADE) ## Read our files with AIPerf: distributions, validator, loader
 	AGENTGEN=$(abspath $(BIN))/agentgen $(PEERBIN)/python -m pytest tests/interop
 
-test-engines: $(VENV)/built $(ENGINES_MADE) ## Replay against vLLM and llama.cpp with a tiny model (installs 6 GB of packages)
+test-engines: $(VENV)/built $(VENV)/tools $(ENGINES_MADE) ## Replay against vLLM and llama.cpp with a tiny model (installs 6 GB of packages)
 	AGENTGEN_ENGINES=$(abspath $(ENGINES)/$(SCRIPTS))/python $(BIN)/python -m pytest tests/engines
 
 clean: ## Remove everything that was built, installed or written by these targets
