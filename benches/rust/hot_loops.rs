@@ -24,7 +24,7 @@ struct Made {
 }
 
 fn generate(shard: &Arc<Shard>, threads: usize, as_jsonl: bool) -> Made {
-    let plan = shard.plan();
+    let plan = shard.spec();
     let chunks = Mutex::new(shard.chunks(&Cancel::default()));
     let next = || chunks.lock().unwrap_or_else(PoisonError::into_inner).next();
     let worker = || {
@@ -56,8 +56,8 @@ fn generate(shard: &Arc<Shard>, threads: usize, as_jsonl: bool) -> Made {
 }
 
 fn follow(shard: &Arc<Shard>) -> Made {
-    let batches = make(shard, &mut BatchBuilder::new(all_columns(shard.plan())));
-    black_box(measure(shard.plan(), &batches));
+    let batches = make(shard, &mut BatchBuilder::new(all_columns(shard.spec())));
+    black_box(measure(shard.spec(), &batches));
     Made { rows: batches.iter().map(RecordBatch::num_rows).sum(), bytes: 0 }
 }
 
@@ -66,11 +66,11 @@ const CAPACITY_BLOCKS: u64 = 16_000;
 
 /// Simulates the sessions; returns when the simulation started.
 fn serve(shard: &Arc<Shard>) -> (Made, Instant) {
-    let batches = make(shard, &mut BatchBuilder::new(all_columns(shard.plan())));
+    let batches = make(shard, &mut BatchBuilder::new(all_columns(shard.spec())));
     let rows = batches.iter().map(RecordBatch::num_rows).sum();
-    let (clock, sessions) = sessions(shard.plan(), &batches);
+    let (clock, sessions) = sessions(shard.spec(), &batches);
     let start = Instant::now();
-    black_box(simulate(shard.plan(), clock, sessions, CAPACITY_BLOCKS));
+    black_box(simulate(shard.spec(), clock, sessions, CAPACITY_BLOCKS));
     (Made { rows, bytes: 0 }, start)
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use agentgen_analysis::reuse::{self, Reuse, Settings, SharedLayers};
 use agentgen_analysis::simulate::{self, Figures, Routing};
 use agentgen_core::config::{self, Config, Overrides};
-use agentgen_core::{Layout, Plan};
+use agentgen_core::{DatasetSpec, Layout};
 use agentgen_engine::timeline::TimelineOptions;
 use agentgen_trace::batch::BatchBuilder;
 use agentgen_trace::generate::Shard;
@@ -25,21 +25,21 @@ pub const SEED: u64 = 42;
 #[must_use]
 pub fn shard(preset: &str, sessions: u64) -> Arc<Shard> {
     let config = Config::from_json(config::preset(preset).expect("a bundled preset")).expect("presets are valid");
-    let plan = Plan::new(&config, Overrides::default(), SEED, sessions, Layout::Incremental);
-    let plan = Arc::new(plan.expect("presets can be generated"));
-    Arc::new(Shard::new(plan, 0, 1, 1, &Cancel::default()).expect("not cancelled"))
+    let spec = DatasetSpec::new(&config, Overrides::default(), SEED, sessions, Layout::Incremental);
+    let spec = Arc::new(spec.expect("presets can be generated"));
+    Arc::new(Shard::new(spec, 0, 1, 1, &Cancel::default()).expect("not cancelled"))
 }
 
-/// The metadata of a plan's batches.
+/// The metadata of the batches of a data set.
 #[must_use]
-pub fn meta(plan: &Plan) -> TraceMeta {
-    TraceMeta { layout: plan.layout(), block_size: plan.config().block_size, format_version: None, origin: None }
+pub fn meta(spec: &DatasetSpec) -> TraceMeta {
+    TraceMeta { layout: spec.layout(), block_size: spec.config().block_size, format_version: None, origin: None }
 }
 
-/// The schema of the canonical table of a plan, all columns.
+/// The schema of the canonical table of a data set, all columns.
 #[must_use]
-pub fn all_columns(plan: &Plan) -> SchemaRef {
-    schema(&Column::ALL, &meta(plan))
+pub fn all_columns(spec: &DatasetSpec) -> SchemaRef {
+    schema(&Column::ALL, &meta(spec))
 }
 
 /// All batches of a shard.
@@ -64,14 +64,14 @@ pub fn make(shard: &Arc<Shard>, builder: &mut BatchBuilder) -> Vec<RecordBatch> 
 /// # Panics
 /// Never: generated rows are valid.
 #[must_use]
-pub fn measure(plan: &Plan, batches: &[RecordBatch]) -> Reuse {
-    let meta = meta(plan);
+pub fn measure(spec: &DatasetSpec, batches: &[RecordBatch]) -> Reuse {
+    let meta = meta(spec);
     let settings = Settings {
         block_tokens: meta.block_size,
         id_tokens: meta.block_size,
         cached_outputs: true,
         timing: TimelineOptions::REFERENCE,
-        layers: SharedLayers::of(plan.config()),
+        layers: SharedLayers::of(spec.config()),
     };
     let sessions = session::sessions(&meta, batches.iter().cloned().map(Ok));
     let (clock, sessions) = ordered(&meta, false, sessions).expect("valid rows");
@@ -83,8 +83,8 @@ pub fn measure(plan: &Plan, batches: &[RecordBatch]) -> Reuse {
 /// # Panics
 /// Never: generated rows are valid.
 #[must_use]
-pub fn sessions(plan: &Plan, batches: &[RecordBatch]) -> (Clock, Vec<Session>) {
-    let meta = meta(plan);
+pub fn sessions(spec: &DatasetSpec, batches: &[RecordBatch]) -> (Clock, Vec<Session>) {
+    let meta = meta(spec);
     let sessions = session::sessions(&meta, batches.iter().cloned().map(Ok));
     let (clock, sessions) = ordered(&meta, false, sessions).expect("valid rows");
     (clock, sessions.map(|session| session.expect("valid rows")).collect())
@@ -95,15 +95,15 @@ pub fn sessions(plan: &Plan, batches: &[RecordBatch]) -> (Clock, Vec<Session>) {
 /// # Panics
 /// Never: nothing cancels it.
 #[must_use]
-pub fn simulate(plan: &Plan, clock: Clock, sessions: Vec<Session>, capacity_blocks: u64) -> Figures {
-    let block_size = plan.config().block_size;
+pub fn simulate(spec: &DatasetSpec, clock: Clock, sessions: Vec<Session>, capacity_blocks: u64) -> Figures {
+    let block_size = spec.config().block_size;
     let settings = simulate::Settings {
         capacity_blocks,
         block_tokens: block_size,
         id_tokens: block_size,
         cached_outputs: true,
         timeline: TimelineOptions::REFERENCE,
-        layers: SharedLayers::of(plan.config()),
+        layers: SharedLayers::of(spec.config()),
         replicas: 1,
         routing: Routing::Sticky,
         ttl_ms: None,

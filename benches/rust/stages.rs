@@ -7,9 +7,8 @@ use std::sync::Arc;
 use agentgen_analysis::validate::{Options, validate};
 use agentgen_benches::{SEED, all_columns, make, measure, sessions, shard, simulate};
 use agentgen_core::dist::Lognormal;
-use agentgen_core::ids::RowIds;
-use agentgen_core::rng::{Purpose, Streams};
-use agentgen_core::{Layout, Plan, SessionGenerator};
+use agentgen_core::rng::{Purpose, RandomStreams};
+use agentgen_core::{DatasetSpec, Layout, RowIds, SessionGenerator};
 use agentgen_trace::Cancel;
 use agentgen_trace::batch::BatchBuilder;
 use agentgen_trace::generate::Shard;
@@ -21,38 +20,38 @@ const SESSIONS: u64 = 2_000;
 
 fn sampler(c: &mut Criterion) {
     let distribution = Lognormal::new(8.0, 0.9, 1.0, 50_000.0).expect("values lie between 1 and 50,000");
-    let mut stream = Streams::new(SEED).stream(Purpose::Content, 0);
+    let mut stream = RandomStreams::new(SEED).stream(Purpose::Content, 0);
     let mut group = c.benchmark_group("sampler");
     group.throughput(Throughput::Elements(1));
     group.bench_function("truncated lognormal", |b| b.iter(|| distribution.quantile(stream.uniform())));
     group.finish();
 }
 
-fn session(c: &mut Criterion, plan: &Plan) {
+fn session(c: &mut Criterion, spec: &DatasetSpec) {
     let mut group = c.benchmark_group("session");
     group.throughput(Throughput::Elements(SESSIONS));
     group.bench_function("turns", |b| {
-        let mut generator = SessionGenerator::new(plan);
+        let mut generator = SessionGenerator::new(spec);
         b.iter(|| {
-            for run in 0..SESSIONS {
-                black_box(generator.root(run, 0).expect("presets can be generated"));
+            for root in 0..SESSIONS {
+                black_box(generator.root(root, 0).expect("presets can be generated"));
             }
         });
     });
     group.finish();
 }
 
-fn ids(c: &mut Criterion, plan: &Plan) {
-    let mut generator = SessionGenerator::new(plan);
-    let mut turns = |run| generator.root(run, 0).expect("presets can be generated").turns.len();
-    let longest = (0..SESSIONS).max_by_key(|run| turns(*run)).unwrap_or_default();
+fn ids(c: &mut Criterion, spec: &DatasetSpec) {
+    let mut generator = SessionGenerator::new(spec);
+    let mut turns = |root| generator.root(root, 0).expect("presets can be generated").turns.len();
+    let longest = (0..SESSIONS).max_by_key(|root| turns(*root)).unwrap_or_default();
     let session = generator.root(longest, 0).expect("presets can be generated");
     let mut group = c.benchmark_group("ids");
     group.throughput(Throughput::Elements(session.turns.len() as u64));
     group.bench_function("id ranges of a row", |b| {
         let mut ranges = Vec::new();
         b.iter(|| {
-            let mut ids = RowIds::new(plan.ids(), plan.layout(), &session);
+            let mut ids = RowIds::new(spec.ids(), spec.layout(), &session);
             for turn in 0..session.turns.len() {
                 ids.row(&session, turn, &mut ranges);
                 black_box(&ranges);
@@ -63,7 +62,7 @@ fn ids(c: &mut Criterion, plan: &Plan) {
 }
 
 fn encode(c: &mut Criterion, shard: &Arc<Shard>) {
-    let schema = all_columns(shard.plan());
+    let schema = all_columns(shard.spec());
     let mut builder = BatchBuilder::new(Arc::clone(&schema));
     let batches = make(shard, &mut builder);
     let mut group = c.benchmark_group("encode");
@@ -74,7 +73,7 @@ fn encode(c: &mut Criterion, shard: &Arc<Shard>) {
         b.iter(|| {
             text.clear();
             for batch in &batches {
-                jsonl::write(batch, shard.plan().layout(), &mut text).expect("all columns are there");
+                jsonl::write(batch, shard.spec().layout(), &mut text).expect("all columns are there");
             }
             black_box(&text);
         });
@@ -94,8 +93,8 @@ fn encode(c: &mut Criterion, shard: &Arc<Shard>) {
 
 fn check(c: &mut Criterion, shard: &Arc<Shard>) {
     let mut text = Vec::new();
-    for batch in make(shard, &mut BatchBuilder::new(all_columns(shard.plan()))) {
-        jsonl::write(&batch, shard.plan().layout(), &mut text).expect("all columns are there");
+    for batch in make(shard, &mut BatchBuilder::new(all_columns(shard.spec()))) {
+        jsonl::write(&batch, shard.spec().layout(), &mut text).expect("all columns are there");
     }
     let mut file = tempfile::NamedTempFile::with_suffix(".jsonl").expect("a temporary file");
     file.write_all(&text).expect("room for a temporary file");
@@ -112,23 +111,23 @@ fn check(c: &mut Criterion, shard: &Arc<Shard>) {
 }
 
 fn reuse(c: &mut Criterion, shard: &Arc<Shard>) {
-    let batches = make(shard, &mut BatchBuilder::new(all_columns(shard.plan())));
+    let batches = make(shard, &mut BatchBuilder::new(all_columns(shard.spec())));
     let mut group = c.benchmark_group("reuse");
     group.throughput(Throughput::Elements(batches.iter().map(|batch| batch.num_rows() as u64).sum()));
-    group.bench_function("requests", |b| b.iter(|| measure(shard.plan(), &batches)));
+    group.bench_function("requests", |b| b.iter(|| measure(shard.spec(), &batches)));
     group.finish();
 }
 
 fn simulator(c: &mut Criterion, shard: &Arc<Shard>) {
-    let batches = make(shard, &mut BatchBuilder::new(all_columns(shard.plan())));
-    let (clock, sessions) = sessions(shard.plan(), &batches);
+    let batches = make(shard, &mut BatchBuilder::new(all_columns(shard.spec())));
+    let (clock, sessions) = sessions(shard.spec(), &batches);
     let mut group = c.benchmark_group("simulate");
     group.throughput(Throughput::Elements(batches.iter().map(|batch| batch.num_rows() as u64).sum()));
     // A cache that holds every block, and one that evicts.
     for capacity in [1_000_000, 16_000] {
         group.bench_function(format!("{capacity} blocks"), |b| {
             let again = || sessions.clone();
-            b.iter_batched(again, |sessions| simulate(shard.plan(), clock, sessions, capacity), BatchSize::LargeInput);
+            b.iter_batched(again, |sessions| simulate(shard.spec(), clock, sessions, capacity), BatchSize::LargeInput);
         });
     }
     group.finish();
@@ -137,8 +136,8 @@ fn simulator(c: &mut Criterion, shard: &Arc<Shard>) {
 fn stages(c: &mut Criterion) {
     let shard = shard(PRESET, SESSIONS);
     sampler(c);
-    session(c, shard.plan());
-    ids(c, shard.plan());
+    session(c, shard.spec());
+    ids(c, shard.spec());
     encode(c, &shard);
     check(c, &shard);
     reuse(c, &shard);

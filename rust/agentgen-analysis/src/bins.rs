@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agentgen_core::{Drawn, Plan};
+use agentgen_core::{DatasetSpec, Quantity};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -38,7 +38,7 @@ pub struct Histogram {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Of {
     /// One quantity.
-    One(Drawn),
+    One(Quantity),
     /// Both kinds of pause.
     Delays,
 }
@@ -58,9 +58,9 @@ impl Times {
 }
 
 impl Histogram {
-    /// With what a plan's laws put in the bins.
-    pub(crate) fn against(mut self, plan: Option<&Plan>, of: Of) -> Self {
-        let Some(plan) = plan else { return self };
+    /// With what a spec's laws put in the bins.
+    pub(crate) fn against(mut self, spec: Option<&DatasetSpec>, of: Of) -> Self {
+        let Some(spec) = spec else { return self };
         let mut add = |name: &str, below: &dyn Fn(f64) -> Option<f64>| {
             let shares = self.edges.windows(2).map(|edge| Some(below(edge[1])? - below(edge[0])?)).collect();
             if let Some(shares) = shares {
@@ -68,11 +68,11 @@ impl Histogram {
             }
         };
         match of {
-            Of::One(drawn) => add("target", &|value| plan.share_below(drawn, value)),
+            Of::One(drawn) => add("target", &|value| spec.share_below(drawn, value)),
             Of::Delays => {
-                let agentic = plan.config().inter_turn_delay.agentic_fraction;
-                let tool = |value| Some(agentic * plan.share_below(Drawn::AgenticDelay, value)?);
-                let person = |value| Some((1.0 - agentic) * plan.share_below(Drawn::HumanDelay, value)?);
+                let agentic = spec.config().inter_turn_delay.agentic_fraction;
+                let tool = |value| Some(agentic * spec.share_below(Quantity::AgenticDelay, value)?);
+                let person = |value| Some((1.0 - agentic) * spec.share_below(Quantity::HumanDelay, value)?);
                 add("agentic", &tool);
                 add("human", &person);
                 add("target", &|value| Some(tool(value)? + person(value)?));

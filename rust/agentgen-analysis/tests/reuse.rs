@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use agentgen_analysis::reuse::{self, Reuse, Settings, SharedLayers, Size};
 use agentgen_core::config::Overrides;
-use agentgen_core::{Plan, SessionGenerator};
+use agentgen_core::{DatasetSpec, SessionGenerator};
 use agentgen_engine::timeline::TimelineOptions;
 use agentgen_formats::convert::sort;
 use agentgen_testing::{Case, cases};
@@ -157,14 +157,14 @@ fn generated(case: &Case, layout: Layout, block_tokens: u32, is_sorted: bool) ->
     let Case { config, seed, sessions } = case.clone();
     let cancel = Cancel::default();
     let origin = Origin { config, overrides: Overrides::default(), seed, sessions };
-    let plan = Arc::new(case.plan(layout));
+    let spec = Arc::new(case.spec(layout));
     let meta = TraceMeta {
         layout,
-        block_size: plan.config().block_size,
+        block_size: spec.config().block_size,
         format_version: Some(FORMAT_VERSION),
         origin: Some(origin),
     };
-    let shard = Arc::new(Shard::new(Arc::clone(&plan), 0, 1, 1, &cancel).expect("possible"));
+    let shard = Arc::new(Shard::new(Arc::clone(&spec), 0, 1, 1, &cancel).expect("possible"));
     let mut rows: agentgen_formats::convert::Batches =
         Box::new(batches(&shard, &schema(&Column::ALL, &meta), 1, &cancel));
     if is_sorted {
@@ -175,7 +175,7 @@ fn generated(case: &Case, layout: Layout, block_tokens: u32, is_sorted: bool) ->
         id_tokens: meta.block_size,
         cached_outputs: true,
         timing: TimelineOptions::REFERENCE,
-        layers: SharedLayers::of(plan.config()),
+        layers: SharedLayers::of(spec.config()),
     };
     measured(&meta, false, rows, &settings)
 }
@@ -193,8 +193,8 @@ struct Run {
     continuation: Vec<(u64, u64)>,
 }
 
-fn runs(plan: &Plan) -> Vec<Run> {
-    let mut simulator = SessionGenerator::new(plan);
+fn runs(spec: &DatasetSpec) -> Vec<Run> {
+    let mut simulator = SessionGenerator::new(spec);
     let lengths = |turns: &[agentgen_core::Turn]| -> Vec<(u64, u64)> {
         turns.iter().map(|turn| (u64::from(turn.context), u64::from(turn.output))).collect()
     };
@@ -203,18 +203,18 @@ fn runs(plan: &Plan) -> Vec<Run> {
         let continuation = simulator.continuation(run, 0).map_or_else(Vec::new, |s| lengths(s.turns));
         Run { group, turns, continuation }
     };
-    (0..plan.sessions()).map(run).collect()
+    (0..spec.sessions()).map(run).collect()
 }
 
 /// Tokens found by turn index, and in all where continuations are read alone, as the laws have it.
-fn found_by_law(plan: &Plan, block: u64) -> (Vec<u64>, u64) {
+fn found_by_law(spec: &DatasetSpec, block: u64) -> (Vec<u64>, u64) {
     let whole = |tokens: u64| tokens / block * block;
-    let (layer1, layer1_5) = plan.config().prefix_blocks();
-    let size = u64::from(plan.config().block_size);
+    let (layer1, layer1_5) = spec.config().prefix_blocks();
+    let size = u64::from(spec.config().block_size);
     let (layer1, prefix) = (whole(layer1 * size), whole((layer1 + layer1_5) * size));
     let (mut by_turn, mut standalone) = (vec![0; 1], 0);
     let mut groups: HashMap<u32, u64> = HashMap::new();
-    for run in runs(plan) {
+    for run in runs(spec) {
         *groups.entry(run.group).or_default() += 1;
         for turns in [&run.turns, &run.continuation] {
             for (turn, ((context, output), (next, _))) in (1..).zip(turns.iter().zip(turns.iter().skip(1))) {
@@ -240,17 +240,17 @@ proptest! {
 
     #[test]
     fn both_layouts_of_generated_data_have_the_same_figures(case in cases()) {
-        let plan = case.plan(Layout::Incremental);
-        let own = plan.config().block_size;
+        let spec = case.spec(Layout::Incremental);
+        let own = spec.config().block_size;
         for block in [16, 64, 512, 1024, own] {
             let incremental = generated(&case, Layout::Incremental, block, false);
             let cumulative = generated(&case, Layout::Cumulative, block, false);
             prop_assert_eq!(figures(incremental.clone()), figures(cumulative), "block size {}", block);
-            let (by_turn, standalone) = found_by_law(&plan, u64::from(block));
+            let (by_turn, standalone) = found_by_law(&spec, u64::from(block));
             let told: Vec<u64> = incremental.by_turn.iter().map(|turn| turn.hit_tokens).collect();
             prop_assert_eq!(told, by_turn, "block size {}", block);
             let tokens: u64 = incremental.by_turn.iter().map(|turn| turn.prompt_tokens).sum();
-            let is_restarted = runs(&plan).iter().any(|run| !run.continuation.is_empty());
+            let is_restarted = runs(&spec).iter().any(|run| !run.continuation.is_empty());
             let expected = is_restarted.then(|| standalone as f64 / tokens as f64);
             prop_assert_eq!(incremental.standalone.map(|rates| rates.token_weighted), expected, "block size {}", block);
         }
@@ -258,7 +258,7 @@ proptest! {
 
     #[test]
     fn rows_in_the_order_of_time_have_the_same_figures(case in cases()) {
-        let own = case.plan(Layout::Cumulative).config().block_size;
+        let own = case.spec(Layout::Cumulative).config().block_size;
         for block in [16, own] {
             let by_session = generated(&case, Layout::Cumulative, block, false);
             let by_time = generated(&case, Layout::Cumulative, block, true);

@@ -48,7 +48,7 @@ fn generated(case: &Case, layout: Layout) -> (Clock, Vec<Session>) {
     let Case { config, seed, sessions } = case.clone();
     let cancel = Cancel::default();
     let origin = Origin { config, overrides: Overrides::default(), seed, sessions };
-    let plan = Arc::new(case.plan(layout));
+    let plan = Arc::new(case.spec(layout));
     let block_size = plan.config().block_size;
     let meta = TraceMeta { layout, block_size, format_version: Some(FORMAT_VERSION), origin: Some(origin) };
     let shard = Arc::new(Shard::new(plan, 0, 1, 1, &cancel).expect("possible"));

@@ -1,19 +1,19 @@
-//! The two meanings of a row.
+//! The two row layouts.
 
 use serde::{Deserialize, Serialize};
 
-/// What a row's `hash_ids` cover.
+/// Which tokens the `hash_ids` of a row cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
-    /// The row's new tokens.
+    /// The new tokens of the row's prompt.
     Incremental,
     /// The whole prompt.
     Cumulative,
 }
 
 impl Layout {
-    /// The word used on the command line and in files.
+    /// The name in options and files.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

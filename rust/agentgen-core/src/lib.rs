@@ -1,37 +1,44 @@
-//! Exact synthetic sessions of coding agents: a configuration in, turns out.
+//! Deterministic synthetic sessions of coding agents: from a configuration to the turns of every session.
 //!
 //! ```
-//! use agentgen_core::{Config, Layout, Plan, SessionGenerator, config};
+//! use agentgen_core::{Config, DatasetSpec, Layout, SessionGenerator, config};
 //!
 //! let config = Config::from_json(config::preset("default").unwrap())?;
-//! let plan = Plan::new(&config, config::Overrides::default(), 42, 1_000, Layout::Incremental)?;
-//! let mut simulator = SessionGenerator::new(&plan);
-//! let session = simulator.root(7, 0)?;
+//! let spec = DatasetSpec::new(&config, config::Overrides::default(), 42, 1_000, Layout::Incremental)?;
+//! let mut generator = SessionGenerator::new(&spec);
+//! let session = generator.root(7, 0)?;
 //! assert!(session.turns.iter().all(|turn| turn.context < 167_000));
 //! # Ok::<(), agentgen_core::ConfigError>(())
 //! ```
 //!
-//! The order of the modules is the order of the data: `config` → `dist` (laws, calibrated) → `plan` → `session`
-//! (turns) → `ids` (names of blocks and sessions). Nothing here does I/O, reads a clock or starts a thread; all
-//! randomness is addressed (`rng`), so any session can be made alone.
+//! Data flows through the modules in this order: `config` (what is stated), `dist` and `distributions` (calibrated
+//! distributions), `spec` (a data set: configuration, seed, size), `session` (turns and hash ids of a session).
+//!
+//! A *root session* is a session that continues no other; its index addresses all of its randomness (`rng`), so any
+//! session can be made alone. A restart may split it: the session after the restart is its *continuation*, and both
+//! draw from the same streams and the same range of hash ids.
+//!
+//! The crate has no I/O, clock or threads.
 #![forbid(unsafe_code)]
 
+mod arrival;
 pub mod config;
 pub mod dist;
+mod distributions;
 mod error;
 pub mod ids;
-mod laws;
 mod layout;
-mod pilot;
-mod plan;
 pub mod rng;
-mod rules;
 mod session;
+mod spec;
+mod truncation_bias;
+mod turns;
 
+pub use arrival::ArrivalClock;
 pub use config::Config;
+pub use distributions::{Effective, Resolved, Solved, Targets};
 pub use error::ConfigError;
-pub use laws::{Resolved, Solved, Targets};
 pub use layout::Layout;
-pub use plan::{ArrivalClock, Continuation, Plan};
-pub use rules::{Drawn, EndReason, Turn};
-pub use session::{Session, SessionGenerator};
+pub use session::{RowIds, Session, SessionGenerator};
+pub use spec::{Continuation, DatasetSpec};
+pub use turns::{EndReason, Quantity, Turn};

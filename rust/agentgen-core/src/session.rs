@@ -1,87 +1,160 @@
-//! One session at a time: a primary, or the continuation of one that a restart split.
+//! Sessions of a data set, made one at a time in any order, and the hash ids of their rows.
 
 use crate::error::ConfigError;
-use crate::plan::Plan;
+use crate::ids::{IdRange, IdSpace, push};
+use crate::layout::Layout;
 use crate::rng::Purpose;
-use crate::rules::{EndReason, Turn};
+use crate::spec::DatasetSpec;
+use crate::turns::{EndReason, Turn};
 
-/// A session, as its rows are made from.
+/// A root session, or the continuation of a root session that a restart split.
 #[derive(Debug, Clone, Copy)]
 pub struct Session<'a> {
-    /// The run, by index.
-    pub run: u64,
-    /// The run's L1.5 group.
+    /// Index of the root session, also for a continuation.
+    pub root: u64,
+    /// L1.5 group, 0-based.
     pub group: u32,
-    /// Whether this is the side of the run after its restart.
+    /// Whether this is the session after the restart.
     pub is_continuation: bool,
-    /// When it arrives, in tenths of a millisecond.
+    /// Arrival time, in tenths of a millisecond.
     pub arrival_tenths: u64,
-    /// Its turns.
+    /// Its turns, at least one.
     pub turns: &'a [Turn],
-    /// For a continuation: the turns of the session it continues.
+    /// Turns of the root session, for a continuation; else empty.
     pub origin: &'a [Turn],
     /// Why it ended.
     pub end: EndReason,
 }
 
-/// Simulates sessions of a plan; keeps its buffers from session to session.
+/// Makes the sessions of a data set; reuses its buffers between sessions.
 #[derive(Debug)]
 pub struct SessionGenerator<'a> {
-    plan: &'a Plan,
+    spec: &'a DatasetSpec,
     turns: Vec<Turn>,
     origin: Vec<Turn>,
 }
 
 impl<'a> SessionGenerator<'a> {
-    /// A simulator of `plan`.
+    /// A generator of the sessions of `spec`.
     #[must_use]
-    pub fn new(plan: &'a Plan) -> Self {
-        Self { plan, turns: Vec::new(), origin: Vec::new() }
+    pub fn new(spec: &'a DatasetSpec) -> Self {
+        Self { spec, turns: Vec::new(), origin: Vec::new() }
     }
 
-    /// The primary session of a run.
-    pub fn root(&mut self, run: u64, arrival_tenths: u64) -> Result<Session<'_>, ConfigError> {
-        let plan = self.plan;
-        let rules = &plan.rules;
-        let mut stream = plan.streams.stream(Purpose::Content, run);
-        let target = rules.target.as_ref().map(|t| t.draw(&mut plan.streams.stream(Purpose::Target, run)));
-        let split = plan.split(run);
-        for _ in 0..rules.attempts {
+    /// Root session `root`. Fails if no attempt gives the drawn number of turns below the context limit.
+    pub fn root(&mut self, root: u64, arrival_tenths: u64) -> Result<Session<'_>, ConfigError> {
+        let spec = self.spec;
+        let sampler = &spec.sampler;
+        let mut stream = spec.streams.stream(Purpose::Content, root);
+        let target = sampler.turn_count.as_ref().map(|t| t.draw(&mut spec.streams.stream(Purpose::Target, root)));
+        let split = spec.split(root);
+        for _ in 0..sampler.attempts {
             self.turns.clear();
-            self.turns.push(rules.first(&mut stream));
-            let end = rules.proceed(&mut stream, split, target, &mut self.turns).reason;
-            if target.is_none() || end == EndReason::TargetTurnCount || rules.allow_truncation {
-                let group = plan.group(run);
+            self.turns.push(sampler.first_turn(&mut stream));
+            let end = sampler.extend(&mut stream, split, target, &mut self.turns).reason;
+            if target.is_none() || end == EndReason::TargetTurnCount || sampler.allow_truncation {
+                let group = spec.group(root);
                 let turns = &self.turns;
-                return Ok(Session { run, group, is_continuation: false, arrival_tenths, turns, origin: &[], end });
+                return Ok(Session { root, group, is_continuation: false, arrival_tenths, turns, origin: &[], end });
             }
         }
         Err(ConfigError::new(
             "turns",
             format!(
-                "session {run}: no draw of {} turns stayed below max_prompt_tokens {} in {} attempts (set \
+                "session {root}: no draw of {} turns stayed below max_prompt_tokens {} in {} attempts (set \
                  allow_truncation, raise max_session_attempts, or lower turns.max)",
                 target.unwrap_or_default(),
-                plan.config().max_prompt_tokens,
-                rules.attempts
+                spec.config().max_prompt_tokens,
+                sampler.attempts
             ),
         ))
     }
 
-    /// The continuation of a run that a restart may split; `None` when the run ended before its split.
-    pub fn continuation(&mut self, run: u64, arrival_tenths: u64) -> Option<Session<'_>> {
-        let plan = self.plan;
-        let split = plan.split(run)?;
-        let mut stream = plan.streams.stream(Purpose::Content, run);
+    /// The continuation of root session `root`; `None` if no restart splits it or it ends before its split.
+    pub fn continuation(&mut self, root: u64, arrival_tenths: u64) -> Option<Session<'_>> {
+        let spec = self.spec;
+        let split = spec.split(root)?;
+        let mut stream = spec.streams.stream(Purpose::Content, root);
         self.origin.clear();
-        self.origin.push(plan.rules.first(&mut stream));
-        if plan.rules.proceed(&mut stream, Some(split), None, &mut self.origin).reason != EndReason::RestartSplit {
+        self.origin.push(spec.sampler.first_turn(&mut stream));
+        let origin_end = spec.sampler.extend(&mut stream, Some(split), None, &mut self.origin).reason;
+        if origin_end != EndReason::RestartSplit {
             return None;
         }
         self.turns.clear();
-        self.turns.push(plan.rules.resumed(*self.origin.last()?, &mut stream));
-        let end = plan.rules.proceed(&mut stream, None, None, &mut self.turns).reason;
-        let (turns, origin, group) = (&self.turns, &self.origin, plan.group(run));
-        Some(Session { run, group, is_continuation: true, arrival_tenths, turns, origin, end })
+        self.turns.push(spec.sampler.first_turn_after_restart(*self.origin.last()?, &mut stream));
+        let end = spec.sampler.extend(&mut stream, None, None, &mut self.turns).reason;
+        let (turns, origin, group) = (&self.turns, &self.origin, spec.group(root));
+        Some(Session { root, group, is_continuation: true, arrival_tenths, turns, origin, end })
     }
+}
+
+/// Assigns hash ids to the rows of a session, turn by turn.
+#[derive(Debug)]
+pub struct RowIds<'a> {
+    space: &'a IdSpace,
+    layout: Layout,
+    /// Incremental: the next fresh id. Cumulative: the number of partial blocks so far.
+    next: u64,
+}
+
+impl<'a> RowIds<'a> {
+    /// Starts at the first turn of `session`.
+    #[must_use]
+    pub fn new(space: &'a IdSpace, layout: Layout, session: &Session<'_>) -> Self {
+        let next = match layout {
+            Layout::Incremental => {
+                let of_origin: u64 = session.origin.iter().enumerate().map(|(t, o)| fresh(space, o.input, t)).sum();
+                space.base(session.root) + of_origin
+            }
+            Layout::Cumulative => {
+                let is_partial = |context: u32| u64::from(context) % space.block_size() != 0;
+                session.origin.iter().filter(|t| is_partial(t.context)).count() as u64
+            }
+        };
+        Self { space, layout, next }
+    }
+
+    /// Writes the ids of turn `index` to `out`, as ranges in order. Call it for each turn in order.
+    #[inline]
+    pub fn row(&mut self, session: &Session<'_>, index: usize, out: &mut Vec<IdRange>) {
+        out.clear();
+        let turn = session.turns[index];
+        match self.layout {
+            Layout::Cumulative => {
+                self.space.cumulative(session.root, session.group, turn.context, &mut self.next, out);
+            }
+            Layout::Incremental => {
+                let mut blocks = u64::from(turn.input).div_ceil(self.space.block_size());
+                if index == 0 {
+                    self.space.prefix(session.group, out);
+                    blocks -= self.space.prefix_blocks() + carried(self.space, session, out);
+                }
+                push(out, self.next, blocks);
+                self.next += blocks;
+            }
+        }
+    }
+}
+
+/// Number of fresh chunks of turn `index` of a root session with `input` new tokens.
+fn fresh(space: &IdSpace, input: u32, index: usize) -> u64 {
+    u64::from(input).div_ceil(space.block_size()) - shared_blocks(space, index)
+}
+
+fn shared_blocks(space: &IdSpace, index: usize) -> u64 {
+    if index == 0 { space.prefix_blocks() } else { 0 }
+}
+
+/// Appends the full chunks of the root session, which the first row of its continuation repeats; returns their number.
+fn carried(space: &IdSpace, session: &Session<'_>, out: &mut Vec<IdRange>) -> u64 {
+    let mut first = space.base(session.root);
+    let mut carried = 0;
+    for (index, turn) in session.origin.iter().enumerate() {
+        let full = u64::from(turn.input) / space.block_size() - shared_blocks(space, index);
+        push(out, first, full);
+        carried += full;
+        first += fresh(space, turn.input, index);
+    }
+    carried
 }

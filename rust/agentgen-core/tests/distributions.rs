@@ -1,9 +1,9 @@
-//! Draws against the laws they are drawn from (Kolmogorov-Smirnov), and against stated targets.
+//! Draws against their distributions (Kolmogorov-Smirnov) and against stated targets.
 
 use agentgen_core::config::{Config, Overrides, preset};
 use agentgen_core::dist::{Lognormal, Zipf};
-use agentgen_core::rng::{Purpose, Streams};
-use agentgen_core::{Drawn, Layout, Plan, SessionGenerator};
+use agentgen_core::rng::{Purpose, RandomStreams};
+use agentgen_core::{DatasetSpec, Layout, Quantity, SessionGenerator};
 
 /// Critical value of the one-sample statistic at alpha = 0.001, for n draws.
 fn critical(n: usize) -> f64 {
@@ -11,16 +11,16 @@ fn critical(n: usize) -> f64 {
 }
 
 #[test]
-fn lognormal_draws_follow_the_truncated_law() {
-    let mut stream = Streams::new(7).stream(Purpose::Content, 0);
+fn lognormal_draws_follow_the_truncated_distribution() {
+    let mut stream = RandomStreams::new(7).stream(Purpose::Content, 0);
     for (mu, sigma, min, max) in
         [(8.5, 0.4, 0.0, 10_000.0), (9.0, 1.5, 100.0, 9_000.0), (2.0, 0.3, 1e4, 1e5), (10.0, 1.0, 0.0, f64::INFINITY)]
     {
-        let law = Lognormal::new(mu, sigma, min, max).expect("has mass");
+        let dist = Lognormal::new(mu, sigma, min, max).expect("has mass");
         let n = 100_000;
-        let mut draws: Vec<f64> = (0..n).map(|_| law.quantile(stream.uniform())).collect();
+        let mut draws: Vec<f64> = (0..n).map(|_| dist.quantile(stream.uniform())).collect();
         draws.sort_by(f64::total_cmp);
-        // The law written out again, from the error function.
+        // The CDF computed independently, from the error function.
         let phi = |x: f64| 0.5 * libm::erfc(-(x.ln() - mu) / sigma / std::f64::consts::SQRT_2);
         let tail = |x: f64| 0.5 * libm::erfc((x.ln() - mu) / sigma / std::f64::consts::SQRT_2);
         let (upper, low, high) = (phi(min) > 0.5, phi(min), phi(max));
@@ -40,10 +40,10 @@ fn lognormal_draws_follow_the_truncated_law() {
 fn groups_follow_their_weights() {
     let (groups, alpha, n) = (100u32, 0.6, 200_000);
     let zipf = Zipf::new(groups, alpha);
-    let streams = Streams::new(3);
+    let streams = RandomStreams::new(3);
     let mut counts = vec![0u32; groups as usize];
-    for run in 0..n {
-        counts[zipf.group(streams.stream(Purpose::Group, run).uniform()) as usize] += 1;
+    for root in 0..n {
+        counts[zipf.group(streams.stream(Purpose::Group, root).uniform()) as usize] += 1;
     }
     let total: f64 = (1..=groups).map(|k| f64::from(k).powf(-alpha)).sum();
     let chi_square: f64 = (1..=groups)
@@ -61,15 +61,15 @@ fn groups_follow_their_weights() {
 fn the_default_preset_meets_every_target_within_one_percent() {
     let config = Config::from_json(preset("default").expect("bundled")).expect("valid");
     let sessions = 100_000;
-    let plan = Plan::new(&config, Overrides::default(), 42, sessions, Layout::Incremental).expect("feasible");
-    let mut simulator = SessionGenerator::new(&plan);
+    let spec = DatasetSpec::new(&config, Overrides::default(), 42, sessions, Layout::Incremental).expect("feasible");
+    let mut generator = SessionGenerator::new(&spec);
     let (mut first, mut input, mut output, mut delay) = ([0.0; 2], [0.0; 2], [0.0; 2], [0.0; 2]);
     let add = |sum: &mut [f64; 2], value: f64| {
         sum[0] += value;
         sum[1] += 1.0;
     };
-    for run in 0..sessions {
-        let session = simulator.root(run, 0).expect("reset mode never fails");
+    for root in 0..sessions {
+        let session = generator.root(root, 0).expect("reset mode never fails");
         add(&mut first, f64::from(session.turns[0].context));
         for turn in session.turns {
             add(&mut output, f64::from(turn.output));
@@ -85,35 +85,35 @@ fn the_default_preset_meets_every_target_within_one_percent() {
         ("outputs", output, 1_000.0),
         ("delay", delay, 0.7 * 2_500.0 + 0.3 * 40_000.0),
     ] {
-        let miss = sum / count / target - 1.0;
-        assert!(miss.abs() < 0.01, "{name}: {:.0} for {target:.0} ({:+.2} %)", sum / count, miss * 100.0);
+        let error = sum / count / target - 1.0;
+        assert!(error.abs() < 0.01, "{name}: {:.0} for {target:.0} ({:+.2} %)", sum / count, error * 100.0);
     }
 }
 
 #[test]
-fn poisson_arrivals_have_their_rate_and_start_anywhere() {
+fn poisson_arrivals_have_the_stated_rate_from_any_start() {
     let mut config = Config::from_json(preset("default").expect("bundled")).expect("valid");
     config.arrival = agentgen_core::config::Arrival::Poisson { rate: 4.0 };
-    let plan = Plan::new(&config, Overrides::default(), 1, 50_000, Layout::Incremental).expect("feasible");
+    let spec = DatasetSpec::new(&config, Overrides::default(), 1, 50_000, Layout::Incremental).expect("feasible");
     let mut clock = agentgen_core::ArrivalClock::default();
-    assert_eq!(clock.arrival_tenths(&plan, 0), 0);
-    let times: Vec<u64> = (0..50_000).map(|run| clock.arrival_tenths(&plan, run)).collect();
+    assert_eq!(clock.arrival_tenths(&spec, 0), 0);
+    let times: Vec<u64> = (0..50_000).map(|root| clock.arrival_tenths(&spec, root)).collect();
     assert!(times.is_sorted());
     let mean_gap_ms = times[49_999] as f64 / 10.0 / 49_999.0;
     assert!((mean_gap_ms / 250.0 - 1.0).abs() < 0.02, "{mean_gap_ms}");
-    // A clock that starts late shows the same time.
-    assert_eq!(agentgen_core::ArrivalClock::default().arrival_tenths(&plan, 31_234), times[31_234]);
+    // A clock that starts later gives the same time.
+    assert_eq!(agentgen_core::ArrivalClock::default().arrival_tenths(&spec, 31_234), times[31_234]);
 }
 
 #[test]
-fn shares_below_are_those_of_the_draws() {
+fn share_below_matches_the_draws() {
     let config = Config::from_json(preset("default").expect("bundled")).expect("valid");
     let sessions = 20_000;
-    let plan = Plan::new(&config, Overrides::default(), 5, sessions, Layout::Incremental).expect("feasible");
-    let mut simulator = SessionGenerator::new(&plan);
+    let spec = DatasetSpec::new(&config, Overrides::default(), 5, sessions, Layout::Incremental).expect("feasible");
+    let mut generator = SessionGenerator::new(&spec);
     let (mut first, mut output, mut delay) = (Vec::new(), Vec::new(), Vec::new());
-    for run in 0..sessions {
-        let session = simulator.root(run, 0).expect("reset mode never fails");
+    for root in 0..sessions {
+        let session = generator.root(root, 0).expect("reset mode never fails");
         first.push(f64::from(session.turns[0].context));
         output.extend(session.turns.iter().map(|turn| f64::from(turn.output)));
         delay.extend(session.turns[1..].iter().map(|turn| turn.delay_tenths as f64 / 10.0));
@@ -123,16 +123,16 @@ fn shares_below_are_those_of_the_draws() {
         let tolerance = 4.5 * (expected * (1.0 - expected) / values.len() as f64).sqrt() + 1e-9;
         assert!((share - expected).abs() <= tolerance, "{name} below {value}: {share} for {expected}");
     };
-    let share = |drawn, value| plan.share_below(drawn, value).expect("a law");
+    let share = |quantity, value| spec.share_below(quantity, value).expect("closed form");
     for value in [32_257.0, 40_000.0, 47_000.0, 60_000.0, 62_257.0] {
-        near("first prompt", &first, value, share(Drawn::FirstPrompt, value));
+        near("first prompt", &first, value, share(Quantity::FirstPrompt, value));
     }
     for value in [31.0, 500.0, 991.0, 1_400.0, 1_501.0] {
-        near("output", &output, value, share(Drawn::Output, value));
+        near("output", &output, value, share(Quantity::Output, value));
     }
     for value in [100.0, 1_800.0, 10_000.0, 40_000.0, 120_001.0] {
-        let mixed = 0.7 * share(Drawn::AgenticDelay, value) + 0.3 * share(Drawn::HumanDelay, value);
+        let mixed = 0.7 * share(Quantity::AgenticDelay, value) + 0.3 * share(Quantity::HumanDelay, value);
         near("delay", &delay, value, mixed);
     }
-    assert_eq!(plan.share_below(Drawn::Turns, 5.0), None);
+    assert_eq!(spec.share_below(Quantity::Turns, 5.0), None);
 }

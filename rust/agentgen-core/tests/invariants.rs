@@ -1,17 +1,17 @@
-//! The laws of the trace model, on random configurations.
+//! Invariants of the trace model, on random configurations.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use agentgen_core::ids::{Extent, RowIds};
-use agentgen_core::{Continuation, EndReason, Layout, Plan, Session, SessionGenerator, Turn};
+use agentgen_core::ids::IdRange;
+use agentgen_core::{Continuation, DatasetSpec, EndReason, Layout, RowIds, Session, SessionGenerator, Turn};
 use agentgen_testing::cases;
 use proptest::prelude::*;
 
-/// A session, with its buffers owned.
+/// A session that owns its turns, and the hash ids of its rows.
 #[derive(Debug, Clone)]
 struct Made {
-    run: u64,
+    root: u64,
     group: u32,
     turns: Vec<Turn>,
     origin: Vec<Turn>,
@@ -19,17 +19,17 @@ struct Made {
     rows: Vec<Vec<u64>>,
 }
 
-fn made(plan: &Plan, session: &Session<'_>) -> Made {
-    let mut ids = RowIds::new(plan.ids(), plan.layout(), session);
-    let mut extents = Vec::new();
+fn made(spec: &DatasetSpec, session: &Session<'_>) -> Made {
+    let mut ids = RowIds::new(spec.ids(), spec.layout(), session);
+    let mut ranges = Vec::new();
     let rows = (0..session.turns.len())
         .map(|index| {
-            ids.row(session, index, &mut extents);
-            extents.iter().flat_map(|e: &Extent| e.first..e.first + e.count).collect()
+            ids.row(session, index, &mut ranges);
+            ranges.iter().flat_map(|r: &IdRange| r.first..r.first + r.count).collect()
         })
         .collect();
     Made {
-        run: session.run,
+        root: session.root,
         group: session.group,
         turns: session.turns.to_vec(),
         origin: session.origin.to_vec(),
@@ -38,27 +38,27 @@ fn made(plan: &Plan, session: &Session<'_>) -> Made {
     }
 }
 
-/// The places of continuations within `slots`, in file order.
-fn continuations(plan: &Plan, slots: &Range<u64>) -> Vec<Continuation> {
-    let mut found = plan.continuations(plan.origins_before(slots.end), slots);
+/// Places of the continuations within `slots`, in file order.
+fn continuations(spec: &DatasetSpec, slots: &Range<u64>) -> Vec<Continuation> {
+    let mut found = spec.continuations(spec.origins_before(slots.end), slots);
     found.sort_unstable();
     found
 }
 
-/// Primaries by run, continuations in file order with their slots.
-fn everything(plan: &Plan) -> (Vec<Made>, Vec<(u64, Made)>) {
-    let mut simulator = SessionGenerator::new(plan);
-    let primaries =
-        (0..plan.sessions()).map(|run| made(plan, &simulator.root(run, 0).expect("truncation is allowed"))).collect();
-    let continuations = continuations(plan, &(0..plan.sessions()))
+/// Root sessions by index, continuations in file order with their slots.
+fn everything(spec: &DatasetSpec) -> (Vec<Made>, Vec<(u64, Made)>) {
+    let mut generator = SessionGenerator::new(spec);
+    let roots =
+        (0..spec.sessions()).map(|root| made(spec, &generator.root(root, 0).expect("truncation is allowed"))).collect();
+    let continuations = continuations(spec, &(0..spec.sessions()))
         .into_iter()
-        .filter_map(|c| simulator.continuation(c.run, 0).map(|s| (c.slot, made(plan, &s))))
+        .filter_map(|c| generator.continuation(c.root, 0).map(|s| (c.slot, made(spec, &s))))
         .collect();
-    (primaries, continuations)
+    (roots, continuations)
 }
 
-fn check_arithmetic(plan: &Plan, session: &Made) {
-    let config = plan.config();
+fn check_arithmetic(spec: &DatasetSpec, session: &Made) {
+    let config = spec.config();
     for pair in session.turns.windows(2) {
         assert_eq!(pair[1].context, pair[0].context + pair[0].output + pair[1].input);
     }
@@ -67,14 +67,14 @@ fn check_arithmetic(plan: &Plan, session: &Made) {
     assert!(u64::from(session.turns[0].context) > config.prefix_tokens());
 }
 
-fn check_ids(plan: &Plan, session: &Made) {
-    let (ids, block_size) = (plan.ids(), u64::from(plan.config().block_size));
+fn check_ids(spec: &DatasetSpec, session: &Made) {
+    let (ids, block_size) = (spec.ids(), u64::from(spec.config().block_size));
     for (turn, row) in session.turns.iter().zip(&session.rows) {
-        let covered = if plan.layout() == Layout::Incremental { turn.input } else { turn.context };
+        let covered = if spec.layout() == Layout::Incremental { turn.input } else { turn.context };
         assert_eq!(row.len() as u64, u64::from(covered).div_ceil(block_size));
         for id in row {
-            if let Some(run) = ids.run_of(*id) {
-                assert_eq!(run, session.run, "id {id} outside its run's stride");
+            if let Some(root) = ids.root_of(*id) {
+                assert_eq!(root, session.root, "id {id} is outside the range of its root session");
             } else {
                 assert!(*id < ids.base(0));
             }
@@ -88,40 +88,40 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn sessions_keep_the_laws(case in cases(), cumulative in any::<bool>()) {
+    fn sessions_keep_the_invariants(case in cases(), cumulative in any::<bool>()) {
         let layout = if cumulative { Layout::Cumulative } else { Layout::Incremental };
-        let plan = case.plan(layout);
-        let (primaries, continuations) = everything(&plan);
-        for session in primaries.iter().chain(continuations.iter().map(|(_, s)| s)) {
-            check_arithmetic(&plan, session);
-            check_ids(&plan, session);
+        let spec = case.spec(layout);
+        let (roots, continuations) = everything(&spec);
+        for session in roots.iter().chain(continuations.iter().map(|(_, s)| s)) {
+            check_arithmetic(&spec, session);
+            check_ids(&spec, session);
         }
-        // Every split primary has its continuation, at a distance, and nobody else has one.
+        // Exactly the split root sessions have a continuation, at the required distance.
         let split: Vec<u64> =
-            primaries.iter().filter(|s| s.end == EndReason::RestartSplit).map(|s| s.run).collect();
-        let mut continued: Vec<u64> = continuations.iter().map(|(_, s)| s.run).collect();
+            roots.iter().filter(|s| s.end == EndReason::RestartSplit).map(|s| s.root).collect();
+        let mut continued: Vec<u64> = continuations.iter().map(|(_, s)| s.root).collect();
         continued.sort_unstable();
         prop_assert_eq!(split, continued);
         for (slot, session) in &continuations {
-            let origin = &primaries[session.run as usize];
-            prop_assert!(slot - session.run >= (plan.sessions() / 4).max(1) && *slot < plan.sessions());
+            let origin = &roots[session.root as usize];
+            prop_assert!(slot - session.root >= (spec.sessions() / 4).max(1) && *slot < spec.sessions());
             prop_assert_eq!(&session.origin, &origin.turns);
             prop_assert_eq!(session.group, origin.group);
             let last = origin.turns[origin.turns.len() - 1];
-            prop_assert_eq!(session.turns[0].context, (last.context + last.output).min(plan.config().max_prompt_tokens - 1));
-            check_carried(&plan, origin, session);
+            prop_assert_eq!(session.turns[0].context, (last.context + last.output).min(spec.config().max_prompt_tokens - 1));
+            check_carried(&spec, origin, session);
         }
     }
 
     #[test]
-    fn content_has_one_id_and_an_id_one_content(case in cases()) {
-        // Incremental: what an id stands for is (run, turn of the primary, chunk), or a shared chunk, or one fresh
+    fn an_id_has_one_size_and_partial_chunks_never_recur(case in cases()) {
+        // Incremental: what an id stands for is (root session, turn, chunk), or a shared chunk, or one fresh
         // chunk of a continuation; sizes never differ, partial chunks never recur.
-        let plan = case.plan(Layout::Incremental);
-        let block_size = plan.config().block_size;
-        let (primaries, continuations) = everything(&plan);
+        let spec = case.spec(Layout::Incremental);
+        let block_size = spec.config().block_size;
+        let (roots, continuations) = everything(&spec);
         let mut sizes: HashMap<u64, u32> = HashMap::new();
-        for session in primaries.iter().chain(continuations.iter().map(|(_, s)| s)) {
+        for session in roots.iter().chain(continuations.iter().map(|(_, s)| s)) {
             for (turn, row) in session.turns.iter().zip(&session.rows) {
                 for (index, id) in row.iter().enumerate() {
                     let size = (turn.input - index as u32 * block_size).min(block_size);
@@ -134,10 +134,10 @@ proptest! {
 
     #[test]
     fn cumulative_ids_have_one_parent(case in cases()) {
-        let plan = case.plan(Layout::Cumulative);
-        let (primaries, continuations) = everything(&plan);
+        let spec = case.spec(Layout::Cumulative);
+        let (roots, continuations) = everything(&spec);
         let mut parents: HashMap<u64, Option<u64>> = HashMap::new();
-        for session in primaries.iter().chain(continuations.iter().map(|(_, s)| s)) {
+        for session in roots.iter().chain(continuations.iter().map(|(_, s)| s)) {
             for row in &session.rows {
                 let mut parent = None;
                 for id in row {
@@ -151,26 +151,26 @@ proptest! {
 
     #[test]
     fn shards_partition_the_sessions(case in cases(), count in 1..70u64) {
-        let plan = case.plan(Layout::Incremental);
-        let whole = continuations(&plan, &(0..plan.sessions()));
+        let spec = case.spec(Layout::Incremental);
+        let whole = continuations(&spec, &(0..spec.sessions()));
         let mut next = 0;
         let mut joined = Vec::new();
         for index in 0..count {
-            let range = plan.shard(index, count);
+            let range = spec.shard(index, count);
             prop_assert_eq!(range.start, next);
             next = range.end;
-            joined.extend(continuations(&plan, &range));
+            joined.extend(continuations(&spec, &range));
         }
-        prop_assert_eq!(next, plan.sessions());
+        prop_assert_eq!(next, spec.sessions());
         prop_assert_eq!(joined, whole);
     }
 }
 
-/// A continuation's first row: the origin's full chunks in their order (a prefix), then fresh ids.
-fn check_carried(plan: &Plan, origin: &Made, session: &Made) {
-    let block_size = plan.config().block_size;
+/// The first row of a continuation: the full chunks of the root session in order, then fresh ids.
+fn check_carried(spec: &DatasetSpec, origin: &Made, session: &Made) {
+    let block_size = spec.config().block_size;
     let row = &session.rows[0];
-    if plan.layout() == Layout::Cumulative {
+    if spec.layout() == Layout::Cumulative {
         let kept = (origin.turns[origin.turns.len() - 1].context / block_size) as usize;
         let last = &origin.rows[origin.rows.len() - 1];
         assert_eq!(row[..kept], last[..kept]);
@@ -184,11 +184,11 @@ fn check_carried(plan: &Plan, origin: &Made, session: &Made) {
 }
 
 #[test]
-fn growing_a_data_set_keeps_its_first_sessions() {
+fn a_larger_data_set_starts_with_the_same_sessions() {
     let mut case = agentgen_testing::modes().swap_remove(0).1;
-    let small = everything(&case.plan(Layout::Incremental)).0;
+    let small = everything(&case.spec(Layout::Incremental)).0;
     case.sessions = 150;
-    let large = everything(&case.plan(Layout::Incremental)).0;
+    let large = everything(&case.spec(Layout::Incremental)).0;
     assert!(small.iter().zip(&large).all(|(a, b)| a.turns == b.turns && a.rows == b.rows));
 }
 
@@ -199,7 +199,7 @@ fn restarts_of_one_two_and_three_sessions() {
         let mut continued = 0;
         for seed in 0..200 {
             (case.sessions, case.seed) = (sessions, seed);
-            continued += everything(&case.plan(Layout::Incremental)).1.len();
+            continued += everything(&case.spec(Layout::Incremental)).1.len();
         }
         assert_eq!(continued == 0, sessions == 1, "{sessions}: {continued}");
     }

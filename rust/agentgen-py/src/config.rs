@@ -1,7 +1,7 @@
 //! Configurations: the bundled ones, and what one resolves to.
 
 use agentgen_core::config::{self, Config, Overrides};
-use agentgen_core::{Layout, Plan};
+use agentgen_core::{DatasetSpec, Layout};
 use agentgen_trace::run::effective;
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
@@ -29,12 +29,12 @@ pub(crate) fn resolve(
 ) -> PyResult<String> {
     py.detach(|| {
         let config = Config::from_json(config)?;
-        let plan = Plan::new(&config, Overrides { max_isl, max_osl }, 0, sessions, Layout::Incremental)?;
-        let ids = plan.ids();
+        let spec = DatasetSpec::new(&config, Overrides { max_isl, max_osl }, 0, sessions, Layout::Incremental)?;
+        let ids = spec.ids();
         let resolved = serde_json::json!({
-            "config": plan.config().to_json(),
-            "effective": effective(&plan),
-            "warnings": plan.warnings(),
+            "config": spec.config().to_json(),
+            "effective": effective(&spec),
+            "warnings": spec.warnings(),
             "ids": {"first": ids.base(0), "stride": ids.stride(), "end": ids.end()},
         });
         Ok::<_, Failure>(resolved.to_string())

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use agentgen_analysis::quality::{Statistics, merge_runs};
 use agentgen_core::config::{Config, Overrides};
-use agentgen_core::{Layout, Plan};
+use agentgen_core::{DatasetSpec, Layout};
 use agentgen_trace::generate::{Shard, batches};
 use agentgen_trace::manifest::{self, Manifest};
 use agentgen_trace::run::{RunOptions, write_run as write};
@@ -37,8 +37,8 @@ fn checked_shard((index, count): (u64, u64)) -> PyResult<manifest::Shard> {
     Err(bad_argument(format!("shard {index}/{count}: expected an index below the count")))
 }
 
-fn planned(origin: &Origin, layout: Layout) -> Result<Arc<Plan>, Failure> {
-    Ok(Arc::new(Plan::new(&origin.config, origin.overrides, origin.seed, origin.sessions, layout)?))
+fn dataset_spec(origin: &Origin, layout: Layout) -> Result<Arc<DatasetSpec>, Failure> {
+    Ok(Arc::new(DatasetSpec::new(&origin.config, origin.overrides, origin.seed, origin.sessions, layout)?))
 }
 
 #[pyfunction]
@@ -61,15 +61,15 @@ pub(crate) fn generate(
     let config = Config::from_json(config).map_err(Failure::from)?;
     let origin = Origin { config, overrides: Overrides { max_isl, max_osl }, seed, sessions };
     let (cancel, threads) = (Cancel::default(), thread_count(threads));
-    let plan = py.detach(|| planned(&origin, layout))?;
+    let spec = py.detach(|| dataset_spec(&origin, layout))?;
     let meta = TraceMeta {
         layout,
-        block_size: plan.config().block_size,
+        block_size: spec.config().block_size,
         format_version: Some(FORMAT_VERSION),
         origin: Some(origin),
     };
     let schema = schema(&columns, &meta);
-    let shard = enter(py, &cancel, |_| Ok(()), || Shard::new(plan, shard.index, shard.count, threads, &cancel))?;
+    let shard = enter(py, &cancel, |_| Ok(()), || Shard::new(spec, shard.index, shard.count, threads, &cancel))?;
     // The work starts with the first batch that is asked for.
     let (shard, columns, stop) = (Arc::new(shard), schema.clone(), cancel.clone());
     let made = std::iter::once_with(move || batches(&shard, &columns, threads, &stop)).flatten();
@@ -110,10 +110,10 @@ pub(crate) fn write_run(
     let config = Config::from_json(config).map_err(Failure::from)?;
     let origin = Origin { config, overrides: Overrides { max_isl, max_osl }, seed, sessions };
     let (cancel, done) = (Cancel::default(), AtomicU64::new(0));
-    let plan = py.detach(|| planned(&origin, layout))?;
-    let all = plan.shard(shard.index, shard.count);
+    let spec = py.detach(|| dataset_spec(&origin, layout))?;
+    let all = spec.shard(shard.index, shard.count);
     let tell = |py: Python<'_>| report(progress.as_ref(), py, done.load(Ordering::Relaxed), all.end - all.start);
-    let manifest = enter(py, &cancel, tell, || write(&plan, &origin, &options, Statistics::default, &cancel, &done))?;
+    let manifest = enter(py, &cancel, tell, || write(&spec, &origin, &options, Statistics::default, &cancel, &done))?;
     tell(py)?;
     json(&manifest)
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use agentgen_core::Plan;
+use agentgen_core::DatasetSpec;
 use agentgen_core::config::{Config, preset};
 use agentgen_trace::generate::{Shard, batches};
 use agentgen_trace::manifest::{self, FileEntry, Manifest, Part, Written as Totals};
@@ -96,11 +96,11 @@ pub fn generated(config: Config, sessions: u64, layout: Layout, shard: (u64, u64
 /// The same with a seed.
 pub fn seeded(config: Config, seed: u64, sessions: u64, layout: Layout, (index, count): (u64, u64)) -> Generated {
     let overrides = Overrides::default();
-    let plan = Arc::new(Plan::new(&config, overrides, seed, sessions, layout).unwrap());
+    let spec = Arc::new(DatasetSpec::new(&config, overrides, seed, sessions, layout).unwrap());
     let block_size = config.block_size;
     let origin = Some(Origin { config, overrides, seed, sessions });
     let meta = TraceMeta { layout, block_size, format_version: Some(FORMAT_VERSION), origin };
-    let shard = Arc::new(Shard::new(plan, index, count, 1, &Cancel::default()).expect("not cancelled"));
+    let shard = Arc::new(Shard::new(spec, index, count, 1, &Cancel::default()).expect("not cancelled"));
     let schema = schema(&Column::ALL, &meta);
     let batches = batches(&shard, &schema, 2, &Cancel::default()).collect::<Result<_, _>>().unwrap();
     Generated { meta, batches }

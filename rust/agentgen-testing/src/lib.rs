@@ -9,7 +9,7 @@ pub use run::{Blind, run_options};
 use agentgen_core::config::{
     Arrival, Auto, Bias, Cache, Config, ContextSpeedup, Distribution, Groups, InterTurnDelay, Overrides, Reset, Turns,
 };
-use agentgen_core::{Layout, Plan};
+use agentgen_core::{DatasetSpec, Layout};
 use proptest::prelude::*;
 
 /// Everything a small data set is made from.
@@ -24,13 +24,14 @@ pub struct Case {
 }
 
 impl Case {
-    /// The plan of this data set.
+    /// The spec of this data set.
     ///
     /// # Panics
     /// If the configuration is refused: the strategy only makes valid ones.
     #[must_use]
-    pub fn plan(&self, layout: Layout) -> Plan {
-        Plan::new(&self.config, Overrides::default(), self.seed, self.sessions, layout).expect("a valid configuration")
+    pub fn spec(&self, layout: Layout) -> DatasetSpec {
+        DatasetSpec::new(&self.config, Overrides::default(), self.seed, self.sessions, layout)
+            .expect("a valid configuration")
     }
 }
 
@@ -121,7 +122,7 @@ fn configs() -> impl Strategy<Value = Config> {
                 })
         })
         .prop_filter("a cut leaves nothing to draw", |config| {
-            Plan::new(config, Overrides::default(), 0, 1, Layout::Incremental).is_ok()
+            DatasetSpec::new(config, Overrides::default(), 0, 1, Layout::Incremental).is_ok()
         })
 }
 

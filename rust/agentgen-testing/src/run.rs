@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use agentgen_core::config::Overrides;
-use agentgen_core::{Layout, Plan};
+use agentgen_core::{DatasetSpec, Layout};
 use agentgen_trace::manifest::{Manifest, Shard};
 use agentgen_trace::observer::{Observer, RunFacts};
 use agentgen_trace::run::{RunOptions, write_run};
@@ -36,8 +36,8 @@ impl Case {
     pub fn write<O: Observer>(&self, layout: Layout, options: &RunOptions, observer: impl Fn() -> O) -> Manifest {
         let Self { config, seed, sessions } = self.clone();
         let origin = Origin { config, overrides: Overrides::default(), seed, sessions };
-        let plan = Arc::new(self.plan(layout));
-        write_run(&plan, &origin, options, observer, &Cancel::default(), &AtomicU64::new(0)).expect("writes")
+        let spec = Arc::new(self.spec(layout));
+        write_run(&spec, &origin, options, observer, &Cancel::default(), &AtomicU64::new(0)).expect("writes")
     }
 }
 
@@ -48,13 +48,13 @@ pub struct Blind;
 impl Observer for Blind {
     type Notes = ();
     type InOrder = ();
-    fn notes(_: &Plan, _: u64) {}
+    fn notes(_: &DatasetSpec, _: u64) {}
     fn in_order(_: &TraceMeta) {}
     fn batch(&mut self, _: &RecordBatch, (): &mut ()) -> Result<()> {
         Ok(())
     }
     fn merge(&mut self, _: Self) {}
-    fn finish(self, (): (), _: &Plan, _: &RunFacts<'_>) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    fn finish(self, (): (), _: &DatasetSpec, _: &RunFacts<'_>) -> Result<Vec<(&'static str, Vec<u8>)>> {
         Ok(Vec::new())
     }
 }

@@ -78,10 +78,10 @@ pub(crate) struct Worker<O> {
 
 impl<O: Observer> Worker<O> {
     pub(crate) fn encode(&self, chunk: &Chunk, builder: &mut BatchBuilder) -> Result<Encoded<O::Notes>> {
-        let layout = self.shard.plan().layout();
+        let layout = self.shard.spec().layout();
         let mut text = Text { first: None, rest: self.buffers.take() };
         let mut row_group = self.parquet.as_ref().map(parquet::Encoder::begin).transpose()?;
-        let mut notes = O::notes(self.shard.plan(), chunk.primaries.start);
+        let mut notes = O::notes(self.shard.spec(), chunk.primaries.start);
         let mut written = Written::default();
         self.shard.make(chunk, builder, &mut |batch| {
             self.cancel.check()?;

@@ -1,10 +1,10 @@
-//! A plan's sessions as batches, chunk by chunk, in order, on several threads.
+//! A spec's sessions as batches, chunk by chunk, in order, on several threads.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use agentgen_core::config::Arrival;
-use agentgen_core::{ArrivalClock, Continuation, Plan, SessionGenerator};
+use agentgen_core::{ArrivalClock, Continuation, DatasetSpec, SessionGenerator};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
@@ -30,7 +30,7 @@ pub struct Chunk {
 /// The sessions of one shard.
 #[derive(Debug)]
 pub struct Shard {
-    plan: Arc<Plan>,
+    spec: Arc<DatasetSpec>,
     primaries: Range<u64>,
     continuations: Vec<Continuation>,
 }
@@ -38,26 +38,26 @@ pub struct Shard {
 impl Shard {
     /// Shard `index` of `count`. Finds the continuations that are written in it by going over all runs before, in
     /// windows, on several threads.
-    pub fn new(plan: Arc<Plan>, index: u64, count: u64, threads: usize, cancel: &Cancel) -> Result<Self> {
-        let primaries = plan.shard(index, count);
-        let origins = plan.origins_before(primaries.end);
+    pub fn new(spec: Arc<DatasetSpec>, index: u64, count: u64, threads: usize, cancel: &Cancel) -> Result<Self> {
+        let primaries = spec.shard(index, count);
+        let origins = spec.origins_before(primaries.end);
         let windows =
             (origins.start..origins.end).step_by(SCAN).map(move |start| start..origins.end.min(start + SCAN as u64));
         let mut continuations = Vec::new();
         for found in Ordered::start(threads, threads * WINDOW, cancel, windows, || {
-            let (plan, slots) = (Arc::clone(&plan), primaries.clone());
-            move |window: Range<u64>| Ok(plan.continuations(window, &slots))
+            let (spec, slots) = (Arc::clone(&spec), primaries.clone());
+            move |window: Range<u64>| Ok(spec.continuations(window, &slots))
         }) {
             continuations.extend(found?);
         }
         continuations.sort_unstable();
-        Ok(Self { plan, primaries, continuations })
+        Ok(Self { spec, primaries, continuations })
     }
 
-    /// The plan.
+    /// The spec.
     #[must_use]
-    pub fn plan(&self) -> &Arc<Plan> {
-        &self.plan
+    pub fn spec(&self) -> &Arc<DatasetSpec> {
+        &self.spec
     }
 
     /// Its primaries.
@@ -69,17 +69,17 @@ impl Shard {
     /// The chunks in order. Their bounds do not depend on shards, so that equal sessions share a chunk everywhere.
     pub fn chunks(self: &Arc<Self>, cancel: &Cancel) -> impl Iterator<Item = Chunk> + Send + use<> {
         let (shard, cancel) = (Arc::clone(self), cancel.clone());
-        let size = shard.plan.chunk_sessions();
+        let size = shard.spec.chunk_sessions();
         let mut next = shard.primaries.start;
-        let timed = shard.plan.config().arrival != Arrival::Closed;
+        let timed = shard.spec.config().arrival != Arrival::Closed;
         let mut clock = ArrivalClock::default();
         std::iter::from_fn(move || {
             if next >= shard.primaries.end {
                 return None;
             }
             // A late shard's clock has all earlier arrivals to go over.
-            while timed && clock.run() + (SCAN as u64) < next {
-                clock.arrival_tenths(&shard.plan, clock.run() + SCAN as u64);
+            while timed && clock.root() + (SCAN as u64) < next {
+                clock.arrival_tenths(&shard.spec, clock.root() + SCAN as u64);
                 if cancel.is_cancelled() {
                     return None;
                 }
@@ -88,7 +88,7 @@ impl Shard {
             let primaries = next..end;
             next = end;
             let arrivals = if timed {
-                primaries.clone().map(|run| clock.arrival_tenths(&shard.plan, run)).collect()
+                primaries.clone().map(|run| clock.arrival_tenths(&shard.spec, run)).collect()
             } else {
                 Vec::new()
             };
@@ -103,16 +103,16 @@ impl Shard {
         builder: &mut BatchBuilder,
         emit: &mut impl FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        let plan = &*self.plan;
-        let mut simulator = SessionGenerator::new(plan);
+        let spec = &*self.spec;
+        let mut simulator = SessionGenerator::new(spec);
         let first = self.continuations.partition_point(|c| c.slot < chunk.primaries.start);
         let mut waiting = self.continuations[first..].iter().peekable();
         for run in chunk.primaries.clone() {
             let arrival = chunk.arrivals.get((run - chunk.primaries.start) as usize).copied().unwrap_or(0);
-            builder.append(plan, &simulator.root(run, arrival)?, emit)?;
+            builder.append(spec, &simulator.root(run, arrival)?, emit)?;
             while let Some(continuation) = waiting.next_if(|c| c.slot == run) {
-                if let Some(session) = simulator.continuation(continuation.run, arrival) {
-                    builder.append(plan, &session, emit)?;
+                if let Some(session) = simulator.continuation(continuation.root, arrival) {
+                    builder.append(spec, &session, emit)?;
                 }
             }
         }
@@ -129,7 +129,7 @@ pub fn batches(
     cancel: &Cancel,
 ) -> Box<dyn Iterator<Item = Result<RecordBatch>> + Send> {
     // Where a session alone can be more than a chunk's worth, no chunk is ever held whole.
-    if shard.plan.chunk_sessions() == 1 {
+    if shard.spec.chunk_sessions() == 1 {
         let (shard, mut builder, cancel) = (Arc::clone(shard), BatchBuilder::new(Arc::clone(schema)), cancel.clone());
         return Box::new(stream(WINDOW, move |emit| {
             let mut emit = |batch| cancel.check().and_then(|()| emit(batch));

@@ -1,6 +1,6 @@
 //! Statistics that are gathered while a run is written.
 
-use agentgen_core::Plan;
+use agentgen_core::DatasetSpec;
 use arrow_array::RecordBatch;
 
 use crate::error::Result;
@@ -14,7 +14,7 @@ pub trait Observer: Send + Sized + 'static {
     /// That pass.
     type InOrder: InOrder<Notes = Self::Notes>;
     /// Before a chunk's first batch; `first_primary` tells chunks apart.
-    fn notes(plan: &Plan, first_primary: u64) -> Self::Notes;
+    fn notes(spec: &DatasetSpec, first_primary: u64) -> Self::Notes;
     /// Takes in a batch with all columns.
     fn batch(&mut self, batch: &RecordBatch, notes: &mut Self::Notes) -> Result<()>;
     /// Takes in what another observer saw.
@@ -22,7 +22,12 @@ pub trait Observer: Send + Sized + 'static {
     /// Before the first chunk.
     fn in_order(meta: &TraceMeta) -> Self::InOrder;
     /// The files it adds to the run directory: name and content.
-    fn finish(self, in_order: Self::InOrder, plan: &Plan, run: &RunFacts<'_>) -> Result<Vec<(&'static str, Vec<u8>)>>;
+    fn finish(
+        self,
+        in_order: Self::InOrder,
+        spec: &DatasetSpec,
+        run: &RunFacts<'_>,
+    ) -> Result<Vec<(&'static str, Vec<u8>)>>;
 }
 
 /// Something that sees every session of a pass in the order of the file.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use agentgen_core::Plan;
+use agentgen_core::DatasetSpec;
 
 use crate::batch::{BatchBuilder, internal};
 use crate::encode::Worker;
@@ -47,7 +47,7 @@ pub const PARQUET: &str = "dataset.parquet";
 /// Makes the sessions of one shard and writes them. `observer` makes one observer for each thread; `done` counts
 /// primaries written.
 pub fn write_run<O: Observer>(
-    plan: &Arc<Plan>,
+    spec: &Arc<DatasetSpec>,
     origin: &Origin,
     options: &RunOptions,
     observer: impl Fn() -> O,
@@ -56,8 +56,8 @@ pub fn write_run<O: Observer>(
 ) -> Result<Manifest> {
     let directory = NewDirectory::make(&options.directory)?;
     let meta = TraceMeta {
-        layout: plan.layout(),
-        block_size: plan.config().block_size,
+        layout: spec.layout(),
+        block_size: spec.config().block_size,
         format_version: Some(FORMAT_VERSION),
         origin: Some(origin.clone()),
     };
@@ -71,7 +71,7 @@ pub fn write_run<O: Observer>(
     let encoder = parquet.as_ref().map(|(_, encoder)| encoder.clone());
 
     let shard =
-        Arc::new(Shard::new(Arc::clone(plan), options.shard.index, options.shard.count, options.threads, cancel)?);
+        Arc::new(Shard::new(Arc::clone(spec), options.shard.index, options.shard.count, options.threads, cancel)?);
     let observers: Vec<Arc<Mutex<O>>> = (0..options.threads.max(1)).map(|_| Arc::new(Mutex::new(observer()))).collect();
     let mut next_observer = observers.iter();
     let chunks = Ordered::start(options.threads, options.threads + 1, cancel, shard.chunks(cancel), || {
@@ -106,7 +106,7 @@ pub fn write_run<O: Observer>(
     // Everything is on the disk, the manifest included, before anything gets its name.
     let rows = parquet.map(|(writer, _)| writer.finish().map_err(|e| parquet_error(&at(PARQUET), e))).transpose()?;
     let facts = RunFacts { origin, written, is_part: options.shard.count > 1 };
-    let sidecars = merged(observers, observer)?.finish(in_order, plan, &facts)?;
+    let sidecars = merged(observers, observer)?.finish(in_order, spec, &facts)?;
     let mut files = jsonl.into_iter().chain(rows).map(PartialFile::seal).collect::<Result<Vec<_>>>()?;
     for (name, bytes) in sidecars {
         files.push(sealed(&at(name), bytes)?);
@@ -117,15 +117,15 @@ pub fn write_run<O: Observer>(
         program: PROGRAM.to_owned(),
         format_version: FORMAT_VERSION,
         created: options.created.clone(),
-        layout: plan.layout(),
-        block_size: plan.config().block_size,
+        layout: spec.layout(),
+        block_size: spec.config().block_size,
         origin: origin.clone(),
         shard: options.shard,
         formats: formats.iter().filter(|f| f.1).map(|f| f.0.to_owned()).collect(),
         compression: if options.zstd { "zstd" } else { "none" }.to_owned(),
         written,
-        effective: effective(plan),
-        warnings: plan.warnings().to_vec(),
+        effective: effective(spec),
+        warnings: spec.warnings().to_vec(),
         files: files.iter().map(|file| file.entry().clone()).collect(),
         parts: Vec::new(),
     };
@@ -140,14 +140,14 @@ pub fn write_run<O: Observer>(
 
 /// Stated, solved and effective values of every field, under the fields' paths.
 #[must_use]
-pub fn effective(plan: &Plan) -> serde_json::Value {
-    let config = plan.config();
+pub fn effective(spec: &DatasetSpec) -> serde_json::Value {
+    let config = spec.config();
     let (layer1, layer1_5) = config.prefix_blocks();
     let mut fields = serde_json::Map::new();
     fields.insert("max_prompt_tokens".into(), config.max_prompt_tokens.into());
     fields.insert("layer1_tokens".into(), (layer1 * u64::from(config.block_size)).into());
     fields.insert("layer1_5_tokens".into(), (layer1_5 * u64::from(config.block_size)).into());
-    for field in plan.resolved() {
+    for field in spec.resolved() {
         fields.insert(field.path.into(), serde_json::to_value(field).unwrap_or_default());
     }
     fields.into()

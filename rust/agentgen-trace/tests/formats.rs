@@ -33,7 +33,7 @@ fn check(case: &Case, layout: Layout, zstd: bool) {
     let manifest = write(case, layout, directory.path(), zstd);
     assert!(manifest.is_intact(directory.path()));
     let meta = manifest.meta();
-    let shard = Arc::new(Shard::new(Arc::new(case.plan(layout)), 0, 1, 1, &Cancel::default()).expect("not cancelled"));
+    let shard = Arc::new(Shard::new(Arc::new(case.spec(layout)), 0, 1, 1, &Cancel::default()).expect("not cancelled"));
     let made = joined(batches(&shard, &schema(&Column::ALL, &meta), 1, &Cancel::default()), &meta);
     for name in [if zstd { JSONL_ZSTD } else { JSONL }, PARQUET] {
         let read = read(directory.path().join(name));

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use agentgen_core::Plan;
+use agentgen_core::DatasetSpec;
 use agentgen_testing::modes;
 use agentgen_trace::generate::{Shard, batches};
 use agentgen_trace::schema::{Column, schema};
@@ -16,10 +16,10 @@ use agentgen_trace::{Cancel, Layout, TraceMeta};
 use sha2::{Digest as _, Sha256};
 
 /// The JSONL of one shard.
-fn lines(plan: &Arc<Plan>, shard: (u64, u64), threads: usize) -> Vec<u8> {
-    let layout = plan.layout();
-    let meta = TraceMeta { layout, block_size: plan.config().block_size, format_version: None, origin: None };
-    let shard = Shard::new(Arc::clone(plan), shard.0, shard.1, threads, &Cancel::default()).expect("not cancelled");
+fn lines(spec: &Arc<DatasetSpec>, shard: (u64, u64), threads: usize) -> Vec<u8> {
+    let layout = spec.layout();
+    let meta = TraceMeta { layout, block_size: spec.config().block_size, format_version: None, origin: None };
+    let shard = Shard::new(Arc::clone(spec), shard.0, shard.1, threads, &Cancel::default()).expect("not cancelled");
     let shard = Arc::new(shard);
     let mut out = Vec::new();
     for batch in batches(&shard, &schema(&Column::ALL, &meta), threads, &Cancel::default()) {
@@ -37,7 +37,7 @@ fn digests_are_those_checked_in() {
     let mut found = String::new();
     for (mode, case) in modes() {
         for layout in [Layout::Incremental, Layout::Cumulative] {
-            let lines = lines(&Arc::new(case.plan(layout)), (0, 1), 2);
+            let lines = lines(&Arc::new(case.spec(layout)), (0, 1), 2);
             let rows = lines.split_inclusive(|b| *b == b'\n').count();
             writeln!(found, "{mode} {} {rows} {}", layout.name(), digest(&lines)).expect("memory");
         }
@@ -54,10 +54,10 @@ fn threads_and_shards_change_nothing() {
     for (mode, mut case) in modes() {
         case.sessions = 150;
         for layout in [Layout::Incremental, Layout::Cumulative] {
-            let plan = Arc::new(case.plan(layout));
-            let whole = lines(&plan, (0, 1), 1);
+            let spec = Arc::new(case.spec(layout));
+            let whole = lines(&spec, (0, 1), 1);
             for count in [2, 7, 64] {
-                let joined: Vec<u8> = (0..count).flat_map(|index| lines(&plan, (index, count), 2)).collect();
+                let joined: Vec<u8> = (0..count).flat_map(|index| lines(&spec, (index, count), 2)).collect();
                 assert!(joined == whole, "{mode}: {count} shards");
             }
         }
@@ -68,10 +68,10 @@ fn threads_and_shards_change_nothing() {
 fn threads_that_share_the_work_change_nothing() {
     let (_, mut case) = modes().swap_remove(3);
     case.sessions = 9_000;
-    let plan = Arc::new(case.plan(Layout::Incremental));
-    assert!(plan.chunk_sessions() * 2 < case.sessions, "several chunks");
-    let whole = digest(&lines(&plan, (0, 1), 1));
+    let spec = Arc::new(case.spec(Layout::Incremental));
+    assert!(spec.chunk_sessions() * 2 < case.sessions, "several chunks");
+    let whole = digest(&lines(&spec, (0, 1), 1));
     for threads in [2, 7] {
-        assert_eq!(digest(&lines(&plan, (0, 1), threads)), whole, "{threads} threads");
+        assert_eq!(digest(&lines(&spec, (0, 1), threads)), whole, "{threads} threads");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agentgen_core::{Drawn, Plan};
+use agentgen_core::{DatasetSpec, Quantity};
 
 use super::report::{LengthSummaries, TurnContext};
 use crate::bins::{Histogram, ONES, Of, TURNS};
@@ -88,17 +88,17 @@ impl Lengths {
         }
     }
 
-    /// Histograms by name, of what the trace has; `plan` is what a generated one was made by.
-    pub(super) fn histograms(&self, plan: Option<&Plan>) -> BTreeMap<String, Histogram> {
+    /// Histograms by name, of what the trace has; `spec` is what a generated one was made by.
+    pub(super) fn histograms(&self, spec: Option<&DatasetSpec>) -> BTreeMap<String, Histogram> {
         let one = |drawn| Of::One(drawn);
         let histograms = [
-            ("initial_context", self.initial_context.histogram(ONES).against(plan, one(Drawn::FirstPrompt))),
+            ("initial_context", self.initial_context.histogram(ONES).against(spec, one(Quantity::FirstPrompt))),
             ("initial_context_of_continuations", self.initial_context_of_continuations.histogram(ONES)),
             ("context", self.context.histogram(ONES)),
-            ("new_tokens_per_turn", self.new_tokens_per_turn.histogram(ONES).against(plan, one(Drawn::NewTokens))),
-            ("generation_length", self.generation_length.histogram(ONES).against(plan, one(Drawn::Output))),
-            ("inter_turn_delay_ms", self.inter_turn_delay.histogram_ms().against(plan, Of::Delays)),
-            ("turns_per_session", self.turns_per_session.histogram(TURNS).against(plan, one(Drawn::Turns))),
+            ("new_tokens_per_turn", self.new_tokens_per_turn.histogram(ONES).against(spec, one(Quantity::NewTokens))),
+            ("generation_length", self.generation_length.histogram(ONES).against(spec, one(Quantity::Output))),
+            ("inter_turn_delay_ms", self.inter_turn_delay.histogram_ms().against(spec, Of::Delays)),
+            ("turns_per_session", self.turns_per_session.histogram(TURNS).against(spec, one(Quantity::Turns))),
         ];
         let named = histograms.into_iter().filter(|(_, histogram)| !histogram.counts.is_empty());
         named.map(|(name, histogram)| (name.to_owned(), histogram)).collect()

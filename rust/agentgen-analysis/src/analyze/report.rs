@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use agentgen_core::{Layout, Plan};
+use agentgen_core::{DatasetSpec, Layout};
 use agentgen_engine::timeline::TimelineOptions;
 use agentgen_trace::meta::{Origin, PROGRAM, TraceMeta};
 use agentgen_trace::source::Source;
@@ -203,7 +203,7 @@ impl TraceAnalysis {
             output_tokens: lengths.output_tokens,
             end_reasons: lengths.ends.clone(),
             lengths: lengths.summaries(),
-            histograms: lengths.histograms(plan_of(&source.meta).as_ref()),
+            histograms: lengths.histograms(spec_of(&source.meta).as_ref()),
             context_by_turn: lengths.context_by_turn(),
             timeline: TimelineFacts::new(&reuse, &settings.timing),
             reuse: ReuseFigures {
@@ -223,9 +223,9 @@ impl TraceAnalysis {
 }
 
 /// What made a generated trace.
-fn plan_of(meta: &TraceMeta) -> Option<Plan> {
+fn spec_of(meta: &TraceMeta) -> Option<DatasetSpec> {
     let Origin { config, overrides, seed, sessions } = meta.origin.as_ref()?;
-    Plan::new(config, *overrides, *seed, *sessions, meta.layout).ok()
+    DatasetSpec::new(config, *overrides, *seed, *sessions, meta.layout).ok()
 }
 
 impl TimelineFacts {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use agentgen_core::Plan;
+use agentgen_core::DatasetSpec;
 use agentgen_engine::text::plural;
 
 use super::report::{Metric, Quality};
@@ -18,9 +18,9 @@ const ROWS: [(&str, &str); 6] = [
 ];
 
 /// The table.
-pub(super) fn table(quality: &Quality, plan: &Plan) -> String {
+pub(super) fn table(quality: &Quality, spec: &DatasetSpec) -> String {
     let mut out = String::new();
-    write(&mut out, quality, plan);
+    write(&mut out, quality, spec);
     out
 }
 
@@ -33,8 +33,8 @@ macro_rules! line {
     }};
 }
 
-fn write(out: &mut String, quality: &Quality, plan: &Plan) {
-    let (written, config) = (quality.written, plan.config());
+fn write(out: &mut String, quality: &Quality, spec: &DatasetSpec) {
+    let (written, config) = (quality.written, spec.config());
     for (count, what) in [
         (written.sessions, plural(written.sessions, "session")),
         (written.continuations, "of them continue another after a restart".to_owned()),
@@ -50,7 +50,7 @@ fn write(out: &mut String, quality: &Quality, plan: &Plan) {
     line!(
         out,
         "\n{} layout, block size {}, prompts below {} tokens\n",
-        plan.layout().name(),
+        spec.layout().name(),
         config.block_size,
         grouped(f64::from(config.max_prompt_tokens))
     );
@@ -89,7 +89,7 @@ fn write(out: &mut String, quality: &Quality, plan: &Plan) {
         let (seen, all) = (grouped(quality.groups.seen as f64), grouped(f64::from(quality.groups.configured)));
         line!(out, "{seen:>24} of {all} L1.5 groups in use");
     }
-    for warning in plan.warnings() {
+    for warning in spec.warnings() {
         line!(out, "\nwarning: {warning}");
     }
 }

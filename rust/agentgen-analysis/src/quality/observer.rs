@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agentgen_core::{Drawn, EndReason, Plan};
+use agentgen_core::{DatasetSpec, EndReason, Quantity};
 use agentgen_trace::Result;
 use agentgen_trace::meta::TraceMeta;
 use agentgen_trace::observer::{Observer, RunFacts};
@@ -38,16 +38,16 @@ pub struct Statistics {
 
 impl Statistics {
     /// Histograms under the names of the metrics, of those that some row has.
-    pub(super) fn histograms(&self, plan: &Plan) -> BTreeMap<&'static str, Histogram> {
-        let plan = Some(plan);
-        let one = |counts: &Counts, drawn| counts.histogram(ONES).against(plan, Of::One(drawn));
-        let turns = self.turns_per_session.histogram(TURNS).against(plan, Of::One(Drawn::Turns));
+    pub(super) fn histograms(&self, spec: &DatasetSpec) -> BTreeMap<&'static str, Histogram> {
+        let spec = Some(spec);
+        let one = |counts: &Counts, drawn| counts.histogram(ONES).against(spec, Of::One(drawn));
+        let turns = self.turns_per_session.histogram(TURNS).against(spec, Of::One(Quantity::Turns));
         let histograms = [
-            ("initial_context", one(&self.initial_context, Drawn::FirstPrompt)),
+            ("initial_context", one(&self.initial_context, Quantity::FirstPrompt)),
             ("initial_context_continuations", self.initial_context_of_continuations.histogram(ONES)),
-            ("new_tokens_per_turn", one(&self.new_tokens_per_turn, Drawn::NewTokens)),
-            ("generation_length", one(&self.generation_length, Drawn::Output)),
-            ("inter_turn_delay_ms", self.inter_turn_delay.histogram_ms().against(plan, Of::Delays)),
+            ("new_tokens_per_turn", one(&self.new_tokens_per_turn, Quantity::NewTokens)),
+            ("generation_length", one(&self.generation_length, Quantity::Output)),
+            ("inter_turn_delay_ms", self.inter_turn_delay.histogram_ms().against(spec, Of::Delays)),
             ("turns_per_session", turns),
         ];
         histograms.into_iter().filter(|(_, histogram)| !histogram.counts.is_empty()).collect()
@@ -58,9 +58,9 @@ impl Observer for Statistics {
     type Notes = Notes;
     type InOrder = FileOrder;
 
-    fn notes(plan: &Plan, first_primary: u64) -> Notes {
+    fn notes(spec: &DatasetSpec, first_primary: u64) -> Notes {
         // Numbers enough for a chunk's primaries and the continuations among them.
-        Notes::new(plan.layout(), plan.config().block_size, first_primary << 16)
+        Notes::new(spec.layout(), spec.config().block_size, first_primary << 16)
     }
 
     fn in_order(meta: &TraceMeta) -> FileOrder {
@@ -120,11 +120,16 @@ impl Observer for Statistics {
         }
     }
 
-    fn finish(self, in_order: FileOrder, plan: &Plan, run: &RunFacts<'_>) -> Result<Vec<(&'static str, Vec<u8>)>> {
-        let quality = Quality::new(&self, in_order.finish(), plan, run.written);
+    fn finish(
+        self,
+        in_order: FileOrder,
+        spec: &DatasetSpec,
+        run: &RunFacts<'_>,
+    ) -> Result<Vec<(&'static str, Vec<u8>)>> {
+        let quality = Quality::new(&self, in_order.finish(), spec, run.written);
         let mut files = vec![
             ("quality.json", quality.to_json()),
-            ("comparison.txt", comparison::table(&quality, plan).into_bytes()),
+            ("comparison.txt", comparison::table(&quality, spec).into_bytes()),
         ];
         if run.is_part {
             files.push((STATISTICS, serde_json::to_vec(&self).map_err(super::set::format_error)?));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agentgen_core::{EndReason, Plan, Targets};
+use agentgen_core::{DatasetSpec, EndReason, Targets};
 use agentgen_trace::manifest::Written;
 use serde::Serialize;
 
@@ -73,13 +73,13 @@ const SCHEMA_VERSION: u32 = 2;
 const LARGEST: usize = 10;
 
 impl Quality {
-    /// Compares statistics with a plan's targets.
+    /// Compares statistics with a spec's targets.
     #[must_use]
-    pub fn new(statistics: &Statistics, reuse: InfiniteReuse, plan: &Plan, written: Written) -> Self {
-        let config = plan.config();
+    pub fn new(statistics: &Statistics, reuse: InfiniteReuse, spec: &DatasetSpec, written: Written) -> Self {
+        let config = spec.config();
         let prefix = config.prefix_tokens() as f64;
         let nothing = Stated::default();
-        let field = |path: &str| Stated::of(plan, path);
+        let field = |path: &str| Stated::of(spec, path);
         let turns = config.turns.as_ref().map_or_else(Stated::default, |turns| Stated {
             target: Targets { mean: Some(turns.mean), median: Some(turns.median) },
             ..Stated::default()
@@ -92,7 +92,7 @@ impl Quality {
             ),
             ("new_tokens_per_turn", field("new_tokens_per_turn").metric(statistics.new_tokens_per_turn.observed(1.0))),
             ("generation_length", field("generation_length").metric(statistics.generation_length.observed(1.0))),
-            ("inter_turn_delay_ms", Stated::delay(plan).metric(statistics.inter_turn_delay.observed_ms())),
+            ("inter_turn_delay_ms", Stated::delay(spec).metric(statistics.inter_turn_delay.observed_ms())),
             ("turns_per_session", turns.metric(statistics.turns_per_session.observed(1.0))),
         ]);
         let sessions: u64 = statistics.ends.iter().sum();
@@ -108,7 +108,7 @@ impl Quality {
             schema_version: SCHEMA_VERSION,
             written,
             metrics,
-            histograms: statistics.histograms(plan),
+            histograms: statistics.histograms(spec),
             end_reasons: EndReason::ALL.into_iter().map(ended).collect(),
             final_context_utilization: statistics.final_context.observed(1.0 / f64::from(config.max_prompt_tokens)),
             groups: Groups { configured: config.cache.layer1_5_groups.num_groups, seen, largest },
@@ -137,8 +137,8 @@ struct Stated {
 }
 
 impl Stated {
-    fn of(plan: &Plan, path: &str) -> Self {
-        plan.resolved().iter().find(|field| field.path == path).map_or_else(Self::default, |field| Self {
+    fn of(spec: &DatasetSpec, path: &str) -> Self {
+        spec.resolved().iter().find(|field| field.path == path).map_or_else(Self::default, |field| Self {
             target: field.target,
             effective: Targets { mean: Some(field.effective.mean), median: Some(field.effective.median) },
             overridden: field.overridden,
@@ -146,10 +146,10 @@ impl Stated {
     }
 
     /// The mixture of both kinds of pause; only its mean has a closed form.
-    fn delay(plan: &Plan) -> Self {
-        let agentic = Self::of(plan, "inter_turn_delay.agentic_delay");
-        let human = Self::of(plan, "inter_turn_delay.human_delay");
-        let share = plan.config().inter_turn_delay.agentic_fraction;
+    fn delay(spec: &DatasetSpec) -> Self {
+        let agentic = Self::of(spec, "inter_turn_delay.agentic_delay");
+        let human = Self::of(spec, "inter_turn_delay.human_delay");
+        let share = spec.config().inter_turn_delay.agentic_fraction;
         let mixed = |a: Option<f64>, h: Option<f64>| Some(share * a? + (1.0 - share) * h?);
         Self {
             target: Targets { mean: mixed(agentic.target.mean, human.target.mean), median: None },

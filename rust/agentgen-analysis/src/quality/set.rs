@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use agentgen_core::Plan;
+use agentgen_core::DatasetSpec;
 use agentgen_trace::manifest::{FILE_NAME, Manifest, Part, Shard, Written};
 use agentgen_trace::observer::{Observer as _, RunFacts};
 use agentgen_trace::schema::Column;
@@ -55,7 +55,7 @@ pub fn merge_runs(
         }
     }
     let origin = &first.origin;
-    let plan = Plan::new(&origin.config, origin.overrides, origin.seed, origin.sessions, first.layout)?;
+    let spec = DatasetSpec::new(&origin.config, origin.overrides, origin.seed, origin.sessions, first.layout)?;
     let mut statistics = Statistics::default();
     let mut written = Written::default();
     for (run, manifest) in &shards {
@@ -74,7 +74,7 @@ pub fn merge_runs(
     std::fs::create_dir_all(directory).map_err(|e| TraceError::io(directory, e))?;
     let facts = RunFacts { origin, written, is_part: false };
     let mut files = Vec::new();
-    for (name, bytes) in statistics.finish(reuse, &Arc::new(plan), &facts)? {
+    for (name, bytes) in statistics.finish(reuse, &Arc::new(spec), &facts)? {
         files.push(write_whole(&directory.join(name), bytes)?);
     }
     let parts = shards.iter().map(|(run, _)| part(run, directory)).collect::<Result<_>>()?;

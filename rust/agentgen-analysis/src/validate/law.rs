@@ -1,7 +1,7 @@
 //! What the rows of one data set are held against.
 
 use agentgen_core::ids::{IdSpace, SessionNames};
-use agentgen_core::rng::Streams;
+use agentgen_core::rng::RandomStreams;
 use agentgen_core::{Config, EndReason};
 use agentgen_trace::{Layout, Result, TraceMeta};
 
@@ -40,7 +40,7 @@ pub(crate) struct Kin {
 impl Known {
     /// Whose name it is; `None` if the configuration has no such session.
     pub fn kin(&self, name: &str) -> Option<Kin> {
-        let (run, is_continuation) = self.names.run_of(name)?;
+        let (run, is_continuation) = self.names.root_of(name)?;
         (run < self.sessions).then_some(Kin { run, is_continuation })
     }
 
@@ -73,7 +73,7 @@ impl Law {
         let known = |origin: &agentgen_trace::Origin| {
             let config = origin.config.overridden(origin.overrides)?;
             let ids = IdSpace::new(&config, origin.sessions)?;
-            let names = SessionNames::new(&Streams::new(origin.seed));
+            let names = SessionNames::new(&RandomStreams::new(origin.seed));
             let (max_prompt_tokens, sessions) = (config.max_prompt_tokens, origin.sessions);
             let room = u64::from(max_prompt_tokens) - 1 - config.prefix_tokens();
             let own_blocks = room.div_ceil(u64::from(config.block_size)) as i64;

@@ -80,7 +80,7 @@ fn check_space(row: &Row, known: &Known, ids: &mut RowIds, faults: &mut Vec<Faul
     }
     if ids.session != row.session_id {
         ids.session.clone_from(&row.session_id);
-        ids.run = known.names.run_of(&row.session_id).map(|(run, _)| run).filter(|run| *run < known.sessions);
+        ids.run = known.names.root_of(&row.session_id).map(|(run, _)| run).filter(|run| *run < known.sessions);
     }
     let Some(run) = ids.run else {
         let found = format!("session {:?}", row.session_id);

@@ -1,63 +1,65 @@
-//! The configuration: complete, explicit values, exactly as `manifest.json` records them.
+//! The configuration: complete, explicit values, as recorded in `manifest.json`.
 //!
-//! Defaults, overlays and spelling help belong to the Python front; what reaches this module is the whole
-//! configuration in JSON, and [`Config::check`] holds the rules that no type can express.
+//! The Python package fills in defaults, merges overlays and suggests spellings; this module reads the complete
+//! configuration as JSON, and [`Config::check`] holds the rules that types cannot express.
 
+mod check;
 mod presets;
-mod rules;
 
-pub use rules::MAX_TOKENS;
-
+pub use check::MAX_TOKENS;
 pub use presets::{preset, preset_names};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ConfigError;
 
-/// A whole generator configuration.
+/// Smallest output of a turn unless `generation_length` allows less.
+const MIN_OUTPUT_TOKENS: u32 = 30;
+
+/// A complete generator configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Prompts are shorter than this many tokens (3 ..= 2^31 - 1).
+    /// Context limit: every prompt has fewer tokens than this (3 ..= 2^31 - 1).
     pub max_prompt_tokens: u32,
-    /// KV block size in tokens.
+    /// Tokens per KV block.
     pub block_size: u32,
-    /// The layered shared prefix.
+    /// The prefix layers of the first prompt.
     pub cache: Cache,
-    /// New tokens of every turn after the first.
+    /// New tokens of every turn after the first; may have a `bias`.
     pub new_tokens_per_turn: Distribution,
     /// Output tokens of every turn.
     pub generation_length: Distribution,
-    /// Pause between the end of a response and the next turn.
+    /// Delay between the end of a response and the next turn.
     pub inter_turn_delay: InterTurnDelay,
-    /// How sessions end at random; not with `turns`.
+    /// Random ends of sessions; null if `turns` is stated.
     pub reset: Option<Reset>,
-    /// Explicit turn counts, instead of `reset`.
+    /// Explicit turn counts, an alternative to `reset`.
     pub turns: Option<Turns>,
-    /// Probability that the first session is split by a restart; decays to 0 over the first 75 % of the sessions.
+    /// Probability that a restart splits the first root session; falls to 0 over the first 75 % of the root sessions.
     pub restart_initial_probability: f64,
     /// Turn index at which a restart splits a session: uniform in `[min, max)`.
     pub restart_turn_range: [u32; 2],
-    /// When sessions arrive.
+    /// Arrival times of the sessions.
     pub arrival: Arrival,
-    /// Solve the distributions' parameters so that what is written has the stated mean.
+    /// Whether to solve the parameters of the distributions for the stated means of the written values.
     pub calibrate: bool,
 }
 
-/// The layers of a first prompt.
+/// The layers of a session's first prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cache {
-    /// L1: tokens that all sessions share; rounded up to whole blocks.
+    /// L1: tokens shared by all sessions; rounded up to whole blocks.
     pub layer1_tokens: u32,
-    /// L1.5: tokens that the sessions of one group share; rounded up to whole blocks.
+    /// L1.5: tokens shared by the sessions of a group; rounded up to whole blocks.
     pub layer1_5_tokens: u32,
     /// The groups of L1.5.
     pub layer1_5_groups: Groups,
-    /// L2: tokens of a session's own.
+    /// L2: tokens of the session alone.
     pub layer2: Distribution,
 }
 
-/// Groups, chosen with weight `k^-zipf_alpha` for k = 1, 2, ...
+/// L1.5 groups; group k = 1, 2, ... is chosen with weight `k^-zipf_alpha`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Groups {
@@ -67,7 +69,7 @@ pub struct Groups {
     pub zipf_alpha: f64,
 }
 
-/// A lognormal, stated as mean + median, mean + sigma or mu + sigma, cut off at `min` and `max`.
+/// A lognormal stated as mean + median, mean + sigma or mu + sigma, truncated to `min ..= max`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Distribution {
@@ -83,24 +85,24 @@ pub struct Distribution {
     /// Standard deviation of the logarithm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sigma: Option<f64>,
-    /// No draw is smaller.
+    /// Lower bound of the draws, in the field's unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min: Option<f64>,
-    /// No draw is larger.
+    /// Upper bound of the draws, in the field's unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
-    /// `new_tokens_per_turn` only: factor on the median, or `"auto"`.
+    /// Factor on the median, or `"auto"`; only in `new_tokens_per_turn`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bias: Option<Bias>,
 }
 
-/// The shift that makes up for turns lost at the context limit.
+/// Compensation of the truncation bias: turns dropped at the context limit are larger than average.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Bias {
-    /// Solved, so that the turns written have the distribution's mean.
+    /// Solved so that the written turns have the stated mean.
     Auto(Auto),
-    /// A stated factor on the median, more than 0.
+    /// Factor on the median, more than 0.
     Factor(f64),
 }
 
@@ -108,47 +110,47 @@ pub enum Bias {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Auto {
-    /// Solve it.
+    /// `auto`.
     Auto,
 }
 
-/// Two kinds of pause, in milliseconds.
+/// Two kinds of delay, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InterTurnDelay {
-    /// Share of turns that a tool result starts; the rest wait for a person.
+    /// Share of turns that follow a tool result; the others follow a person's request.
     pub agentic_fraction: f64,
-    /// Pause before a tool result, ms.
+    /// Delay before a tool result, ms.
     pub agentic_delay: Distribution,
-    /// Pause before a person's next request, ms.
+    /// Delay before a person's request, ms.
     pub human_delay: Distribution,
-    /// Hard clip of either, ms.
+    /// Delays above this are set to it, ms; null: no limit.
     pub max: Option<f64>,
-    /// Factor `max(floor, 1 - slope * previous context / max_prompt_tokens)` on either.
+    /// Factor `max(floor, 1 - slope * previous context / max_prompt_tokens)` on both kinds; null: 1.
     pub context_speedup: Option<ContextSpeedup>,
 }
 
-/// Delays shrink as the context grows.
+/// Makes delays shorter as the context grows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContextSpeedup {
-    /// Share of the delay lost at a full context.
+    /// Reduction of the delay at a full context, as a share of it.
     pub slope: f64,
-    /// Smallest factor.
+    /// Lower bound of the factor.
     pub floor: f64,
 }
 
-/// The hazard with which a session ends before each turn.
+/// The probability with which a session ends before each turn.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reset {
     /// Probability at an empty context.
     pub base_probability: f64,
-    /// Factor on it at a full context, linear between.
+    /// Factor on the probability at a full context; linear in between.
     pub context_scaling: f64,
 }
 
-/// Sessions of a drawn number of turns.
+/// A drawn number of turns per session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Turns {
@@ -156,41 +158,41 @@ pub struct Turns {
     pub mean: f64,
     /// Median of the lognormal.
     pub median: f64,
-    /// Fewest turns.
+    /// Lower bound of the turns of a session.
     pub min: u32,
-    /// Most turns.
+    /// Upper bound of the turns of a session.
     pub max: u32,
-    /// A session that meets the context limit first is kept as it is.
+    /// Whether to keep sessions that reach the context limit with fewer turns.
     pub allow_truncation: bool,
-    /// How often a session is drawn again when it meets the limit first.
+    /// Number of attempts to draw a session that does not reach the context limit; null: 100.
     pub max_session_attempts: Option<u32>,
 }
 
-/// Session arrivals.
+/// Arrival process of the sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Arrival {
-    /// No arrival times: the replayer's concurrency decides.
+    /// Closed loop: no arrival times; the concurrency of a replay decides.
     Closed,
-    /// Independent arrivals.
+    /// Open loop: a Poisson process.
     Poisson {
         /// Sessions per second.
         rate: f64,
     },
 }
 
-/// Limits set beside the configuration.
+/// Limits that override the configuration (`--max-isl`, `--max-osl`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Overrides {
-    /// Replaces `max_prompt_tokens`.
+    /// Overrides `max_prompt_tokens`.
     pub max_isl: Option<u32>,
-    /// Replaces `generation_length.max`.
+    /// Overrides `generation_length.max`.
     pub max_osl: Option<u32>,
 }
 
 impl Overrides {
-    /// Whether there are none.
+    /// Whether no limit is set.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self == Self::default()
@@ -198,7 +200,7 @@ impl Overrides {
 }
 
 impl Config {
-    /// The configuration with the overrides in place, checked.
+    /// Applies overrides and checks the result.
     pub fn overridden(&self, overrides: Overrides) -> Result<Self, ConfigError> {
         let mut config = self.clone();
         if let Some(max_isl) = overrides.max_isl {
@@ -218,7 +220,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The configuration as one JSON object, keys in the order of this page.
+    /// The configuration as a JSON object, keys in the order of the fields.
     ///
     /// # Panics
     /// Never: every field has a JSON form.
@@ -227,17 +229,33 @@ impl Config {
         serde_json::to_value(self).expect("a configuration is plain data")
     }
 
-    /// Whole blocks of L1 and of L1.5.
+    /// Blocks of L1 and of L1.5.
     #[must_use]
     pub fn prefix_blocks(&self) -> (u64, u64) {
         let blocks = |tokens: u32| u64::from(tokens.div_ceil(self.block_size));
         (blocks(self.cache.layer1_tokens), blocks(self.cache.layer1_5_tokens))
     }
 
-    /// Effective size of the shared prefix: L1 and L1.5, each rounded up to whole blocks.
+    /// Effective tokens of L1 and L1.5, each rounded up to whole blocks.
     #[must_use]
     pub fn prefix_tokens(&self) -> u64 {
         let (layer1, layer1_5) = self.prefix_blocks();
         (layer1 + layer1_5) * u64::from(self.block_size)
+    }
+
+    /// The smallest output, in tokens: 30, or less if `min` or `max` of `generation_length` is less.
+    #[must_use]
+    pub fn smallest_output(&self) -> u32 {
+        let stated = &self.generation_length;
+        let floor = f64::from(MIN_OUTPUT_TOKENS).min(stated.max.unwrap_or(f64::INFINITY));
+        (stated.min.map_or(floor, |min| min.min(floor)) as u32).max(1)
+    }
+
+    /// The smallest number of tokens by which a turn after the first extends the context: new tokens plus output.
+    #[must_use]
+    pub fn smallest_growth(&self) -> u64 {
+        let min = |d: &Distribution| d.min.map_or(0, |min| min as u64);
+        let output = min(&self.generation_length).max(u64::from(self.smallest_output()));
+        min(&self.new_tokens_per_turn).max(1) + output
     }
 }

@@ -1,4 +1,4 @@
-//! Configurations that ship with the program; each file is complete.
+//! Bundled configurations, each complete.
 
 const PRESETS: [(&str, &str); 3] = [
     ("default", include_str!("../../presets/default.json")),
@@ -6,12 +6,12 @@ const PRESETS: [(&str, &str); 3] = [
     ("aiperf-1k-200k", include_str!("../../presets/aiperf-1k-200k.json")),
 ];
 
-/// The presets' names, the default one first.
+/// Names of the presets; the first is the default.
 pub fn preset_names() -> impl Iterator<Item = &'static str> {
     PRESETS.iter().map(|(name, _)| *name)
 }
 
-/// A preset's file.
+/// The JSON text of a preset.
 #[must_use]
 pub fn preset(name: &str) -> Option<&'static str> {
     PRESETS.iter().find(|(known, _)| *known == name).map(|(_, json)| *json)

@@ -1,14 +1,18 @@
-//! Distributions: each exact, in bounded time, and the same on every platform.
+//! Distributions. Each draw takes bounded time and gives the same value on every platform.
 
 mod calibrate;
+mod delay;
 mod discrete;
-mod law;
 mod lognormal;
 mod moments;
 mod normal;
+mod token_count;
+mod turn_count;
 mod zipf;
 
-pub(crate) use calibrate::{Parameters, Shape, Solver};
-pub use law::{DelayDist, Effective, TokenCountDist};
+pub(crate) use calibrate::{Calibration, Parameters, Transform};
+pub use delay::DelayDist;
 pub use lognormal::Lognormal;
+pub use token_count::TokenCountDist;
+pub(crate) use turn_count::TurnCountDist;
 pub use zipf::Zipf;

@@ -1,4 +1,4 @@
-//! The standard normal distribution, on the pinned `libm`.
+//! The standard normal distribution, computed with the pinned `libm` for equal results on all platforms.
 
 use std::f64::consts::FRAC_1_SQRT_2;
 
@@ -19,22 +19,22 @@ pub(super) fn quantile(p: f64) -> f64 {
     tail(p, q)
 }
 
-/// Beyond 1.44 standard deviations: 15 % of the draws.
+/// The quantile beyond 1.44 standard deviations, for 15 % of the draws.
 fn tail(p: f64, q: f64) -> f64 {
     let r = (-libm::log(if q < 0.0 { p } else { 1.0 - p })).sqrt();
     let z = if r <= 5.0 { ratio(r - 1.6, &MIDDLE) } else { ratio(r - 5.0, &FAR) };
     if q < 0.0 { -z } else { z }
 }
 
-/// Numerator and denominator of a rational approximation, constant term first.
+/// Coefficients of a rational approximation, constant terms first.
 struct Ratio {
-    above: [f64; 8],
-    below: [f64; 8],
+    numerator: [f64; 8],
+    denominator: [f64; 8],
 }
 
 #[inline]
 fn ratio(r: f64, c: &Ratio) -> f64 {
-    horner(r, &c.above) / horner(r, &c.below)
+    horner(r, &c.numerator) / horner(r, &c.denominator)
 }
 
 #[inline]
@@ -45,7 +45,7 @@ fn horner(r: f64, c: &[f64; 8]) -> f64 {
 // The published coefficients, digit for digit.
 #[allow(clippy::excessive_precision, clippy::unreadable_literal)]
 const CENTRE: Ratio = Ratio {
-    above: [
+    numerator: [
         3.3871328727963666080e0,
         1.3314166789178437745e2,
         1.9715909503065514427e3,
@@ -55,7 +55,7 @@ const CENTRE: Ratio = Ratio {
         3.3430575583588128105e4,
         2.5090809287301226727e3,
     ],
-    below: [
+    denominator: [
         1.0,
         4.2313330701600911252e1,
         6.8718700749205790830e2,
@@ -68,7 +68,7 @@ const CENTRE: Ratio = Ratio {
 };
 #[allow(clippy::excessive_precision, clippy::unreadable_literal)]
 const MIDDLE: Ratio = Ratio {
-    above: [
+    numerator: [
         1.42343711074968357734e0,
         4.63033784615654529590e0,
         5.76949722146069140550e0,
@@ -78,7 +78,7 @@ const MIDDLE: Ratio = Ratio {
         2.27238449892691845833e-2,
         7.74545014278341407640e-4,
     ],
-    below: [
+    denominator: [
         1.0,
         2.05319162663775882187e0,
         1.67638483018380384940e0,
@@ -91,7 +91,7 @@ const MIDDLE: Ratio = Ratio {
 };
 #[allow(clippy::excessive_precision, clippy::unreadable_literal)]
 const FAR: Ratio = Ratio {
-    above: [
+    numerator: [
         6.65790464350110377720e0,
         5.46378491116411436990e0,
         1.78482653991729133580e0,
@@ -101,7 +101,7 @@ const FAR: Ratio = Ratio {
         2.71155556874348757815e-5,
         2.01033439929228813265e-7,
     ],
-    below: [
+    denominator: [
         1.0,
         5.99832206555887937690e-1,
         1.36929880922735805310e-1,
@@ -122,7 +122,7 @@ mod tests {
         for i in -370..=80 {
             let z = f64::from(i) / 10.0;
             let p = cdf(z);
-            // Above 0 the probability itself has lost digits; half an ulp of p moves z by eps / density.
+            // p near 1 has lost digits: half an ulp of p moves z by eps / density.
             let density = (-0.5 * z * z).exp() / 2.507;
             let tolerance = 1e-13 * z.abs().max(1.0) + if z > 0.0 { 2e-16 / density } else { 0.0 };
             assert!((quantile(p) - z).abs() <= tolerance, "z {z} p {p} back {}", quantile(p));

@@ -1,13 +1,13 @@
-//! Zipf weights over a finite number of groups.
+//! The Zipf distribution over a finite number of groups.
 
 use super::discrete::Discrete;
 
-/// Groups 0, 1, ... G-1 with weight `(k + 1)^-alpha`.
+/// A distribution over the groups `k` = 0, 1, ..., with weights `(k + 1)^-alpha`.
 #[derive(Debug, Clone)]
 pub struct Zipf(Discrete);
 
 impl Zipf {
-    /// The law for `groups` >= 1 and `alpha` >= 0. Memory: 12 bytes a group.
+    /// The distribution over `groups` >= 1 with exponent `alpha` >= 0. Takes 12 bytes per group.
     #[must_use]
     pub fn new(groups: u32, alpha: f64) -> Self {
         let mut total = 0.0;
@@ -22,7 +22,7 @@ impl Zipf {
         Self(Discrete::new(cumulative))
     }
 
-    /// The group at `u` in (0, 1).
+    /// The group at quantile `u` in (0, 1).
     #[inline]
     #[must_use]
     pub fn group(&self, u: f64) -> u32 {

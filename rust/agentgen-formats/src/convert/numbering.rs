@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use agentgen_core::ids::Extent;
-use agentgen_core::{EndReason, Plan, SessionGenerator};
+use agentgen_core::ids::IdRange;
+use agentgen_core::{DatasetSpec, EndReason, SessionGenerator};
 
 use agentgen_trace::error::Result;
 use agentgen_trace::meta::{Layout, Origin};
@@ -27,35 +27,35 @@ pub(super) trait Numbering: Send {
 
 /// Ids of a generated trace, in closed form.
 pub(super) struct Generated {
-    plan: Plan,
+    spec: DatasetSpec,
     run: u64,
     group: u32,
     tails: u64,
-    extents: Vec<Extent>,
+    id_ranges: Vec<IdRange>,
 }
 
 impl Generated {
     pub(super) fn new(origin: &Origin) -> Result<Self> {
         let Origin { config, overrides, seed, sessions } = origin;
-        let plan = Plan::new(config, *overrides, *seed, *sessions, Layout::Cumulative)?;
-        Ok(Self { plan, run: 0, group: 0, tails: 0, extents: Vec::new() })
+        let spec = DatasetSpec::new(config, *overrides, *seed, *sessions, Layout::Cumulative)?;
+        Ok(Self { spec, run: 0, group: 0, tails: 0, id_ranges: Vec::new() })
     }
 
     fn begin(&mut self, row: &Row) -> Result<(), String> {
-        let known = row.session.and_then(|name| self.plan.names().run_of(name));
-        let Some((run, is_continuation)) = known.filter(|(run, _)| *run < self.plan.sessions()) else {
+        let known = row.session.and_then(|name| self.spec.names().root_of(name));
+        let Some((run, is_continuation)) = known.filter(|(run, _)| *run < self.spec.sessions()) else {
             return Err(
                 "found a session_id that the trace's configuration and seed do not make (edited metadata?)".into()
             );
         };
         self.run = run;
-        self.group = row.group.unwrap_or_else(|| self.plan.group(run));
+        self.group = row.group.unwrap_or_else(|| self.spec.group(run));
         self.tails = 0;
         if is_continuation {
             // The session it continues may lie in another shard; drawing it again is cheap.
-            let mut simulator = SessionGenerator::new(&self.plan);
+            let mut simulator = SessionGenerator::new(&self.spec);
             let session = simulator.continuation(run, 0).ok_or("found a continuation of a run that has none")?;
-            let block_size = self.plan.config().block_size;
+            let block_size = self.spec.config().block_size;
             self.tails = session.origin.iter().filter(|t| !t.context.is_multiple_of(block_size)).count() as u64;
         }
         Ok(())
@@ -67,9 +67,9 @@ impl Numbering for Generated {
         if row.turn == 0 {
             self.begin(row)?;
         }
-        self.extents.clear();
-        self.plan.ids().cumulative(self.run, self.group, row.context, &mut self.tails, &mut self.extents);
-        for extent in &self.extents {
+        self.id_ranges.clear();
+        self.spec.ids().cumulative(self.run, self.group, row.context, &mut self.tails, &mut self.id_ranges);
+        for extent in &self.id_ranges {
             out.extend(extent.first as i64..(extent.first + extent.count) as i64);
         }
         Ok(())

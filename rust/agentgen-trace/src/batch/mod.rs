@@ -4,8 +4,8 @@ mod columns;
 
 use std::sync::Arc;
 
-use agentgen_core::ids::{Extent, RowIds};
-use agentgen_core::{EndReason, Layout, Plan, Session};
+use agentgen_core::ids::IdRange;
+use agentgen_core::{DatasetSpec, EndReason, Layout, RowIds, Session};
 use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::types::Int8Type;
 use arrow_array::{
@@ -23,13 +23,13 @@ use crate::schema::Column;
 const FULL_ROWS: usize = 32_768;
 const FULL_IDS: usize = 4_194_304;
 
-/// Appends sessions of one plan.
+/// Appends sessions of one spec.
 #[derive(Debug)]
 pub struct BatchBuilder {
     schema: SchemaRef,
     wanted: [bool; Column::ALL.len()],
     rows: usize,
-    extents: Vec<Extent>,
+    id_ranges: Vec<IdRange>,
     session_ids: Names,
     turn_index: Vec<u32>,
     group_id: Vec<u32>,
@@ -54,7 +54,7 @@ impl BatchBuilder {
             schema,
             wanted,
             rows: 0,
-            extents: Vec::new(),
+            id_ranges: Vec::new(),
             session_ids: Names::default(),
             turn_index: Vec::new(),
             group_id: Vec::new(),
@@ -74,7 +74,7 @@ impl BatchBuilder {
     /// Appends a session's rows; whenever the batch is full, gives it to `emit` and begins another.
     pub fn append(
         &mut self,
-        plan: &Plan,
+        spec: &DatasetSpec,
         session: &Session<'_>,
         emit: &mut impl FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
@@ -82,7 +82,7 @@ impl BatchBuilder {
         while done < session.turns.len() {
             // Rows until the batch may be full: ids are checked row by row below, where rows are long.
             let end = session.turns.len().min(done + FULL_ROWS.saturating_sub(self.rows).max(1));
-            done = self.append_rows(plan, session, done, end);
+            done = self.append_rows(spec, session, done, end);
             if self.rows >= FULL_ROWS || self.hash_ids.len() >= FULL_IDS {
                 emit(self.finish()?)?;
             }
@@ -95,16 +95,16 @@ impl BatchBuilder {
     }
 
     /// Appends turns `start .. end`, or fewer if their ids fill the batch; returns where it stopped.
-    fn append_rows(&mut self, plan: &Plan, session: &Session<'_>, start: usize, mut end: usize) -> usize {
+    fn append_rows(&mut self, spec: &DatasetSpec, session: &Session<'_>, start: usize, mut end: usize) -> usize {
         if self.wants(Column::HashIds) {
-            let mut ids = RowIds::new(plan.ids(), plan.layout(), session);
+            let mut ids = RowIds::new(spec.ids(), spec.layout(), session);
             for index in 0..end {
-                ids.row(session, index, &mut self.extents);
+                ids.row(session, index, &mut self.id_ranges);
                 // Rows of an earlier batch are only counted past.
                 if index < start {
                     continue;
                 }
-                for extent in &self.extents {
+                for extent in &self.id_ranges {
                     // Counting from 0 lets the loop become vector instructions.
                     let first = extent.first as i64;
                     self.hash_ids.extend((0..extent.count as usize).map(|i| first + i as i64));
@@ -120,7 +120,7 @@ impl BatchBuilder {
         let rows = turns.len();
         self.rows += rows;
         if self.wants(Column::SessionId) {
-            self.session_ids.repeat(&plan.names().name(session.run, session.is_continuation), rows);
+            self.session_ids.repeat(&spec.names().name(session.root, session.is_continuation), rows);
         }
         if self.wants(Column::TurnIndex) {
             self.turn_index.extend(start as u32..end as u32);
@@ -143,14 +143,14 @@ impl BatchBuilder {
             self.delay.extend(turns[first..].iter().map(|t| t.delay_tenths));
         }
         if self.wants(Column::TimestampMs) {
-            self.append_timestamps(plan.layout(), session, start, end);
+            self.append_timestamps(spec.layout(), session, start, end);
         }
         if self.wants(Column::IsRestart) {
             self.is_restart.append_n(rows, session.is_continuation);
         }
         if self.wants(Column::ParentSessionId) {
             if session.is_continuation {
-                self.parents.repeat(&plan.names().name(session.run, false), rows);
+                self.parents.repeat(&spec.names().name(session.root, false), rows);
             } else {
                 self.parents.nulls(rows);
             }

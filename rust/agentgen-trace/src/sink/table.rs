@@ -133,7 +133,7 @@ mod tests {
     use std::sync::Arc;
 
     use agentgen_core::config::{Overrides, preset};
-    use agentgen_core::{Config, Plan};
+    use agentgen_core::{Config, DatasetSpec};
     use arrow_array::Float64Array;
 
     use super::*;
@@ -144,11 +144,11 @@ mod tests {
     #[test]
     fn what_no_reader_would_accept_is_not_written() {
         let config = Config::from_json(preset("default").expect("bundled")).expect("valid");
-        let plan = Plan::new(&config, Overrides::default(), 1, 2, Layout::Incremental).expect("feasible");
+        let spec = DatasetSpec::new(&config, Overrides::default(), 1, 2, Layout::Incremental).expect("feasible");
         let meta = TraceMeta { layout: Layout::Incremental, block_size: 512, format_version: None, origin: None };
         let schema = schema(&Column::ALL, &meta);
         let cancel = Cancel::default();
-        let shard = Arc::new(Shard::new(Arc::new(plan), 0, 1, 1, &cancel).expect("not cancelled"));
+        let shard = Arc::new(Shard::new(Arc::new(spec), 0, 1, 1, &cancel).expect("not cancelled"));
         let batch = batches(&shard, &schema, 1, &cancel).next().expect("a batch").expect("generates");
         check(&batch).expect("sound");
         let mut columns = batch.columns().to_vec();

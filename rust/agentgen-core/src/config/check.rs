@@ -1,23 +1,23 @@
-//! The rules between fields, and the ranges that keep the arithmetic inside its types.
+//! Rules between fields, and ranges within which the arithmetic cannot overflow.
 
 use super::{Arrival, Bias, Config, Distribution, Turns};
 use crate::error::ConfigError;
 
-/// Largest length in tokens; draws saturate here.
+/// Largest token count; draws saturate here.
 pub const MAX_TOKENS: u32 = i32::MAX as u32;
 
-/// Most groups: their weights are held in memory.
+/// Maximum number of groups: their weights are kept in memory.
 const MAX_GROUPS: u32 = 10_000_000;
 
 type Checked = Result<(), ConfigError>;
 
-/// Fails with `path: found value; expected ...` unless `ok`.
+/// The error `path: found value, expected ...` unless `ok`.
 fn rule(ok: bool, path: &str, found: impl std::fmt::Display, expected: &str) -> Checked {
     if ok { Ok(()) } else { Err(ConfigError::new(path, format!("found {found}, expected {expected}"))) }
 }
 
 impl Config {
-    /// Checks every rule; the first one broken is the error.
+    /// Checks every rule and returns the first violation.
     pub fn check(&self) -> Result<(), ConfigError> {
         let max = self.max_prompt_tokens;
         rule((3..=MAX_TOKENS).contains(&max), "max_prompt_tokens", max, "3 to 2147483647")?;
@@ -160,9 +160,9 @@ impl Turns {
 }
 
 impl Distribution {
-    /// `length`: token counts, where a maximum below 1 would leave nothing to draw.
-    fn check(&self, length: bool) -> Checked {
-        let forms = "exactly one of mean + median, mean + sigma, mu + sigma";
+    /// `is_tokens`: token counts, for which `max` must be at least 1.
+    fn check(&self, is_tokens: bool) -> Checked {
+        let expected = "exactly one of mean + median, mean + sigma, mu + sigma";
         match (self.mean, self.median, self.mu, self.sigma) {
             (Some(mean), Some(median), None, None) => {
                 positive(median, "median")?;
@@ -183,19 +183,19 @@ impl Distribution {
                     .filter_map(|(name, value)| value.map(|_| *name))
                     .collect();
                 let given = if given.is_empty() { "none of them".to_owned() } else { given.join(" + ") };
-                return Err(ConfigError::new("", format!("found {given}, expected {forms}")));
+                return Err(ConfigError::new("", format!("found {given}, expected {expected}")));
             }
         }
         if let Some(min) = self.min {
             rule(min.is_finite() && min >= 0.0, "min", min, "a number of at least 0")?;
         }
         if let Some(max) = self.max {
-            let least = if length { 1.0 } else { 0.0 };
+            let least = if is_tokens { 1.0 } else { 0.0 };
             rule(
                 max.is_finite() && max >= least && max > 0.0,
                 "max",
                 max,
-                if length { "at least 1" } else { "more than 0" },
+                if is_tokens { "at least 1" } else { "more than 0" },
             )?;
             let min = self.min.unwrap_or(0.0);
             rule(min <= max, "min", min, &format!("at most max ({max})"))?;

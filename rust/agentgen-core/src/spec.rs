@@ -1,4 +1,4 @@
-//! A data set before it is made: every session of it can be asked for, alone and in any order.
+//! The specification of a data set: everything that determines its rows, resolved and checked.
 
 use std::ops::Range;
 
@@ -6,25 +6,26 @@ use serde::Serialize;
 
 use crate::config::{Arrival, Config, Overrides};
 use crate::dist::Zipf;
+use crate::distributions::{Resolution, Resolved};
 use crate::error::ConfigError;
-use crate::ids::{IdSpace, MAX_RUNS, SessionNames};
-use crate::laws::{Laws, Resolved, least_growth};
+use crate::ids::{IdSpace, MAX_SESSIONS, SessionNames};
 use crate::layout::Layout;
-use crate::rng::{Purpose, Streams};
-use crate::rules::{Drawn, Rules};
+use crate::rng::{Purpose, RandomStreams};
+use crate::turns::{Distributions, Quantity, TurnSampler};
 
-/// Rows and ids that a chunk of sessions aims at, so that memory does not depend on the configuration.
+/// Target size of a chunk of sessions in rows, ids and sessions: bounds memory for any configuration.
 const CHUNK_ROWS: f64 = 131_072.0;
 const CHUNK_IDS: f64 = 2_097_152.0;
 const CHUNK_SESSIONS: f64 = 4_096.0;
 
-/// Share of the sessions over which restarts decay, and least share of them between a session and its continuation.
+/// The share of root sessions, from the first on, over which the restart probability falls to 0.
 const RESTART_SPAN: f64 = 0.75;
+/// At least one in this many root sessions lies between a session and its continuation.
 const RESTART_GAP: u64 = 4;
 
-/// Configuration, seed and number of sessions, resolved.
+/// Configuration, seed, layout and number of root sessions of a data set. Each session can be made alone, in any order.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct DatasetSpec {
     config: Config,
     sessions: u64,
     layout: Layout,
@@ -34,12 +35,13 @@ pub struct Plan {
     names: SessionNames,
     zipf: Zipf,
     chunk_sessions: u64,
-    pub(crate) rules: Rules,
-    pub(crate) streams: Streams,
+    pub(crate) sampler: TurnSampler,
+    pub(crate) streams: RandomStreams,
 }
 
-impl Plan {
-    /// Resolves a configuration: overrides, calibration, id space. Everything that can be refused is refused here.
+impl DatasetSpec {
+    /// Applies overrides, calibrates the distributions and lays out the id space. Reports every error of the
+    /// configuration except [`crate::SessionGenerator::root`]'s.
     pub fn new(
         stated: &Config,
         overrides: Overrides,
@@ -47,24 +49,24 @@ impl Plan {
         sessions: u64,
         layout: Layout,
     ) -> Result<Self, ConfigError> {
-        if !(1..=MAX_RUNS).contains(&sessions) {
+        if !(1..=MAX_SESSIONS).contains(&sessions) {
             let expected = "1 to 140737488355328";
             return Err(ConfigError::new("sessions", format!("found {sessions}, expected {expected}")));
         }
         let config = stated.overridden(overrides)?;
         check_turns(&config)?;
-        let laws = Laws::resolve(&config, !overrides.is_empty())?;
+        let Resolution { dists, resolved, warnings } = Resolution::new(&config, !overrides.is_empty())?;
         check_arrivals(&config, sessions)?;
-        let streams = Streams::new(seed);
+        let streams = RandomStreams::new(seed);
         let groups = &config.cache.layer1_5_groups;
         Ok(Self {
             ids: IdSpace::new(&config, sessions)?,
             names: SessionNames::new(&streams),
             zipf: Zipf::new(groups.num_groups, groups.zipf_alpha),
-            chunk_sessions: chunk_sessions(&config, &laws, layout),
-            rules: Rules::new(&config, &laws),
-            resolved: laws.resolved,
-            warnings: laws.warnings,
+            chunk_sessions: chunk_sessions(&config, &dists, layout),
+            sampler: TurnSampler::new(&config, dists),
+            resolved,
+            warnings,
             config,
             sessions,
             layout,
@@ -78,13 +80,13 @@ impl Plan {
         &self.config
     }
 
-    /// Primary sessions.
+    /// Number of root sessions.
     #[must_use]
     pub fn sessions(&self) -> u64 {
         self.sessions
     }
 
-    /// What rows mean.
+    /// Layout of the rows.
     #[must_use]
     pub fn layout(&self) -> Layout {
         self.layout
@@ -96,82 +98,83 @@ impl Plan {
         &self.resolved
     }
 
-    /// Share of a quantity's draws below a value, before the context limit drops turns; `None` where no law says.
+    /// Share of the draws of a quantity below `value`, before turns are dropped at the context limit; `None` without a
+    /// closed form.
     #[must_use]
-    pub fn share_below(&self, drawn: Drawn, value: f64) -> Option<f64> {
-        self.rules.share_below(drawn, value)
+    pub fn share_below(&self, quantity: Quantity, value: f64) -> Option<f64> {
+        self.sampler.share_below(quantity, value)
     }
 
-    /// Targets given up because of an override.
+    /// Warnings about stated values given up because of an override.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// The id space.
+    /// The hash ids.
     #[must_use]
     pub fn ids(&self) -> &IdSpace {
         &self.ids
     }
 
-    /// The session names.
+    /// The session ids.
     #[must_use]
     pub fn names(&self) -> &SessionNames {
         &self.names
     }
 
-    /// Primaries that are made, encoded and written together.
+    /// Number of root sessions that are made, encoded and written together.
     #[must_use]
     pub fn chunk_sessions(&self) -> u64 {
         self.chunk_sessions
     }
 
-    /// Primaries of shard `index` of `count`.
+    /// Root sessions of shard `index` of `count`.
     #[must_use]
     pub fn shard(&self, index: u64, count: u64) -> Range<u64> {
         let bound = |i: u64| (u128::from(i) * u128::from(self.sessions) / u128::from(count)) as u64;
         bound(index)..bound(index + 1)
     }
 
-    /// The group of a run.
+    /// L1.5 group of root session `root`, 0-based.
     #[must_use]
-    pub fn group(&self, run: u64) -> u32 {
-        self.zipf.group(self.streams.stream(Purpose::Group, run).uniform())
+    pub fn group(&self, root: u64) -> u32 {
+        self.zipf.group(self.streams.stream(Purpose::Group, root).uniform())
     }
 
-    /// The turn index at which a restart splits a run, if one does. (The run may end earlier.)
+    /// The turn index at which a restart splits root session `root`, if one does. (The session may end earlier.)
     #[must_use]
-    pub fn split(&self, run: u64) -> Option<u32> {
+    pub fn split(&self, root: u64) -> Option<u32> {
         if self.config.restart_initial_probability == 0.0 || self.sessions == 1 {
             return None;
         }
-        let progress = run as f64 / (self.sessions - 1) as f64;
+        let progress = root as f64 / (self.sessions - 1) as f64;
         if progress >= RESTART_SPAN {
             return None;
         }
         let probability = self.config.restart_initial_probability * (1.0 - progress / RESTART_SPAN);
-        if self.streams.stream(Purpose::Restart, run).uniform() >= probability {
+        if self.streams.stream(Purpose::Restart, root).uniform() >= probability {
             return None;
         }
         let [first, end] = self.config.restart_turn_range;
-        Some(first + self.streams.stream(Purpose::Split, run).below(u64::from(end - first)) as u32)
+        Some(first + self.streams.stream(Purpose::Split, root).below(u64::from(end - first)) as u32)
     }
 
-    /// The primary after which a split run's continuation is written.
-    fn slot(&self, run: u64) -> u64 {
-        let first = run + (self.sessions / RESTART_GAP).max(1);
-        first + self.streams.stream(Purpose::Slot, run).below(self.sessions - first)
+    /// The root session after which the continuation of `root` is written.
+    fn slot(&self, root: u64) -> u64 {
+        let first = root + (self.sessions / RESTART_GAP).max(1);
+        first + self.streams.stream(Purpose::Slot, root).below(self.sessions - first)
     }
 
-    /// Of the runs in `origins`, those whose continuations are written after primaries of `slots`: 16 bytes each, not
-    /// yet in order.
+    /// Places of the continuations of `origins` that are written after a root session in `slots`, unsorted; 16 bytes
+    /// each.
     #[must_use]
     pub fn continuations(&self, origins: Range<u64>, slots: &Range<u64>) -> Vec<Continuation> {
-        let split = origins.filter(|run| self.split(*run).is_some());
-        split.map(|run| Continuation { slot: self.slot(run), run }).filter(|c| slots.contains(&c.slot)).collect()
+        let split = origins.filter(|root| self.split(*root).is_some());
+        split.map(|root| Continuation { slot: self.slot(root), root }).filter(|c| slots.contains(&c.slot)).collect()
     }
 
-    /// The runs that may have a continuation after primaries before `slot`: it comes at least a quarter later.
+    /// The root sessions whose continuation may be written before root session `slot`.
     #[must_use]
     pub fn origins_before(&self, slot: u64) -> Range<u64> {
         if self.config.restart_initial_probability == 0.0 {
@@ -181,51 +184,20 @@ impl Plan {
     }
 }
 
-/// A continuation's place.
+/// Where a continuation is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Continuation {
-    /// The primary after which it is written.
+    /// The root session after which it is written.
     pub slot: u64,
-    /// The run it continues.
-    pub run: u64,
+    /// The root session that it continues.
+    pub root: u64,
 }
 
-/// Arrival times in index order: each gap is a draw of its own, in whole nanoseconds, so that their sum does not
-/// depend on where adding starts. The first session arrives at 0.
-#[derive(Debug, Clone, Default)]
-pub struct ArrivalClock {
-    run: u64,
-    nanoseconds: u128,
-}
-
-impl ArrivalClock {
-    /// The primary the clock stands at.
-    #[must_use]
-    pub fn run(&self) -> u64 {
-        self.run
-    }
-
-    /// The arrival of primary `run`, in tenths of a millisecond, rounded half-even. The clock only moves forward.
-    pub fn arrival_tenths(&mut self, plan: &Plan, run: u64) -> u64 {
-        const TENTH: u128 = 100_000;
-        let Arrival::Poisson { rate } = plan.config.arrival else { return 0 };
-        while self.run < run {
-            self.run += 1;
-            let gap_s = -libm::log(plan.streams.stream(Purpose::Arrival, self.run).uniform()) / rate;
-            self.nanoseconds += (gap_s * 1e9).round_ties_even() as u128;
-        }
-        let (whole, rest) = (self.nanoseconds / TENTH, self.nanoseconds % TENTH);
-        let up = rest > TENTH / 2 || (rest == TENTH / 2 && whole % 2 == 1);
-        (whole + u128::from(up)) as u64
-    }
-}
-
-/// The shortest session asked for must fit.
+/// The smallest session with `turns.min` turns must fit below the context limit.
 fn check_turns(config: &Config) -> Result<(), ConfigError> {
     let Some(turns) = config.turns.as_ref().filter(|t| !t.allow_truncation) else { return Ok(()) };
-    let (new_tokens, output) = least_growth(config);
     let layer2 = config.cache.layer2.min.map_or(1, |min| (min as u64).max(1));
-    let least = config.prefix_tokens() + layer2 + u64::from(turns.min - 1).saturating_mul(new_tokens + output);
+    let least = config.prefix_tokens() + layer2 + u64::from(turns.min - 1).saturating_mul(config.smallest_growth());
     if least < u64::from(config.max_prompt_tokens) {
         return Ok(());
     }
@@ -239,7 +211,7 @@ fn check_turns(config: &Config) -> Result<(), ConfigError> {
     ))
 }
 
-/// Arrival times must stay exact in tenths of a millisecond.
+/// The last arrival must be exact in tenths of a millisecond as an `f64`.
 fn check_arrivals(config: &Config, sessions: u64) -> Result<(), ConfigError> {
     let Arrival::Poisson { rate } = config.arrival else { return Ok(()) };
     let seconds = sessions as f64 / rate;
@@ -252,9 +224,10 @@ fn check_arrivals(config: &Config, sessions: u64) -> Result<(), ConfigError> {
     ))
 }
 
-fn chunk_sessions(config: &Config, laws: &Laws, layout: Layout) -> u64 {
+/// Root sessions per chunk, from the expected rows and ids of a session.
+fn chunk_sessions(config: &Config, dists: &Distributions, layout: Layout) -> u64 {
     let room = f64::from(config.max_prompt_tokens) - config.prefix_tokens() as f64;
-    let mut turns = 1.0 + room / (laws.new_tokens.mean() + laws.output.mean());
+    let mut turns = 1.0 + room / (dists.new_tokens.mean() + dists.output.mean());
     if let Some(reset) = config.reset.filter(|r| r.base_probability > 0.0) {
         turns = turns.min(1.0 + 1.0 / reset.base_probability);
     }
