@@ -12,13 +12,13 @@ mod oracle;
 #[allow(dead_code)]
 mod traces;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use agentgen_analysis::reuse::{self, SharedLayers};
 use agentgen_analysis::simulate::{self, Figures, Routing, Served, Settings};
 use agentgen_core::config::Overrides;
 use agentgen_engine::timeline::TimelineOptions;
+use agentgen_testing::files::shared;
 use agentgen_testing::{Case, cases};
 use agentgen_trace::generate::{Shard, batches};
 use agentgen_trace::schema::{Column, schema};
@@ -331,15 +331,10 @@ proptest! {
 
 /// Mooncake's conversation trace: requests at their own times, ids alone.
 #[test]
+#[ignore = "needs the shared traces: set AGENTGEN_SHARED_DATA"]
 fn a_recorded_trace() {
-    let data = std::env::var_os("AGENTGEN_SHARED_DATA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
-    let path = data.join("mooncake/conversation_trace.jsonl");
-    if !path.exists() {
-        eprintln!("SKIPPED: {} is missing (AGENTGEN_SHARED_DATA names the folder)", path.display());
-        return;
-    }
-    let source = source::resolve(&[path], ReadOptions::default()).expect("a trace");
+    let source =
+        source::resolve(&[shared("mooncake/conversation_trace.jsonl")], ReadOptions::default()).expect("a trace");
     let rows = source::open(&source, &Column::ALL, 1, &Cancel::default()).expect("readable");
     let (clock, sessions) = ordered(&source.meta, false, session::sessions(&source.meta, rows)).expect("readable");
     let sessions: Vec<Session> = sessions.collect::<Result<_, _>>().expect("readable");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use agentgen_analysis::validate::{Options, Report, Severity, validate};
 use agentgen_core::{Config, config};
+use agentgen_testing::files::shared;
 use agentgen_testing::{Blind, Case, run_options};
 use agentgen_trace::manifest::Shard;
 use agentgen_trace::run::RunOptions;
@@ -146,25 +147,14 @@ fn one_changed_line_is_one_finding() {
     );
 }
 
-fn shared(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("AGENTGEN_SHARED_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
-    let path = root.join(name);
-    if !path.is_file() {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
-}
-
 #[test]
+#[ignore = "needs the shared traces: set AGENTGEN_SHARED_DATA"]
 fn real_traces_raise_no_false_alarm() {
     for (name, layout, rows, sessions) in [
         ("mooncake/conversation_trace.jsonl", Layout::Cumulative, 12_031, 12_031),
         ("aiperf/default_40s.jsonl", Layout::Incremental, 601, 40),
     ] {
-        let Some(path) = shared(name) else { continue };
-        let report = report(&[path]);
+        let report = report(&[shared(name)]);
         assert!(report.ok && report.findings.is_empty(), "{report:#?}");
         assert_eq!(
             (report.layout, report.block_size, report.rows, report.sessions),
@@ -174,8 +164,9 @@ fn real_traces_raise_no_false_alarm() {
 }
 
 #[test]
+#[ignore = "needs the shared traces: set AGENTGEN_SHARED_DATA"]
 fn a_trace_that_its_own_loader_refuses_is_refused() {
-    let Some(path) = shared("aiperf/restarts_120s.jsonl") else { return };
+    let path = shared("aiperf/restarts_120s.jsonl");
     // Counted apart from the code under test: sizes of every id, in file order.
     let mut sizes = std::collections::HashMap::<i64, (u64, u64)>::new();
     let mut expected = std::collections::BTreeMap::new();
@@ -203,15 +194,16 @@ fn a_trace_that_its_own_loader_refuses_is_refused() {
 }
 
 #[test]
+#[ignore = "needs the shared traces: set AGENTGEN_SHARED_DATA"]
+fn the_wrong_layout_of_a_foreign_trace_is_one_finding() {
+    let options = Options { layout: Some(Layout::Cumulative), ..Options::default() };
+    let path = shared("aiperf/default_40s.jsonl");
+    let report = validate(&[path], &options, &Cancel::default(), &mut |_, _| {}).unwrap();
+    assert_eq!((report.ok, report.errors, report.findings[0].rule, report.findings[0].line), (false, 1, "layout", 2));
+}
+
+#[test]
 fn the_wrong_layout_is_one_finding() {
-    if let Some(path) = shared("aiperf/default_40s.jsonl") {
-        let options = Options { layout: Some(Layout::Cumulative), ..Options::default() };
-        let report = validate(&[path], &options, &Cancel::default(), &mut |_, _| {}).unwrap();
-        assert_eq!(
-            (report.ok, report.errors, report.findings[0].rule, report.findings[0].line),
-            (false, 1, "layout", 2)
-        );
-    }
     let dir = TempDir::new().unwrap();
     let run = run(dir.path(), "default", Layout::Cumulative, File::Jsonl, 0, 1);
     std::fs::remove_file(run.join("manifest.json")).unwrap();

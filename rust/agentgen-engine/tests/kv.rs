@@ -1,12 +1,12 @@
 //! Keys, the tree of chains and the prefix cache, against tokens compared one by one and blocks held one by one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::Path;
 use std::rc::Rc;
 
 use agentgen_engine::kv::{
     BlockKey, NodeId, Policy, PrefixCache, PrefixMatch, Prompt, RadixTree, TokenSeq, block_keys,
 };
+use agentgen_testing::files::shared;
 use proptest::prelude::*;
 
 /// One token: of a hash id and its place there, or of a conversation and its position.
@@ -505,20 +505,14 @@ proptest! {
 }
 
 /// The hash ids of the public trace's requests, in order; each id names a block and all before it.
-fn conversation_trace() -> Option<Vec<(u32, Vec<i64>)>> {
-    let shared = std::env::var_os("AGENTGEN_SHARED_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), Into::into);
-    let path = shared.join("mooncake/conversation_trace.jsonl");
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        eprintln!("SKIPPED: {} is not there (AGENTGEN_SHARED_DATA names the folder)", path.display());
-        return None;
-    };
+fn conversation_trace() -> Vec<(u32, Vec<i64>)> {
+    let text = std::fs::read_to_string(shared("mooncake/conversation_trace.jsonl")).expect("a text file");
     let row = |line: &str| {
         let row: serde_json::Value = serde_json::from_str(line).expect("a row");
         let ids = row["hash_ids"].as_array().expect("a list").iter().map(|id| id.as_i64().expect("an id")).collect();
         (row["input_length"].as_u64().expect("a length") as u32, ids)
     };
-    Some(text.lines().map(row).collect())
+    text.lines().map(row).collect()
 }
 
 /// Percent of all blocks, found in a cache of 10,000.
@@ -549,8 +543,9 @@ fn share_found(requests: &[(u32, Vec<i64>)], policy: Policy) -> String {
 }
 
 #[test]
+#[ignore = "needs the shared traces: set AGENTGEN_SHARED_DATA"]
 fn hit_rates_of_a_public_trace_by_policy() {
-    let Some(requests) = conversation_trace() else { return };
+    let requests = conversation_trace();
     assert_eq!(share_found(&requests, Policy::Lru), "21.2");
     assert_eq!(share_found(&requests, Policy::Belady), "36.6");
     // 18.1 is published for a queue that drops heads before their tails, whose blocks can then not be found.

@@ -136,8 +136,9 @@ fn a_hand_written_trace() {
 }
 
 #[test]
+#[ignore = "needs the shared traces: set AGENTGEN_SHARED_DATA"]
 fn sorting_keeps_the_order_of_equal_times_across_batches() {
-    let Some(path) = shared("mooncake/conversation_trace.jsonl") else { return };
+    let path = shared("mooncake/conversation_trace.jsonl");
     let source = resolve(&[path], ReadOptions::default()).unwrap();
     let read = open(&source, &Column::ALL, 2, &Cancel::default()).unwrap();
     let batches: Vec<RecordBatch> = read.collect::<Result<_>>().unwrap();

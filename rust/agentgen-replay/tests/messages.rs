@@ -1,32 +1,22 @@
 //! Real trajectories as scripts: every body of the shared file.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agentgen_replay::script::History;
 use agentgen_replay::script::messages::{MessagesOptions, MessagesSession};
+use agentgen_testing::files::shared;
 use agentgen_trace::Cancel;
 use agentgen_trace::transcript::{self, Transcript, flat};
-
-fn trajectories() -> Option<PathBuf> {
-    let shared = std::env::var_os("AGENTGEN_SHARED_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
-    let path = shared.join("mlperf/agentic_coding_2.5h.jsonl");
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("SKIPPED: {} is not there (AGENTGEN_SHARED_DATA names the folder)", path.display());
-    None
-}
 
 fn options(history: History, salt: &str) -> Arc<MessagesOptions> {
     Arc::new(MessagesOptions::new(history, salt, "m", true, r#"{"temperature":0}"#).unwrap())
 }
 
 #[test]
+#[ignore = "needs the shared traces: set AGENTGEN_SHARED_DATA"]
 fn a_real_file_is_sent_as_it_is_described() {
-    let Some(path) = trajectories() else { return };
+    let path = shared("mlperf/agentic_coding_2.5h.jsonl");
     let conversations: Vec<Transcript> = flat::read(&path, &Cancel::default()).collect::<Result<_, _>>().unwrap();
     assert_eq!(conversations.len(), 20);
     let described = transcript::describe(flat::read(&path, &Cancel::default())).unwrap();

@@ -117,16 +117,18 @@ impl Generated {
     }
 }
 
-/// The path of a shared data file; `None`, said aloud, when the data is not here.
-pub fn shared(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("AGENTGEN_SHARED_DATA")
+/// Path of a file of the shared traces, in the folder named by `AGENTGEN_SHARED_DATA` (default: `../shared/data` beside
+/// the checkout). Panics if the file is missing; tests that call it are `#[ignore]`d, so that they run only on request.
+pub fn shared(name: &str) -> PathBuf {
+    let folder = std::env::var_os("AGENTGEN_SHARED_DATA")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
-    let path = root.join(name);
-    if !path.is_file() {
-        eprintln!("SKIPPED: no {}", path.display());
-        return None;
-    }
-    Some(path)
+    let path = folder.join(name);
+    assert!(
+        path.is_file(),
+        "{}: no such file (set AGENTGEN_SHARED_DATA to the folder of the shared traces)",
+        path.display()
+    );
+    path
 }
 
 /// Fails with the first row that differs.
