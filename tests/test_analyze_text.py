@@ -32,7 +32,7 @@ def test_tables_name_definitions_in_80_columns(
     both = [f"{100 * reuse[reading]['block_references']:.1f} %" for reading in ("linked", "standalone")]
     assert both[0] != both[1]
     row = next(line for line in lines if line.startswith("  blocks found / all blocks of the prompts  "))
-    assert row.endswith(f"  {both[0]}    {both[1]}")
+    assert row.endswith(f"  {both[0]}      {both[1]}")
     start = lines.index("  timeline  50 sessions at once; prefill 20,000, decode 60 tokens/s")
     assert lines[start + 1].startswith("            lasts ")
     assert "extents" not in text
