@@ -40,7 +40,8 @@ def trace(tmp_path: Path) -> Path:
 
 
 def options(url: str, tmp_path: Path, *more: object) -> list[object]:
-    return ["--url", url, "--block-size", BLOCK, "--output", tmp_path, "--name", "out", "--concurrency", 16, *more]
+    where = ["--output", tmp_path, "--name", "out"]
+    return ["--url", url, "--trace-block-size", BLOCK, *where, "--concurrency", 16, *more]
 
 
 def books_of(summary: dict[str, Any], phase: str = "run") -> dict[str, int]:
@@ -316,9 +317,8 @@ def test_n17_n25_warm_up_shares_no_text_with_the_run_and_has_its_own_books(
 def test_n16_two_runs_share_text_only_if_their_salts_are_the_same(trace: Path, run: Run, tmp_path: Path) -> None:
     def prompts(name: str, *more: object) -> set[bytes]:
         with serving() as server:
-            run(
-                "replay", trace, "--url", server.url, "--block-size", BLOCK, "--output", tmp_path, "--name", name, *more
-            )
+            where = ("--output", tmp_path, "--name", name)
+            run("replay", trace, "--url", server.url, "--trace-block-size", BLOCK, *where, *more)
             return {received.body for received in server.requests}
 
     assert prompts("a", "--salt", "x") == prompts("b", "--salt", "x")
@@ -402,7 +402,7 @@ def test_dry_run_says_what_would_be_done_and_sends_nothing(trace: Path, run: Run
         (
             [{"id": "a"}],
             ("--prompt-mode", "token-ids", "--endpoint", "completions", "--history", "live"),
-            "found --history live, expected trace: answers come as text",
+            "found --history live, expected recorded: answers come as text",
         ),
         ([{"id": "a"}], ("--name", "trace.jsonl"), "trace.jsonl: found a file or directory, expected none"),
     ],

@@ -38,7 +38,7 @@ def played(run: Run, trace: Path, url: str, *more: object, code: int = 0) -> pl.
         "--url",
         url,
         "--history",
-        "trace",
+        "recorded",
         "--concurrency",
         1,
         "--salt",

@@ -59,7 +59,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "mode",
     [
         ("--history", "live"),
-        ("--history", "trace"),
+        ("--history", "recorded"),
         ("--endpoint", "completions", "--history", "live"),
         ("--endpoint", "completions", "--prompt-mode", "token-ids"),
     ],
@@ -87,7 +87,7 @@ def test_each_of_two_servers_has_a_cache_of_its_own(generated: Path, run: Run, t
     with serving(block_tokens=64) as one, serving(block_tokens=64) as other:
         run(
             *("replay", generated, "--url", one, "--url", other, "--concurrency", 1, "--delay-scale", 0),
-            *("--history", "trace", "--output", tmp_path, "--name", "out", "--quiet"),
+            *("--history", "recorded", "--output", tmp_path, "--name", "out", "--quiet"),
         )
     requests = pl.read_parquet(tmp_path / "out" / "requests.parquet")
     assert requests["url"].n_unique() == 2
@@ -107,7 +107,7 @@ def messages(run: Run, tmp_path: Path, url: str, history: str, code: int = 0) ->
 def test_r6_recorded_conversations_with_tools_pass_a_server_that_checks_ids(run: Run, tmp_path: Path) -> None:
     """The server refuses results whose ids the message before does not have, and calls without results."""
     with serving() as url:
-        requests = messages(run, tmp_path, url, "trace")
+        requests = messages(run, tmp_path, url, "recorded")
     assert requests.height == 1_007
     assert set(requests["outcome"]) == {"ok"}
 

@@ -145,7 +145,7 @@ def test_reported_and_predicted_tokens_are_of_the_same_requests(small_run: Path,
         now += 10 * MS
     recorder.session(0, "s", "run", 3, 10**12, now, 0, 0, 0)
     recorder.close()
-    prediction = {"trace": str(small_run), "history": "trace", "block_tokens": 512}
+    prediction = {"trace": str(small_run), "history": "recorded", "block_tokens": 512}
     summary = summarize(tmp_path, prediction=prediction)
     cache = summary["run"]["cache"]
     assert (cache["reported"]["requests"], cache["predicted"]["requests"]) == (2, 2)
@@ -168,8 +168,9 @@ def test_predictions_of_one_slot_are_the_reuse_of_the_trace_n22(small_run: Path,
     """Predicted from records in the order of the file: what the analysis finds without replaying anything."""
     (tmp_path / "records").mkdir()
     recorder = _native.Recorder(tmp_path / "records" / "worker-0.jsonl", 0)
-    options = {"endpoint": "chat", "prompt_mode": "text", "history": "trace", "salt": "x", "model": "m", "stream": True}
+    options = {"endpoint": "chat", "prompt_mode": "text", "history": "recorded", "salt": "x", "model": "m"}
     options |= {
+        "stream": True,
         "journal": str(tmp_path / "journal"),
         "is_linked": True,
         "request": {},
@@ -192,7 +193,7 @@ def test_predictions_of_one_slot_are_the_reuse_of_the_trace_n22(small_run: Path,
         recorder.session(session.number, session.key, "run", session.turns, opened, now, 0, 0, 0)
     recorder.close()
     block_tokens = json.loads(_native.describe_replay(small_run))["block_tokens"]
-    prediction = {"trace": str(small_run), "history": "trace", "block_tokens": block_tokens}
+    prediction = {"trace": str(small_run), "history": "recorded", "block_tokens": block_tokens}
     run = summarize(tmp_path, prediction=prediction)["run"]
     reuse = agentgen.analyze(small_run, cached_outputs=False).to_dict()["traces"][0]["reuse"]
     assert run["cache"]["predicted"]["hit_rate"] == reuse["linked"]["token_weighted"]

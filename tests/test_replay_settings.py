@@ -66,7 +66,7 @@ def test_r9_settings_are_frozen_and_refuse_what_they_do_not_know() -> None:
         ({"session_rate": 0}, "--session-rate: found 0, expected a number above 0, up to 1000000"),
         ({"delay_scale": float("nan")}, "--delay-scale: found NaN, expected a number from 0, up to 1000000"),
         ({"stream": "maybe"}, '--no-stream: found "maybe", expected true or false'),
-        ({"history": "none"}, "--history: found \"none\", expected 'live' or 'trace'"),
+        ({"history": "none"}, "--history: found \"none\", expected 'live' or 'recorded'"),
         ({"model": 3}, "--model: found 3, expected a text"),
         ({"salt": "x" * 50, "model": ["y" * 100]}, "y..., expected a text"),
     ],
@@ -105,7 +105,7 @@ def test_options_that_contradict_each_other(more: tuple[str, ...], expected: str
     assert expected in invoke("replay", trace, *more, code=2).stderr
 
 
-@pytest.mark.parametrize(("option", "value"), [("--block-size", "16"), ("--tokenizer", "tokenizer.json")])
+@pytest.mark.parametrize(("option", "value"), [("--trace-block-size", "16"), ("--tokenizer", "tokenizer.json")])
 def test_messages_have_a_text_of_their_own(option: str, value: str, invoke: Invoke, tmp_path: Path) -> None:
     messages = tmp_path / "messages.jsonl"
     messages.write_text('{"conversation_id": "a", "turn": 1, "role": "user", "content": "hello"}\n')
@@ -178,7 +178,7 @@ def test_options_in_a_file_and_flags_win(suffix: str, trace: Path, run: Run, tmp
         }
         file = tmp_path / f"replay.{suffix}"
         file.write_text(texts[suffix], encoding="utf-8")
-        more = ("--retries", 1, "--block-size", BLOCK, "--output", tmp_path, "--name", "o")
+        more = ("--retries", 1, "--trace-block-size", BLOCK, "--output", tmp_path, "--name", "o")
         run("replay", trace, "--config", file, *more)
         assert server.most_running <= 3
     settings = summary_of(tmp_path / "o")["settings"]

@@ -137,7 +137,7 @@ def test_a_run_has_a_plain_name(name: str, invoke: Invoke, tmp_path: Path) -> No
 
 
 def options(url: str, tmp_path: Path, *more: object) -> list[object]:
-    return ["--url", url, "--block-size", BLOCK, "--output", tmp_path, "--name", "out", *more]
+    return ["--url", url, "--trace-block-size", BLOCK, "--output", tmp_path, "--name", "out", *more]
 
 
 def test_one_is_one(run: Run, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_the_plan_fits_80_columns_and_breaks_no_name(invoke: Invoke, tmp_path: P
     assert max(map(len, told.splitlines())) <= 80
     assert "model a-model-of-a-long-name-with-many-hyphens-in-it-and-more" in told
     assert "takes       at least 1 s of delays and arrivals, beside the server's time" in told
-    invoke("replay", trace, "--dry-run", "--block-size", BLOCK, "--delay-scale", 0)
+    invoke("replay", trace, "--dry-run", "--trace-block-size", BLOCK, "--delay-scale", 0)
 
 
 def test_how_many_sessions_failed_and_why(run: Run, tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_trace_with_more_errors_than_are_looked_through_is_refused(invoke: Inv
     row = {"session_id": "s", "input_length": 8, "output_length": 1, "timestamp": 0, "hash_ids": [1, 1]}
     rows = [row | {"session_id": f"s{number}", "hash_ids": [number, number]} for number in range(1001)]
     trace.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    told = invoke("replay", trace, "--block-size", 4, "--dry-run", code=2).stderr
+    told = invoke("replay", trace, "--trace-block-size", 4, "--dry-run", code=2).stderr
     assert re.search(
         r"found 1,\d+ errors, expected 1,000 at most \(agentgen validate lists 1,\d+ errors\)$", told.strip()
     )
@@ -240,7 +240,7 @@ def test_restarts_with_ids_of_two_sizes_are_refused(invoke: Invoke) -> None:
 
 def test_lengths_of_texts_are_estimates_on_every_server(invoke: Invoke, tmp_path: Path) -> None:
     lighthouse = ROOT / "docs" / "examples" / "lighthouse.jsonl"
-    more = ("--history", "trace", "--delay-scale", 0, "--request-json", '{"max_tokens": 1}')
+    more = ("--history", "recorded", "--delay-scale", 0, "--request-json", '{"max_tokens": 1}')
     told = invoke("replay", lighthouse, *more, "--output", tmp_path, "--name", "out").output
     assert "(embedded)" in told
     assert summary_of(tmp_path / "out")["trace"]["tokens"] == "approximate"

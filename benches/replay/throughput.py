@@ -85,7 +85,7 @@ def replay(trace: Path, url: str, *options: object) -> tuple[dict[str, Any], lis
             directory,
             "--name",
             "out",
-            "--block-size",
+            "--trace-block-size",
             NEW,
             "--quiet",
             *options,

@@ -208,7 +208,7 @@ def test_prompts_of_exact_length_find_what_was_predicted(
     engine: Engine, prompts: str, generated: Path, run: Run, tmp_path: Path
 ) -> None:
     mode = ("--prompt-mode", "token-ids") if prompts == "ids" else ("--tokenizer", engine.tokenizer)
-    more = ("--endpoint", "completions", "--history", "trace", "--concurrency", 1)
+    more = ("--endpoint", "completions", "--history", "recorded", "--concurrency", 1)
     played = play(run, generated, engine, tmp_path, *more, *mode)
     requests = played.requests
     assert requests["reported_prompt_tokens"].to_list() == requests["context_tokens"].to_list()
@@ -239,7 +239,7 @@ def test_several_sessions_at_once(engine: Engine, generated: Path, run: Run, tmp
 
 def test_a_recorded_conversation_with_tools(engine: Engine, run: Run, tmp_path: Path) -> None:
     trace = ROOT / "docs" / "examples" / "lighthouse.jsonl"
-    played = play(run, trace, engine, tmp_path, "--history", "trace", "--concurrency", 1)
+    played = play(run, trace, engine, tmp_path, "--history", "recorded", "--concurrency", 1)
     requests = played.requests
     assert requests.height == 5
     first, second = requests.filter(pl.col("session") == 0).sort("turn")["reported_prompt_tokens"][:2]
@@ -251,7 +251,7 @@ def test_an_engine_stops_what_nobody_waits_for(engine: Engine, run: Run, tmp_pat
     trace = tmp_path / "trace.jsonl"
     trace.write_text('{"session_id": "s", "input_length": 64, "output_length": 4000, "hash_ids": [1]}\n')
     before = engine.metric(GENERATED)
-    stated = ("--block-size", 64, "--timeout", "500ms", "--request-json", '{"ignore_eos": true}')
+    stated = ("--trace-block-size", 64, "--timeout", "500ms", "--request-json", '{"ignore_eos": true}')
     run("replay", trace, "--url", engine.url, *stated, "--output", tmp_path, "--name", "out", code=1)
     requests = pl.read_parquet(tmp_path / "out" / "requests.parquet")
     assert requests["outcome"].to_list() == ["timeout_total"]

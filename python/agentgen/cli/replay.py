@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "Server": ("url", "model", "endpoint", "stream", "header", "session_header", "api_key_env"),
-    "Prompts": ("history", "prompt_mode", "tokenizer", "salt", "request_json", "block_size"),
+    "Prompts": ("history", "prompt_mode", "tokenizer", "salt", "request_json", "trace_block_size"),
     "Load": (
         *("concurrency", "session_rate", "seed", "duration", "max_sessions", "warmup_sessions"),
         *("delay_scale", "max_delay", "workers"),
@@ -90,8 +90,8 @@ def _pair(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 @_option(
     "history",
     None,
-    "Next prompts hold the server's answers, or text of the recorded length. [default: live; trace for token ids]",
-    type=click.Choice(["live", "trace"]),
+    "Next prompts hold the server's answers, or text of the recorded length. [default: live; recorded for token ids]",
+    type=click.Choice(["live", "recorded"]),
 )
 @_option(
     "prompt-mode",
@@ -102,7 +102,7 @@ def _pair(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 @_option("tokenizer", "FILE", "The model's tokenizer.json: prompts of exact length.")
 @_option("salt", "TEXT", "The same salt makes the same text. [default: a new one]")
 @_option("request-json", "JSON", """Fields of every request, such as '{"ignore_eos": true}'.""")
-@_option("block-size", "TOKENS", "Block size of a trace that does not say.", type=_number)
+@_option("trace-block-size", "TOKENS", "Block size of a trace that does not state one.", type=_number)
 @_option(
     "concurrency",
     "N",

@@ -28,7 +28,7 @@ MODULES = (
 # The settings that the page shows. Fields of requests are named without their values: these may be anything.
 SETTINGS = (
     *("url", "embedded_server", "model", "endpoint", "stream", "header", "session_header"),
-    *("history", "prompt_mode", "tokenizer", "salt", "block_size"),
+    *("history", "prompt_mode", "tokenizer", "salt", "trace_block_size"),
     *("load", "concurrency", "session_rate", "seed", "duration", "max_sessions", "warmup_sessions"),
     *("delay_scale", "max_delay", "workers", "connect_timeout", "first_token_timeout", "timeout", "retries", "grace"),
 )

@@ -92,7 +92,7 @@ def _prompts(trace: Mapping[str, Any], settings: ReplaySettings) -> None:
     if trace["kind"] == "messages":
         if settings.endpoint != "chat":
             raise ReplayError("--endpoint: found completions, expected chat: the trace holds messages")
-        for option, value in (("--block-size", settings.block_size), ("--tokenizer", settings.tokenizer)):
+        for option, value in (("--trace-block-size", settings.trace_block_size), ("--tokenizer", settings.tokenizer)):
             if value is not None:
                 raise ReplayError(f"{option}: found {value}, expected none: the trace holds messages in their own text")
     if settings.prompt_mode != "token-ids":
@@ -100,7 +100,7 @@ def _prompts(trace: Mapping[str, Any], settings: ReplaySettings) -> None:
     if settings.endpoint != "completions":
         raise ReplayError("--prompt-mode token-ids: found the chat endpoint, expected --endpoint completions")
     if settings.history == "live":
-        raise ReplayError("--prompt-mode token-ids: found --history live, expected trace: answers come as text")
+        raise ReplayError("--prompt-mode token-ids: found --history live, expected recorded: answers come as text")
 
 
 def _load(trace: Mapping[str, Any], settings: ReplaySettings) -> tuple[str, int]:

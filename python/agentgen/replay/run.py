@@ -69,7 +69,7 @@ def prepared(trace: Path, settings: ReplaySettings) -> Iterator[Prepared]:
         TraceError: The trace cannot be read.
         ReplayError: The server, its model or the trace will not do.
     """
-    described = json.loads(_native.describe_replay(trace, trace_block_size=settings.block_size))
+    described = json.loads(_native.describe_replay(trace, trace_block_size=settings.trace_block_size))
     headers = _headers(settings)
     server = None if settings.url else _native.Server(json.dumps({"block_tokens": described["block_tokens"] or 16}))
     try:
@@ -77,7 +77,7 @@ def prepared(trace: Path, settings: ReplaySettings) -> Iterator[Prepared]:
         plan = preflight.check(described, settings, urls, headers)
         words, tokens = _words(settings, described["kind"], embedded=not settings.url)
         if described["kind"] == "hashed":  # messages that break a rule cannot be read at all
-            plan = replace(plan, warnings=doubts(trace, settings.block_size))
+            plan = replace(plan, warnings=doubts(trace, settings.trace_block_size))
         yield Prepared(trace, plan, urls, headers, server is not None, words, tokens)
     finally:
         if server is not None:
@@ -169,13 +169,13 @@ def _prediction(ready: Prepared) -> dict[str, Any] | None:
         "trace": str(ready.trace),
         "history": _history(settings),
         "block_tokens": told[0] or CACHE_BLOCK_TOKENS,
-        "trace_block_size": settings.block_size,
+        "trace_block_size": settings.trace_block_size,
     }
 
 
 def _history(settings: ReplaySettings) -> str:
     """Prompts of token ids can have no answers in them: those are text."""
-    return settings.history or ("trace" if settings.prompt_mode == "token-ids" else "live")
+    return settings.history or ("recorded" if settings.prompt_mode == "token-ids" else "live")
 
 
 def _job(ready: Prepared, directory: Path, salt: str, worker: int) -> Job:
@@ -196,7 +196,7 @@ def _job(ready: Prepared, directory: Path, salt: str, worker: int) -> Job:
             "request": settings.request_json,
             "is_linked": plan.trace["is_linked"],
             "journal": str(directory / "journal" / name) if plan.trace["continuations"] else None,
-            "trace_block_size": settings.block_size,
+            "trace_block_size": settings.trace_block_size,
         }
         rules = Rules(
             delay_scale=settings.delay_scale,

@@ -71,7 +71,7 @@ class ReplaySettings(BaseModel):
     api_key_env: str = "OPENAI_API_KEY"
     """Environment variable that holds the key."""
 
-    history: Literal["live", "trace"] | None = None
+    history: Literal["live", "recorded"] | None = None
     """Whose answers go into the next prompt: the server's, or ones of recorded length."""
     prompt_mode: Literal["text", "token-ids"] = "text"
     """Prompts as words, or as numbers of tokens."""
@@ -81,7 +81,7 @@ class ReplaySettings(BaseModel):
     """Runs with the same salt send the same text; a new one by default."""
     request_json: Annotated[dict[str, Any], BeforeValidator(values.request_fields)] = {}
     """Fields of every request."""
-    block_size: Annotated[int, BeforeValidator(values.whole(1, MAX_TOKENS))] | None = None
+    trace_block_size: Annotated[int, BeforeValidator(values.whole(1, MAX_TOKENS))] | None = None
     """Block size of a trace that does not say."""
 
     concurrency: Annotated[int, BeforeValidator(values.whole(1, MAX_SLOTS))] | None = None

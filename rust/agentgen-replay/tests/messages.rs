@@ -22,7 +22,7 @@ fn a_real_file_is_sent_as_it_is_described() {
     let described = transcript::describe(flat::read(&path, &Cancel::default())).unwrap();
     assert_eq!((described.sessions, described.requests), (20, 1007));
 
-    let options = options(History::Trace, "");
+    let options = options(History::Recorded, "");
     let (mut requests, mut context, mut longest) = (0, 0, 0);
     for conversation in conversations {
         let mut session = MessagesSession::new(conversation, &options);

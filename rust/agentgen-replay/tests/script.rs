@@ -20,7 +20,7 @@ fn options(journal: &Path) -> Options {
     Options {
         endpoint: Endpoint::Chat,
         prompt_mode: PromptMode::Text,
-        history: History::Trace,
+        history: History::Recorded,
         salt: "a salt".to_owned(),
         words: None,
         model: "m".to_owned(),
@@ -119,7 +119,7 @@ proptest! {
         let run = directory.path().join("run");
         write(&case, layout, &run);
         let mut options = options(&directory.path().join("journal"));
-        options.history = if live { History::Live } else { History::Trace };
+        options.history = if live { History::Live } else { History::Recorded };
         let history = options.history;
         if form > 0 {
             options.endpoint = Endpoint::Completions;

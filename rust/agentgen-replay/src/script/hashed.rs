@@ -148,7 +148,7 @@ impl HashedSession {
         Ok(planned_tokens.min(context))
     }
 
-    /// Takes the answer to the last request: the server's text of `tokens` tokens, which with the history of the trace
+    /// Takes the answer to the last request: the server's text of `tokens` tokens, which with recorded history
     /// is not used.
     pub fn answered(&mut self, text: &str, tokens: Option<u64>) {
         let Self { stage, conversation, owners, transcript, turn, .. } = self;

@@ -82,8 +82,8 @@ pub enum PromptMode {
 pub enum History {
     /// The server's.
     Live,
-    /// Recorded ones: same prompts in every run.
-    Trace,
+    /// Recorded answers, or text of the recorded length: the same prompts in every run.
+    Recorded,
 }
 
 impl Options {
@@ -92,12 +92,12 @@ impl Options {
         match (self.endpoint, self.prompt_mode, self.history) {
             (Endpoint::Chat, PromptMode::Text, _) => Ok(Form::Messages),
             (Endpoint::Completions, PromptMode::Text, _) => Ok(Form::Text),
-            (Endpoint::Completions, PromptMode::TokenIds, History::Trace) => Ok(Form::Ids),
+            (Endpoint::Completions, PromptMode::TokenIds, History::Recorded) => Ok(Form::Ids),
             (Endpoint::Chat, PromptMode::TokenIds, _) => Err(ScriptError::Options(
                 "prompts of token ids: chat messages are text; use the completions endpoint".to_owned(),
             )),
             (_, PromptMode::TokenIds, History::Live) => Err(ScriptError::Options(
-                "prompts of token ids with live history: answers are text; use the history of the trace".to_owned(),
+                "prompts of token ids with live history: answers are text; use the recorded history".to_owned(),
             )),
         }
     }

@@ -9,7 +9,7 @@ const LOADS = {
   trace: () => "open loop, arrivals of the trace",
   poisson: (settings) => `open loop, ${short(settings.session_rate)} sessions/s at random, seed ${settings.seed}`,
 };
-const HISTORIES = { live: "the server's own answers", trace: "text of the recorded lengths" };
+const HISTORIES = { live: "the server's own answers", recorded: "recorded answers, or text of the recorded length" };
 const KINDS = { hashed: "hashes of their blocks", messages: "messages" };
 const ENDPOINTS = { chat: "chat completions", completions: "completions" };
 const LENGTHS = { exact: "exact", approximate: "approximate: the server counts tokens of its own" };

@@ -27,7 +27,7 @@ pub(super) fn body(
     let limits = [&request.parameters, &transcript.parameters].into_iter().find_map(Parameters::limit);
     let stated = limits.or_else(|| options.limit());
     // Answers that nobody keeps have the recorded length; answers that become history are as long as they must be.
-    let limit = stated.or_else(|| (options.history == History::Trace).then_some(output_tokens));
+    let limit = stated.or_else(|| (options.history == History::Recorded).then_some(output_tokens));
     members.retain(|name, _| !Parameters::LIMITS.contains(name));
     let limit = limit.map(|tokens| tokens.to_string());
     if let Some(limit) = &limit {

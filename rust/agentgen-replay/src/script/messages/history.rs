@@ -37,7 +37,7 @@ pub(super) fn take_answer(
 fn check(results: usize, live: &[ToolCall]) -> Result<(), String> {
     if live.len() != results {
         return Err(format!(
-            "the answer before calls {}, the trace has {} (with history trace the recorded answers are sent)",
+            "the answer before calls {}, the trace has {} (with history recorded the recorded answers are sent)",
             counted(live.len() as u64, "tool"),
             counted(results as u64, "result"),
         ));

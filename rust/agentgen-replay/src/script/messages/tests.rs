@@ -41,7 +41,7 @@ fn sent(request: &Request) -> Value {
 
 /// Bodies of all requests with the recorded history.
 fn bodies(rows: &[Value], request: &Value) -> Vec<Value> {
-    let mut session = MessagesSession::new(conversation(rows), &options(History::Trace, "", request));
+    let mut session = MessagesSession::new(conversation(rows), &options(History::Recorded, "", request));
     (0..session.turns()).map(|_| sent(&session.request().unwrap())).collect()
 }
 

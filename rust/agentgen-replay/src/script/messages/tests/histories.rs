@@ -78,7 +78,7 @@ fn a_live_history_holds_what_the_server_answered() {
 #[test]
 fn a_recorded_history_ignores_what_the_server_answered() {
     let rows = [user("a"), calls(&["x"]), results(&["x"])];
-    let mut session = session(&rows, History::Trace);
+    let mut session = session(&rows, History::Recorded);
     sent_messages(&mut session);
     session.answered("something", "else", &live(&["n1", "n2"])).unwrap();
     let sent = sent_messages(&mut session);
@@ -153,7 +153,7 @@ fn r4_tokens_are_those_of_the_whole_prompt() {
     let mut rows = [user("1234"), answer("12345678"), user("1"), answer("12")];
     (rows[0]["system"], rows[0]["tools"]) = (json!("12345"), json!([{"type": "function", "function": {"name": "f"}}]));
     let tools = serde_json::to_string(&rows[0]["tools"]).unwrap().len().div_ceil(4) as u64;
-    let mut recorded = session(&rows, History::Trace);
+    let mut recorded = session(&rows, History::Recorded);
     let [first, second] = [recorded.request().unwrap(), recorded.request().unwrap()];
     let lengths = |request: &Request| [request.context_tokens, request.input_tokens, request.output_tokens];
     assert_eq!(lengths(&first), [2 + 1 + tools, 2 + 1 + tools, 2]);

@@ -89,7 +89,7 @@ fn l11_one_limit_goes_out_whatever_its_name() {
     };
     let all = json!({"max_new_tokens": 1, "max_completion_tokens": 2, "max_tokens": 3});
     let completion = |tokens| vec![("max_completion_tokens".to_owned(), tokens)];
-    for history in [History::Live, History::Trace] {
+    for history in [History::Live, History::Recorded] {
         assert_eq!(limit(all.clone(), json!({}), history), completion(1));
         assert_eq!(limit(json!({"max_completion_tokens": 2, "max_tokens": 3}), all.clone(), history), completion(2));
         assert_eq!(limit(json!({"max_tokens": 3}), json!({"max_completion_tokens": 9}), history), completion(3));
@@ -101,7 +101,7 @@ fn l11_one_limit_goes_out_whatever_its_name() {
         );
     }
     // Nobody says: as long as the recorded answer, or as long as it gets.
-    assert_eq!(limit(json!({}), json!({}), History::Trace), completion(2));
+    assert_eq!(limit(json!({}), json!({}), History::Recorded), completion(2));
     assert_eq!(limit(json!({}), json!({}), History::Live), []);
 }
 
@@ -115,7 +115,7 @@ fn n22_a_stream_tells_its_usage_and_nothing_else_does() {
     assert_eq!((&found[1]["stream"], found[1].get("stream_options")), (&json!(false), None));
     let own = bodies(&rows, &json!({"stream_options": {"x": 1}}));
     assert_eq!((&own[0]["stream_options"], own[1].get("stream_options")), (&json!({"x": 1}), None));
-    let mut session = MessagesSession::new(conversation(&rows), &options(History::Trace, "", &json!({})));
+    let mut session = MessagesSession::new(conversation(&rows), &options(History::Recorded, "", &json!({})));
     assert_eq!([session.request().unwrap().stream, session.request().unwrap().stream], [true, false]);
 }
 
@@ -124,7 +124,7 @@ fn delays_are_kept_and_never_sent() {
     let mut rows = [user("a"), calls(&["x"]), results(&["x"]), answer("b"), user("c")];
     rows[0]["delay_seconds"] = json!(0.25);
     rows[2]["delay_seconds"] = json!(1.5);
-    let mut session = session(&rows, History::Trace);
+    let mut session = session(&rows, History::Recorded);
     let mut delays = Vec::new();
     for _ in 0..session.turns() {
         delays.push(session.delay_ms());

@@ -67,7 +67,7 @@ proptest! {
     #[test]
     fn n16_every_prompt_begins_with_the_one_before(rows in exchanges(), salted in any::<bool>()) {
         let salt = if salted { "5f0c0ffee15d00d5" } else { "" };
-        for history in [History::Trace, History::Live] {
+        for history in [History::Recorded, History::Live] {
             let prompts = prompts(&rows, history, salt);
             for pair in prompts.windows(2) {
                 prop_assert!(pair[1].len() > pair[0].len() && pair[1].starts_with(&pair[0]));
@@ -79,7 +79,7 @@ proptest! {
 
     #[test]
     fn a_recorded_history_is_the_rows_in_their_order(rows in exchanges()) {
-        let prompts = prompts(&rows, History::Trace, "");
+        let prompts = prompts(&rows, History::Recorded, "");
         let mut expected: Vec<Value> = Vec::new();
         if let Some(system) = rows[0]["system"].as_str() {
             expected.push(json!({"role": "system", "content": system}));
@@ -154,7 +154,7 @@ proptest! {
 fn n16_salts_come_before_everything_that_is_said() {
     let mut rows = [user("question"), answer("b"), user("question")];
     let texts = |rows: &[Value], salt: &str| {
-        let request = MessagesSession::new(conversation(rows), &options(History::Trace, salt, &json!({}))).request();
+        let request = MessagesSession::new(conversation(rows), &options(History::Recorded, salt, &json!({}))).request();
         let sent = sent(&request.unwrap())["messages"].clone();
         sent.as_array().unwrap().iter().map(|m| m["content"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
@@ -163,10 +163,10 @@ fn n16_salts_come_before_everything_that_is_said() {
     rows[0]["system"] = json!("be kind");
     assert_eq!(texts(&rows, "s1"), ["s1\nbe kind", "question"]);
     // Two runs share what comes before the text, and nothing of it.
-    let [one, other] = ["1a", "2b"].map(|salt| prompts(&rows, History::Trace, salt).remove(0));
+    let [one, other] = ["1a", "2b"].map(|salt| prompts(&rows, History::Recorded, salt).remove(0));
     let common = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
     assert_eq!(&one[..common], br#"{"role":"system","content":""#);
     // Later messages stay as they are.
-    let salted = prompts(&rows, History::Trace, "s1");
+    let salted = prompts(&rows, History::Recorded, "s1");
     assert_eq!(String::from_utf8(salted[1].clone()).unwrap().matches("s1").count(), 1);
 }
