@@ -1,15 +1,17 @@
-"""A replay as its workers write it down: some sessions, failures, a warm-up; no server and no time goes by."""
+"""Run directories as `agentgen replay` writes them, with simulated times: no server, no waiting."""
 
 from __future__ import annotations
 
 import json
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from agentgen import _native
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from agentgen.replay.records import RequestRecord, SessionRecord
 
 MS = 1_000_000
 SETTINGS = {
@@ -30,8 +32,45 @@ SETTINGS = {
 TRACE = {"path": "a.jsonl", "kind": "hashed", "sessions": 24, "requests": 240, "tokens": "exact"}
 
 
+def request_record(session: int, turn: int, at_ns: int, **fields: Any) -> RequestRecord:
+    """The record of a request sent at its scheduled time that succeeded; `fields` replace others of its fields."""
+    record: RequestRecord = {
+        "session": session,
+        "key": f"s{session}",
+        "turn": turn,
+        "phase": "run",
+        "url": 0,
+        "scheduled_ns": at_ns,
+        "intended_ns": at_ns,
+        "sent_ns": at_ns,
+        "context_tokens": 512,
+        "input_tokens": 256,
+        "output_tokens": 5,
+        "outcome": "ok",
+        "status": 200,
+        "retries": 0,
+    }
+    return cast("RequestRecord", {**record, **fields})
+
+
+def session_record(session: int, planned: int, opened_ns: int, closed_ns: int, **fields: Any) -> SessionRecord:
+    """The record of a session without failures; `fields` replace others of its fields."""
+    record: SessionRecord = {
+        "session": session,
+        "key": f"s{session}",
+        "phase": "run",
+        "planned": planned,
+        "opened_ns": opened_ns,
+        "closed_ns": closed_ns,
+        "skipped": 0,
+        "cancelled": 0,
+        "never_issued": 0,
+    }
+    return cast("SessionRecord", {**record, **fields})
+
+
 def replayed(directory: Path, *, sessions: int = 8, turns: int = 40, **options: Any) -> dict[str, Any]:
-    """Records of three workers with a slot each, and their summary, which is written down, too."""
+    """Write the records of three workers with one slot each, with failures and a warm-up, and their summary."""
     (directory / "records").mkdir(parents=True)
     for worker in range(3):
         chance = random.Random(worker)  # noqa: S311  no secret
@@ -50,8 +89,8 @@ def replayed(directory: Path, *, sessions: int = 8, turns: int = 40, **options: 
 def _session(
     recorder: _native.Recorder, chance: random.Random, opened: int, number: int, turns: int, phase: str = "run"
 ) -> int:
-    """One session; some fail in the middle. Returns its end, ns."""
-    now, key = opened, f"s{number}"
+    """Record one session; some fail half-way. Returns its end, ns."""
+    now = opened
     fails = turns // 2 if number % 5 == 4 else turns
     for turn in range(min(turns, fails + 1)):
         sent = now + chance.randrange(MS)
@@ -59,14 +98,17 @@ def _session(
         if turn == fails:
             told, outcome, status = _native.Answer("chat", stream=True), "http_error", 503
         prompt = 512 + 64 * turn
-        recorder.request(number, key, turn, phase, 0, now, now, sent, prompt, 64, 5, outcome, status, 0, told)
+        lengths = {"context_tokens": prompt, "input_tokens": 64}
+        ended = {"phase": phase, "outcome": outcome, "status": status}
+        recorder.request(request_record(number, turn, now, sent_ns=sent, **lengths, **ended), told)
         now = told.last_byte_ns or sent + 1
-    recorder.session(number, key, phase, turns, opened, now, max(0, turns - fails - 1), 0, 0)
+    skipped = max(0, turns - fails - 1)
+    recorder.session(session_record(number, turns, opened, now, phase=phase, skipped=skipped))
     return now
 
 
 def _answer(chance: random.Random, sent: int, turn: int) -> _native.Answer:
-    """A stream of five tokens; the first takes a random time."""
+    """A stream of five tokens with a random time to the first one."""
     told = _native.Answer("chat", stream=True)
     first = sent + round(chance.lognormvariate(3, 1) * MS)
     for at in range(5):
@@ -89,7 +131,7 @@ def chunk(text: str) -> bytes:
 
 
 def answer(sent_ns: int, ttft_ns: int, tokens: int, cached: int = 0) -> _native.Answer:
-    """A stream: first token after `ttft_ns`, then one a millisecond."""
+    """A stream: the first token after `ttft_ns`, then one per millisecond."""
     told = _native.Answer("chat", stream=True)
     for at in range(tokens):
         told.feed(chunk(f" w{at}"), sent_ns + ttft_ns + at * MS)
@@ -101,7 +143,7 @@ def answer(sent_ns: int, ttft_ns: int, tokens: int, cached: int = 0) -> _native.
 
 
 def write_run(directory: Path, *, sessions: int = 40, turns: int = 3, scale: float = 1.0, seed: int = 0) -> list[float]:
-    """The records of a run of a slot with random first tokens; returns those, ms."""
+    """Write the records of a run with one slot; returns the random times to first token, ms."""
     chance = random.Random(seed)  # noqa: S311  no secret
     (directory / "records").mkdir(parents=True)
     recorder = _native.Recorder(directory / "records" / "worker-0.jsonl", 0)
@@ -112,13 +154,11 @@ def write_run(directory: Path, *, sessions: int = 40, turns: int = 3, scale: flo
             ttft = round(chance.lognormvariate(3, 1) * scale * MS)
             lag = chance.randrange(100_000)
             told = answer(now + lag, ttft, 5, cached=256 * (turn > 0))
-            recorder.request(
-                session, f"s{session}", turn, "run", 0, now, now, now + lag, 512, 256, 5, "ok", 200, 0, told
-            )
+            recorder.request(request_record(session, turn, now, sent_ns=now + lag), told)
             times.append(ttft / MS)
             assert told.last_byte_ns is not None
             now = told.last_byte_ns
-        recorder.session(session, f"s{session}", "run", turns, opened, now, 0, 0, 0)
+        recorder.session(session_record(session, turns, opened, now))
     recorder.loop_lag(50_000)
     recorder.close()
     return times

@@ -61,7 +61,11 @@ def test_runs_that_are_alike_are_compared_without_a_warning(tmp_path: Path, invo
     ("other", "about", "message"),
     [
         ({"settings": {**STATED, "concurrency": 64}}, "concurrency", "runs differ in concurrency: 16 in A, 64 in B"),
-        ({"settings": {**STATED, "history": "trace"}}, "history", "runs differ in history: live in A, trace in B"),
+        (
+            {"settings": {**STATED, "history": "recorded"}},
+            "history",
+            "runs differ in history: live in A, recorded in B",
+        ),
         (
             {"settings": {**STATED, "delay_scale": 0.5}},
             "delay_scale",
@@ -134,7 +138,7 @@ def test_what_a_replay_writes_differs_in_nothing_but_what_was_asked_for(tmp_path
     traces = [write_trace(tmp_path / name, 2, 1) for name in ("a.jsonl", "b.jsonl")]
     write_trace(traces[1], 3, 1)
     for name, trace, slots in (("a", traces[0], 1), ("b", traces[1], 2)):
-        more = ("--block-size", BLOCK, "--output", tmp_path, "--name", name, "--concurrency", slots, "--quiet")
+        more = ("--trace-block-size", BLOCK, "--output", tmp_path, "--name", name, "--concurrency", slots, "--quiet")
         invoke("replay", trace, *more)
     told = compare({"A": [tmp_path / "a"], "B": [tmp_path / "b"]}).to_dict()["warnings"]
     differing = {warning["about"] for warning in told if warning["message"].startswith("runs differ")}

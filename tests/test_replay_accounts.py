@@ -1,4 +1,4 @@
-"""Every request of a trace is accounted for under its session and turn (ids of the requirements)."""
+"""Every request of a trace is recorded under its session and turn."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def played(run: Run, trace: Path, url: str, *more: object, code: int = 0) -> pl.
     return pl.read_parquet(out / "out" / "requests.parquet").sort("sent_ns")
 
 
-def books(trace: Path) -> dict[str, int]:
+def counts(trace: Path) -> dict[str, int]:
     summary = json.loads((trace.parent / "out" / "summary.json").read_text(encoding="utf-8"))
     found: dict[str, int] = summary["run"]["books"]
     return found
 
 
-def test_c1_c2_c5_each_request_has_the_text_of_its_own_turn_in_the_order_of_the_file(run: Run, tmp_path: Path) -> None:
-    """Names that are not in alphabetical order, and rows of the assistant between those that are sent."""
+def test_requests_are_sent_in_file_order_with_the_text_of_their_turn(run: Run, tmp_path: Path) -> None:
+    """The names are not in alphabetical order, and assistant rows lie between the rows that are sent."""
     names = ("z", "a", "m")
     with serving() as server:
         rows = played(run, conversations(tmp_path / "trace.jsonl", *names), server.url)
@@ -72,7 +72,7 @@ def test_c1_c2_c5_each_request_has_the_text_of_its_own_turn_in_the_order_of_the_
     assert rows["turn"].to_list() == [*range(TURNS)] * len(names)
 
 
-def test_l5_turns_after_a_failure_are_in_the_books(run: Run, tmp_path: Path) -> None:
+def test_turns_after_a_failure_are_counted_as_skipped(run: Run, tmp_path: Path) -> None:
     async def second_fails(received: Received, writer: asyncio.StreamWriter) -> None:
         if len(received.json["messages"]) > 1:
             refuse(writer, "500 Internal Server Error")
@@ -83,11 +83,11 @@ def test_l5_turns_after_a_failure_are_in_the_books(run: Run, tmp_path: Path) -> 
     with serving(second_fails) as server:
         rows = played(run, trace, server.url, code=1)
     assert rows["outcome"].to_list() == ["ok", "http_error"] * 2
-    told = books(trace)
+    told = counts(trace)
     assert (told["planned"], told["succeeded"], told["failed"], told["skipped"]) == (6, 2, 2, 2)
 
 
-def test_l6_l7_what_came_and_what_came_too_late_have_their_session_and_turn(run: Run, tmp_path: Path) -> None:
+def test_answered_and_timed_out_requests_are_recorded_under_their_session_and_turn(run: Run, tmp_path: Path) -> None:
     async def last_stalls(received: Received, writer: asyncio.StreamWriter) -> None:
         if len(received.json["messages"]) == 2 * TURNS - 1:
             await asyncio.sleep(30)
@@ -103,6 +103,6 @@ def test_l6_l7_what_came_and_what_came_too_late_have_their_session_and_turn(run:
 
 
 @pytest.mark.parametrize("name", ["X Session", "X-A\r\nX-B", "X:Y", "", "Ü", "Content-Length"])
-def test_n30_names_of_headers_are_tokens(name: str) -> None:
+def test_header_names_are_http_tokens(name: str) -> None:
     with pytest.raises(ReplayError, match=r"--session-header: found .*, expected"):
         load_settings(None, {"session_header": (name,)})

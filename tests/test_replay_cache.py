@@ -1,4 +1,4 @@
-"""Replays against the embedded server, which keeps a cache of what it really receives and checks ids of tool calls."""
+"""Replays against the embedded server, which caches the prompts it receives and checks the ids of tool calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from conftest import Run
 
-# Shared layers, groups, restarts, lengths that fill no block; small, for each word goes over the wire.
+# Shared layers, groups, restarts, and lengths that do not fill blocks; small, since every word is sent.
 CONFIG = """
 max_prompt_tokens: 3000
 block_size: 64
@@ -35,7 +35,7 @@ restart_turn_range: [2, 5]
 
 @contextmanager
 def serving(**options: Any) -> Iterator[str]:
-    """The embedded server with answers in no time; its URL."""
+    """The URL of an embedded server that answers at once."""
     at_once = {"prefill_tokens_per_second": 0, "decode_tokens_per_second": 0, "debug": True}
     server = _native.Server(json.dumps(at_once | options))
     try:
@@ -64,7 +64,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--endpoint", "completions", "--prompt-mode", "token-ids"),
     ],
 )
-def test_one_request_at_a_time_finds_what_was_predicted(
+def test_sequential_requests_find_the_predicted_cached_tokens(
     mode: tuple[str, ...], block_tokens: int, generated: Path, run: Run, tmp_path: Path
 ) -> None:
     with serving(block_tokens=block_tokens) as url:
@@ -83,7 +83,7 @@ def test_one_request_at_a_time_finds_what_was_predicted(
     assert restarts.height > 0, "the data set has continuations"
 
 
-def test_each_of_two_servers_has_a_cache_of_its_own(generated: Path, run: Run, tmp_path: Path) -> None:
+def test_predictions_keep_one_cache_per_server(generated: Path, run: Run, tmp_path: Path) -> None:
     with serving(block_tokens=64) as one, serving(block_tokens=64) as other:
         run(
             *("replay", generated, "--url", one, "--url", other, "--concurrency", 1, "--delay-scale", 0),
@@ -104,7 +104,7 @@ def messages(run: Run, tmp_path: Path, url: str, history: str, code: int = 0) ->
     return pl.read_parquet(tmp_path / "out" / "requests.parquet")
 
 
-def test_r6_recorded_conversations_with_tools_pass_a_server_that_checks_ids(run: Run, tmp_path: Path) -> None:
+def test_recorded_tool_calls_pass_a_server_that_checks_ids(run: Run, tmp_path: Path) -> None:
     """The server refuses results whose ids the message before does not have, and calls without results."""
     with serving() as url:
         requests = messages(run, tmp_path, url, "recorded")
@@ -112,7 +112,7 @@ def test_r6_recorded_conversations_with_tools_pass_a_server_that_checks_ids(run:
     assert set(requests["outcome"]) == {"ok"}
 
 
-def test_r6_live_calls_get_results_under_their_own_ids(run: Run, tmp_path: Path) -> None:
+def test_live_tool_calls_get_results_under_their_own_ids(run: Run, tmp_path: Path) -> None:
     """The server calls one tool in each answer, under a fresh id; a session whose trace goes on otherwise fails."""
     with serving(tool_calls=1) as url:
         requests = messages(run, tmp_path, url, "live", code=1)

@@ -1,4 +1,4 @@
-"""Connections: framing, keeping, pacing, breaking. Ids are those of the requirements."""
+"""HTTP connections: framing, reuse, pacing of new ones, failures."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from agentgen.replay import pool
+from agentgen.replay import server_connections
+from agentgen.replay.event_loop import new_event_loop
 from agentgen.replay.http import retry_after_s
-from agentgen.replay.pool import Pool, Target
-from agentgen.replay.timing import new_event_loop
+from agentgen.replay.job import Target
+from agentgen.replay.pool import Pool
 from replay_server import HEAD, Received, chunked, event, plain, refuse, serving, tokens
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 BODY = b'{"max_completion_tokens": 2}'
 
 
-class Sink:
-    """Keeps what it is told."""
+class Handler:
+    """Records the events of one request."""
 
     def __init__(self) -> None:
         self.over = asyncio.Event()
@@ -69,21 +70,21 @@ def target(*urls: str, **more: Any) -> Target:
     return Target(urls=urls, path="/chat/completions", **stated)
 
 
-async def ask(route: Any, body: bytes = BODY) -> Sink:
-    sink = Sink()
-    route.send(body, sink)
-    await sink.over.wait()
-    return sink
+async def ask(session: Any, body: bytes = BODY) -> Handler:
+    handler = Handler()
+    session.send(body, handler)
+    await handler.over.wait()
+    return handler
 
 
-def test_requests_and_answers_are_whole_and_the_connection_is_kept() -> None:
+def test_requests_and_responses_are_complete_and_share_a_connection() -> None:
     async def play() -> None:
         connections = Pool(target(server.url, headers={"X-Run": "7"}))
-        route = connections.open("s1")
+        session = connections.open("s1")
         for _ in range(5):
-            sink = await ask(route)
-            assert (sink.status, sink.outcome, sink.body) == (200, "", tokens(2))
-            assert 0 < sink.sent_ns <= sink.stamps[0] <= time.monotonic_ns()
+            handler = await ask(session)
+            assert (handler.status, handler.outcome, handler.body) == (200, "", tokens(2))
+            assert 0 < handler.sent_ns <= handler.stamps[0] <= time.monotonic_ns()
         await connections.close()
 
     with serving() as server:
@@ -128,10 +129,10 @@ def test_every_framing_of_a_body(framing: str) -> None:
 
     async def play() -> None:
         connections = Pool(target(server.url))
-        route = connections.open("s")
+        session = connections.open("s")
         for _ in range(2):
-            sink = await ask(route)
-            assert (sink.status, sink.outcome, sink.body) == (200, "", body)
+            handler = await ask(session)
+            assert (handler.status, handler.outcome, handler.body) == (200, "", body)
         await connections.close()
 
     with serving(answer) as server:
@@ -140,7 +141,7 @@ def test_every_framing_of_a_body(framing: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["before", "after the head", "in a chunk", "between chunks"])
-def test_n6_a_connection_that_breaks_is_told_and_where(where: str) -> None:
+def test_a_broken_connection_is_reported_with_the_status_received(where: str) -> None:
     async def answer(_: Received, writer: asyncio.StreamWriter) -> None:
         if where != "before":
             writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
@@ -153,9 +154,9 @@ def test_n6_a_connection_that_breaks_is_told_and_where(where: str) -> None:
 
     async def play() -> None:
         connections = Pool(target(server.url))
-        sink = await ask(connections.open("s"))
-        assert (sink.outcome, sink.status) == ("connection_lost", 0 if where == "before" else 200)
-        assert sink.body == (event(content="a") if "chunk" in where else b"")
+        handler = await ask(connections.open("s"))
+        assert (handler.outcome, handler.status) == ("connection_lost", 0 if where == "before" else 200)
+        assert handler.body == (event(content="a") if "chunk" in where else b"")
         await connections.close()
 
     with serving(answer) as server:
@@ -171,7 +172,7 @@ def test_n6_a_connection_that_breaks_is_told_and_where(where: str) -> None:
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", 200),
     ],
 )
-def test_a_server_that_hangs_up_after_an_answer_is_told_from_one_that_breaks_off(begun: bytes, status: int) -> None:
+def test_a_stale_connection_is_distinguished_from_a_broken_response(begun: bytes, status: int) -> None:
     async def answer(received: Received, writer: asyncio.StreamWriter) -> None:
         if sum(one.connection == received.connection for one in server.requests) == 1:
             await plain(received, writer)
@@ -182,31 +183,31 @@ def test_a_server_that_hangs_up_after_an_answer_is_told_from_one_that_breaks_off
 
     async def play() -> None:
         connections = Pool(target(server.url))
-        route = connections.open("s")
-        told = [(sink.outcome, sink.status) for sink in [await ask(route) for _ in range(4)]]
-        assert told == [("", 200), ("connection_lost" if begun else "hung_up", status)] * 2
+        session = connections.open("s")
+        told = [(handler.outcome, handler.status) for handler in [await ask(session) for _ in range(4)]]
+        assert told == [("", 200), ("connection_lost" if begun else "stale_connection", status)] * 2
         await connections.close()
 
     with serving(answer) as server:
         run(play())
 
 
-def test_what_is_no_http_is_a_lost_connection() -> None:
+def test_a_response_that_is_not_http_is_a_lost_connection() -> None:
     async def answer(_: Received, writer: asyncio.StreamWriter) -> None:
         writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
 
     async def play() -> None:
         connections = Pool(target(server.url))
-        sink = await ask(connections.open("s"))
-        assert sink.outcome == "connection_lost"
-        assert "not HTTP" in sink.message
+        handler = await ask(connections.open("s"))
+        assert handler.outcome == "connection_lost"
+        assert "not HTTP" in handler.message
         await connections.close()
 
     with serving(answer) as server:
         run(play())
 
 
-def test_n11_cancelling_closes_the_connection_and_tells_nothing_more() -> None:
+def test_cancelling_closes_the_connection_and_delivers_no_more_events() -> None:
     async def answer(_: Received, writer: asyncio.StreamWriter) -> None:
         writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
         await writer.drain()
@@ -214,23 +215,23 @@ def test_n11_cancelling_closes_the_connection_and_tells_nothing_more() -> None:
 
     async def play() -> None:
         connections = Pool(target(server.url))
-        route = connections.open("s")
-        sink = Sink()
-        route.send(BODY, sink)
+        session = connections.open("s")
+        handler = Handler()
+        session.send(BODY, handler)
         while not server.requests:
             await asyncio.sleep(0.01)
-        route.cancel()
+        session.cancel()
         while not server.disconnects:  # the time limit is that of `run`
             await asyncio.sleep(0.01)
-        assert not sink.over.is_set()
-        route.close()
+        assert not handler.over.is_set()
+        session.close()
         await connections.close()
 
     with serving(answer) as server:
         run(play())
 
 
-def test_a_connection_that_the_server_closed_while_idle_is_not_used() -> None:
+def test_a_connection_that_the_server_closed_while_idle_is_not_reused() -> None:
     async def answer(received: Received, writer: asyncio.StreamWriter) -> None:
         await plain(received, writer)
         await writer.drain()
@@ -238,9 +239,9 @@ def test_a_connection_that_the_server_closed_while_idle_is_not_used() -> None:
 
     async def play() -> None:
         connections = Pool(target(server.url))
-        route = connections.open("s")
+        session = connections.open("s")
         for _ in range(3):
-            assert (await ask(route)).outcome == ""
+            assert (await ask(session)).outcome == ""
             await asyncio.sleep(0.05)
         await connections.close()
 
@@ -249,14 +250,14 @@ def test_a_connection_that_the_server_closed_while_idle_is_not_used() -> None:
         assert server.connections == 3
 
 
-def test_a_connection_that_was_idle_for_long_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "IDLE_NS", 0)
+def test_a_connection_that_was_idle_too_long_is_not_reused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_connections, "IDLE_NS", 0)
 
     async def play() -> None:
         connections = Pool(target(server.url))
-        route = connections.open("s")
-        await ask(route)
-        await ask(route)
+        session = connections.open("s")
+        await ask(session)
+        await ask(session)
         await connections.close()
 
     with serving() as server:
@@ -264,18 +265,18 @@ def test_a_connection_that_was_idle_for_long_is_not_trusted(monkeypatch: pytest.
         assert server.connections == 2
 
 
-def test_connections_are_handed_on_and_as_many_as_sessions_at_most() -> None:
+def test_sessions_reuse_the_connections_of_ended_sessions() -> None:
     async def play() -> None:
         connections = Pool(target(server.url))
 
-        async def session(number: int) -> None:
-            route = connections.open(f"s{number}")
+        async def play_session(number: int) -> None:
+            session = connections.open(f"s{number}")
             for _ in range(3):
-                await ask(route)
-            route.close()
+                await ask(session)
+            session.close()
 
         for first in range(0, 40, 8):
-            await asyncio.gather(*(session(number) for number in range(first, first + 8)))
+            await asyncio.gather(*(play_session(number) for number in range(first, first + 8)))
         await connections.close()
 
     with serving() as server:
@@ -288,23 +289,23 @@ def test_connections_are_handed_on_and_as_many_as_sessions_at_most() -> None:
         assert all(len(used) == 1 for used in by_session.values())  # each keeps its own
 
 
-def test_connecting_is_paced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "CONNECTS", 3)
+def test_the_number_of_connection_attempts_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_connections, "MAX_CONNECTING", 3)
     most = 0
 
     async def play() -> None:
         nonlocal most
         connections = Pool(target(server.url))
-        (endpoint,) = connections._endpoints  # noqa: SLF001
-        sinks = []
+        (connections_of_server,) = connections._servers  # noqa: SLF001
+        handlers = []
         for number in range(20):
-            sink = Sink()
-            connections.open(f"s{number}").send(BODY, sink)
-            most = max(most, len(endpoint._connecting))  # noqa: SLF001
-            sinks.append(sink)
-        for sink in sinks:
-            await sink.over.wait()
-            assert sink.outcome == ""
+            handler = Handler()
+            connections.open(f"s{number}").send(BODY, handler)
+            most = max(most, len(connections_of_server._connecting))  # noqa: SLF001
+            handlers.append(handler)
+        for handler in handlers:
+            await handler.over.wait()
+            assert handler.outcome == ""
         await connections.close()
 
     with serving() as server:
@@ -312,15 +313,15 @@ def test_connecting_is_paced(monkeypatch: pytest.MonkeyPatch) -> None:
     assert most == 3
 
 
-def test_nobody_listens_and_nobody_accepts() -> None:
+def test_connection_refused_and_connection_timeout() -> None:
     async def play() -> None:
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
             port = closed.getsockname()[1]
             connections = Pool(target(f"http://127.0.0.1:{port}/v1"))
-            sink = await ask(connections.open("s"))
-            assert sink.outcome == "connect_error"
-            assert str(port) in sink.message
+            handler = await ask(connections.open("s"))
+            assert handler.outcome == "connect_error"
+            assert str(port) in handler.message
             await connections.close()
         with socket.socket() as full:  # a queue of one that is never taken from
             full.bind(("127.0.0.1", 0))
@@ -331,8 +332,8 @@ def test_nobody_listens_and_nobody_accepts() -> None:
                 one.setblocking(False)
                 one.connect_ex(address)
             connections = Pool(target(f"http://127.0.0.1:{address[1]}/v1", connect_timeout_s=0.2))
-            sink = await ask(connections.open("s"))
-            assert sink.outcome == "timeout_connect"
+            handler = await ask(connections.open("s"))
+            assert handler.outcome == "timeout_connect"
             for one in held:
                 one.close()
             await connections.close()
@@ -340,14 +341,14 @@ def test_nobody_listens_and_nobody_accepts() -> None:
     run(play())
 
 
-def test_e6_sessions_stay_at_their_endpoint_and_go_where_fewest_are() -> None:
+def test_sessions_stay_at_their_server_and_go_to_the_least_loaded() -> None:
     async def play() -> None:
         connections = Pool(target(first.url, second.url))
-        routes = [connections.open(f"s{number}") for number in range(10)]
+        sessions = [connections.open(f"s{number}") for number in range(10)]
         for _ in range(6):
-            await asyncio.gather(*(ask(route) for route in routes))
-        for route in routes[::2]:
-            route.close()
+            await asyncio.gather(*(ask(session) for session in sessions))
+        for session in sessions[::2]:
+            session.close()
         assert [connections.open(f"t{number}").url for number in range(5)] == [0] * 5  # where those five were
         await connections.close()
 
@@ -359,30 +360,30 @@ def test_e6_sessions_stay_at_their_endpoint_and_go_where_fewest_are() -> None:
         assert [len(server.requests) for server in (first, second)] == [30, 30]
 
 
-def test_e6_sessions_one_after_the_other_take_turns_and_workers_begin_at_different_endpoints() -> None:
+def test_sequential_sessions_alternate_between_servers_and_workers_start_at_different_ones() -> None:
     async def play() -> None:
         for first in range(2):
             connections = Pool(target("http://a/v1", "http://b/v1"), first)
             urls = []
             for number in range(4):
-                route = connections.open(f"s{number}")
-                urls.append(route.url)
-                route.close()
+                session = connections.open(f"s{number}")
+                urls.append(session.url)
+                session.close()
             assert urls == [first, 1 - first] * 2
             await connections.close()
 
     run(play())
 
 
-def test_e6_a_dead_endpoint_does_not_draw_all_sessions() -> None:
+def test_an_unreachable_server_does_not_attract_all_sessions() -> None:
     async def play() -> None:
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
             dead = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
             connections = Pool(target(dead, server.url))
-            route = connections.open("s0")
-            assert (await ask(route)).outcome == "connect_error"
-            route.close()
+            session = connections.open("s0")
+            assert (await ask(session)).outcome == "connect_error"
+            session.close()
             for number in range(1, 6):
                 assert connections.open(f"s{number}").url == 1
             await connections.close()
@@ -391,7 +392,7 @@ def test_e6_a_dead_endpoint_does_not_draw_all_sessions() -> None:
         run(play())
 
 
-def test_n14_a_prompt_of_40_mb() -> None:
+def test_a_prompt_of_40_mb() -> None:
     body = b'{"max_completion_tokens": 1, "prompt": "' + b"x" * 40_000_000 + b'"}'
 
     async def play() -> None:
@@ -404,7 +405,7 @@ def test_n14_a_prompt_of_40_mb() -> None:
         assert len(server.requests[0].body) == len(body)
 
 
-def test_an_answer_before_the_request_is_read_ends_the_connection() -> None:
+def test_a_response_before_the_request_is_read_ends_the_connection() -> None:
     answered = threading.Barrier(2)
 
     def early(listening: socket.socket) -> None:
@@ -417,9 +418,9 @@ def test_an_answer_before_the_request_is_read_ends_the_connection() -> None:
 
     async def play(port: int) -> None:
         connections = Pool(target(f"http://127.0.0.1:{port}/v1"))
-        route = connections.open("s")
+        session = connections.open("s")
         for _ in range(2):  # each on a connection of its own
-            assert (await ask(route, b"x" * 30_000_000)).status == 413
+            assert (await ask(session, b"x" * 30_000_000)).status == 413
             answered.wait()
         await connections.close()
 
@@ -430,7 +431,7 @@ def test_an_answer_before_the_request_is_read_ends_the_connection() -> None:
         thread.join()
 
 
-def test_retry_after_has_seconds_or_a_date() -> None:
+def test_retry_after_is_seconds_or_a_date() -> None:
     assert retry_after_s(None) is None
     assert retry_after_s(b"7") == 7
     assert retry_after_s(b"soon") is None
@@ -441,15 +442,15 @@ def test_retry_after_has_seconds_or_a_date() -> None:
     assert 50 < found <= 60
 
 
-def test_retry_after_is_told_with_the_refusal() -> None:
+def test_retry_after_is_delivered_with_the_refusal() -> None:
     async def answer(_: Received, writer: asyncio.StreamWriter) -> None:
         refuse(writer, "429 Too Many Requests", "Retry-After: 3")
 
     async def play() -> None:
         connections = Pool(target(server.url))
-        sink = await ask(connections.open("s"))
-        assert (sink.status, sink.retry_after_s) == (429, 3)
-        assert b"not today" in sink.body
+        handler = await ask(connections.open("s"))
+        assert (handler.status, handler.retry_after_s) == (429, 3)
+        assert b"not today" in handler.body
         await connections.close()
 
     with serving(answer) as server:
@@ -477,8 +478,8 @@ def test_tls_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
     async def play(outcome: str) -> None:
         connections = Pool(target(server.url))
-        sink = await ask(connections.open("s"))
-        assert sink.outcome == outcome
+        handler = await ask(connections.open("s"))
+        assert handler.outcome == outcome
         await connections.close()
 
     with serving(context=context) as server:
@@ -487,7 +488,7 @@ def test_tls_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         run(play(""))
 
 
-def test_session_keys_that_are_no_header_are_quoted() -> None:
+def test_session_keys_that_are_invalid_in_a_header_are_quoted() -> None:
     async def play() -> None:
         connections = Pool(target(server.url, session_headers=("X-Session-ID", "X-Route")))
         await ask(connections.open("naïve\r\nX-Evil: 1"))

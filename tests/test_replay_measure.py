@@ -1,4 +1,4 @@
-"""What a replay measured, from Python: records, summaries, the table of requests, runs side by side."""
+"""Results of a replay from Python: records, summaries, the table of requests, comparisons."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from agentgen import TraceError, _native
 from agentgen.replay.figures import Summary, compare
 from conftest import ROOT
-from replayed import MS, answer, chunk, write_run
+from replayed import MS, answer, chunk, request_record, session_record, write_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ def summarize(directory: Path, **options: Any) -> Any:
     return json.loads(_native.summarize(directory, json.dumps(options)))
 
 
-def test_an_answer_as_a_client_feeds_it() -> None:
+def test_an_answer_is_parsed_while_it_arrives() -> None:
     told = answer(1_000, 500, 3, cached=7)
     assert (told.failure, told.message, told.text, told.tool_calls) == (None, "", " w0 w1 w2", "[]")
     assert (told.first_token_ns, told.last_token_ns, told.cached_tokens) == (1_500, 1_500 + 2 * MS, 7)
@@ -47,7 +47,7 @@ def test_percentiles_are_those_of_numpy(tmp_path: Path) -> None:
     assert (told["count"], told["min"], told["max"]) == (len(times), min(times), max(times))
 
 
-def test_the_table_holds_every_request_and_says_what_its_columns_are(tmp_path: Path) -> None:
+def test_the_table_holds_every_request_and_documents_its_columns(tmp_path: Path) -> None:
     times = write_run(tmp_path)
     summary = summarize(tmp_path)
     table = pq.read_table(tmp_path / "requests.parquet")
@@ -63,13 +63,13 @@ def test_the_table_holds_every_request_and_says_what_its_columns_are(tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["replay", "comparison"])
-def test_checked_in_schemas_are_of_the_compiled_types(name: str) -> None:
+def test_checked_in_schemas_match_the_compiled_types(name: str) -> None:
     text = (ROOT / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8")
     assert text == _native.schema(name) + "\n"
     jsonschema.Draft202012Validator.check_schema(json.loads(text))
 
 
-def test_summaries_and_comparisons_keep_their_schemas(tmp_path: Path) -> None:
+def test_summaries_and_comparisons_match_their_schemas(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_run(tmp_path / name)
         told = summarize(tmp_path / name, slo={"ttft_ms": 20}, incomplete="interrupted")
@@ -88,7 +88,7 @@ def test_every_figure_is_documented(tmp_path: Path) -> None:
     assert not missing
 
 
-def test_what_goes_wrong_is_one_line(tmp_path: Path) -> None:
+def test_errors_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="found no records, expected a run directory that agentgen replay wrote"):
         _native.summarize(tmp_path, "{}")
     (tmp_path / "records").mkdir()
@@ -100,7 +100,7 @@ def test_what_goes_wrong_is_one_line(tmp_path: Path) -> None:
         _native.summarize(tmp_path, '{"concurency": 1}')
     recorder = _native.Recorder(tmp_path / "records" / "a.jsonl", 0)
     with pytest.raises(ValueError, match="unknown variant `lost`"):
-        recorder.session(0, "s", "lost", 1, 0, 0, 0, 0, 0)
+        recorder.session(session_record(0, 1, 0, 0, phase="lost"))
     recorder.close()
     with pytest.raises(ValueError, match="closed"):
         recorder.flush()
@@ -108,7 +108,7 @@ def test_what_goes_wrong_is_one_line(tmp_path: Path) -> None:
         _native.Recorder(tmp_path / "records" / "a.jsonl", 0)
 
 
-def test_the_table_for_a_person_fits_80_columns(tmp_path: Path) -> None:
+def test_the_summary_tables_fit_80_columns(tmp_path: Path) -> None:
     write_run(tmp_path)
     told = summarize(tmp_path, slo={"ttft_ms": 20.0, "tpot_ms": 50.0}, incomplete="interrupted")
     text = str(Summary(json.dumps(told)))
@@ -121,12 +121,13 @@ def test_the_table_for_a_person_fits_80_columns(tmp_path: Path) -> None:
     assert "no steady window: at most 1 of 8 slots were filled" in str(Summary(json.dumps(ended)))
 
 
-def test_the_table_of_a_run_without_answers(tmp_path: Path) -> None:
+def test_the_summary_of_a_run_without_answers(tmp_path: Path) -> None:
     (tmp_path / "records").mkdir()
     recorder = _native.Recorder(tmp_path / "records" / "worker-0.jsonl", 0)
     for turn, outcome in enumerate(("connect_error", "http_error")):
-        recorder.request(turn, f"s{turn}", 0, "run", 0, 1, 1, None, 9, 9, 9, outcome, 503 * turn, turn, None, "no")
-        recorder.session(turn, f"s{turn}", "run", 3, 1, 9, 2, 0, 0)
+        failed = {"outcome": outcome, "status": 503 * turn, "retries": turn, "message": "no"}
+        recorder.request(request_record(turn, 0, 1, sent_ns=None, **failed), None)
+        recorder.session(session_record(turn, 3, 1, 9, skipped=2))
     recorder.close()
     text = str(Summary(json.dumps(summarize(tmp_path))))
     assert "6 planned: 0 succeeded, 2 failed, 4 skipped; 1 connect_error," in text
@@ -134,16 +135,17 @@ def test_the_table_of_a_run_without_answers(tmp_path: Path) -> None:
     assert "the server does not tell; not predicted: it takes a trace of hash ids" in " ".join(text.split())
 
 
-def test_reported_and_predicted_tokens_are_of_the_same_requests(small_run: Path, tmp_path: Path) -> None:
-    """An answer without usage has no reported tokens: what was predicted of it is compared with nothing."""
+def test_reported_and_predicted_tokens_count_the_same_requests(small_run: Path, tmp_path: Path) -> None:
+    """An answer without usage has no reported tokens, so its prediction is left out too."""
     (tmp_path / "records").mkdir()
     recorder = _native.Recorder(tmp_path / "records" / "worker-0.jsonl", 0)
     now = 10**12
     for turn in range(3):
         told = answer(now, MS, 2, cached=512) if turn < 2 else silent(now)
-        recorder.request(0, "s", turn, "run", 0, now, now, now, 2048, 512, 2, "ok", 200, 0, told)
+        lengths = {"context_tokens": 2048, "input_tokens": 512, "output_tokens": 2}
+        recorder.request(request_record(0, turn, now, key="s", **lengths), told)
         now += 10 * MS
-    recorder.session(0, "s", "run", 3, 10**12, now, 0, 0, 0)
+    recorder.session(session_record(0, 3, 10**12, now, key="s"))
     recorder.close()
     prediction = {"trace": str(small_run), "history": "recorded", "block_tokens": 512}
     summary = summarize(tmp_path, prediction=prediction)
@@ -157,19 +159,23 @@ def test_reported_and_predicted_tokens_are_of_the_same_requests(small_run: Path,
 
 
 def silent(sent_ns: int) -> _native.Answer:
-    """A stream that says nothing of its tokens."""
+    """A stream without usage."""
     told = _native.Answer("chat", stream=True)
     told.feed(chunk(" w") + b"data: [DONE]\n\n", sent_ns + MS)
     told.end(complete=True, stamp_ns=sent_ns + MS)
     return told
 
 
-def test_predictions_of_one_slot_are_the_reuse_of_the_trace_n22(small_run: Path, tmp_path: Path) -> None:
-    """Predicted from records in the order of the file: what the analysis finds without replaying anything."""
+def test_predictions_for_one_slot_equal_the_reuse_of_the_trace(small_run: Path, tmp_path: Path) -> None:
+    """The prediction from records in file order equals the analysis, which replays nothing."""
     (tmp_path / "records").mkdir()
     recorder = _native.Recorder(tmp_path / "records" / "worker-0.jsonl", 0)
-    options = {"endpoint": "chat", "prompt_mode": "text", "history": "recorded", "salt": "x", "model": "m"}
-    options |= {
+    options = {
+        "endpoint": "chat",
+        "prompt_mode": "text",
+        "history": "recorded",
+        "salt": "x",
+        "model": "m",
         "stream": True,
         "journal": str(tmp_path / "journal"),
         "is_linked": True,
@@ -185,12 +191,12 @@ def test_predictions_of_one_slot_are_the_reuse_of_the_trace_n22(small_run: Path,
         for turn in range(session.turns):
             asked = session.request()
             told = answer(now, MS, 2)
-            lengths = (asked.context_tokens, asked.input_tokens, asked.output_tokens)
-            recorder.request(session.number, session.key, turn, "run", 0, now, now, now, *lengths, "ok", 200, 0, told)
+            lengths = {name: getattr(asked, name) for name in ("context_tokens", "input_tokens", "output_tokens")}
+            recorder.request(request_record(session.number, turn, now, key=session.key, **lengths), told)
             session.answered(told)
             now += 10 * MS
         session.over()
-        recorder.session(session.number, session.key, "run", session.turns, opened, now, 0, 0, 0)
+        recorder.session(session_record(session.number, session.turns, opened, now, key=session.key))
     recorder.close()
     block_tokens = json.loads(_native.describe_replay(small_run))["block_tokens"]
     prediction = {"trace": str(small_run), "history": "recorded", "block_tokens": block_tokens}

@@ -1,4 +1,4 @@
-"""Options of `agentgen replay`, from flags and from a file, and what is said of those that will not do."""
+"""Options of `agentgen replay` from flags and a settings file, and the errors about invalid ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def trace(tmp_path: Path) -> Path:
     return write_trace(tmp_path / "trace.jsonl", 12, 3)
 
 
-def test_r9_settings_are_frozen_and_refuse_what_they_do_not_know() -> None:
+def test_settings_are_frozen_and_refuse_what_they_do_not_know() -> None:
     with pytest.raises(ValidationError):
         ReplaySettings().workers = 2  # type: ignore[misc]
     with pytest.raises(ReplayError, match=r"concurency: no such option \(did you mean concurrency\?\)"):
@@ -33,17 +33,17 @@ def test_r9_settings_are_frozen_and_refuse_what_they_do_not_know() -> None:
 @pytest.mark.parametrize(
     ("stated", "expected"),
     [
-        ({"url": "ftp://host"}, '--url: found "ftp://host", expected an address such as'),
-        ({"url": "http://host/v1/chat/completions"}, "expected the address without the endpoint, such as"),
-        ({"url": "http://[bad"}, "expected an address such as"),
-        ({"url": "http://host/a b"}, "expected an address such as"),
-        ({"url": "http://user:pass@host"}, "found an address that is not shown, expected no user or password"),
-        ({"url": "http://host/v1?key=secret"}, "found an address that is not shown, expected an address such as"),
+        ({"url": "ftp://host"}, '--url: found "ftp://host", expected a URL such as'),
+        ({"url": "http://host/v1/chat/completions"}, "expected the URL without the endpoint, such as"),
+        ({"url": "http://[bad"}, "expected a URL such as"),
+        ({"url": "http://host/a b"}, "expected a URL such as"),
+        ({"url": "http://user:pass@host"}, "found a URL that is not shown, expected no user or password"),
+        ({"url": "http://host/v1?key=secret"}, "found a URL that is not shown, expected a URL such as"),
         ({"url": ["http://host", "http://host/v1"]}, '--url: found ["http://host", "http://host/v1"], expected each'),
         ({"header": {"x-session-id": "1"}}, "--header: found x-session-id, which holds the session's key"),
-        ({"session_header": "X Session"}, '--session-header: found "X Session", expected the name of a header'),  # N30
-        ({"session_header": "X-A\r\nX-B"}, "expected the name of a header"),
-        ({"session_header": "Content-Length"}, "not the client's own business"),
+        ({"session_header": "X Session"}, '--session-header: found "X Session", expected a header name'),
+        ({"session_header": "X-A\r\nX-B"}, "expected a header name"),
+        ({"session_header": "Content-Length"}, "expected a header that the client does not set itself"),
         (
             {"header": {"X-A": "1\r\nX-B: 2"}},
             "--header: found a value of X-A that is not shown, expected printable ASCII",
@@ -52,12 +52,12 @@ def test_r9_settings_are_frozen_and_refuse_what_they_do_not_know() -> None:
         ({"header": {"A": "1", "a": "2"}}, "--header: expected each header once"),
         ({"session_header": ["X-S", "x-s"]}, '--session-header: found ["X-S", "x-s"], expected each header once'),
         ({"concurrency": "1_0"}, '--concurrency: found "1_0", expected a whole number'),
-        ({"header": {"X A": "1"}}, "--header: found a name that is not shown, expected the name of a header"),
+        ({"header": {"X A": "1"}}, "--header: found a name that is not shown, expected a header name"),
         ({"timeout": "soon"}, '--timeout: found "soon", expected a time such as 500ms, 30s, 5m or 1h, up to a year'),
         ({"timeout": 0}, "--timeout: found 0, expected a time above 0, such as"),
         ({"max_delay": "-1"}, '--max-delay: found "-1", expected a time such as'),
-        ({"slo": "tft=1s"}, '--slo: found "tft=1s", expected limits such as ttft=500ms,tpot=50ms; the names are'),
-        ({"request_json": '{"model": "x"}'}, "expected the field 'model' from --model"),
+        ({"slo": "tft=1s"}, '--slo: found "tft=1s", expected limits such as ttft=500ms,tpot=50ms; names are'),
+        ({"request_json": '{"model": "x"}'}, "found the field 'model', which comes from --model"),
         ({"request_json": "[]"}, "--request-json: found a value that is not shown, expected a JSON object"),
         ({"request_json": "[" * 10_000}, "expected a JSON object of request fields"),
         ({"concurrency": 4, "session_rate": 1.0}, "--concurrency, --session-rate: found both, expected one"),

@@ -1,4 +1,4 @@
-"""What `agentgen replay` says: before, meanwhile, and in the end; on a terminal of 80 columns and elsewhere."""
+"""Text output of `agentgen replay` before, during and after a run, on a terminal and elsewhere."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import pytest
 from agentgen import _native
 from agentgen.analysis.tables import fold
 from agentgen.replay import progress as progress_module
-from agentgen.replay.books import CELLS, FAILED, IN_FLIGHT, OPENED, SUCCEEDED, Books
+from agentgen.replay.counters import CELLS, FAILED, IN_FLIGHT, OPENED, SUCCEEDED, Counters
 from agentgen.replay.figures import Summary
 from agentgen.replay.progress import Progress
-from agentgen.replay.supervise import Outcome
+from agentgen.replay.supervise import WorkersState
 from conftest import ROOT, SHARED_DATA
 from replay_server import Received, plain, refuse, serving
 from replayed import replayed
@@ -66,14 +66,14 @@ class Screen(io.StringIO):
         return self._terminal
 
 
-def going(*, sessions: int, succeeded: int, failed: int) -> Outcome:
+def going(*, sessions: int, succeeded: int, failed: int) -> WorkersState:
     """A worker in the middle of a run."""
     cells = memoryview(bytearray(8 * CELLS)).cast("q")
-    books = Books(cells, "run")
+    counters = Counters(cells, "run")
     for name, count in ((OPENED, sessions), (SUCCEEDED, succeeded), (FAILED, failed), (IN_FLIGHT, sessions)):
-        books.counts[name] = count
-    books.recent_us[0] = 51_400
-    return Outcome(cells=[cells])
+        counters.counts[name] = count
+    counters.recent_us[0] = 51_400
+    return WorkersState(cells=[cells])
 
 
 def test_progress_on_a_terminal_is_one_line_that_ends_with_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +227,7 @@ def test_a_trace_with_more_errors_than_are_looked_through_is_refused(invoke: Inv
     trace.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     told = invoke("replay", trace, "--trace-block-size", 4, "--dry-run", code=2).stderr
     assert re.search(
-        r"found 1,\d+ errors, expected 1,000 at most \(agentgen validate lists 1,\d+ errors\)$", told.strip()
+        r"found 1,\d+ errors, expected 1,000 or fewer \(agentgen validate lists 1,\d+ errors\)$", told.strip()
     )
 
 
@@ -253,10 +253,10 @@ def test_other_errors_of_a_trace_are_warned_of(invoke: Invoke, tmp_path: Path) -
     trace.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     with serving() as server:
         told = invoke("replay", trace, *options(server.url, tmp_path, "--salt", "x")).output
-    (warning,) = [text for text in summary_of(tmp_path / "out")["warnings"] if "not sound" in text]
-    assert warning.startswith("the trace is not sound, agentgen validate lists 1 error; the first is ")
+    (warning,) = [text for text in summary_of(tmp_path / "out")["warnings"] if "invalid" in text]
+    assert warning.startswith("the trace is invalid (agentgen validate lists 1 error); the first error is ")
     assert "error[id-reused]" in warning
-    assert told.count("not sound") == 2, "at the start and in the end"
+    assert told.count("the trace is invalid") == 2, "before and after the run"
 
 
 def test_a_directory_that_is_no_run_is_told_what_one_is(invoke: Invoke, tmp_path: Path) -> None:

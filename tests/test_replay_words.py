@@ -1,4 +1,4 @@
-"""Words that are one token each, found in a tokenizer made here."""
+"""Words that are one token each, found in a tokenizer trained by the test."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from agentgen.errors import ReplayError
-from agentgen.replay.words import words_of
+from agentgen.replay.tokenizer_words import single_token_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,17 +38,17 @@ def trained(path: Path, merges: int) -> Path:
 
 def test_words_are_one_token_each_when_joined(tmp_path: Path) -> None:
     path = trained(tmp_path / "tokenizer.json", 2_000)
-    found = words_of(path)
+    found = single_token_words(path)
     tokenizer = tokenizers.Tokenizer.from_file(str(path))
     assert len(found.words) >= 64
     assert all(word.isascii() and word.isalpha() for word in found.words)
     joined = " ".join(found.words)
     assert len(tokenizer.encode(joined).ids) == len(found.words)
     assert (found.exact_share, found.largest_difference) == (1.0, 0)
-    assert found == words_of(path)
+    assert found == single_token_words(path)
 
 
-def test_what_is_wrong_with_a_tokenizer_is_said_in_one_line(tmp_path: Path) -> None:
+def test_errors_of_a_tokenizer_are_one_line(tmp_path: Path) -> None:
     poor = trained(tmp_path / "poor.json", 1)
     (tmp_path / "other.json").write_text('{"a": 1}')
     for path, expected in [
@@ -57,6 +57,6 @@ def test_what_is_wrong_with_a_tokenizer_is_said_in_one_line(tmp_path: Path) -> N
         (tmp_path / "none.json", "no such file"),
     ]:
         with pytest.raises(ReplayError, match=expected) as raised:
-            words_of(path)
+            single_token_words(path)
         assert "\n" not in str(raised.value)
         assert str(raised.value).startswith(str(path))

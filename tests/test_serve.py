@@ -1,4 +1,4 @@
-"""`agentgen serve`: the command, and what its clients see."""
+"""`agentgen serve`: the command and its HTTP API."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def chat(content: str, **more: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": content}], "max_tokens": 4, **more}
 
 
-def test_usage_says_what_was_cached_and_stats_add_up() -> None:
+def test_usage_reports_cached_tokens_and_stats_add_up() -> None:
     with serving(block_tokens=2, debug=True) as server:
         cached = []
         for content in ("a b c d e", "a b c d f", "a b c x e", "z"):
@@ -78,7 +78,7 @@ def test_events_can_be_read_line_by_line() -> None:
     assert len(words) == json.loads(events[-1])["usage"]["completion_tokens"] == 4
 
 
-def test_faults_by_header_and_at_random() -> None:
+def test_faults_are_injected_by_header_and_at_random() -> None:
     with serving() as server:
         status, text = post(server.url, chat("a"), x_agentgen_fault="status=429; retry-after=3")
         assert (status, json.loads(text)["error"]["type"]) == (429, "rate_limit_error")
@@ -87,7 +87,7 @@ def test_faults_by_header_and_at_random() -> None:
         assert post(server.url, chat("a"))[0] == 503
 
 
-def test_a_server_can_be_stopped_twice_and_its_port_taken_again() -> None:
+def test_a_server_can_be_stopped_twice_and_frees_its_port() -> None:
     with serving() as first:
         with pytest.raises(OSError, match=f"127.0.0.1:{first.port}"):
             Server(json.dumps({"port": first.port}))
@@ -109,14 +109,14 @@ def test_a_server_can_be_stopped_twice_and_its_port_taken_again() -> None:
         ('{"faults": [{"fault": "crlf", "probability": 2}]}', "probability: found 2, expected 0 to 1"),
     ],
 )
-def test_bad_options_are_told(options: str, part: str) -> None:
+def test_invalid_options_are_rejected(options: str, part: str) -> None:
     with pytest.raises(ValueError, match=part):
         Server(options)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize(
-    ("number", "code", "said"), [(signal.SIGINT, 130, "interrupted; 1 request came"), (signal.SIGTERM, 0, "")]
+    ("number", "code", "said"), [(signal.SIGINT, 130, "interrupted; 1 request served"), (signal.SIGTERM, 0, "")]
 )
 def test_the_command_serves_until_a_signal(number: int, code: int, said: str) -> None:
     arguments = ("serve", "--port", 0, "--prefill-rate", 0, "--decode-rate", 0, "--block-size", 4, "--capacity", "1MB")
@@ -124,9 +124,7 @@ def test_the_command_serves_until_a_signal(number: int, code: int, said: str) ->
     with subprocess.Popen(started, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        assert process.stdout.readline() == (
-            "model m: 250 blocks of 4 tokens a block, prefill in no time, decode in no time\n"
-        )
+        assert process.stdout.readline() == ("model m: 250 blocks of 4 tokens each, prefill at once, decode at once\n")
         status, text = post(url, chat("a b", model="m"))
         assert status == 200
         assert "usage" not in json.loads(text)
@@ -138,11 +136,11 @@ def test_the_command_serves_until_a_signal(number: int, code: int, said: str) ->
     assert "Traceback" not in errors
 
 
-def test_the_command_says_that_a_port_is_taken(run: Run) -> None:
+def test_the_command_reports_a_port_in_use(run: Run) -> None:
     with serving() as server:
         done = run("serve", "--port", server.port, code=1)
     assert done.stderr.startswith(f"agentgen: error: 127.0.0.1:{server.port}: ")
-    assert done.stderr.endswith(" (--port 0 takes one that is free)\n")
+    assert done.stderr.endswith(" (--port 0 takes a free port)\n")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -165,8 +163,8 @@ def test_the_command_says_that_a_port_is_taken(run: Run) -> None:
             ("--capacity", "15kB", "--kv-bytes-per-token", "1000"),
             "--capacity: found 15000 bytes, expected at least 16000, one block of 16 tokens.",
         ),
-        (("--kv-bytes-per-token", "5"), "--kv-bytes-per-token is of a --capacity in bytes, such as 300GB; found none."),
-        (("--kv-dtype", "fp8", "--model", "llama-3.1-8b"), "--kv-dtype is of a --capacity in bytes"),
+        (("--kv-bytes-per-token", "5"), "--kv-bytes-per-token needs a --capacity in bytes, such as 300GB; found none."),
+        (("--kv-dtype", "fp8", "--model", "llama-3.1-8b"), "--kv-dtype needs a --capacity in bytes"),
         (
             ("--kv-dtype", "bf16", "--capacity", "5blocks"),
             "in bytes, such as 300GB; found 5blocks.",
@@ -175,5 +173,5 @@ def test_the_command_says_that_a_port_is_taken(run: Run) -> None:
         (("--port", "65536"), "expected a whole number from 0 to 65535"),
     ],
 )
-def test_bad_arguments_are_told(arguments: tuple[str, ...], part: str, invoke: Invoke) -> None:
+def test_invalid_arguments_are_rejected(arguments: tuple[str, ...], part: str, invoke: Invoke) -> None:
     assert part in invoke("serve", *arguments, code=2).stderr

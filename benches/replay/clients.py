@@ -15,7 +15,8 @@ import time
 
 import aiohttp
 import uvloop
-from agentgen.replay.pool import Pool, Target
+from agentgen.replay.job import Target
+from agentgen.replay.pool import Pool
 
 ROUNDS = 3
 HEADERS = {"Accept": "text/event-stream"}

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from typing import TypedDict, final, type_check_only
 
+from agentgen.replay.records import RequestRecord, SessionRecord
+
 __all__ = [
     "CONCURRENCY",
     "DECODE_TOKENS_PER_SECOND",
@@ -352,52 +354,23 @@ class Answer:
 
 @final
 class Recorder:
-    """A worker's own record file `NAME.jsonl`, which must not be there. Raises OSError.
+    """A worker's record file `NAME.jsonl`, which must not exist. Raises OSError.
 
-    Written when 64 KiB wait, or when a record's stamps say that half a second has gone by; `flush` writes at once.
+    Flushed every 64 KiB, or 500 ms by the records' own times; `flush` writes at once.
     """
 
     def __new__(cls, path: str | PathLike[str], worker: int) -> Recorder: ...
-    def request(
-        self,
-        session: int,
-        key: str,
-        turn: int,
-        phase: str,
-        url: int,
-        planned_ns: int,
-        intended_ns: int,
-        sent_ns: int | None,
-        context_tokens: int,
-        input_tokens: int,
-        output_tokens: int,
-        outcome: str,
-        status: int,
-        retries: int,
-        answer: Answer | None,
-        message: str = "",
-    ) -> None:
-        """Add a request that is over, however. `sent_ns` None or 0: never sent; `message`: default the answer's.
+    def request(self, record: RequestRecord, answer: Answer | None) -> None:
+        """Add a request that succeeded, failed or was cancelled; each has exactly one record.
 
-        Every request that succeeded, failed or was cancelled has one such record. Raises ValueError (phase, outcome).
+        Raises ValueError: the record has a field missing, unknown or invalid.
         """
 
-    def session(
-        self,
-        session: int,
-        key: str,
-        phase: str,
-        planned: int,
-        opened_ns: int,
-        closed_ns: int,
-        skipped: int,
-        cancelled: int,
-        never_issued: int,
-    ) -> None:
-        """Add a session that is over, however. `cancelled` counts requests that have a record of that outcome."""
+    def session(self, record: SessionRecord) -> None:
+        """Add a session that ended. Raises ValueError: the record has a field missing, unknown or invalid."""
 
     def loop_lag(self, late_ns: int) -> None:
-        """Tell how late the event loop ran a timer; kept as a histogram that goes out with the next flush."""
+        """Count how late the event loop ran a timer, ns; the next flush writes the histogram of these."""
 
     def flush(self) -> None: ...
     def close(self) -> None: ...
@@ -413,7 +386,7 @@ class ReplaySource:
     """The sessions of a trace that worker `worker` of `workers` replays, in the order in which they start.
 
     Session n belongs to worker n modulo workers; a continuation to its parent's. `options` is a JSON object: endpoint
-    ("chat", "completions"), prompt_mode ("text", "token-ids"), history ("live", "trace"), salt, words (null: common
+    ("chat", "completions"), prompt_mode ("text", "token-ids"), history ("live", "recorded"), salt, words (null: common
     English ones), model, stream, request (merged into every body), journal (a directory for the transcripts of sessions
     that will be continued, or null), trace_block_size (null: as the trace says).
 

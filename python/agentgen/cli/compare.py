@@ -13,16 +13,16 @@ from agentgen.cli._options import Whole
 from agentgen.settings import MAX_SEED
 
 
-@click.command("compare", short_help="Replays side by side.")
+@click.command("compare", short_help="Compare replays side by side.")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
-@click.option("--seed", type=Whole(0, MAX_SEED), default=0, show_default=True, help="Of the draws for intervals.")
+@click.option("--seed", type=Whole(0, MAX_SEED), default=0, show_default=True, help="Seed of the bootstrap draws.")
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
 def command(*, runs: tuple[str, ...], seed: int, as_json: bool) -> None:
-    """Replays side by side; the first is what others are divided by.
+    """Compare replays side by side; the first run is the baseline.
 
-    RUN is the directory of a replay, or LABEL=DIR,DIR... for repeats of one:
-    their figures are means, and intervals say how runs vary. Intervals of a
-    single run say how its sessions vary.
+    RUN is the run directory of a replay, or LABEL=DIR,DIR... for repeats of
+    one. Figures of repeats are means, and their intervals show how runs vary.
+    Intervals of a single run show how its sessions vary.
     """
     from agentgen.replay.figures import compare  # noqa: PLC0415  the help needs no compiled module
 
@@ -36,7 +36,7 @@ def command(*, runs: tuple[str, ...], seed: int, as_json: bool) -> None:
 
 
 def _groups(runs: tuple[str, ...]) -> dict[str, list[str]]:
-    """Directories by label; letters that are no label already for those without."""
+    """Directories by label; runs without a label get letters that no label uses."""
     stated = [_stated(run) for run in runs]
     taken = {label for label, _ in stated}
     letters = (letter for letter in trace_names(len(runs)) if letter not in taken)
@@ -59,6 +59,6 @@ def _groups(runs: tuple[str, ...]) -> dict[str, list[str]]:
 
 
 def _stated(run: str) -> tuple[str | None, list[str]]:
-    """The label, if there is one, and the directories. A directory may have the sign in its name."""
+    """The label, if there is one, and the directories; an existing directory may contain `=`."""
     label, equals, rest = run.partition("=")
     return (label, rest.split(",")) if equals and not Path(run).exists() else (None, [run])

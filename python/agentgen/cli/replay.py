@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "Server": ("url", "model", "endpoint", "stream", "header", "session_header", "api_key_env"),
-    "Prompts": ("history", "prompt_mode", "tokenizer", "salt", "request_json", "trace_block_size"),
+    "Prompt": ("history", "prompt_mode", "tokenizer", "salt", "request_json", "trace_block_size"),
     "Load": (
         *("concurrency", "session_rate", "seed", "duration", "max_sessions", "warmup_sessions"),
         *("delay_scale", "max_delay", "workers"),
     ),
-    "Failures": ("connect_timeout", "first_token_timeout", "timeout", "retries", "grace"),
-    "Run": ("config", "slo", "output", "name", "dry_run", "as_json", "quiet"),
+    "Failure handling": ("connect_timeout", "first_token_timeout", "timeout", "retries", "grace"),
+    "Output": ("config", "slo", "output", "name", "dry_run", "as_json", "quiet"),
 }
 
 
 class Grouped(click.Command):
-    """A command whose help has its options by topic."""
+    """A command whose help groups the options."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """One section a group; the last one has the help itself, too."""
+        """One section per group; the last one also has `--help`."""
         options = (param for param in self.get_params(ctx) if isinstance(param, click.Option))
         records = {option.name: record for option in options if (record := option.get_help_record(ctx))}
         for title, names in GROUPS.items():
             rows = [records.pop(name) for name in names]
             with formatter.section(f"{title} options"):
-                formatter.write_dl(rows if title != "Run" else [*rows, *records.values()])
+                formatter.write_dl(rows if title != "Output" else [*rows, *records.values()])
 
 
 def _number(text: str) -> float | str:
-    """A number; of another text the settings say what was expected, as they do of one in a file."""
-    if "_" in text:  # Python's way of writing them, and nobody else's
+    """Parse a number; other text is left for the settings to reject, as they do for values in a file."""
+    if "_" in text:  # Python accepts `1_000`, settings files do not
         return text
     for kind in (int, float):
         try:
@@ -55,7 +55,7 @@ def _number(text: str) -> float | str:
 
 
 def _option(name: str, metavar: str | None, text: str, **more: Any) -> Callable[[Any], Any]:
-    """An option whose rules and default are the settings'."""
+    """An option whose rules and default are those of `ReplaySettings`."""
     return click.option(f"--{name}", metavar=metavar, help=text, **more)
 
 
@@ -71,70 +71,80 @@ def _pair(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     return headers
 
 
-@click.command("replay", cls=Grouped, short_help="Play a trace against a server, and measure it.")
+@click.command("replay", cls=Grouped, short_help="Replay a trace against a server and measure it.")
 @click.argument("trace", type=click.Path(exists=True, path_type=Path), metavar="TRACE")
 @_option(
-    "url", "URL", "An OpenAI-compatible server; several share the sessions. [default: the embedded one]", multiple=True
+    "url",
+    "URL",
+    "Base URL of an OpenAI-compatible server; several share the sessions. [default: an embedded server]",
+    multiple=True,
 )
-@_option("model", "NAME", "Model to ask for. [default: the server's, if it has one only]")
-@_option("endpoint", None, "Which API. [default: chat]", type=click.Choice(["chat", "completions"]))
-@click.option("--no-stream", "stream", flag_value=False, default=True, help="Whole answers instead of events.")
-@_option("header", "'NAME: VALUE'", "Header of every request; may be given again.", multiple=True, callback=_pair)
+@_option("model", "NAME", "Model name in requests. [default: the server's only model]")
+@_option("endpoint", None, "API path of requests. [default: chat]", type=click.Choice(["chat", "completions"]))
+@click.option(
+    "--no-stream", "stream", flag_value=False, default=True, help="Request complete responses instead of event streams."
+)
+@_option("header", "'NAME: VALUE'", "Header of every request; can be repeated.", multiple=True, callback=_pair)
 @_option(
     "session-header",
     "NAME",
-    "Header that holds the session's key; may be given again. [default: X-Session-ID]",
+    "Header that holds the session's key; can be repeated. [default: X-Session-ID]",
     multiple=True,
 )
-@_option("api-key-env", "NAME", "Environment variable of the API key. [default: OPENAI_API_KEY]")
+@_option("api-key-env", "NAME", "Environment variable with the API key. [default: OPENAI_API_KEY]")
 @_option(
     "history",
     None,
-    "Next prompts hold the server's answers, or text of the recorded length. [default: live; recorded for token ids]",
+    "Earlier answers in prompts: the server's (live), or recorded ones. [default: live; recorded for token ids]",
     type=click.Choice(["live", "recorded"]),
 )
 @_option(
     "prompt-mode",
     None,
-    "Prompts as words, or (completions only) as token ids. [default: text]",
+    "Send prompts as text, or (completions only) as token ids. [default: text]",
     type=click.Choice(["text", "token-ids"]),
 )
-@_option("tokenizer", "FILE", "The model's tokenizer.json: prompts of exact length.")
-@_option("salt", "TEXT", "The same salt makes the same text. [default: a new one]")
-@_option("request-json", "JSON", """Fields of every request, such as '{"ignore_eos": true}'.""")
+@_option("tokenizer", "FILE", "The model's tokenizer.json, for prompts of exact length.")
+@_option("salt", "TEXT", "Salt of the prompts' text; the same salt gives the same text. [default: random]")
+@_option("request-json", "JSON", """Additional fields of every request, such as '{"ignore_eos": true}'.""")
 @_option("trace-block-size", "TOKENS", "Block size of a trace that does not state one.", type=_number)
 @_option(
     "concurrency",
     "N",
-    "Closed loop: open sessions, one request in flight in each. [default: 50, or the trace's arrivals]",
+    "Closed loop with N open sessions, one request in flight in each. [default: 50, or the trace's arrival times]",
     type=_number,
 )
-@_option("session-rate", "R", "Open loop: R sessions a second, at random.", type=_number)
-@_option("seed", "N", "Of the random arrivals. [default: 42]", type=_number)
+@_option("session-rate", "R", "Open loop with random arrivals, R sessions per second.", type=_number)
+@_option("seed", "N", "Seed of the random arrivals. [default: 42]", type=_number)
 @_option("duration", "TIME", "Issue no request after this time.")
-@_option("max-sessions", "N", "Play no more sessions.", type=_number)
-@_option("warmup-sessions", "N", "Play N sessions before, with another salt. [default: 0]", type=_number)
+@_option("max-sessions", "N", "Play at most N sessions.", type=_number)
+@_option("warmup-sessions", "N", "Warm up with N sessions that use another salt. [default: 0]", type=_number)
 @_option("delay-scale", "X", "Factor of the trace's delays; 0 for none. [default: 1]", type=_number)
 @_option("max-delay", "TIME", "Longest delay, after scaling.")
 @_option("workers", "N", "Processes that share the sessions. [default: 1]", type=_number)
-@_option("connect-timeout", "TIME", "For an attempt to connect. [default: 10s]")
-@_option("first-token-timeout", "TIME", "From a request to its first token.")
-@_option("timeout", "TIME", "From a request to its last byte. [default: 1h]")
-@_option("retries", "N", "Of a request refused with 429 or 503 and Retry-After. [default: 0]", type=_number)
-@_option("grace", "TIME", "For requests in flight at the end. [default: 30s]")
-@_option("config", "FILE", "YAML, TOML or JSON file of these options; flags win.", type=click.Path(path_type=Path))
-@_option("slo", "LIMITS", "Limits of good requests: ttft=500ms,tpot=50ms,e2e=30s.")
+@_option("connect-timeout", "TIME", "Time limit of a connection attempt. [default: 10s]")
+@_option("first-token-timeout", "TIME", "Time limit of a request's first token. [default: none]")
+@_option("timeout", "TIME", "Time limit of a whole request. [default: 1h]")
+@_option("retries", "N", "Retries of a request refused with 429 or 503 and Retry-After. [default: 0]", type=_number)
+@_option("grace", "TIME", "Time for requests in flight to finish when the run stops. [default: 30s]")
+@_option(
+    "config",
+    "FILE",
+    "YAML, TOML or JSON file with these options; flags take precedence.",
+    type=click.Path(path_type=Path),
+)
+@_option("slo", "LIMITS", "Time limits of goodput, such as ttft=500ms,tpot=50ms,e2e=30s.")
 @_option(
     "output",
     "DIR",
-    "Where the run directory goes. [default: .]",
+    "Directory in which the run directory is created. [default: .]",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
 )
 @_option("name", "RUN", "Name of the run directory. [default: <trace>_replay_<UTC time>]")
-@click.option("--dry-run", is_flag=True, help="Check server and trace, say what would be done, and stop.")
+@click.option("--dry-run", is_flag=True, help="Check server and trace, print what would be done, and exit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@click.option("--quiet", is_flag=True, help="Print nothing but the run directory.")
+@click.option("--quiet", is_flag=True, help="Print only the run directory.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -149,20 +159,22 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Play a trace against a server, and measure it.
+    """Replay a trace against a server and measure it.
 
-    TRACE is a run directory of agentgen, a Mooncake trace, or a file of
-    multi-turn messages. Without --url, a server of our own answers that models
-    time and prefix cache.
+    TRACE is a run directory, a Mooncake trace, or a file of multi-turn
+    messages. Without --url, an embedded server answers; it models time and
+    prefix cache (see agentgen serve).
 
-    The run directory gets summary.json, requests.parquet and replay.html. Times are
-    seconds, or have a unit: 500ms, 30s, 5m, 1h. Ctrl-C lets requests in flight finish
-    and writes what was measured; once more gives them up.
+    Writes summary.json, requests.parquet and replay.html into a new run
+    directory. Times are seconds or have a unit: 500ms, 30s, 5m, 1h. Ctrl-C
+    lets requests in flight finish and writes the results; a second Ctrl-C
+    cancels them.
     """
-    # What takes time to import, and the help does not need.
-    from agentgen.replay.plan_text import lines as plan_lines  # noqa: PLC0415
+    # Imports that take time and that the help does not need.
+    from agentgen.replay.dry_run_text import lines as dry_run_lines  # noqa: PLC0415
+    from agentgen.replay.prepare import prepare  # noqa: PLC0415
     from agentgen.replay.progress import Progress  # noqa: PLC0415
-    from agentgen.replay.run import default_name, prepared, replay  # noqa: PLC0415
+    from agentgen.replay.run import default_name, replay  # noqa: PLC0415
     from agentgen.replay.settings import load_settings  # noqa: PLC0415
 
     if as_json and (quiet or dry_run):
@@ -174,31 +186,33 @@ def command(
         with reading():
             settings = load_settings(config, flags)
             directory = _run_directory(output, name, default_name(trace))
-            ready = stack.enter_context(prepared(trace, settings))
+            prepared = stack.enter_context(prepare(trace, settings))
         if dry_run or not (quiet or as_json):
-            for line in plan_lines(ready):
+            for line in dry_run_lines(prepared):
                 click.echo(printable(line), err=not dry_run)
         if dry_run:
             return 0
         progress = Progress(shown=not quiet)
         try:
-            summary, outcome = replay(ready, directory, progress)
-        except KeyboardInterrupt:  # when the run was over, or not begun
+            summary, state = replay(prepared, directory, progress)
+        except KeyboardInterrupt:  # before the first or after the last request
             raise KeyboardInterrupt(f"{directory} has no summary.json") from None
         finally:
             progress.close()
     _write_page(directory, summary)
-    _tell(directory, summary, outcome.messages, quiet=quiet, as_json=as_json)
-    if outcome.interrupted:
+    _print_results(directory, summary, state.failure_messages, quiet=quiet, as_json=as_json)
+    if state.interrupted:
         return INTERRUPTED
-    measured = summary["run"]["books"]["succeeded"]
-    return 0 if measured and not (summary["incomplete"] or summary["errors"] or outcome.failed) else FAILED
+    succeeded = summary["run"]["books"]["succeeded"]
+    return 0 if succeeded and not (summary["incomplete"] or summary["errors"] or state.failed) else FAILED
 
 
-def _tell(directory: Path, summary: dict[str, Any], messages: Mapping[str, str], *, quiet: bool, as_json: bool) -> None:
-    """What came of it, and why sessions failed."""
+def _print_results(
+    directory: Path, summary: dict[str, Any], messages: Mapping[str, str], *, quiet: bool, as_json: bool
+) -> None:
+    """Print the summary, and why sessions failed."""
     from agentgen.analysis.tables import counted  # noqa: PLC0415  the help needs none of these
-    from agentgen.replay.text import lines  # noqa: PLC0415
+    from agentgen.replay.summary_text import lines  # noqa: PLC0415
 
     if quiet:
         click.echo(str(directory))
@@ -209,20 +223,20 @@ def _tell(directory: Path, summary: dict[str, Any], messages: Mapping[str, str],
             click.echo(printable(line))
         click.echo(f"written to {printable(str(directory))}", err=True)
     for kind, message in messages.items():
-        failed = _failed(summary, kind)  # none where a transcript was lost that no session asked for
+        failed = _failed(summary, kind)  # 0 if only a transcript was lost that no session needed
         what = f"{counted(failed, 'session')} failed with {kind}, such as" if failed else kind
         click.echo(printable(f"agentgen: warning: {what}: {message}"), err=True)
 
 
 def _failed(summary: dict[str, Any], kind: str) -> int:
-    """Sessions that ended with a kind of failure: a request that fails ends its session."""
+    """Number of sessions that ended with a kind of failure (a failed request ends its session)."""
     name, _, status = kind.partition(" ")
     phases = [phase for phase in (summary["run"], summary["warmup"]) if phase]
     return sum((phase["http_errors"] if status else phase["outcomes"]).get(status or name, 0) for phase in phases)
 
 
 def _write_page(directory: Path, summary: dict[str, Any]) -> None:
-    """The page of a run that is complete, with or without it."""
+    """Write `replay.html`; the run is complete without it, so errors are only warnings."""
     from agentgen.pages.replay import write  # noqa: PLC0415  needs the compiled module, which the help does not
 
     try:
@@ -232,10 +246,10 @@ def _write_page(directory: Path, summary: dict[str, Any]) -> None:
 
 
 def _run_directory(output: Path, name: str | None, default: str) -> Path:
-    """Where the run goes: nothing may be there."""
+    """Path of the run directory, which must not exist."""
     is_odd = name in {"", ".", ".."} or (name is not None and (Path(name).name != name or name.startswith("-")))
     if name is not None and (is_odd or not name.isprintable()):
-        problem = f"found {name!r}, expected a printable name without a path; --output says where."
+        problem = f"found {name!r}, expected a printable name without a path (--output names the directory)."
         raise click.BadParameter(problem, param_hint="--name")
     directory = output / (name or default)
     if directory.exists():

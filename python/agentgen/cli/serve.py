@@ -30,78 +30,82 @@ if TYPE_CHECKING:
 MAX_PORT = 65535
 MAX_SEED = 2**64 - 1
 MAX_SERVER_THREADS = 64
-ALWAYS = 100  # percent
-POLL = 0.5  # seconds: on Windows a wait without an end does not see Ctrl-C
+MAX_PERCENT = 100
+POLL_S = 0.5  # on Windows a wait without a timeout does not react to Ctrl-C
 
 
 class FaultType(click.ParamType[dict[str, Any]]):
-    """A share of the requests and what befalls them: `5% drop-mid-event=2`."""
+    """A fault and the share of requests it is injected into: `5% drop-mid-event=2`."""
 
     name = "fault"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
-        """From `5% NAME` to probability and fault."""
+        """Parse `5% NAME` into probability and fault."""
         match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)% *(.+)", str(value))
-        if not match or float(match[1]) > ALWAYS:
+        if not match or float(match[1]) > MAX_PERCENT:
             self.fail(f"found {value!r}, expected a share and a fault, such as '5% drop-mid-event=2'.", param, ctx)
-        return {"fault": match[2], "probability": float(match[1]) / ALWAYS}
+        return {"fault": match[2], "probability": float(match[1]) / MAX_PERCENT}
 
 
-@click.command("serve", short_help="An OpenAI-compatible server that models time and cache.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Name or address to listen at.")
+@click.command("serve", short_help="Serve an OpenAI-compatible API that models time and cache.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Host name or address to listen on.")
 @click.option(
     "--port", type=Whole(0, MAX_PORT), default=8000, metavar="N", help="Port; 0 lets the system choose. [default: 8000]"
 )
 @click.option(
     "--model",
     metavar="NAME|PATH",
-    help="The model's name; with a --capacity in bytes a name of agentgen models, or a model's config.json. "
+    help="Model name; with a --capacity in bytes, a name from agentgen models or the path of a config.json. "
     "[default: agentgen]",
 )
 @click.option(
-    "--kv-bytes-per-token", type=Whole(1, MAX_TOKENS), metavar="BYTES", help="KV of a token, for a --capacity in bytes."
+    "--kv-bytes-per-token",
+    type=Whole(1, MAX_TOKENS),
+    metavar="BYTES",
+    help="KV bytes per token, for a --capacity in bytes.",
 )
-@click.option(
-    "--kv-dtype", type=click.Choice(KV_DTYPES), help="Numbers that the model's KV is kept in. [default: bf16]"
-)
+@click.option("--kv-dtype", type=click.Choice(KV_DTYPES), help="Data type of the KV cache. [default: bf16]")
 @click.option(
     "--capacity",
     type=CapacityType(),
     metavar="SIZE",
-    help="KV memory: 300GB, 5000blocks. [default: no limit]",
+    help="KV memory, such as 300GB or 5000blocks. [default: no limit]",
 )
 @click.option(
-    "--block-size", type=Whole(1, MAX_TOKENS), default=16, metavar="TOKENS", help="Tokens a KV block. [default: 16]"
+    "--block-size", type=Whole(1, MAX_TOKENS), default=16, metavar="TOKENS", help="Tokens per KV block. [default: 16]"
 )
 @click.option(
     "--prefill-rate",
     type=Rate(or_none=True),
     default=PREFILL_TOKENS_PER_SECOND,
     metavar="TOKENS",
-    help=f"Prompt tokens computed in a second, 0 for no time. [default: {PREFILL_TOKENS_PER_SECOND:.0f}]",
+    help=f"Prefill rate in tokens per second; 0 for no time. [default: {PREFILL_TOKENS_PER_SECOND:.0f}]",
 )
 @click.option(
     "--decode-rate",
     type=Rate(or_none=True),
     default=DECODE_TOKENS_PER_SECOND,
     metavar="TOKENS",
-    help=f"Tokens that each request is given in a second, 0 for no time. [default: {DECODE_TOKENS_PER_SECOND:.0f}]",
+    help=f"Decode rate per request in tokens per second; 0 for no time. [default: {DECODE_TOKENS_PER_SECOND:.0f}]",
 )
 @click.option(
-    "--max-model-len", type=Whole(1, MAX_TOKENS), metavar="TOKENS", help="Most tokens of prompt and output together."
+    "--max-model-len",
+    type=Whole(1, MAX_TOKENS),
+    metavar="TOKENS",
+    help="Largest number of tokens in prompt and output together.",
 )
 @click.option(
     "--events",
     type=click.Choice(["token", "coalesced"]),
     default="token",
-    help="Write each event apart, or at once all that are due. [default: token]",
+    help="Write every event separately, or all due events at once. [default: token]",
 )
 @click.option(
     "--tool-calls",
     type=Whole(0, 100),
     default=0,
     metavar="N",
-    help="Answer a request that has tools with so many calls. [default: 0]",
+    help="Number of tool calls in the response to a request with tools. [default: 0]",
 )
 @click.option(
     "--fault",
@@ -109,12 +113,21 @@ class FaultType(click.ParamType[dict[str, Any]]):
     type=FaultType(),
     multiple=True,
     metavar="'P% FAULT'",
-    help="A share of the requests and what befalls them, such as '5% status=503'; can be repeated.",
+    help="Inject a fault into a share of the requests, such as '5% status=503'; can be repeated.",
 )
-@click.option("--seed", type=Whole(0, MAX_SEED), default=0, metavar="N", help="Decides which requests. [default: 0]")
-@click.option("--debug", is_flag=True, help="Remember requests and show them at /debug/requests.")
 @click.option(
-    "--threads", type=Whole(1, MAX_SERVER_THREADS), metavar="N", help="Threads. [default: one a core, at most 4]"
+    "--seed",
+    type=Whole(0, MAX_SEED),
+    default=0,
+    metavar="N",
+    help="Seed that selects the requests with faults. [default: 0]",
+)
+@click.option("--debug", is_flag=True, help="Keep requests and show them at /debug/requests.")
+@click.option(
+    "--threads",
+    type=Whole(1, MAX_SERVER_THREADS),
+    metavar="N",
+    help="Worker threads. [default: one per core, at most 4]",
 )
 def command(
     *,
@@ -129,11 +142,11 @@ def command(
     decode_rate: float,
     **rest: Any,
 ) -> None:
-    """An OpenAI-compatible server that models time and cache.
+    """Serve an OpenAI-compatible API that models time and prefix cache.
 
-    It computes nothing: a token is a word, a block that an earlier prompt
-    had is cached, and an answer takes as long as the rates say. Until
-    Ctrl-C. Requests can ask for faults: docs/serve.md lists them.
+    The server computes nothing: a word is a token, blocks of earlier prompts
+    are cached, and responses take the time that the rates give. It runs until
+    Ctrl-C. Requests can ask for faults; docs/serve.md lists them.
     """
     blocks = _blocks(capacity, block_size, model, kv_bytes_per_token, kv_dtype)
     options = {
@@ -152,22 +165,22 @@ def command(
         raise click.UsageError(f"{error}.") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            error.strerror = f"{error.strerror} (--port 0 takes one that is free)"
+            error.strerror = f"{error.strerror} (--port 0 takes a free port)"
         raise
-    memory = "unlimited KV memory" if blocks is None else counted(blocks, "block")
+    memory = "unlimited blocks" if blocks is None else counted(blocks, "block")
     with _stopped_by_sigterm() as stopped:
         try:
             click.echo(server.url)
             click.echo(
-                f"model {printable(options['model'])}: {memory} of {counted(block_size, 'token')} a block, "
+                f"model {printable(options['model'])}: {memory} of {counted(block_size, 'token')} each, "
                 f"prefill {_rate(prefill_rate)}, decode {_rate(decode_rate)}"
             )
-            while not stopped.wait(POLL):
+            while not stopped.wait(POLL_S):
                 pass
         except KeyboardInterrupt:
             stats = json.loads(server.stats())
-            over = sum(stats[outcome] for outcome in ("answered", "refused", "disconnected", "fault"))
-            raise KeyboardInterrupt(f"{counted(over, 'request')} came") from None
+            ended = sum(stats[outcome] for outcome in ("answered", "refused", "disconnected", "fault"))
+            raise KeyboardInterrupt(f"{counted(ended, 'request')} served") from None
         finally:
             server.stop()
 
@@ -175,12 +188,12 @@ def command(
 def _blocks(
     capacity: Capacity | None, block_size: int, model: str | None, kv_bytes_per_token: int | None, kv_dtype: str | None
 ) -> int | None:
-    """The blocks that a capacity comes to."""
+    """Capacity in blocks; None for no limit."""
     if capacity is None or capacity.in_blocks:
         for option, given in (("--kv-bytes-per-token", kv_bytes_per_token), ("--kv-dtype", kv_dtype)):
             if given is not None:
                 found = "none" if capacity is None else f"{capacity.size}blocks"
-                raise click.UsageError(f"{option} is of a --capacity in bytes, such as 300GB; found {found}.")
+                raise click.UsageError(f"{option} needs a --capacity in bytes, such as 300GB; found {found}.")
         return capacity.size if capacity else None
     check_dtype(kv_dtype, of_a_model=kv_bytes_per_token is None)
     if kv_bytes_per_token is None:
@@ -194,12 +207,12 @@ def _blocks(
 
 
 def _rate(rate: float) -> str:
-    return f"{rate:,.12g} tokens/s" if rate else "in no time"
+    return f"{rate:,.12g} tokens/s" if rate else "at once"
 
 
 @contextmanager
 def _stopped_by_sigterm() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets, as those do who run services."""
+    """An event that SIGTERM sets: service managers stop processes with it."""
     stopped = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     try:

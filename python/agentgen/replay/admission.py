@@ -1,79 +1,21 @@
-"""When sessions start: as slots become free, or at times of their own."""
+"""Opens the sessions of a source in order, as slots become free or at their arrival times."""
 
 from __future__ import annotations
 
-import random
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sized
+    from collections.abc import Callable, Sized
 
-    from agentgen.replay.ports import Clock, Session, Source, Timer
-
-NS_PER_MS = 1_000_000
-NS_PER_S = 1_000_000_000
-
-
-class Load(Protocol):
-    """Says when the next session starts.
-
-    Attributes:
-        slots: Sessions that may be open at once; None for as many as come.
-    """
-
-    slots: int | None
-
-    def arrival_ns(self, session: Session) -> int | None:
-        """When this session arrives, from the start of the phase; None for as soon as there is a slot."""
-        ...
-
-
-class ClosedLoop:
-    """`slots` sessions are open: one starts when another is over."""
-
-    def __init__(self, slots: int) -> None:
-        self.slots: int | None = slots
-
-    def arrival_ns(self, session: Session) -> int | None:  # noqa: ARG002
-        """No session has a time of its own."""
-        return None
-
-
-class TraceArrivals:
-    """Sessions start when the trace says."""
-
-    slots: int | None = None
-
-    def arrival_ns(self, session: Session) -> int | None:
-        """The trace's time."""
-        return round(session.start_ms * NS_PER_MS)
-
-
-class PoissonArrivals:
-    """Sessions start at random, `rate` of them a second on average; the same seed gives the same times."""
-
-    slots: int | None = None
-
-    def __init__(self, rate: float, seed: str) -> None:
-        self._times = _poisson(rate, seed)
-
-    def arrival_ns(self, session: Session) -> int | None:  # noqa: ARG002
-        """The next of the random times."""
-        return next(self._times)
-
-
-def _poisson(rate: float, seed: str) -> Iterator[int]:
-    draw, time_s = random.Random(seed), 0.0  # noqa: S311  load, not secrets
-    while True:
-        time_s += draw.expovariate(rate)
-        yield round(time_s * NS_PER_S)
+    from agentgen.replay.load import Load
+    from agentgen.replay.protocols import Clock, Session, Source, Timer
 
 
 class Admission:
-    """Opens sessions in the order of the source, knowing the next one before there is room for it.
+    """Admits sessions, and reads one session ahead of the open ones.
 
     Attributes:
-        upcoming: The next session; None when there is none left.
+        upcoming: The next session; None after the last one.
     """
 
     def __init__(
@@ -93,34 +35,34 @@ class Admission:
         self._arrival_ns: int | None = None
         self._timer: Timer | None = None
         self._running = False
-        self._again: Callable[[int], None] = lambda _: None
+        self._admit: Callable[[int], None] = lambda _: None
         self.upcoming: Session | None = None
 
     @property
-    def armed(self) -> bool:
-        """A session will arrive."""
+    def has_timer(self) -> bool:
+        """A timer waits for the next arrival."""
         return self._timer is not None
 
     def start(self, start_ns: int, admit: Callable[[int], None]) -> None:
-        """Take the first session; `admit` is called with the time when one arrives."""
+        """Read the first session; call `admit` with the time whenever a session arrives."""
         self._start_ns = start_ns
-        self._again = admit
-        self._take()
+        self._admit = admit
+        self._read_next()
 
     def close(self) -> None:
-        """No session starts any more."""
+        """Admit no more sessions."""
         self.upcoming = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def fill(self, now: int, lanes: Sized, open_session: Callable[[Session, int], None]) -> None:
-        """Open what has arrived, or fits; `now` is when there was room."""
-        if self._running:  # a session that is over at once has made room: the loop below sees it
+    def fill(self, now: int, open_sessions: Sized, open_session: Callable[[Session, int], None]) -> None:
+        """Open the sessions that have arrived and have a slot; `now` is when the slot became free."""
+        if self._running:  # a session that ended at once freed its slot: the loop below goes on with it
             return
         self._running = True
         slots = self._load.slots
-        while self.upcoming is not None and (slots is None or len(lanes) < slots):
+        while self.upcoming is not None and (slots is None or len(open_sessions) < slots):
             if self._arrival_ns is not None:
                 now = self._arrival_ns
                 if now > self._clock.now():
@@ -129,11 +71,11 @@ class Admission:
                     break
             session = self.upcoming
             open_session(session, now)
-            if self.upcoming is session:  # and nobody has closed this
-                self._take()
+            if self.upcoming is session:  # not closed meanwhile
+                self._read_next()
         self._running = False
 
-    def _take(self) -> None:
+    def _read_next(self) -> None:
         if self._limit == 0:
             self.upcoming = None
             return
@@ -146,6 +88,6 @@ class Admission:
     def _arrived(self) -> None:
         try:
             self._timer = None
-            self._again(self._clock.now())
-        except BaseException as error:  # noqa: BLE001  the run ends with it
+            self._admit(self._clock.now())
+        except BaseException as error:  # noqa: BLE001  the scheduler keeps it
             self._crash(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentgen.analysis.tables import NONE, counted, fold, percent, table
-from agentgen.replay.text import figure
+from agentgen.replay.summary_text import figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

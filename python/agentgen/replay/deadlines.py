@@ -1,4 +1,4 @@
-"""One timer for all requests that have the same time to finish."""
+"""One timer for all requests that share a time limit."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agentgen.replay.ports import Clock, Timer
+    from agentgen.replay.protocols import Clock, Timer
 
 T = TypeVar("T")
 
 
 class Deadlines(Generic[T]):
-    """Calls `expired` for what has been there for `after_ns`; holds nothing that has been discarded.
+    """Calls `expired` with each item that was added `after_ns` ago and not discarded since.
 
-    What comes later is due later, so the first one is always the next one: no search, and no timer for each.
+    All items have the same limit, so they expire in the order in which they were added: no heap, and one timer.
     """
 
     def __init__(self, clock: Clock, after_ns: int, expired: Callable[[T], None]) -> None:
@@ -30,25 +30,25 @@ class Deadlines(Generic[T]):
         return len(self._due)
 
     def add(self, item: T) -> None:
-        """From now on."""
+        """Start the item's time."""
         due = self._clock.now() + self._after_ns
         self._due[item] = due
         if self._timer is None:
             self._timer = self._clock.call_at(due, self._fire)
 
     def discard(self, item: T) -> None:
-        """It has been in time."""
+        """Remove an item that ended in time."""
         self._due.pop(item, None)
 
     def close(self) -> None:
-        """Nothing will expire any more."""
+        """Remove all items."""
         self._due.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _fire(self) -> None:
-        while self._due:  # `_timer` stays set: what is added meanwhile comes later than what is there
+        while self._due:  # `_timer` stays set: items that `expired` adds are due later than those here
             item, due = next(iter(self._due.items()))
             if due > self._clock.now():
                 self._timer = self._clock.call_at(due, self._fire)

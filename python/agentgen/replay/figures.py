@@ -1,4 +1,4 @@
-"""What replays measured, and runs side by side."""
+"""Results of replays: the summary of one run, and the comparison of several."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ if TYPE_CHECKING:
 
 
 class Summary(Figures):
-    """The figures of one replay, from the text of its `summary.json`; `docs/replay-metrics.md` defines each.
+    """The figures of one replay, from `summary.json`; `docs/replay-metrics.md` defines them.
 
-    `str` gives the tables of the command.
+    `str` gives the tables that `agentgen replay` prints.
     """
 
     def __str__(self) -> str:
-        from agentgen.replay.text import lines  # noqa: PLC0415  only those who print need it
+        from agentgen.replay.summary_text import lines  # noqa: PLC0415  only printing needs it
 
         return "\n".join(lines(self._stated))
 
 
 class Comparison(Figures):
-    """Runs side by side; `docs/replay-metrics.md` defines each figure and interval.
+    """Several runs side by side; `docs/replay-metrics.md` defines the figures and intervals.
 
-    `str` gives the table of the command.
+    `str` gives the table that `agentgen compare` prints.
     """
 
     def __str__(self) -> str:
-        from agentgen.replay.compare_text import lines  # noqa: PLC0415  only those who print need it
+        from agentgen.replay.compare_text import lines  # noqa: PLC0415  only printing needs it
 
         return "\n".join(lines(self._stated))
 
 
 def compare(runs: Mapping[str, Sequence[StrPath]], *, seed: int = 0) -> Comparison:
-    """Compare replays by their records; others are divided by the first.
+    """Compare replays by their record files; the first label is the baseline of the ratios.
 
     Args:
         runs: Run directories by label; several under one label are repeats.
-        seed: Of the draws that intervals come from.
+        seed: Seed of the bootstrap draws that give the intervals.
 
     Raises:
         TraceError: A directory has no records.
@@ -53,7 +53,7 @@ def compare(runs: Mapping[str, Sequence[StrPath]], *, seed: int = 0) -> Comparis
         ValueError: There is nothing to compare.
     """
     if len(runs) < 2 or not all(runs.values()):  # noqa: PLR2004  a pair
-        raise ValueError(f"runs: found {len(runs)}, expected two labels or more with a directory or several each")
+        raise ValueError(f"runs: found {len(runs)} labels, expected two or more, each with one directory or more")
     options = {
         "groups": [{"label": label, "runs": len(directories)} for label, directories in runs.items()],
         "seed": check_integer("seed", seed, 0, MAX_SEED),

@@ -1,4 +1,4 @@
-"""What is checked before anything is sent."""
+"""Checks that trace, settings and servers fit together, before anything is sent."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING, Any
 from agentgen._suggest import did_you_mean
 from agentgen.analysis.tables import counted
 from agentgen.errors import ReplayError
-from agentgen.replay import control
+from agentgen.replay import server_info
+from agentgen.replay.units import MS_PER_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agentgen.replay.settings import ReplaySettings
 
-MS_PER_S = 1000
 DEFAULT_SLOTS = 50
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What will be done.
+class ReplaySpec:
+    """What a replay will do.
 
     Attributes:
-        trace: The description that the compiled reader gives of the trace.
+        trace: Description of the trace by the compiled reader.
         load: `closed`, `trace` or `poisson`.
         slots: Open sessions of a closed loop.
-        model: On the wire.
-        settings: The stated ones.
-        warnings: What to know of the trace.
+        model: Model name in requests.
+        settings: The options as given.
+        warnings: Warnings about the trace.
     """
 
     trace: Mapping[str, Any]
@@ -41,13 +41,13 @@ class Plan:
 
     @property
     def sessions(self) -> int:
-        """Sessions that may be played."""
-        in_all = int(self.trace["sessions"])
-        return in_all if self.settings.max_sessions is None else min(in_all, self.settings.max_sessions)
+        """Largest number of sessions that may be played."""
+        in_trace = int(self.trace["sessions"])
+        return in_trace if self.settings.max_sessions is None else min(in_trace, self.settings.max_sessions)
 
     @property
-    def shortest_ms(self) -> float:
-        """The run takes longer than this if it plays the whole trace, ms: answers take no time here."""
+    def min_duration_ms(self) -> float:
+        """Shortest possible duration, ms: delays and arrivals only, as if answers took no time; 0 if unknown."""
         settings, trace = self.settings, self.trace
         if self.sessions < trace["sessions"] or settings.max_delay is not None:
             return 0.0
@@ -57,23 +57,25 @@ class Plan:
         return float(longest_ms if settings.duration is None else min(longest_ms, settings.duration * MS_PER_S))
 
 
-def check(trace: Mapping[str, Any], settings: ReplaySettings, urls: Sequence[str], headers: Mapping[str, str]) -> Plan:
-    """Ask the servers, and see that the trace fits.
+def check(
+    trace: Mapping[str, Any], settings: ReplaySettings, urls: Sequence[str], headers: Mapping[str, str]
+) -> ReplaySpec:
+    """Check the settings against the trace, and both against the servers' models.
 
     Raises:
-        ReplayError: It will not work, and why.
+        ReplayError: They do not fit together.
     """
     if not trace["requests"]:
         raise ReplayError("the trace: found no requests, expected one or more")
-    _prompts(trace, settings)
+    _check_prompts(trace, settings)
     load, slots = _load(trace, settings)
     model = settings.model
     for url in urls:
-        offered = control.models(url, headers)
+        offered = server_info.models(url, headers)
         if model is None:
             if len(offered) != 1:
                 names = ", ".join(offered) or "none"
-                raise ReplayError(f"{url}: found the models {names}, expected one; --model says which")
+                raise ReplayError(f"{url}: found the models {names}, expected one (choose with --model)")
             model = next(iter(offered))
         if model not in offered:
             names = ", ".join(offered) or "none"
@@ -82,35 +84,38 @@ def check(trace: Mapping[str, Any], settings: ReplaySettings, urls: Sequence[str
         if limit is not None and longest > limit:
             raise ReplayError(
                 f"{url}: found a longest request of {longest:,} tokens (prompt and output), expected at most the "
-                f"model's {limit:,}; generate --max-isl makes shorter ones"
+                f"model's {limit:,} (generate --max-isl makes shorter prompts)"
             )
-    return Plan(trace, load, slots, model or "", settings)
+    return ReplaySpec(trace, load, slots, model or "", settings)
 
 
-def _prompts(trace: Mapping[str, Any], settings: ReplaySettings) -> None:
-    """Prompts of token ids go where nothing has to be text."""
+def _check_prompts(trace: Mapping[str, Any], settings: ReplaySettings) -> None:
+    """Reject options that the trace's format or the endpoint does not allow."""
     if trace["kind"] == "messages":
         if settings.endpoint != "chat":
             raise ReplayError("--endpoint: found completions, expected chat: the trace holds messages")
-        for option, value in (("--trace-block-size", settings.trace_block_size), ("--tokenizer", settings.tokenizer)):
+        for option, value in (
+            ("--trace-block-size", settings.trace_block_size),
+            ("--tokenizer", settings.tokenizer),
+        ):
             if value is not None:
-                raise ReplayError(f"{option}: found {value}, expected none: the trace holds messages in their own text")
+                raise ReplayError(f"{option}: found {value}, expected none: the trace holds messages with their text")
     if settings.prompt_mode != "token-ids":
         return
     if settings.endpoint != "completions":
         raise ReplayError("--prompt-mode token-ids: found the chat endpoint, expected --endpoint completions")
     if settings.history == "live":
-        raise ReplayError("--prompt-mode token-ids: found --history live, expected recorded: answers come as text")
+        raise ReplayError("--prompt-mode token-ids: found --history live, expected recorded: answers are text")
 
 
 def _load(trace: Mapping[str, Any], settings: ReplaySettings) -> tuple[str, int]:
-    """The load that is stated, or else the trace's own."""
+    """The load of the options, else that of the trace, and the slots of a closed loop."""
     if settings.session_rate is not None:
         return "poisson", 0
     if settings.concurrency is not None or trace["clock"] == "closed":
         slots = settings.concurrency if settings.concurrency is not None else DEFAULT_SLOTS
         if slots < settings.workers:
             found = f"{counted(slots, 'open session')} for {counted(settings.workers, 'worker')}"
-            raise ReplayError(f"--concurrency, --workers: found {found}, expected one each at least")
+            raise ReplayError(f"--concurrency, --workers: found {found}, expected one per worker or more")
         return "closed", slots
     return "trace", 0

@@ -8,12 +8,12 @@ import time
 from typing import TYPE_CHECKING, TextIO
 
 from agentgen.analysis.tables import counted, fold
-from agentgen.replay.books import Books, recent_us
+from agentgen.replay.counters import Counters, recent_us
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agentgen.replay.supervise import Outcome
+    from agentgen.replay.supervise import WorkersState
 
 PLAIN_S = 10.0
 WITHOUT_DIGITS_MS = 1000  # three digits would be written with an exponent
@@ -32,14 +32,14 @@ class Progress:
         self._phase = ""
         self._width = 0
 
-    def __call__(self, phase: str, outcome: Outcome) -> None:
+    def __call__(self, phase: str, state: WorkersState) -> None:
         """Called a few times a second."""
         if not (self._shown and phase):
             return
         if phase != self._phase:
             self._phase, self._before = phase, []
         now = time.monotonic()
-        clauses = self._clauses(phase, outcome.cells, now)
+        clauses = self._clauses(phase, state.cells, now)
         if self._live:
             line, columns = clauses[0], shutil.get_terminal_size().columns
             for clause in clauses[1:]:
@@ -65,15 +65,15 @@ class Progress:
             self._shown = False
 
     def _clauses(self, phase: str, cells: Sequence[memoryview], now: float) -> list[str]:
-        counts = [Books(block, phase).to_dict() for block in cells]
+        counts = [Counters(one, phase).to_dict() for one in cells]
         total = {name: sum(count[name] for count in counts) for name in counts[0]} if counts else {}
         ended = total["succeeded"] + total["failed"]
         self._before = [*(one for one in self._before if one[0] > now - WINDOW_S), (now, ended)]
         since, first = self._before[0]
         rate = (ended - first) / (now - since) if now > since else 0.0
-        open_sessions = total["sessions_opened"] - total["sessions_over"]
+        open_sessions = total["sessions_opened"] - total["sessions_closed"]
         clauses = [
-            f"{phase}: {counted(open_sessions, 'session')} open, {total['sessions_over']:,} over",
+            f"{phase}: {counted(open_sessions, 'session')} open, {total['sessions_closed']:,} over",
             f"{counted(ended, 'request')} ({rate:,.0f}/s), {total['failed']:,} failed",
         ]
         if times := recent_us(cells):

@@ -1,4 +1,4 @@
-"""The options of a replay, from flags and from a file: one set of names, rules and defaults."""
+"""The options of a replay, from flags and from a settings file: one set of names, rules and defaults."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ MAX_SLOTS = 1_000_000
 MAX_RATE = 1e6
 MAX_COUNT = 2**53
 ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*")
-SHOWN = 60  # characters of a value in a message
-FLAGS = {"stream": "--no-stream"}  # the others have the name of their setting
-# What pydantic finds by itself, and what is expected instead.
+MAX_SHOWN = 60  # characters of a value in a message
+FLAGS = {"stream": "--no-stream"}  # all other flags have the name of their setting
+# What is expected, by the error types of pydantic.
 EXPECTED = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
@@ -44,22 +44,22 @@ HeaderName = Annotated[str, AfterValidator(values.header_name)]
 
 
 class ReplaySettings(BaseModel):
-    """The options of `agentgen replay`; a file has the names of the flags with `_` for `-`. Times are seconds."""
+    """The options of `agentgen replay`; a file uses the names of the flags with `_` for `-`. Times are seconds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     url: Annotated[
-        tuple[Annotated[str, AfterValidator(values.address)], ...],
+        tuple[Annotated[str, AfterValidator(values.base_url)], ...],
         BeforeValidator(values.one_or_more),
         AfterValidator(values.distinct),
     ] = ()
-    """Servers; none for the embedded one."""
+    """Base URLs of the servers; none for the embedded server."""
     model: str | None = None
-    """Model to ask for; the server's only one if not stated."""
+    """Model name in requests; by default the server's only model."""
     endpoint: Literal["chat", "completions"] = "chat"
-    """Which of the two APIs."""
+    """API path of requests."""
     stream: bool = True
-    """Answers as streams of events."""
+    """Stream responses as server-sent events."""
     header: Annotated[
         dict[HeaderName, Annotated[str, AfterValidator(values.header_value)]], AfterValidator(values.distinct_headers)
     ] = {}
@@ -67,83 +67,88 @@ class ReplaySettings(BaseModel):
     session_header: Annotated[
         tuple[HeaderName, ...], BeforeValidator(values.one_or_more), AfterValidator(values.distinct_headers)
     ] = ("X-Session-ID",)
-    """Headers that hold the session's key."""
+    """Names of the headers that hold the session's key."""
     api_key_env: str = "OPENAI_API_KEY"
-    """Environment variable that holds the key."""
+    """Environment variable with the API key."""
 
     history: Literal["live", "recorded"] | None = None
-    """Whose answers go into the next prompt: the server's, or ones of recorded length."""
+    """Earlier answers in prompts: those of the server, or recorded ones (for hash ids, text of the recorded length)."""
     prompt_mode: Literal["text", "token-ids"] = "text"
-    """Prompts as words, or as numbers of tokens."""
+    """Prompts as words or as token ids."""
     tokenizer: str | None = None
-    """A `tokenizer.json`, for words of one token each."""
+    """The model's `tokenizer.json`, to find words of one token each."""
     salt: str | None = None
-    """Runs with the same salt send the same text; a new one by default."""
+    """Replays with the same salt send the same text; random by default."""
     request_json: Annotated[dict[str, Any], BeforeValidator(values.request_fields)] = {}
-    """Fields of every request."""
+    """Additional fields of every request."""
     trace_block_size: Annotated[int, BeforeValidator(values.whole(1, MAX_TOKENS))] | None = None
-    """Block size of a trace that does not say."""
+    """Block size of a trace that does not state one, tokens."""
 
     concurrency: Annotated[int, BeforeValidator(values.whole(1, MAX_SLOTS))] | None = None
     """Open sessions of a closed loop."""
     session_rate: Annotated[float, BeforeValidator(values.number(MAX_RATE, above_0=True))] | None = None
-    """Random arrivals, sessions a second."""
+    """Random arrivals: sessions per second on average."""
     seed: Count = 42
-    """Of the random arrivals."""
+    """Seed of the random arrivals."""
     duration: PositiveSeconds | None = None
-    """No request is issued later."""
+    """Time after which no request is issued."""
     max_sessions: Annotated[int, BeforeValidator(values.whole(1, MAX_COUNT))] | None = None
-    """Sessions to play."""
+    """Largest number of sessions to play."""
     warmup_sessions: Count = 0
-    """Sessions played before, with another salt."""
+    """Sessions of the warm-up, which has a salt of its own."""
     delay_scale: Annotated[float, BeforeValidator(values.number(MAX_RATE, above_0=False))] = 1.0
     """Factor of the trace's delays."""
     max_delay: Seconds | None = None
-    """No delay is longer."""
+    """Longest delay after scaling."""
     workers: Annotated[int, BeforeValidator(values.whole(1, MAX_WORKERS))] = 1
-    """Processes."""
+    """Number of processes."""
 
     connect_timeout: PositiveSeconds | None = 10.0
-    """For one attempt to connect."""
+    """Time limit of one connection attempt."""
     first_token_timeout: PositiveSeconds | None = None
-    """For the first token of a request."""
+    """Time limit of a request's first token."""
     timeout: PositiveSeconds | None = 3600.0
-    """For a whole request."""
+    """Time limit of a whole request."""
     retries: Annotated[int, BeforeValidator(values.whole(0, 100))] = 0
-    """Of a request refused with 429 or 503 and a Retry-After."""
+    """How often a request is sent again after 429 or 503 with a `Retry-After`."""
     grace: Seconds = 30.0
-    """For requests in flight when the run is stopped."""
+    """Time for requests in flight to finish when the run stops."""
 
     slo: Annotated[dict[str, float], BeforeValidator(values.limits)] | None = None
-    """Limits that count for goodput."""
+    """Time limits of requests that count for goodput."""
 
-    def effective(self) -> dict[str, Any]:
-        """What a result says of its settings: all but the values of headers, which may be secrets."""
+    @property
+    def effective_history(self) -> Literal["live", "recorded"]:
+        """`history`, or its default: prompts of token ids cannot hold the server's answers, which are text."""
+        return self.history or ("recorded" if self.prompt_mode == "token-ids" else "live")
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings in `summary.json`: without the values of headers, which may be secrets."""
         return {**self.model_dump(mode="json"), "header": sorted(self.header)}
 
     def api_key(self) -> str | None:
-        """The key of the environment, if it holds one."""
+        """The API key from the environment; None if it is not set."""
         return os.environ.get(self.api_key_env) or None
 
 
 def load_settings(file: Path | None, flags: Mapping[str, Any]) -> ReplaySettings:
-    """The settings of a file, if there is one, and of flags, which win.
+    """Combine the settings of a file, if there is one, and of flags, which take precedence.
 
     Raises:
-        ReplayError: A name or value that is none, or values that exclude one another.
+        ReplayError: An unknown name, an invalid value, or values that exclude each other.
         OSError: The file cannot be read.
     """
     stated: dict[str, Any] = {}
     if file is not None:
         try:
             stated = parse(file)
-        except ConfigError as error:  # of options, not of a trace
+        except ConfigError as error:  # the file holds options, not a configuration
             raise ReplayError(str(error)) from None
     in_file = {str(name) for name in stated} - set(flags)
     stated |= flags
 
     def place(name: str) -> str:
-        """The option as it was typed, or the file and the key in it."""
+        """The flag, or the file and its key."""
         return f"{file}: {name}" if name in in_file else FLAGS.get(name, f"--{name.replace('_', '-')}")
 
     try:
@@ -156,7 +161,7 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> ReplaySettings
         raise ReplayError(f"{both}: found both, expected one: a closed loop or random arrivals")
     for name in settings.header:
         if name.lower() in {other.lower() for other in settings.session_header}:
-            held = f"found {name}, which holds the session's key, expected another (--session-header renames that)"
+            held = f"found {name}, which holds the session's key, expected another name (see --session-header)"
             raise ReplayError(f"{place('header')}: {held}")
     if (problem := _bad_key(settings)) is not None:
         raise ReplayError(f"{place('api_key_env')}: {problem}")
@@ -164,7 +169,7 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> ReplaySettings
 
 
 def _broken(error: Any) -> str:
-    """What was found, unless that may be a secret, and what was expected."""
+    """What was found, unless it may be a secret, and what was expected."""
     name, *within = (str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"no such option{did_you_mean(name, ReplaySettings.model_fields)}"
@@ -172,19 +177,19 @@ def _broken(error: Any) -> str:
     if error["type"] in EXPECTED:
         rule = f"expected {EXPECTED[error['type']].format(**error.get('ctx', {}))}"
     if name == "header":
-        if "[key]" in within:  # without a colon in its place it may hold the value
+        if "[key]" in within:  # a misplaced colon may have put the value into the name
             return f"found a name that is not shown, {rule}" if " " in within[0] else f"found {within[0]!r}, {rule}"
         return f"found a value of {within[0]} that is not shown, {rule}" if within else rule
     if name == "request_json":
         return f"found a value that is not shown, {rule}"
     if name == "url" and set("@?") & set(str(error["input"])):
-        return f"found an address that is not shown, {rule}"
+        return f"found a URL that is not shown, {rule}"
     found = json.dumps(error["input"], default=str, ensure_ascii=False)
-    return f"found {found if len(found) <= SHOWN else found[: SHOWN - 3] + '...'}, {rule}"
+    return f"found {found if len(found) <= MAX_SHOWN else found[: MAX_SHOWN - 3] + '...'}, {rule}"
 
 
 def _bad_key(settings: ReplaySettings) -> str | None:
-    """What is wrong with the key of the environment: if its name was stated, it has to be there."""
+    """What is wrong with the API key; if its variable was named, it has to be set."""
     name, key = settings.api_key_env, settings.api_key()
     if key is None and "api_key_env" in settings.model_fields_set:
         shown = name if ENVIRONMENT.fullmatch(name) else "a name that is not shown"  # it may be the key itself

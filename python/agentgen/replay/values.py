@@ -1,4 +1,4 @@
-"""Values of a replay's options, from a command line or a file: what each is made of, and what is expected instead."""
+"""Parsing and checks of a replay's option values, from the command line or a settings file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,21 @@ Headers = TypeVar("Headers", bound="Collection[str]")
 
 UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 MAX_S = 365 * 24 * 3600.0
-TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # what HTTP allows in a header's name
-OURS = {"host", "content-length", "content-type", "transfer-encoding", "connection", "expect", "upgrade", "te"}
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # an HTTP header name
+RESERVED_HEADERS = {
+    "host",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "connection",
+    "expect",
+    "upgrade",
+    "te",
+}
 PORTS = {"http": 80, "https": 443}
 SLO = ("ttft", "tpot", "e2e")
-FIELDS_OF_OPTIONS = {
+# Request fields that an option or the trace sets.
+RESERVED_FIELDS = {
     "model": "--model",
     "stream": "--no-stream",
     "messages": "the trace",
@@ -27,7 +37,7 @@ FIELDS_OF_OPTIONS = {
 
 
 def whole(low: int, high: int) -> Callable[[Any], int]:
-    """A check for whole numbers of a range."""
+    """Check for an integer in a range."""
 
     def check(value: Any) -> int:
         if type(value) is not int or not low <= value <= high:
@@ -38,7 +48,7 @@ def whole(low: int, high: int) -> Callable[[Any], int]:
 
 
 def number(high: float, *, above_0: bool) -> Callable[[Any], float]:
-    """A check for numbers up to `high`, with or without 0."""
+    """Check for a number up to `high`, with or without 0."""
 
     def check(value: Any) -> float:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -50,7 +60,7 @@ def number(high: float, *, above_0: bool) -> Callable[[Any], float]:
 
 
 def seconds(value: Any) -> float:
-    """A time: seconds as a number, or a text with a unit, such as `500ms` or `5m`."""
+    """Parse a time: a number of seconds, or text with a unit such as `500ms` or `5m`."""
     if isinstance(value, str) and (match := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(us|ms|s|m|h)?", value.strip())):
         value = float(match[1]) * UNITS_S[match[2] or "s"]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_S:
@@ -59,23 +69,23 @@ def seconds(value: Any) -> float:
 
 
 def positive_seconds(value: Any) -> float:
-    """A time that is not 0."""
+    """Parse a time above 0."""
     if not (time_s := seconds(value)):
         raise ValueError("expected a time above 0, such as 500ms, 30s, 5m or 1h")
     return time_s
 
 
 def one_or_more(value: Any) -> Any:
-    """A text as the only one of several."""
+    """Accept a single text where several are allowed."""
     return (value,) if isinstance(value, str) else value
 
 
-def address(value: str) -> str:
-    """A server's address, with the path of its API."""
-    problem = "expected an address such as http://127.0.0.1:8000 or https://host/v1"
+def base_url(value: str) -> str:
+    """Normalise the base URL of a server, API path included."""
+    problem = "expected a URL such as http://127.0.0.1:8000 or https://host/v1"
     try:
         parts = urlsplit(value)
-    except ValueError:  # an address of IPv6 that is none
+    except ValueError:  # an invalid IPv6 address
         raise ValueError(problem) from None
     try:
         is_port = parts.port != 0
@@ -87,52 +97,52 @@ def address(value: str) -> str:
     if not is_plain or parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ValueError(problem)
     if "@" in parts.netloc:
-        raise ValueError("expected no user or password in the address: the key comes from the environment")
+        raise ValueError("expected no user or password in the URL: --api-key-env names the variable with the API key")
     path = parts.path.rstrip("/") or "/v1"
     if path.endswith("/completions"):
-        raise ValueError("expected the address without the endpoint, such as https://host/v1")
+        raise ValueError("expected the URL without the endpoint, such as https://host/v1")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     port = "" if parts.port in {None, PORTS[parts.scheme]} else f":{parts.port}"
     return f"{parts.scheme}://{host}{port}{path}"
 
 
-def distinct(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    """Each server once: they share the sessions, and each is known by its own cache."""
-    if len(set(addresses)) < len(addresses):
+def distinct(urls: tuple[str, ...]) -> tuple[str, ...]:
+    """Reject repeated servers: sessions and caches are counted per server."""
+    if len(set(urls)) < len(urls):
         raise ValueError("expected each server once")
-    return addresses
+    return urls
 
 
 def distinct_headers(names: Headers) -> Headers:
-    """Each header once, whatever its letters' case."""
+    """Reject repeated headers; names are case-insensitive."""
     if len({name.lower() for name in names}) < len(names):
         raise ValueError("expected each header once")
     return names
 
 
 def header_name(name: str) -> str:
-    """A header that is not the client's own business."""
+    """Check the name of a header that the client does not set itself."""
     if not TOKEN.fullmatch(name):
-        raise ValueError("expected the name of a header: letters, digits and !#$%&'*+-.^_`|~")
-    if name.lower() in OURS:
-        raise ValueError("expected a header that is not the client's own business")
+        raise ValueError("expected a header name: letters, digits and !#$%&'*+-.^_`|~")
+    if name.lower() in RESERVED_HEADERS:
+        raise ValueError("expected a header that the client does not set itself")
     return name
 
 
 def is_header_value(value: str) -> bool:
-    """Whether a text may stand in a header; what is not ASCII means something else to every server."""
+    """Whether a text is valid as a header value; servers decode other characters than ASCII differently."""
     return value.isascii() and value.isprintable()
 
 
 def header_value(value: str) -> str:
-    """What may stand in a header."""
+    """Check a header value."""
     if not is_header_value(value):
-        raise ValueError("expected printable ASCII as a header's value")
+        raise ValueError("expected printable ASCII as header value")
     return value
 
 
 def request_fields(value: Any) -> Any:
-    """Fields of every request: an object, or its text."""
+    """Parse additional request fields: an object, or its JSON text."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -140,17 +150,17 @@ def request_fields(value: Any) -> Any:
             raise ValueError(f"expected a JSON object of request fields ({error})") from None
     if not isinstance(value, dict):
         raise ValueError("expected a JSON object of request fields")  # noqa: TRY004  pydantic takes ValueErrors
-    for name, instead in FIELDS_OF_OPTIONS.items():
+    for name, instead in RESERVED_FIELDS.items():
         if name in value:
-            raise ValueError(f"expected the field {name!r} from {instead}")
+            raise ValueError(f"found the field {name!r}, which comes from {instead}")
     return value
 
 
 def limits(value: Any) -> Any:
-    """Limits of times by name, seconds: an object, or `ttft=500ms,tpot=50ms`."""
+    """Parse time limits by name into seconds: an object, or `ttft=500ms,tpot=50ms`."""
     if isinstance(value, str):
         pairs = (part.partition("=") for part in value.split(","))
         value = {name.strip(): limit for name, _, limit in pairs}
     if not isinstance(value, dict) or not value or not set(value) <= set(SLO):
-        raise ValueError(f"expected limits such as ttft=500ms,tpot=50ms; the names are {', '.join(SLO)}")
+        raise ValueError(f"expected limits such as ttft=500ms,tpot=50ms; names are {', '.join(SLO)}")
     return {name: seconds(limit) for name, limit in value.items()}

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use agentgen_replay::records::{self, Measured, Request, Session, named};
+use agentgen_replay::records::{self, Measured, Request, Session};
 use agentgen_replay::summary::{self, Run, compare};
 use agentgen_trace::{Cancel, TraceError};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::answer::Answer;
 use crate::enter::enter;
@@ -28,65 +29,19 @@ impl Recorder {
         Ok(Self { path, file: Some(file) })
     }
 
-    #[pyo3(signature = (session, key, turn, phase, url, planned_ns, intended_ns, sent_ns, context_tokens, input_tokens,
-                        output_tokens, outcome, status, retries, answer, message=""))]
-    #[allow(clippy::too_many_arguments)] // each is an argument of the Python method
-    fn request(
-        &mut self,
-        session: u64,
-        key: String,
-        turn: u32,
-        phase: &str,
-        url: u32,
-        planned_ns: i64,
-        intended_ns: i64,
-        sent_ns: Option<i64>,
-        context_tokens: u64,
-        input_tokens: u64,
-        output_tokens: u64,
-        outcome: &str,
-        status: u16,
-        retries: u32,
-        answer: Option<&Answer>,
-        message: &str,
-    ) -> PyResult<()> {
-        let message = if message.is_empty() { answer.map_or("", |answer| answer.0.message()) } else { message };
-        let record = Request {
-            session,
-            key,
-            turn,
-            phase: named(phase).map_err(bad_argument)?,
-            url,
-            planned_ns,
-            intended_ns,
-            sent_ns: sent_ns.filter(|&stamp| stamp > 0),
-            context_tokens,
-            input_tokens,
-            output_tokens,
-            outcome: named(outcome).map_err(bad_argument)?,
-            status,
-            retries,
-            message: message.to_owned(),
-            answer: answer.map(|answer| Measured::from(&answer.0)),
-        };
+    fn request(&mut self, record: &Bound<'_, PyDict>, answer: Option<&Answer>) -> PyResult<()> {
+        let mut record: Request = fields(record)?;
+        if let Some(Answer(answer)) = answer {
+            if record.message.is_empty() {
+                answer.message().clone_into(&mut record.message);
+            }
+            record.answer = Some(Measured::from(answer));
+        }
         self.write(|file| file.request(record))
     }
 
-    #[allow(clippy::too_many_arguments)] // each is an argument of the Python method
-    fn session(
-        &mut self,
-        session: u64,
-        key: String,
-        phase: &str,
-        planned: u32,
-        opened_ns: i64,
-        closed_ns: i64,
-        skipped: u32,
-        cancelled: u32,
-        never_issued: u32,
-    ) -> PyResult<()> {
-        let phase = named(phase).map_err(bad_argument)?;
-        let record = Session { session, key, phase, planned, opened_ns, closed_ns, skipped, cancelled, never_issued };
+    fn session(&mut self, record: &Bound<'_, PyDict>) -> PyResult<()> {
+        let record: Session = fields(record)?;
         self.write(|file| file.session(record))
     }
 
@@ -111,6 +66,11 @@ impl Recorder {
         let file = self.file.as_mut().ok_or_else(|| bad_argument("the recorder is closed"))?;
         write(file).map_err(|error| failed(&self.path, error))
     }
+}
+
+/// A record from its fields; `agentgen.replay.records` has the same names.
+fn fields<T: serde::de::DeserializeOwned>(record: &Bound<'_, PyDict>) -> PyResult<T> {
+    pythonize::depythonize(record).map_err(|error| bad_argument(format!("record: {error}")))
 }
 
 fn failed(path: &std::path::Path, source: std::io::Error) -> PyErr {

@@ -10,14 +10,12 @@ pub use read::{Trouble, read};
 pub use write::Recorder;
 
 use serde::Serialize;
-use serde::de::value::{Error as Unknown, StrDeserializer};
-use serde::de::{Deserialize, IntoDeserializer};
 
 use crate::answer::{Answer, Failure};
 use crate::durations::Durations;
 
 /// Increased when a field changes its meaning.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A line of a record file.
 #[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
@@ -107,14 +105,9 @@ impl Outcome {
     }
 }
 
-/// An outcome or a phase by its name.
-pub fn named<T: for<'a> Deserialize<'a>>(name: &str) -> Result<T, String> {
-    let known: StrDeserializer<'_, Unknown> = name.into_deserializer();
-    T::deserialize(known).map_err(|error| error.to_string())
-}
-
 /// One request. Stamps are nanoseconds of one monotonic clock, lengths are tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Request {
     /// Number of the session in the trace.
     pub session: u64,
@@ -126,9 +119,9 @@ pub struct Request {
     pub phase: Phase,
     /// Number of the server.
     pub url: u32,
-    /// When it could be sent at the earliest, as things went.
-    pub planned_ns: i64,
-    /// When it could have been sent, had no request before it been sent late.
+    /// Scheduled time: the actual end of the response before, plus the delay.
+    pub scheduled_ns: i64,
+    /// Intended time: the intended end of the response before, plus the delay.
     pub intended_ns: i64,
     /// When it was handed to the operating system; nothing if it never was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -220,6 +213,7 @@ impl From<&Answer> for Measured {
 /// One session. `planned` requests are those of the trace; each of them has a request record (succeeded, failed or
 /// cancelled) or is counted here as skipped or never issued.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Session {
     /// Number of the session in the trace.
     pub session: u64,

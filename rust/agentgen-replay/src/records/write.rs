@@ -37,7 +37,7 @@ impl Recorder {
     /// Adds a request.
     pub fn request(&mut self, request: Request) -> io::Result<()> {
         let stamps = [request.answer.as_ref().and_then(|answer| answer.last_byte_ns), request.sent_ns];
-        let now = stamps.into_iter().flatten().max().unwrap_or(request.planned_ns);
+        let now = stamps.into_iter().flatten().max().unwrap_or(request.scheduled_ns);
         self.add(&Record::Request(request))?;
         self.flush_if_due(now)
     }

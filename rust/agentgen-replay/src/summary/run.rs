@@ -45,7 +45,7 @@ pub struct Sent {
     /// Number of the server.
     pub url: u32,
     pub phase: Phase,
-    pub planned_ns: i64,
+    pub scheduled_ns: i64,
     pub intended_ns: i64,
     pub sent_ns: Option<i64>,
     pub first_token_ns: Option<i64>,
@@ -200,7 +200,7 @@ impl Sent {
             turn: request.turn,
             url: request.url,
             phase: request.phase,
-            planned_ns: request.planned_ns,
+            scheduled_ns: request.scheduled_ns,
             intended_ns: request.intended_ns,
             sent_ns: request.sent_ns,
             first_token_ns: answer.and_then(|answer| answer.first_token_ns),
@@ -261,7 +261,7 @@ impl Sent {
     /// How late it was sent, as things went. A retry is late because of the server.
     #[must_use]
     pub fn lag_ms(&self) -> Option<f64> {
-        self.sent_first().map(|sent| ms(sent - self.planned_ns))
+        self.sent_first().map(|sent| ms(sent - self.scheduled_ns))
     }
 
     /// How late it was sent, had no request before it been sent late.

@@ -53,7 +53,12 @@ const COLUMNS: &[(&str, &str, &str, Fill)] = &[
     ("retries", "", "how often it was sent again", Count(|row| Some(row.request.retries.into()))),
     ("message", "", "what went wrong", Text(|row| Some(&*row.request.message).filter(|text| !text.is_empty()))),
     ("finish_reason", "", "why the server stopped", Text(|row| answer(row)?.finish_reason.as_deref())),
-    ("planned_ns", "ns", "when it could be sent, as things went", Stamp(|row| Some(row.request.planned_ns))),
+    (
+        "scheduled_ns",
+        "ns",
+        "scheduled time: actual end of the response before, plus the delay",
+        Stamp(|row| Some(row.request.scheduled_ns)),
+    ),
     (
         "intended_ns",
         "ns",

@@ -98,7 +98,7 @@ fn books_balance_in_every_phase_or_say_so_n25_n26() {
 #[test]
 fn warm_up_is_apart_n17_n25() {
     let mut slow = request(7, 0, 0);
-    (slow.phase, slow.planned_ns) = (Phase::Warmup, -5_000 * MS);
+    (slow.phase, slow.scheduled_ns) = (Phase::Warmup, -5_000 * MS);
     let mut before = session(7, 1, 0, 31);
     before.phase = Phase::Warmup;
     let alone = summary(vec![request(0, 0, 100)], vec![session(0, 1, 100, 131)]);
@@ -119,9 +119,9 @@ fn a_session_without_its_end_is_told_n12() {
 #[test]
 fn lag_is_since_planned_and_since_intended_n28() {
     let mut late = request(0, 1, 100);
-    (late.planned_ns, late.intended_ns) = (98 * MS, 90 * MS);
+    (late.scheduled_ns, late.intended_ns) = (98 * MS, 90 * MS);
     let mut again = request(1, 0, 500);
-    (again.planned_ns, again.intended_ns, again.retries) = (0, 0, 1);
+    (again.scheduled_ns, again.intended_ns, again.retries) = (0, 0, 1);
     let sessions = vec![session(0, 2, 0, 200), session(1, 1, 0, 600)];
     let summary = summary(vec![request(0, 0, 0), late, again], sessions);
     let latency = &summary.run.latency;
@@ -136,7 +136,7 @@ fn lag_is_since_planned_and_since_intended_n28() {
 fn the_clients_own_lag_has_a_limit_n23() {
     for (lag, limited) in [(MS, false), (MS + 1000, true)] {
         let mut late = request(0, 0, 100);
-        late.planned_ns -= lag;
+        late.scheduled_ns -= lag;
         let summary = summary(vec![late], vec![session(0, 1, 90, 131)]);
         assert_eq!(summary.client.client_limited, limited);
         assert_eq!(summary.warnings.iter().any(|text| text.starts_with("client-limited")), limited);

@@ -25,7 +25,7 @@ fn request(session: u64, turn: u32, sent_ms: i64) -> Request {
         turn,
         phase: Phase::Run,
         url: 0,
-        planned_ns: sent,
+        scheduled_ns: sent,
         intended_ns: sent,
         sent_ns: Some(sent),
         context_tokens: 100,

@@ -1,4 +1,4 @@
-"""A world for the scheduler without sockets and without waiting: time jumps from one event to the next."""
+"""A simulated world for the scheduler: no sockets, and time jumps from one event to the next."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from agentgen.errors import HistoryError
-from agentgen.replay.admission import ClosedLoop
-from agentgen.replay.books import CELLS, Books
-from agentgen.replay.schedule import Rules, Scheduler
-from standins import REQUEST, SESSION, ReplayRequest
+from agentgen.replay.counters import CELLS, Counters
+from agentgen.replay.load import ClosedLoop
+from agentgen.replay.rules import Rules
+from agentgen.replay.scheduler import Scheduler
+from fakes import ReplayRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from agentgen.replay.admission import Load
-    from agentgen.replay.ports import Sink
+    from agentgen.replay.load import Load
+    from agentgen.replay.protocols import ResponseHandler
+    from agentgen.replay.records import RequestRecord, SessionRecord
 
 MS = 1_000_000
 
@@ -31,7 +33,7 @@ class Timer:
 
 
 class Clock:
-    """Simulated time; `coarse` makes timers go off early, as a loop with a coarse clock does."""
+    """Simulated time; with `coarse_ns` timers run early, as those of an event loop with a coarse clock."""
 
     def __init__(self, *, coarse_ns: int = 0) -> None:
         self.time = 1_000 * MS
@@ -68,9 +70,10 @@ class Clock:
 
 @dataclass(frozen=True)
 class Turn:
-    """What happens to a request: `end` after `latency_ms` (None: never); `late_ms`: an answer after a cancellation.
+    """What happens to a request: its response ends after `latency_ms` (None: never).
 
-    Its first `hang_ups` attempts meet a closed connection, the next `refusals` ones a server that is busy.
+    After `late_ms`, a response arrives even if the request was cancelled. The first `stale` attempts meet a stale
+    connection, the next `refusals` attempts a busy server.
     """
 
     latency_ms: float | None = 1.0
@@ -79,7 +82,7 @@ class Turn:
     first_ms: float | None = None
     status: int = 200
     retry_after_s: float | None = None
-    hang_ups: int = 0
+    stale: int = 0
     refusals: int = 0
     late_ms: float | None = None
     at_ms: float | None = None
@@ -87,7 +90,7 @@ class Turn:
 
 @dataclass
 class Script:
-    """A session whose requests go as written."""
+    """A session whose requests go as its script says."""
 
     number: int
     script: list[Turn]
@@ -152,7 +155,7 @@ class Answer:
             self.failure = "stream_truncated"
 
 
-class Route:
+class SessionConnection:
     url = 0
 
     def __init__(self, world: World) -> None:
@@ -161,7 +164,7 @@ class Route:
         self.in_flight = False
         self.closed = False
 
-    def send(self, body: bytes, sink: Sink, *, anew: bool = False) -> None:
+    def send(self, body: bytes, handler: ResponseHandler, *, new_connection: bool = False) -> None:
         world = self._world
         assert not self.in_flight, "two requests of one session in flight"
         assert not self.closed
@@ -169,41 +172,43 @@ class Route:
         number, index = map(int, body.split())
         turn = world.scripts[number].script[index]
         now = world.clock.now()
-        sink.sent(now)
+        handler.sent(now)
         world.sent(number, index, now)
         latency = turn.latency_ms
         tried = world.tried.get((number, index), 0)
-        hung_up, refused = tried < turn.hang_ups, tried < turn.hang_ups + turn.refusals
+        is_stale, refused = tried < turn.stale, tried < turn.stale + turn.refusals
         if refused:
             world.tried[number, index] = tried + 1
         if turn.first_ms is not None and not refused:
-            self._at(now + round(turn.first_ms * MS), lambda: sink.data(b"token", world.clock.now()))
+            self._at(now + round(turn.first_ms * MS), lambda: handler.data(b"token", world.clock.now()))
         if latency is not None:
-            self._at(now + round(latency * MS), lambda: self._end(turn, sink, hung_up=hung_up, refused=refused))
-        if turn.late_ms is not None:  # a transport that speaks after a cancellation
-            world.clock.exactly_at(now + round(turn.late_ms * MS), lambda: sink.finished(200, None, world.clock.now()))
+            self._at(now + round(latency * MS), lambda: self._end(turn, handler, is_stale=is_stale, refused=refused))
+        if turn.late_ms is not None:  # a transport that delivers events after a cancellation
+            world.clock.exactly_at(
+                now + round(turn.late_ms * MS), lambda: handler.finished(200, None, world.clock.now())
+            )
 
     def _at(self, when: int, call: Callable[[], object]) -> None:
         self._timers.append(self._world.clock.exactly_at(when, call))
 
-    def _end(self, turn: Turn, sink: Sink, *, hung_up: bool, refused: bool) -> None:
+    def _end(self, turn: Turn, handler: ResponseHandler, *, is_stale: bool, refused: bool) -> None:
         self._clear()
         now = self._world.clock.now()
         self._world.ticks_at_end = self._world.clock.ticks
-        if hung_up:
-            sink.lost("hung_up", 0, "gone", now)
+        if is_stale:
+            handler.lost("stale_connection", 0, "gone", now)
         elif refused:
-            sink.finished(turn.status, turn.retry_after_s, now)
+            handler.finished(turn.status, turn.retry_after_s, now)
         elif turn.outcome in {"connect_error", "connection_lost", "timeout_connect"}:
-            sink.lost(turn.outcome, 0, "no connection", now)
+            handler.lost(turn.outcome, 0, "no connection", now)
         elif turn.outcome == "http_error":
-            sink.finished(turn.status if turn.status != 200 else 500, turn.retry_after_s, now)
+            handler.finished(turn.status if turn.status != 200 else 500, turn.retry_after_s, now)
         elif turn.outcome == "stream_truncated":
-            sink.lost("connection_lost", 200, "gone", now)
+            handler.lost("connection_lost", 200, "gone", now)
         else:
             if turn.outcome != "ok":
-                sink.data(turn.outcome.encode(), now)
-            sink.finished(200, None, now)
+                handler.data(turn.outcome.encode(), now)
+            handler.finished(200, None, now)
 
     def _clear(self) -> None:
         self.in_flight = False
@@ -225,21 +230,21 @@ class Transport:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def open(self, key: str) -> Route:
+    def open(self, key: str) -> SessionConnection:
         self._world.open += 1
         self._world.most_open = max(self._world.most_open, self._world.open)
-        return Route(self._world)
+        return SessionConnection(self._world)
 
 
 class Records:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def request(self, *fields: Any) -> None:
-        self._world.requests.append(dict(zip(REQUEST, fields[:-2], strict=True)))
+    def request(self, record: RequestRecord, answer: Any) -> None:
+        self._world.requests.append(record)
 
-    def session(self, *fields: Any) -> None:
-        self._world.sessions.append(dict(zip(SESSION, fields, strict=True)))
+    def session(self, record: SessionRecord) -> None:
+        self._world.sessions.append(record)
 
     def loop_lag(self, late_ns: int) -> None:
         pass
@@ -256,8 +261,8 @@ class World:
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
-        self.requests: list[dict[str, Any]] = []
-        self.sessions: list[dict[str, Any]] = []
+        self.requests: list[RequestRecord] = []
+        self.sessions: list[SessionRecord] = []
         self.issues: list[tuple[int, int, int]] = []
         self.issue_ticks: list[int] = []
         self.tried: dict[tuple[int, int], int] = {}
@@ -265,7 +270,7 @@ class World:
         self.open = 0
         self.most_open = 0
         self.done = 0
-        self.books = Books(memoryview(bytearray(8 * CELLS)).cast("q"), "run")
+        self.counters = Counters(memoryview(bytearray(8 * CELLS)).cast("q"), "run")
         self.scheduler = self.new_scheduler()
 
     def new_scheduler(self, source: Any = None) -> Scheduler:
@@ -274,7 +279,7 @@ class World:
             transport=Transport(self),
             clock=self.clock,
             recorder=Records(self),
-            books=self.books,
+            counters=self.counters,
             make_answer=lambda _: Answer(),
             load=self.load or ClosedLoop(self.slots or 1),
             rules=self.rules,
@@ -290,7 +295,7 @@ class World:
         self.done += 1
 
     def run(self, *, stop_ms: float | None = None, grace_ms: float = 0.0, abort_ms: float | None = None) -> World:
-        """Until nothing is left to happen; raises what the scheduler kept."""
+        """Run until no event is left; raise the error that the scheduler kept."""
         start = self.clock.now()
         if stop_ms is not None:
             self.clock.exactly_at(start + round(stop_ms * MS), lambda: self.scheduler.stop(grace_ms / 1000))
@@ -301,8 +306,8 @@ class World:
         if self.scheduler.error is not None:
             raise self.scheduler.error
         assert self.done == 1
-        assert self.scheduler.state == 0
-        assert self.books.closed(), self.books.to_dict()
+        assert self.scheduler.held == 0
+        assert self.counters.balanced(), self.counters.to_dict()
         return self
 
     def outcomes(self) -> dict[tuple[int, int], str]:

@@ -1,4 +1,4 @@
-"""Words that a tokenizer keeps as one token each, so that prompts of words have exact lengths in tokens."""
+"""Words that are one token each in a tokenizer, so that a prompt has as many tokens as words."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
     from tokenizers import Tokenizer
 
-# What tokenizers write where a word follows a space.
+# How vocabularies mark a token that starts with a space.
 _SPACES = ("\N{LATIN CAPITAL LETTER G WITH DOT ABOVE}", "\N{LOWER ONE EIGHTH BLOCK}")
-# More words make prompts that differ sooner; fewer are found faster.
-_WORDS = 4_096
-_FEWEST = 64
-_LETTERS = range(2, 11)
+# With more words, prompts differ after fewer tokens; fewer words are found faster.
+_MAX_WORDS = 4_096
+_MIN_WORDS = 64
+_WORD_LENGTHS = range(2, 11)
 _SAMPLES = 64
 _SAMPLE_WORDS = 512
 
 
 @dataclass(frozen=True, slots=True)
 class WordList:
-    """Words of one token each, and how well that holds when they are joined.
+    """Words of one token each, and how exact the length of texts made of them is.
 
     Attributes:
-        words: ASCII letters, in order.
-        exact_share: Of texts of 512 of the words, joined by spaces: those that have 512 tokens, 0 to 1.
-        largest_difference: The largest difference that was found, in tokens.
+        words: Words of ASCII letters, sorted.
+        exact_share: Share of sampled texts of 512 words that have exactly 512 tokens, 0 to 1.
+        largest_difference: Largest difference between words and tokens in the samples.
     """
 
     words: tuple[str, ...]
@@ -40,11 +40,11 @@ class WordList:
     largest_difference: int
 
 
-def words_of(path: Path) -> WordList:
-    """Finds the words in a `tokenizer.json`, and measures how exact they are.
+def single_token_words(path: Path) -> WordList:
+    """Find the words in a `tokenizer.json`, and measure how exact they are.
 
     Raises:
-        ReplayError: The file is not a tokenizer, has too few such words, or the package `tokenizers` is missing.
+        ReplayError: The file is not a tokenizer or has too few such words, or the package `tokenizers` is missing.
     """
     try:
         from tokenizers import Tokenizer  # noqa: PLC0415 (an optional dependency)
@@ -54,15 +54,14 @@ def words_of(path: Path) -> WordList:
         ) from error
     try:
         tokenizer = Tokenizer.from_file(str(path))
-    # The package raises nothing narrower.
-    except Exception as error:
+    except Exception as error:  # the package raises nothing narrower
         what = "no such file" if not path.exists() else str(error).splitlines()[0]
-        raise ReplayError(f"{path}: {what}, expected a tokenizer.json as Hugging Face's tokenizers write it") from error
+        raise ReplayError(f"{path}: {what}, expected a tokenizer.json of Hugging Face tokenizers") from error
     words = _single(tokenizer, _candidates(tokenizer.get_vocab()))
-    if len(words) < _FEWEST:
+    if len(words) < _MIN_WORDS:
         raise ReplayError(
-            f"{path}: found {counted(len(words), 'word')} of one token, expected {_FEWEST} or more; "
-            "leave --tokenizer away and take lengths as approximate"
+            f"{path}: found {counted(len(words), 'word')} of one token, expected {_MIN_WORDS} or more; "
+            "without --tokenizer, prompt lengths are approximate"
         )
     differences = _differences(tokenizer, words)
     exact = sum(difference == 0 for difference in differences)
@@ -70,22 +69,22 @@ def words_of(path: Path) -> WordList:
 
 
 def _candidates(vocabulary: Iterable[str]) -> list[str]:
-    """Plain words of the vocabulary that are tokens with a space before them; at most four times as many as wanted."""
+    """Words that the vocabulary holds with a leading space; up to four times the number needed."""
     words = {token[1:] for token in vocabulary if token.startswith(_SPACES)}
-    plain = sorted(word for word in words if len(word) in _LETTERS and word.isascii() and word.isalpha())
-    return plain[:: max(1, len(plain) // (4 * _WORDS))]
+    plain = sorted(word for word in words if len(word) in _WORD_LENGTHS and word.isascii() and word.isalpha())
+    return plain[:: max(1, len(plain) // (4 * _MAX_WORDS))]
 
 
 def _single(tokenizer: Tokenizer, candidates: list[str]) -> list[str]:
-    """Those that are one token, at the beginning of a text and after a space."""
+    """The words that are one token both at the start of a text and after a space."""
     alone = tokenizer.encode_batch(candidates, add_special_tokens=False)
     twice = tokenizer.encode_batch([f"{word} {word}" for word in candidates], add_special_tokens=False)
     single = [w for w, a, t in zip(candidates, alone, twice, strict=True) if (len(a.ids), len(t.ids)) == (1, 2)]
-    return single[:: max(1, len(single) // _WORDS)][:_WORDS]
+    return single[:: max(1, len(single) // _MAX_WORDS)][:_MAX_WORDS]
 
 
 def _differences(tokenizer: Tokenizer, words: list[str]) -> list[int]:
-    """How far texts of random words are from one token a word."""
+    """Differences between tokens and words in sampled texts."""
     chance = random.Random(0)  # noqa: S311 (nothing secret)
     texts = [" ".join(chance.choices(words, k=_SAMPLE_WORDS)) for _ in range(_SAMPLES)]
     encoded = tokenizer.encode_batch(texts, add_special_tokens=False)

@@ -1,14 +1,17 @@
-"""What a worker takes from the compiled module, in plain Python: sessions of one shape, an answer, records as JSON.
+"""Fakes of the compiled classes that a worker uses: sessions of equal shape, an answer parser, records as JSON.
 
-The trace is a JSON file: `sessions`, `turns`, `words` (new ones a turn), `output`, and optionally `delay_ms`,
-`defect` (session and turn of a request that is a bug).
+The trace is a JSON file with `sessions`, `turns`, `words` (new words per turn), `output`, and optionally `delay_ms` and
+`defect` (session and turn of a request that raises an internal error).
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentgen.replay.records import RequestRecord, SessionRecord
 
 
 class ReplayRequest:
@@ -77,7 +80,7 @@ class ReplaySource:
 
 
 class Answer:
-    """Reads streams of whole `data:` lines."""
+    """Parses event streams of complete `data:` lines."""
 
     def __init__(self, endpoint: str = "chat", stream: bool = True) -> None:
         self._buffer = b""
@@ -106,24 +109,16 @@ class Answer:
             self.failure = "stream_truncated"
 
 
-REQUEST = (
-    *("session", "key", "turn", "phase", "url", "planned_ns", "intended_ns", "sent_ns"),
-    *("context_tokens", "input_tokens", "output_tokens", "outcome", "status", "retries"),
-)
-SESSION = ("session", "key", "phase", "planned", "opened_ns", "closed_ns", "skipped", "cancelled", "never_issued")
-
-
 class Recorder:
     def __init__(self, path: str, worker: int) -> None:
         self._file = Path(path).open("w", encoding="utf-8", buffering=1)
 
-    def request(self, *fields: Any) -> None:
-        *known, answer, message = fields
-        record = dict(zip(REQUEST, known, strict=True), message=message or (answer.message if answer else ""))
-        self._file.write(json.dumps(record) + "\n")
+    def request(self, record: RequestRecord, answer: Answer | None) -> None:
+        message = record.get("message") or (answer.message if answer else "")
+        self._file.write(json.dumps({**record, "message": message}) + "\n")
 
-    def session(self, *fields: Any) -> None:
-        self._file.write(json.dumps(dict(zip(SESSION, fields, strict=True))) + "\n")
+    def session(self, record: SessionRecord) -> None:
+        self._file.write(json.dumps(record) + "\n")
 
     def loop_lag(self, late_ns: int) -> None:
         pass

@@ -1,0 +1,94 @@
+"""Prepares a replay: reads the trace, starts the embedded server if no other is named, and checks that all fits."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentgen import _native
+from agentgen.replay import preflight
+from agentgen.replay.tokenizer_words import single_token_words
+from agentgen.replay.trace_validity import trace_warnings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from agentgen.replay.preflight import ReplaySpec
+    from agentgen.replay.settings import ReplaySettings
+
+# For a trace that does not state a block size; vLLM's default.
+DEFAULT_BLOCK_TOKENS = 16
+
+
+@dataclass(frozen=True)
+class PreparedReplay:
+    """A replay that has passed its checks.
+
+    Attributes:
+        trace: Path of the trace.
+        spec: What the replay will do.
+        urls: Base URLs of the servers.
+        headers: Headers of every request, API key included.
+        embedded: The server is the embedded one.
+        words: Words of one token each in the server's tokenizer; None for built-in English words.
+        prompt_lengths: How exact the prompts' lengths are, for `summary.json`.
+    """
+
+    trace: Path
+    spec: ReplaySpec
+    urls: tuple[str, ...]
+    headers: Mapping[str, str]
+    embedded: bool
+    words: Sequence[str] | None = None
+    prompt_lengths: Mapping[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def prepare(trace: Path, settings: ReplaySettings) -> Iterator[PreparedReplay]:
+    """Read the trace, start the embedded server if no other is named, and check that all fits.
+
+    Raises:
+        TraceError: The trace cannot be read.
+        ReplayError: Server, model, trace and settings do not fit together.
+    """
+    described = json.loads(_native.describe_replay(trace, trace_block_size=settings.trace_block_size))
+    headers = _headers(settings)
+    server = None
+    if not settings.url:
+        server = _native.Server(json.dumps({"block_tokens": described["block_tokens"] or DEFAULT_BLOCK_TOKENS}))
+    try:
+        urls = settings.url if server is None else (f"{server.url}/v1",)
+        spec = preflight.check(described, settings, urls, headers)
+        words, prompt_lengths = _words(settings, described["kind"])
+        if described["kind"] == "hashed":  # the reader of messages refuses invalid ones itself
+            spec = replace(spec, warnings=trace_warnings(trace, settings.trace_block_size))
+        yield PreparedReplay(trace, spec, urls, headers, server is not None, words, prompt_lengths)
+    finally:
+        if server is not None:
+            server.stop()
+
+
+def _words(settings: ReplaySettings, kind: str) -> tuple[Sequence[str] | None, dict[str, Any]]:
+    """Words of one token each, and how exact the prompts' lengths are."""
+    if kind == "messages":  # lengths of text are estimates
+        return None, {"tokens": "approximate"}
+    if settings.tokenizer is None:
+        exact = not settings.url or settings.prompt_mode == "token-ids"
+        return None, {"tokens": "exact" if exact else "approximate"}
+    found = single_token_words(Path(settings.tokenizer))
+    return found.words, {
+        "tokens": "exact" if found.exact_share == 1 else "approximate",
+        "exact_share": found.exact_share,
+        "largest_difference_tokens": found.largest_difference,
+    }
+
+
+def _headers(settings: ReplaySettings) -> dict[str, str]:
+    headers = {"User-Agent": f"agentgen/{_native.__version__}", "Accept": "*/*", **settings.header}
+    key = settings.api_key() if settings.url else None
+    if key and not {name.lower() for name in settings.header} & {"authorization"}:
+        headers["Authorization"] = f"Bearer {key}"
+    return headers

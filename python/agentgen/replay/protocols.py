@@ -1,0 +1,185 @@
+"""Interfaces between the scheduler and the rest: clock, connections, sessions, responses, record files.
+
+The scheduler imports nothing else, so its tests replace all of them by fakes. Times are nanoseconds of
+`time.monotonic_ns()`, which changes of the wall clock do not affect.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentgen.replay.records import RequestRecord, SessionRecord
+
+InFlightT_contra = TypeVar("InFlightT_contra", contravariant=True)
+
+
+class Timer(Protocol):
+    """A callback that will run unless it is cancelled."""
+
+    def cancel(self) -> None: ...
+
+
+class Clock(Protocol):
+    """Monotonic time and timers."""
+
+    def now(self) -> int: ...
+
+    def call_at(self, when_ns: int, callback: Callable[..., object], *args: Any) -> Timer:
+        """Schedule a call at `when_ns` or later; never run it within this call."""
+        ...
+
+
+class ResponseHandler(Protocol):
+    """Receives the transport's events for one request.
+
+    The last event is `finished` or `lost`; a cancelled request gets no further event.
+    """
+
+    def sent(self, stamp_ns: int) -> None:
+        """The request was handed to the operating system."""
+        ...
+
+    def data(self, data: bytes, stamp_ns: int) -> None:
+        """One network read brought these bytes of the response's body."""
+        ...
+
+    def finished(self, status: int, retry_after_s: float | None, stamp_ns: int) -> None:
+        """The response is complete as HTTP frames it."""
+        ...
+
+    def lost(self, outcome: str, status: int, message: str, stamp_ns: int) -> None:
+        """The response is not complete: no connection, or the connection broke.
+
+        `status` is 0 before the response's head. The outcome `stale_connection` means that the server closed a reused
+        connection before it sent any byte of this response.
+        """
+        ...
+
+
+class OutcomeHandler(Protocol[InFlightT_contra]):
+    """Receives the end of each request in flight."""
+
+    def finished(self, in_flight: InFlightT_contra, status: int, retry_after_s: float | None, stamp_ns: int) -> None:
+        """The response is complete as HTTP frames it."""
+        ...
+
+    def lost(self, in_flight: InFlightT_contra, outcome: str, status: int, message: str, stamp_ns: int) -> None:
+        """The response is not complete."""
+        ...
+
+    def crash(self, error: BaseException) -> None:
+        """Handling an event raised an exception: the run ends."""
+        ...
+
+
+class SessionConnection(Protocol):
+    """Sends one session's requests, always to the same server, over one connection while that stays open."""
+
+    @property
+    def url(self) -> int:
+        """Index of the server in `--url`."""
+        ...
+
+    def send(self, body: bytes, handler: ResponseHandler, *, new_connection: bool = False) -> None:
+        """Send a request; with `new_connection`, never over one that was open before."""
+        ...
+
+    def cancel(self) -> None:
+        """Abandon the request in flight and close its connection, so that the server stops computing."""
+        ...
+
+    def close(self) -> None:
+        """End the session: other sessions may reuse its connection."""
+        ...
+
+
+class Transport(Protocol):
+    """Opens the connections of sessions."""
+
+    def open(self, key: str) -> SessionConnection:
+        """Open the connection of a new session."""
+        ...
+
+
+class ConnectionWaiter(Protocol):
+    """A session that waits for a connection to its server."""
+
+    @property
+    def waiting(self) -> bool:
+        """A request of the session still waits for a connection."""
+        ...
+
+    def connected(self, connection: Any) -> bool:
+        """Take this connection; False if the session no longer needs one."""
+        ...
+
+    def unreachable(self, outcome: str, message: str) -> None:
+        """The connection could not be opened."""
+        ...
+
+
+class Request(Protocol):
+    """The next request of a session; lengths are tokens of the trace."""
+
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def turn(self) -> int: ...
+    @property
+    def context_tokens(self) -> int: ...
+    @property
+    def input_tokens(self) -> int: ...
+    @property
+    def output_tokens(self) -> int: ...
+    @property
+    def stream(self) -> bool: ...
+
+
+class Answer(Protocol):
+    """A server's response, parsed while it arrives."""
+
+    def feed(self, data: bytes, stamp_ns: int) -> None: ...
+    def end(self, complete: bool, stamp_ns: int) -> None: ...  # noqa: FBT001  as the compiled class has it
+    @property
+    def failure(self) -> str | None: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def first_token_ns(self) -> int | None: ...
+
+
+class Session(Protocol):
+    """One session of the trace."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def turns(self) -> int: ...
+    @property
+    def start_ms(self) -> float: ...
+    @property
+    def parent(self) -> int | None: ...
+    def at_ms(self) -> float | None: ...
+    def delay_ms(self) -> float: ...
+    def request(self) -> Request: ...
+    def answered(self, answer: Any) -> None: ...
+    def over(self) -> None: ...
+
+
+class Source(Protocol):
+    """The sessions of the trace in the order of their start times."""
+
+    def next(self) -> Session | None: ...
+
+
+class Recorder(Protocol):
+    """Writes a worker's record file."""
+
+    def request(self, record: RequestRecord, answer: Any) -> None: ...
+    def session(self, record: SessionRecord) -> None: ...
+    def loop_lag(self, late_ns: int) -> None: ...

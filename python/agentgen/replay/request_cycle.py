@@ -1,0 +1,260 @@
+"""The requests of open sessions: scheduled, issued, sent, retried, and ended by a response or a deadline.
+
+A session's next request is sent within the call that delivers the end of the response before it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, cast
+
+from agentgen.errors import HistoryError
+from agentgen.replay.active_sessions import InFlight
+from agentgen.replay.deadlines import Deadlines
+from agentgen.replay.units import NS_PER_MS, NS_PER_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentgen.replay.active_sessions import ActiveSession
+    from agentgen.replay.protocols import Answer, Clock, Request
+    from agentgen.replay.request_log import RequestLog
+    from agentgen.replay.rules import Rules
+
+OK = range(200, 300)
+BUSY = (429, 503)
+
+
+class CloseSession(Protocol):
+    """Callback that ends a session."""
+
+    def __call__(
+        self, active: ActiveSession, now: int, *, skipped: int = 0, cancelled: int = 0, never_issued: int = 0
+    ) -> None:
+        """End the session; the counts are requests without a record or with a cancelled one."""
+        ...
+
+
+class RequestCycle:
+    """Sends requests of sessions and handles their responses.
+
+    Attributes:
+        start_ns: Start of the phase, from which recorded times count.
+        stopping: The run is ending: no request is issued or retried.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        log: RequestLog,
+        rules: Rules,
+        make_answer: Callable[[Request], Answer],
+        *,
+        close: CloseSession,
+        crash: Callable[[BaseException], None],
+    ) -> None:
+        self._clock = clock
+        self._log = log
+        self._rules = rules
+        self._make_answer = make_answer
+        self._close_session = close
+        self.crash = crash
+        self._first_token = self._deadlines(rules.first_token_s, self._first_token_expired)
+        self._total = self._deadlines(rules.total_s, self._total_expired)
+        self.start_ns = 0
+        self.stopping = False
+
+    def _deadlines(self, after_s: float | None, expired: Callable[[InFlight], None]) -> Deadlines[InFlight] | None:
+        return None if after_s is None else Deadlines(self._clock, round(after_s * NS_PER_S), expired)
+
+    @property
+    def pending_deadlines(self) -> int:
+        """Number of deadlines of requests in flight."""
+        return sum(len(queue) for queue in (self._first_token, self._total) if queue is not None)
+
+    def close(self) -> None:
+        """Cancel the timers of all deadlines."""
+        for queue in (self._first_token, self._total):
+            if queue is not None:
+                queue.close()
+
+    # --- requests -------------------------------------------------------------------------------------------------
+
+    def schedule(self, active: ActiveSession, end_ns: int, intended_end_ns: int) -> None:
+        """Issue the session's next request when its delay after the end of the response before has passed."""
+        delay_ms = active.session.delay_ms() * self._rules.delay_scale
+        if self._rules.max_delay_ms is not None and delay_ms > self._rules.max_delay_ms:
+            delay_ms = self._rules.max_delay_ms
+        delay_ns = round(delay_ms * NS_PER_MS)
+        active.scheduled_ns = end_ns + delay_ns
+        active.intended_ns = intended_end_ns + delay_ns
+        active.retries = active.refusals = 0
+        at_ms = active.session.at_ms() if self._rules.recorded_times else None
+        if at_ms is not None:
+            at_ns = self.start_ns + round(at_ms * NS_PER_MS)
+            active.scheduled_ns, active.intended_ns = max(at_ns, end_ns), max(at_ns, intended_end_ns)
+        if active.scheduled_ns > end_ns:
+            active.timer = self._clock.call_at(active.scheduled_ns, self._due, active, active.scheduled_ns, self._issue)
+        else:
+            self._issue(active)
+
+    def cancel(self, active: ActiveSession, now: int) -> bool:
+        """Cancel the request in flight or waiting for a retry; False if the session has neither."""
+        in_flight = active.in_flight
+        if in_flight is not None:
+            active.connection.cancel()
+            in_flight.answer.end(False, now)
+            self._release(in_flight, active)
+        elif not active.retries or active.timer is None:
+            return False
+        self._log.cancelled(active, in_flight)
+        return True
+
+    def _due(self, active: ActiveSession, when_ns: int, action: Callable[[ActiveSession], None]) -> None:
+        try:
+            active.timer = None
+            if self._clock.now() < when_ns:  # timers are coarse; a request is never sent early
+                active.timer = self._clock.call_at(when_ns, self._due, active, when_ns, action)
+            else:
+                action(active)
+        except BaseException as error:  # noqa: BLE001  the scheduler keeps it
+            self.crash(error)
+
+    def _issue(self, active: ActiveSession) -> None:
+        active.request = None
+        try:
+            active.request = active.session.request()
+        except HistoryError as error:
+            self._fail_unsent(active, str(error))
+        else:
+            self._log.issued()
+            self._send(active)
+
+    def _send(self, active: ActiveSession) -> None:
+        request = cast("Request", active.request)
+        in_flight = active.in_flight = InFlight(self, active, self._make_answer(request))
+        self._log.in_flight()
+        if self._first_token is not None:
+            self._first_token.add(in_flight)
+        if self._total is not None:
+            self._total.add(in_flight)
+        active.connection.send(request.body, in_flight)
+
+    # --- responses ------------------------------------------------------------------------------------------------
+
+    def finished(self, in_flight: InFlight, status: int, retry_after_s: float | None, stamp_ns: int) -> None:
+        """The response is complete as HTTP frames it."""
+        active, answer = in_flight.active, in_flight.answer
+        if active is None:
+            self._log.late()
+            return
+        answer.end(True, stamp_ns)
+        failure = answer.failure
+        if status not in OK:
+            if retry_after_s is not None and self._retried(in_flight, active, status, retry_after_s, stamp_ns):
+                return
+            self._fail(in_flight, active, "http_error", status, f"HTTP {status}: {answer.message}", stamp_ns)
+        elif failure is not None:
+            self._fail(in_flight, active, failure, status, answer.message, stamp_ns)
+        else:
+            self._succeed(in_flight, active, status, stamp_ns)
+
+    def lost(self, in_flight: InFlight, outcome: str, status: int, message: str, stamp_ns: int) -> None:
+        """The response is not complete."""
+        active, answer = in_flight.active, in_flight.answer
+        if active is None:
+            self._log.late()
+            return
+        if outcome == "stale_connection":
+            if not self.stopping and active.retries == active.refusals:
+                self._resend(in_flight, active, stamp_ns)
+                return
+            outcome = "connection_lost"
+        if status in OK:  # the connection broke within the body
+            answer.end(False, stamp_ns)
+            outcome = answer.failure or outcome
+        elif status:
+            outcome = "http_error"
+        self._fail(in_flight, active, outcome, status, message, stamp_ns)
+
+    def _succeed(self, in_flight: InFlight, active: ActiveSession, status: int, now: int) -> None:
+        self._release(in_flight, active)
+        self._log.succeeded(in_flight, active, status)
+        is_last = active.ended == active.turns
+        try:
+            # The last answer is kept too: a continuation of this session sends it again.
+            active.session.answered(in_flight.answer)
+        except HistoryError as error:
+            if not is_last:
+                active.request = None
+                self._fail_unsent(active, str(error))
+                return
+        if is_last:
+            self._close_session(active, now)
+        elif self.stopping:
+            self._close_session(active, now, never_issued=active.turns - active.ended)
+        else:
+            self.schedule(active, now, active.intended_ns + now - in_flight.sent_ns)
+
+    def _fail(
+        self, in_flight: InFlight, active: ActiveSession, outcome: str, status: int, message: str, now: int
+    ) -> None:
+        """Record a failed request, and end its session."""
+        self._release(in_flight, active)
+        self._log.failed(active, outcome, status, message, in_flight)
+        self._close_session(active, now, skipped=active.turns - active.ended)
+
+    def _fail_unsent(self, active: ActiveSession, message: str) -> None:
+        """Record a request that could not be built as failed, and end its session."""
+        self._log.failed(active, "history", 0, message, None)
+        self._close_session(active, self._clock.now(), skipped=active.turns - active.ended)
+
+    def _retried(self, in_flight: InFlight, active: ActiveSession, status: int, after_s: float, now: int) -> bool:
+        """Schedule a refused request to be sent again; False if the rules do not allow it."""
+        longest = self._rules.total_s
+        if status not in BUSY or active.refusals >= self._rules.retries or self.stopping:
+            return False
+        if longest is not None and after_s > longest:
+            return False
+        self._release(in_flight, active)
+        active.retries += 1
+        active.refusals += 1
+        self._log.retried()
+        when = now + round(after_s * NS_PER_S)
+        # The server asked for the wait, so it does not count as the client's lag.
+        active.intended_ns += when - in_flight.sent_ns
+        active.timer = self._clock.call_at(when, self._due, active, when, self._send)
+        return True
+
+    def _resend(self, in_flight: InFlight, active: ActiveSession, now: int) -> None:
+        """Send a request again at once after a stale connection; its deadlines count from the first sending."""
+        active.retries += 1
+        self._log.retried()
+        active.intended_ns += now - in_flight.sent_ns
+        active.connection.send(cast("Request", active.request).body, in_flight, new_connection=True)
+
+    def _first_token_expired(self, in_flight: InFlight) -> None:
+        if in_flight.answer.first_token_ns is None:
+            message = f"no first token within {self._rules.first_token_s:g} s"
+            self._expired(in_flight, "timeout_first_token", message)
+
+    def _total_expired(self, in_flight: InFlight) -> None:
+        self._expired(in_flight, "timeout_total", f"not complete within {self._rules.total_s:g} s")
+
+    def _expired(self, in_flight: InFlight, outcome: str, message: str) -> None:
+        try:
+            active = in_flight.active
+            if active is not None:
+                now = self._clock.now()
+                active.connection.cancel()
+                in_flight.answer.end(False, now)
+                self._fail(in_flight, active, outcome, 0, message, now)
+        except BaseException as error:  # noqa: BLE001  the scheduler keeps it
+            self.crash(error)
+
+    def _release(self, in_flight: InFlight, active: ActiveSession) -> None:
+        in_flight.active = active.in_flight = None
+        self._log.landed()
+        if self._first_token is not None:
+            self._first_token.discard(in_flight)
+        if self._total is not None:
+            self._total.discard(in_flight)
