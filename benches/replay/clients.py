@@ -1,9 +1,9 @@
-"""What a client costs: our connections beside aiohttp, same bodies, same loop, same server. See docs/benchmarks.md.
+"""Cost of a client: our connections against aiohttp, same bodies, event loop and server. See docs/benchmarks.md.
 
     python benches/replay/clients.py http://127.0.0.1:8000/v1
 
-Every answer is read to its end and counted in bytes; neither side parses events. The best of three rounds each, by the
-clock and by the client's own CPU time, which a busy machine does not move as much.
+Every response is read to its end and counted in bytes; neither client parses events. Prints the best of three rounds
+each, in wall time and in CPU time of the client, which depends less on the load of the machine.
 """
 
 from __future__ import annotations
@@ -26,49 +26,49 @@ class Sender:
     """Sends the next request when the one before has ended."""
 
     def __init__(self, pool: Pool, number: int, bodies: list[bytes], done: asyncio.Event) -> None:
-        self.route = pool.open(f"s{number}")
+        self.connection = pool.open(f"s{number}")
         self.bodies = bodies
         self.done = done
         self.bytes = 0
 
     def next(self) -> None:
-        """Send one more, or be done."""
+        """Send the next request, or finish."""
         if self.bodies:
-            self.route.send(self.bodies.pop(), self)
+            self.connection.send(self.bodies.pop(), self)
         else:
             self.done.set()
 
     def sent(self, stamp_ns: int) -> None:
-        """Nothing is measured here."""
+        """Ignore the stamp."""
 
     def data(self, data: bytes, stamp_ns: int) -> None:
-        """Count."""
+        """Count the bytes."""
         self.bytes += len(data)
 
     def finished(self, status: int, retry_after_s: float | None, stamp_ns: int) -> None:
-        """On with it."""
+        """Send the next request."""
         self.next()
 
     def lost(self, outcome: str, status: int, message: str, stamp_ns: int) -> None:
-        """The figures would be wrong."""
+        """Exit: the figures would be wrong."""
         raise SystemExit(message)
 
 
 async def ours(url: str, body: bytes, requests: int, slots: int) -> int:
-    """Our connections; returns the bytes of all answers."""
+    """Send all requests over our connections; return the bytes of all responses."""
     pool = Pool(Target((url,), "/chat/completions", HEADERS, ("X-Session-ID",), 10))
     senders = [Sender(pool, number, [body] * (requests // slots), asyncio.Event()) for number in range(slots)]
     for sender in senders:
         sender.next()
     for sender in senders:
         await sender.done.wait()
-        sender.route.close()
+        sender.connection.close()
     await pool.close()
     return sum(sender.bytes for sender in senders)
 
 
 async def theirs(url: str, body: bytes, requests: int, slots: int) -> int:
-    """The same with aiohttp."""
+    """Send all requests with aiohttp; return the bytes of all responses."""
     headers = {**HEADERS, "Content-Type": "application/json"}
     connector = aiohttp.TCPConnector(limit=slots)
     async with aiohttp.ClientSession(connector=connector, auto_decompress=False, read_bufsize=1 << 20) as session:
@@ -86,7 +86,7 @@ async def theirs(url: str, body: bytes, requests: int, slots: int) -> int:
 
 
 def main() -> None:
-    """Measure both in turn."""
+    """Measure both clients in turns."""
     options = argparse.ArgumentParser()
     options.add_argument("url")
     options.add_argument("--requests", type=int, default=20_000)
@@ -107,7 +107,7 @@ def main() -> None:
             walls[name] = min(walls.get(name, wall), wall)
             cpus[name] = min(cpus.get(name, cpu), cpu)
     if len(read) != 1:
-        raise SystemExit(f"they read different bytes: {read}")
+        raise SystemExit(f"the clients read different numbers of bytes: {read}")
     for name, wall in walls.items():
         print(f"{name:8} {given.requests / wall:8,.0f} requests/s {1e6 * cpus[name] / given.requests:8.1f} us CPU")
     print(f"ratio    {walls['aiohttp'] / walls['ours']:8.2f}            {cpus['aiohttp'] / cpus['ours']:8.2f}")

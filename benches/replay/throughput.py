@@ -1,9 +1,9 @@
-"""How fast `agentgen replay` is, and what it adds to what it measures: a Markdown table. See docs/benchmarks.md.
+"""Throughput, lag and memory of `agentgen replay`, as a Markdown table. See docs/benchmarks.md.
 
     python benches/replay/throughput.py [--server PROGRAM] [--only NAME]
 
-`--server` is a program that takes a port and answers at once with coalesced events; without it only the embedded server
-is measured. Sessions have 5 turns of 512 new and 16 output tokens, and are streamed.
+`--server` is a program that takes a port and answers at once with coalesced events; without it only the embedded
+server is measured. Sessions have 5 turns of 512 new and 16 output tokens; responses are streamed.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ TURNS = 5
 NEW = 512
 OUTPUT = 16
 SLOTS = 32
-# Requests/s to be reached at least, by how the server writes events; times to first token are measured at half of it.
-APART, COALESCED = 6_000, 10_000
+# Minimum requests/s by how the server writes events; times to first token are measured at half of it.
+SEPARATE, COALESCED = 6_000, 10_000
 
 
 def write_trace(path: Path, sessions: int, *, turns: int = TURNS, first: int = NEW, new: int = NEW) -> Path:
-    """Sessions that share nothing."""
+    """Write sessions that share no blocks."""
     block, fresh = NEW, 0
     with path.open("w", encoding="utf-8") as file:
         for session in range(sessions):
@@ -51,7 +51,7 @@ def write_trace(path: Path, sessions: int, *, turns: int = TURNS, first: int = N
 
 @contextmanager
 def fast(program: str) -> Iterator[str]:
-    """A server program."""
+    """Run a server program; its URL."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -65,7 +65,7 @@ def fast(program: str) -> Iterator[str]:
 
 @contextmanager
 def embedded(events: str) -> Iterator[str]:
-    """The embedded server, which takes no time for tokens."""
+    """Run an embedded server that answers at once; its URL."""
     options = {"prefill_tokens_per_second": 0, "decode_tokens_per_second": 0, "events": events, "model": "m"}
     server = _native.Server(json.dumps(options))
     try:
@@ -75,21 +75,10 @@ def embedded(events: str) -> Iterator[str]:
 
 
 def replay(trace: Path, url: str, *options: object) -> tuple[dict[str, Any], list[int]]:
-    """A run's summary, and the resident bytes of its largest worker, ten times a second."""
+    """The summary of a run, and the resident bytes of its largest worker, sampled ten times per second."""
     with tempfile.TemporaryDirectory() as directory:
-        arguments = [
-            trace,
-            "--url",
-            url,
-            "--output",
-            directory,
-            "--name",
-            "out",
-            "--trace-block-size",
-            NEW,
-            "--quiet",
-            *options,
-        ]
+        where = ("--url", url, "--output", directory, "--name", "out")
+        arguments = [trace, *where, "--trace-block-size", NEW, "--quiet", *options]
         command = [sys.executable, "-m", "agentgen", "replay", *map(str, arguments)]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
             memory: list[int] = []
@@ -103,38 +92,38 @@ def replay(trace: Path, url: str, *options: object) -> tuple[dict[str, Any], lis
 
 
 def watch(process: subprocess.Popen[bytes], memory: list[int]) -> None:
-    """Resident bytes of the largest child."""
+    """Sample the resident bytes of the largest child."""
     while process.poll() is None:
         try:
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
             pages = (int(Path(f"/proc/{child}/statm").read_text(encoding="ascii").split()[1]) for child in children)
             memory.append(max(pages, default=0) * os.sysconf("SC_PAGE_SIZE"))
-        except (OSError, IndexError):  # it has just ended
+        except (OSError, IndexError):  # the child has just ended
             continue
         time.sleep(0.1)
 
 
 def rate(summary: dict[str, Any]) -> float:
-    """Requests a second over the whole run."""
+    """Requests per second over the whole run."""
     return float(summary["run"]["full"]["requests_per_second"])
 
 
 def figures(summary: dict[str, Any], name: str) -> str:
-    """Median and 99th percentile."""
+    """Median and 99th percentile of a latency."""
     of = summary["run"]["latency"][name]
     return f"{of['p50']:.2f} / {of['p99']:.2f} ms"
 
 
 def main() -> None:
-    """Measure, and print the table."""
+    """Measure and print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--server")
     parser.add_argument("--only", default="")
     parser.add_argument("--sessions", type=int, default=10_000)
-    parser.add_argument("--requests", type=int, default=1_000_000, help="of the measurement of memory")
+    parser.add_argument("--requests", type=int, default=1_000_000, help="of the memory measurement")
     given = parser.parse_args()
     servers = {
-        "embedded, events apart": (lambda: embedded("token"), APART),
+        "embedded, separate events": (lambda: embedded("token"), SEPARATE),
         "embedded, coalesced": (lambda: embedded("coalesced"), COALESCED),
     }
     if given.server:
@@ -169,7 +158,7 @@ def main() -> None:
             figure = (
                 f"{rate(summary):,.0f} requests/s, lag {figures(summary, 'lag_ms')}, {max(memory) / 2**20:,.0f} MiB"
             )
-            row("prompts of 150,000 tokens, 50 open sessions", "embedded, events apart", figure)
+            row("prompts of 150,000 tokens, 50 open sessions", "embedded, separate events", figure)
         if given.only in "memory":
             many = write_trace(Path(directory) / "many.jsonl", given.requests // TURNS)
             with embedded("coalesced") as url:

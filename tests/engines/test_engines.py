@@ -57,14 +57,14 @@ restart_turn_range: [2, 5]
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine that serves."""
+    """A running engine."""
 
     name: str
     url: str
     tokenizer: Path
 
     def metric(self, names: dict[str, str]) -> float:
-        """A value of its Prometheus page, by the name that this engine has for it."""
+        """A Prometheus metric, by this engine's name for it."""
         with urllib.request.urlopen(f"{self.url}/metrics") as page:  # noqa: S310
             lines = page.read().decode().splitlines()
         (value,) = (line.split()[-1] for line in lines if re.split("[{ ]", line)[0] == names[self.name])
@@ -73,7 +73,7 @@ class Engine:
 
 @pytest.fixture(scope="module")
 def python() -> str:
-    """The interpreter that has the engines."""
+    """The Python interpreter with the engines installed."""
     named = os.environ.get("AGENTGEN_ENGINES")
     if not named:
         pytest.skip("no engines: `make test-engines` installs vLLM and llama.cpp")
@@ -96,7 +96,7 @@ def engine(request: pytest.FixtureRequest, python: str, model: Path, tmp_path_fa
         # Not `vllm serve`: it asks for the version of a package called vllm.
         command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", model, "--served-model-name", "tiny"]
         command += ["--host", "127.0.0.1", "--port", port, "--dtype", "float32", "--block-size", BLOCK_TOKENS]
-        command += ["--enforce-eager", "--enable-prompt-tokens-details"]  # without the latter no answer tells
+        command += ["--enforce-eager", "--enable-prompt-tokens-details"]  # the latter reports cached tokens
         command += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]  # without these, tools are refused
     else:
         command = [python, HERE / "llama_server.py", model / "model.gguf", port, CONTEXT_TOKENS]
@@ -107,8 +107,8 @@ def engine(request: pytest.FixtureRequest, python: str, model: Path, tmp_path_fa
 
 @contextmanager
 def serving(command: list[str], url: str, log: Path) -> Iterator[None]:
-    """Runs a server, with whatever processes it starts, from when it answers."""
-    # Nothing is looked up or told outside; the CPU's package has no CUDA device to find.
+    """Run a server and the processes it starts; yield when it answers."""
+    # No network access and no usage reports; the CPU package finds no CUDA device.
     settings = {"VLLM_TARGET_DEVICE": "cpu", "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
     environment = {**os.environ, **settings, "VLLM_NO_USAGE_STATS": "1", "PYTHONPATH": ""}
     with log.open("wb") as output:
@@ -128,7 +128,7 @@ def serving(command: list[str], url: str, log: Path) -> Iterator[None]:
         os.killpg(server.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             server.wait(30)
-        with suppress(ProcessLookupError):  # what its own processes have left
+        with suppress(ProcessLookupError):  # processes that the server has left
             os.killpg(server.pid, signal.SIGKILL)
         server.wait()
 
@@ -143,7 +143,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Played:
-    """What a replay has written."""
+    """Results of a replay."""
 
     summary: dict[str, Any]
     requests: pl.DataFrame
@@ -155,7 +155,7 @@ class Played:
 
 
 def play(run: Run, trace: Path, engine: Engine, tmp_path: Path, *options: object) -> Played:
-    """A replay in which every request succeeds, with outputs of the planned length."""
+    """Replay a trace; every request succeeds with an output of the trace's length."""
     more = (
         "--request-json",
         '{"ignore_eos": true, "temperature": 0}',
@@ -169,9 +169,9 @@ def play(run: Run, trace: Path, engine: Engine, tmp_path: Path, *options: object
     out = tmp_path / "out"
     played = Played(json.loads((out / "summary.json").read_text()), pl.read_parquet(out / "requests.parquet"))
     assert set(played.requests["outcome"]) == {"ok"}
-    books = played.run["books"]
-    assert books["balanced"]
-    assert books["planned"] == books["succeeded"] == played.requests.height > 0
+    counts = played.run["books"]
+    assert counts["balanced"]
+    assert counts["planned"] == counts["succeeded"] == played.requests.height > 0
     assert set(played.requests["finish_reason"]) == {"length"}
     assert played.run["malformed_events"] == 0
     assert not played.summary["incomplete"]
@@ -183,19 +183,19 @@ def test_a_chat_with_live_history(engine: Engine, generated: Path, run: Run, tmp
     requests = played.requests
     assert requests.height == 58
     assert requests["reported_output_tokens"].to_list() == requests["output_tokens"].to_list()
-    # Several tokens may make one piece of text, and then one event.
+    # Several tokens may form one piece of text, and so one event.
     assert (requests["output_events"] <= requests["output_tokens"]).all()
     assert (requests["ttft_ms"] > 0).all()
     assert (requests["ttft_ms"] <= requests["e2e_ms"]).all()
-    # The chat template adds to each message, and an answer is tokenised anew: more tokens than were planned.
+    # The chat template adds tokens to each message, and answers are tokenised again: more tokens than in the trace.
     assert (requests["reported_prompt_tokens"] > requests["context_tokens"]).all()
     cache = played.run["cache"]
     assert cache["cache_source"] == "usage"
     assert 0.5 < cache["reported"]["hit_rate"] < 1
-    assert cache["server_tokenizes"]  # and of what the template adds nothing is predicted
+    assert cache["server_tokenizes"]  # the prediction does not know what the template adds
 
 
-def test_answers_as_documents(engine: Engine, generated: Path, run: Run, tmp_path: Path) -> None:
+def test_responses_without_streaming(engine: Engine, generated: Path, run: Run, tmp_path: Path) -> None:
     played = play(run, generated, engine, tmp_path, "--max-sessions", 2, "--no-stream", "--tokenizer", engine.tokenizer)
     assert played.requests["ttft_ms"].null_count() == played.requests.height
     assert (played.requests["e2e_ms"] > 0).all()
@@ -215,7 +215,7 @@ def test_prompts_of_exact_length_find_what_was_predicted(
     reported, predicted = requests["reported_cached_tokens"].fill_null(0), requests["predicted_cached_tokens"]
     assert reported.sum() > 0
     if engine.name == "vllm":
-        # Blocks of 32 tokens, as its metrics say; it forgets none in this time: the infinite cache of the prediction.
+        # Blocks of 32 tokens by its metrics, and none evicted: equal to the infinite cache of the prediction.
         assert reported.to_list() == predicted.to_list()
         server = played.run["cache"]["server"]
         assert (server["prompt_tokens"], server["cached_tokens"]) == (
@@ -223,10 +223,10 @@ def test_prompts_of_exact_length_find_what_was_predicted(
             reported.sum(),
         )
     else:
-        # It compares a prompt with whole prompts that it has kept, token by token: it can find less than blocks that
-        # many prompts share, and more by what does not fill a block (of 16, unless a server says).
+        # llama.cpp compares a prompt with the prompts of its slots, token by token: it can find fewer tokens than a
+        # cache of blocks, and up to a partial block more (blocks of 16 tokens unless the server states another size).
         assert (reported < predicted + 16).all()
-        # A turn finds all of the turn before it.
+        # A turn finds the whole prompt of the turn before.
         before = requests["context_tokens"].shift(1)
         assert (reported >= before).filter(requests["turn"] > 0).all()
 
@@ -247,7 +247,7 @@ def test_a_recorded_conversation_with_tools(engine: Engine, run: Run, tmp_path: 
     assert (requests["ttft_ms"] > 0).all()
 
 
-def test_an_engine_stops_what_nobody_waits_for(engine: Engine, run: Run, tmp_path: Path) -> None:
+def test_an_engine_stops_cancelled_requests(engine: Engine, run: Run, tmp_path: Path) -> None:
     trace = tmp_path / "trace.jsonl"
     trace.write_text('{"session_id": "s", "input_length": 64, "output_length": 4000, "hash_ids": [1]}\n')
     before = engine.metric(GENERATED)
@@ -255,14 +255,12 @@ def test_an_engine_stops_what_nobody_waits_for(engine: Engine, run: Run, tmp_pat
     run("replay", trace, "--url", engine.url, *stated, "--output", tmp_path, "--name", "out", code=1)
     requests = pl.read_parquet(tmp_path / "out" / "requests.parquet")
     assert requests["outcome"].to_list() == ["timeout_total"]
-    while engine.metric(RUNNING):  # the test's time limit ends it
+    while engine.metric(RUNNING):  # until the time limit of the test
         time.sleep(0.1)
     assert engine.metric(GENERATED) - before < 4000
 
 
-def test_a_request_that_is_too_long_is_refused_before_anything_is_sent(
-    engine: Engine, run: Run, tmp_path: Path
-) -> None:
+def test_a_request_above_the_length_limit_is_refused_before_the_run(engine: Engine, run: Run, tmp_path: Path) -> None:
     agentgen.write_run(tmp_path / "long", sessions=1)
     done = run("replay", tmp_path / "long", "--url", engine.url, "--dry-run", code=2)
     assert f"expected at most the model's {CONTEXT_TOKENS:,}" in done.stderr
