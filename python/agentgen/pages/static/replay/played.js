@@ -1,4 +1,4 @@
-// What was played against what, and what to know before its figures are used.
+// The trace, the server and the load, and what limits the use of the figures.
 
 import { el, facts, section } from "../dom.js";
 import { count, duration, percent, short } from "../format.js";
@@ -6,14 +6,14 @@ import { absent } from "./plots.js";
 
 const LOADS = {
   closed: (settings) => `closed loop, ${count(settings.concurrency)} open session${settings.concurrency === 1 ? "" : "s"}`,
-  trace: () => "open loop, arrivals of the trace",
-  poisson: (settings) => `open loop, ${short(settings.session_rate)} sessions/s at random, seed ${settings.seed}`,
+  trace: () => "open loop, arrival times of the trace",
+  poisson: (settings) => `open loop, random arrivals, ${short(settings.session_rate)} sessions/s, seed ${settings.seed}`,
 };
 const HISTORIES = { live: "the server's own answers", recorded: "recorded answers, or text of the recorded length" };
-const KINDS = { hashed: "hashes of their blocks", messages: "messages" };
+const KINDS = { hashed: "block hashes", messages: "messages" };
 const ENDPOINTS = { chat: "chat completions", completions: "completions" };
-const LENGTHS = { exact: "exact", approximate: "approximate: the server counts tokens of its own" };
-const ESTIMATED = "estimated: the trace holds text, the server counts its tokens";
+const LENGTHS = { exact: "exact", approximate: "approximate: the server tokenizes text itself" };
+const ESTIMATED = "estimated: the trace holds text, which the server tokenizes";
 
 function code(texts) {
   return [texts].flat().flatMap((text, index) => [...(index ? [el("br")] : []), el("code", {}, text)]);
@@ -36,23 +36,23 @@ function traceFacts(trace) {
   const known = (name) => trace[name] !== undefined && trace[name] !== null;
   return [
     ["File or directory", known("path") ? code(trace.path) : null],
-    ["Holds", known("sessions") ? `${count(trace.sessions)} sessions, ${count(trace.requests)} requests` : null],
-    ["Its tokens", known("context_tokens") ? `${short(trace.context_tokens)} of prompts, ${short(trace.input_tokens)} of them new; ${short(trace.output_tokens)} of outputs` : null],
+    ["Size", known("sessions") ? `${count(trace.sessions)} sessions, ${count(trace.requests)} requests` : null],
+    ["Tokens", known("context_tokens") ? `${short(trace.context_tokens)} in prompts, ${short(trace.input_tokens)} of them new; ${short(trace.output_tokens)} in outputs` : null],
     ["Longest request", known("max_request_tokens") ? `${count(trace.max_request_tokens)} tokens` : null],
-    ["Its prompts", KINDS[trace.kind]], ["Lengths of prompts", trace.kind === "messages" ? ESTIMATED : LENGTHS[trace.tokens]],
+    ["Prompts given as", KINDS[trace.kind]], ["Prompt lengths", trace.kind === "messages" ? ESTIMATED : LENGTHS[trace.tokens]],
   ];
 }
 
 function serverFacts(settings, known, list) {
   return [
-    ["Address", list("url")], ["Model", known("model") ? code(settings.model) : null],
-    ["Kind", settings.embedded_server ? "the embedded server: it computes nothing and models time" : null],
-    ["API", known("endpoint") ? `${ENDPOINTS[settings.endpoint] ?? settings.endpoint}, ${settings.stream === false ? "whole answers" : "streamed"}` : null],
-    ["Prompts", known("prompt_mode") ? (settings.prompt_mode === "text" ? "words" : "token ids") : null],
+    ["URL", list("url")], ["Model", known("model") ? code(settings.model) : null],
+    ["Kind", settings.embedded_server ? "the embedded server, which models time and cache" : null],
+    ["API", known("endpoint") ? `${ENDPOINTS[settings.endpoint] ?? settings.endpoint}, ${settings.stream === false ? "complete responses" : "streamed"}` : null],
+    ["Prompts", known("prompt_mode") ? (settings.prompt_mode === "text" ? "text" : "token ids") : null],
     ["Earlier answers in prompts", known("history") ? HISTORIES[settings.history] ?? settings.history : null],
-    ["Tokenizer", known("tokenizer") ? code(settings.tokenizer) : null], ["Salt of the text", known("salt") ? code(settings.salt) : null],
-    ["Header of the session", list("session_header")], ["Other headers (values are not kept)", list("header")],
-    ["More fields of requests (values: summary.json)", list("request_fields")],
+    ["Tokenizer", known("tokenizer") ? code(settings.tokenizer) : null], ["Salt", known("salt") ? code(settings.salt) : null],
+    ["Session header", list("session_header")], ["Other headers (values are not kept)", list("header")],
+    ["Additional request fields (values: summary.json)", list("request_fields")],
   ];
 }
 
@@ -65,20 +65,20 @@ function loadFacts(settings, known) {
     ["Delays", known("delay_scale") ? delays(settings) : null], ["At most", limits.join(", ") || null],
     ["Warm-up", known("warmup_sessions") ? (settings.warmup_sessions ? `${count(settings.warmup_sessions)} sessions` : "none") : null],
     ["Workers", known("workers") ? count(settings.workers) : null],
-    ["Time-outs", known("connect_timeout") ? `connect ${seconds(settings.connect_timeout)}, first token ${seconds(settings.first_token_timeout)}, whole ${seconds(settings.timeout)}` : null],
-    ["Sent again after 429 or 503", known("retries") ? (settings.retries ? `up to ${count(settings.retries)} times` : "never") : null],
+    ["Time limits", known("connect_timeout") ? `connect ${seconds(settings.connect_timeout)}, first token ${seconds(settings.first_token_timeout)}, request ${seconds(settings.timeout)}` : null],
+    ["Retries after 429 or 503", known("retries") ? (settings.retries ? `up to ${count(settings.retries)} times` : "never") : null],
   ];
 }
 
 export function played({ trace, settings, started, ended }) {
-  const stated = settings ?? {};
-  const known = (name) => stated[name] !== undefined && stated[name] !== null;
-  const list = (name) => (known(name) && stated[name].length ? code(stated[name]) : null);
+  const given = settings ?? {};
+  const known = (name) => given[name] !== undefined && given[name] !== null;
+  const list = (name) => (known(name) && given[name].length ? code(given[name]) : null);
   const groups = [
-    ["Trace", traceFacts(trace ?? {})], ["Server", serverFacts(stated, known, list)],
-    ["Load", [...loadFacts(stated, known), ["Began", started ? utc(started) : null], ["Ended", ended ? utc(ended) : null]]],
+    ["Trace", traceFacts(trace ?? {})], ["Server", serverFacts(given, known, list)],
+    ["Load", [...loadFacts(given, known), ["Started", started ? utc(started) : null], ["Ended", ended ? utc(ended) : null]]],
   ].map(([title, all]) => [title, all.filter(([, value]) => value !== null && value !== undefined)]).filter(([, all]) => all.length);
-  const missing = [trace ? null : "what was replayed", settings ? null : "the settings", started ? null : "when it was"];
+  const missing = [trace ? null : "what was replayed", settings ? null : "the settings", started ? null : "the time of the run"];
   return section("played", "What was replayed", groups.map(([title, all]) => el("div", {}, el("h3", {}, title), facts(all))), absent(missing.filter(Boolean)));
 }
 
@@ -86,20 +86,20 @@ function callout(id, title, ...texts) {
   return el("div", { class: "callout", id, role: "note" }, el("strong", {}, title), texts.map((text) => el("p", {}, text)));
 }
 
-// What a reader must know first; null where a run is sound.
+// Errors, incompleteness and warnings; empty for a valid run.
 export function notices({ errors, warnings, incomplete, records, client }) {
   const of = (kind) => warnings.filter((text) => text.startsWith(`${kind}: `)).map((text) => text.slice(kind.length + 2));
   const others = warnings.filter((text) => !/^(incomplete|client-limited): /.test(text));
-  const torn = records.torn ? `${count(records.torn)} of ${count(records.files)} record files end within a record.` : null;
+  const truncated = records.torn ? `${count(records.torn)} of ${count(records.files)} record files are truncated.` : null;
   const why = of("incomplete").join("; ") || "records are missing";
   return [
     errors.length ? callout("errors", "Figures are wrong", ...errors) : null,
-    incomplete ? callout("incomplete", `Incomplete: ${why}`, "The run ended early, or records are missing. All figures are of what was recorded.", ...[torn].filter(Boolean)) : null,
+    incomplete ? callout("incomplete", `Incomplete: ${why}`, "The run ended early, or records are missing. All figures count only what was recorded.", ...[truncated].filter(Boolean)) : null,
     client.client_limited ? callout(
       "client-limited", "Limited by the client",
-      `The 99th percentile of the client's own lag is ${duration(client.lag_p99_ms)}: ${percent(client.share_of_ttft)} of the median time to the first token (of the last byte, without streams). ` +
-      `Above ${percent(client.limit)}, figures are of the client as much as of the server. Use more workers, or less load.`,
+      `The 99th percentile of the client's own lag is ${duration(client.lag_p99_ms)}: ${percent(client.share_of_ttft)} of the median time to the first token (to the last byte, without streaming). ` +
+      `Above ${percent(client.limit)}, figures measure the client as much as the server. Use more workers or less load.`,
     ) : null,
-    others.length ? callout("warnings", "To know before figures are used", ...others) : null,
+    others.length ? callout("warnings", "Warnings", ...others) : null,
   ].filter(Boolean);
 }

@@ -1,4 +1,4 @@
-// The forms of a replay's charts: percentiles side by side, and lines over the run.
+// Chart specs of the page: percentiles side by side, and lines over the run.
 
 import { AXIS, COLORS } from "../chart.js";
 import { el } from "../dom.js";
@@ -17,7 +17,7 @@ const POWERS = [0.01, 0.1, 1, 10, 100, 1e3, 1e4, 6e4, 6e5, 3.6e6, 3.6e7];
 // Above this ratio of the largest to the smallest value an axis is logarithmic.
 const STEEP = 8;
 
-// What the summary does not have is said once, at the end of its section.
+// Names figures that the summary does not have, at the end of their section.
 export function absent(texts) {
   return texts.length ? el("p", { class: "note absent" }, `Not in the summary: ${texts.join("; ")}.`) : null;
 }

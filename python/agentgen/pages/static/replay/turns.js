@@ -1,4 +1,4 @@
-// Requests by their number in the session, the cache, sessions as wholes, and lengths.
+// Requests by turn, the cache, whole sessions, and lengths.
 
 import { AXIS, COLORS, figure } from "../chart.js";
 import { el, facts, section, table } from "../dom.js";
@@ -7,10 +7,10 @@ import { barChart, lineChart } from "../report/plots.js";
 import { absent, percentiles, percentileTable, timeAxis, turnAxis, turnName, valueCount } from "./plots.js";
 
 const SOURCES = {
-  usage: "Cached tokens are those that each answer tells.", metrics: "Answers do not tell of cached tokens; the server's metrics do, before and after.",
-  none: "The server does not tell of cached tokens.",
+  usage: "Cached tokens by the usage in responses.", metrics: "Responses do not report cached tokens; the server's metrics do, before and after the run.",
+  none: "The server does not report cached tokens.",
 };
-const GROUPED = "Turns from 32 on are told together, and drawn at the first of them.";
+const GROUPED = "Turns from 32 on are grouped, and drawn at the first turn of the group.";
 
 // Lines over turns. lines: [{ name, value: (turn) => number, dash }]; more columns for the table.
 function byTurn({ id, title, units, caption, turns, lines, y, format, columns = [] }) {
@@ -37,41 +37,41 @@ export function turns({ by_turn: all, cache }) {
   const more = ["e2e_ms", "tpot_ms"].flatMap((key, index) => ["p50", "p99"].map((name) => ({ label: `${["End to end", "TPOT"][index]} ${name}`, text: (turn) => duration(turn[key]?.[name]) })));
   const figures = all.length ? [
     byTurn({
-      id: "ttft-by-turn", title: "Time to the first token by turn", units: "of requests that succeeded", turns: all, y: timeAxis, format: duration, columns: more,
+      id: "ttft-by-turn", title: "Time to first token by turn", units: "successful requests", turns: all, y: timeAxis, format: duration, columns: more,
       lines: [{ name: "TTFT p50", value: (turn) => turn.ttft_ms?.p50 }, { name: "TTFT p99", value: (turn) => turn.ttft_ms?.p99 }],
     }),
     all.some((turn) => turn.ttft_ms) ? null : byTurn({
-      id: "e2e-by-turn", title: "End to end by turn", units: "of requests that succeeded", turns: all, y: timeAxis, format: duration,
+      id: "e2e-by-turn", title: "End to end by turn", units: "successful requests", turns: all, y: timeAxis, format: duration,
       lines: [{ name: "End to end p50", value: (turn) => turn.e2e_ms?.p50 }, { name: "End to end p99", value: (turn) => turn.e2e_ms?.p99 }],
     }),
     byTurn({
       id: "cached-by-turn", title: "Cached share by turn", units: "cached tokens / prompt tokens", turns: all, y: share, format: percent,
-      caption: "Predicted: an infinite cache of the prompts, and with live history the outputs, of requests that were answered before.",
+      caption: "Predicted: an infinite cache with the prompts (with live history also the outputs) of requests completed before.",
       lines: [{ name: "reported", value: (turn) => turn.reported?.hit_rate }, { name: "predicted", value: (turn) => turn.predicted?.hit_rate, dash: [5, 3] }],
     }),
   ].filter(Boolean) : [];
-  const rates = [["Reported by answers", cache.reported], ["Predicted", cache.predicted], ["Counters of the server", cache.server]].filter(([, rate]) => rate);
+  const rates = [["Reported in responses", cache.reported], ["Predicted", cache.predicted], ["Server metrics", cache.server]].filter(([, rate]) => rate);
   const notes = [
     SOURCES[cache.cache_source],
     cache.predicted && cache.reported ? `Reported and predicted tokens differ in ${count(cache.differing)} of ${count(cache.predicted.requests)} requests.` : null,
-    cache.server_tokenizes && cache.predicted ? "The server counts tokens of its own, so it can find less for that reason alone." : null,
-    cache.predicted ? "Where requests overlap a server can find more: it shares a prompt before its answer is complete, the prediction does not." : null,
-    cache.server ? "The counters grew by all that the server did meanwhile: other clients and the warm-up are in them." : null,
+    cache.server_tokenizes && cache.predicted ? "The server tokenizes text itself, so it can find fewer tokens for that reason alone." : null,
+    cache.predicted ? "Where requests overlap, a server can find more: it shares a prompt before its response is complete, the prediction does not." : null,
+    cache.server ? "The server metrics include other clients and the warm-up." : null,
   ];
   return section(
-    "turns", "Cache, and turn by turn", el("p", { class: "note" }, notes.filter(Boolean).join(" ")),
+    "turns", "Cache and turns", el("p", { class: "note" }, notes.filter(Boolean).join(" ")),
     rates.length ? table("Cached tokens of prompts", [
       { label: "", left: true, text: ([label]) => label }, { label: "Requests", text: ([, rate]) => (rate.requests ? count(rate.requests) : "–") },
       { label: "Prompt tokens", text: ([, rate]) => count(rate.prompt_tokens) }, { label: "Cached", text: ([, rate]) => count(rate.cached_tokens) }, { label: "Share", text: ([, rate]) => percent(rate.hit_rate) },
     ], rates, { id: "cache-table" }) : null,
     el("div", { class: "figures" }, figures),
-    absent([cache.reported ? null : "cached tokens of answers", cache.predicted ? null : "a prediction", cache.server ? null : "the server's own counters", all.some((turn) => turn.ttft_ms) ? null : "TTFT by turn"].filter(Boolean)),
+    absent([cache.reported ? null : "cached tokens in responses", cache.predicted ? null : "a prediction", cache.server ? null : "server metrics", all.some((turn) => turn.ttft_ms) ? null : "TTFT by turn"].filter(Boolean)),
   );
 }
 
 export function sessions({ sessions: of }) {
   const line = [{ name: "duration", values: of.duration_ms }];
-  // One duration is among the facts.
+  // A single duration is among the facts.
   const chart = of.duration_ms?.count > 1 ? figure({
     id: "session-durations", title: "Duration of completed sessions", units: `by percentile; ${valueCount(of.duration_ms.count)}`, wide: true,
     caption: "From taking a slot to giving it back, delays included.", spec: percentiles(line), ...percentileTable(line),
@@ -80,7 +80,7 @@ export function sessions({ sessions: of }) {
     "sessions", "Sessions",
     facts([
       ["Opened", count(of.opened)], ["Completed: all requests succeeded", count(of.completed)],
-      ...(of.completed_per_second === null || of.completed_per_second === undefined ? [] : [["Completed a second, whole run", short(of.completed_per_second)]]),
+      ...(of.completed_per_second === null || of.completed_per_second === undefined ? [] : [["Completed per second, whole run", short(of.completed_per_second)]]),
       ...(of.duration_ms ? [["Mean duration", duration(of.duration_ms.mean)], ["Median duration", duration(of.duration_ms.p50)]] : []),
     ]),
     chart ? el("div", { class: "figures" }, chart) : null, absent(of.duration_ms ? [] : ["durations, as no session was completed"]),
@@ -89,19 +89,19 @@ export function sessions({ sessions: of }) {
 
 export function lengths({ lengths: of }) {
   const all = [["Prompts", of.prompt], ["Outputs", of.output]];
-  const known = all.filter(([, told]) => told.requests);
-  const rows = known.flatMap(([name, told]) => [["planned", told.planned_tokens], ["reported", told.reported_tokens]].map(([series, value]) => ({ name, series, value, t0: name, t1: series, t2: count(value) })));
+  const known = all.filter(([, length]) => length.requests);
+  const rows = known.flatMap(([name, length]) => [["planned", length.planned_tokens], ["reported", length.reported_tokens]].map(([series, value]) => ({ name, series, value, t0: name, t1: series, t2: count(value) })));
   return section(
     "lengths", "Lengths",
-    el("p", { class: "note" }, "Tokens as the trace plans them and as the server counts them, of requests that succeeded and whose answers tell."),
+    el("p", { class: "note" }, "Tokens in the trace and as counted by the server, of successful requests whose responses report them."),
     known.length ? el("div", { class: "figures" }, figure({
       id: "planned-and-reported", title: "Planned and reported lengths", units: "tokens over all requests", wide: true, caption: null,
       spec: barChart({ rows, series: ["planned", "reported"], axis: AXIS.short, tips: ["What", "Which", "Tokens"] }),
     })) : null,
     known.length ? table("", [
-      { label: "", left: true, text: ([name]) => name }, { label: "Requests that tell", text: ([, told]) => count(told.requests) }, { label: "Planned tokens", text: ([, told]) => count(told.planned_tokens) },
-      { label: "Reported tokens", text: ([, told]) => count(told.reported_tokens) }, { label: "Requests that differ", text: ([, told]) => count(told.differing) },
+      { label: "", left: true, text: ([name]) => name }, { label: "Requests that report", text: ([, length]) => count(length.requests) }, { label: "Planned tokens", text: ([, length]) => count(length.planned_tokens) },
+      { label: "Reported tokens", text: ([, length]) => count(length.reported_tokens) }, { label: "Requests that differ", text: ([, length]) => count(length.differing) },
     ], known, { id: "lengths-table" }) : null,
-    absent(all.filter(([, told]) => !told.requests).map(([name]) => `reported lengths of ${name.toLowerCase()}`)),
+    absent(all.filter(([, length]) => !length.requests).map(([name]) => `reported lengths of ${name.toLowerCase()}`)),
   );
 }
