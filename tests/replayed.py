@@ -94,14 +94,14 @@ def _session(
     fails = turns // 2 if number % 5 == 4 else turns
     for turn in range(min(turns, fails + 1)):
         sent = now + chance.randrange(MS)
-        told, outcome, status = _answer(chance, sent, turn), "ok", 200
+        parsed, outcome, status = _answer(chance, sent, turn), "ok", 200
         if turn == fails:
-            told, outcome, status = _native.Answer("chat", stream=True), "http_error", 503
+            parsed, outcome, status = _native.Answer("chat", stream=True), "http_error", 503
         prompt = 512 + 64 * turn
         lengths = {"context_tokens": prompt, "input_tokens": 64}
         ended = {"phase": phase, "outcome": outcome, "status": status}
-        recorder.request(request_record(number, turn, now, sent_ns=sent, **lengths, **ended), told)
-        now = told.last_byte_ns or sent + 1
+        recorder.request(request_record(number, turn, now, sent_ns=sent, **lengths, **ended), parsed)
+        now = parsed.last_byte_ns or sent + 1
     skipped = max(0, turns - fails - 1)
     recorder.session(session_record(number, turns, opened, now, phase=phase, skipped=skipped))
     return now
@@ -109,11 +109,11 @@ def _session(
 
 def _answer(chance: random.Random, sent: int, turn: int) -> _native.Answer:
     """A stream of five tokens with a random time to the first one."""
-    told = _native.Answer("chat", stream=True)
+    parsed = _native.Answer("chat", stream=True)
     first = sent + round(chance.lognormvariate(3, 1) * MS)
     for at in range(5):
         event = {"choices": [{"index": 0, "delta": {"content": f" w{at}"}}]}
-        told.feed(b"data: " + json.dumps(event).encode() + b"\n\n", first + at * 2 * MS)
+        parsed.feed(b"data: " + json.dumps(event).encode() + b"\n\n", first + at * 2 * MS)
     prompt = 512 + 64 * turn
     usage = {
         "prompt_tokens": prompt,
@@ -121,9 +121,9 @@ def _answer(chance: random.Random, sent: int, turn: int) -> _native.Answer:
         "prompt_tokens_details": {"cached_tokens": 512 if turn else 0},
     }
     last = first + 10 * MS
-    told.feed(b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\ndata: [DONE]\n\n", last)
-    told.end(complete=True, stamp_ns=last)
-    return told
+    parsed.feed(b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\ndata: [DONE]\n\n", last)
+    parsed.end(complete=True, stamp_ns=last)
+    return parsed
 
 
 def chunk(text: str) -> bytes:
@@ -132,14 +132,14 @@ def chunk(text: str) -> bytes:
 
 def answer(sent_ns: int, ttft_ns: int, tokens: int, cached: int = 0) -> _native.Answer:
     """A stream: the first token after `ttft_ns`, then one per millisecond."""
-    told = _native.Answer("chat", stream=True)
+    parsed = _native.Answer("chat", stream=True)
     for at in range(tokens):
-        told.feed(chunk(f" w{at}"), sent_ns + ttft_ns + at * MS)
+        parsed.feed(chunk(f" w{at}"), sent_ns + ttft_ns + at * MS)
     usage = {"prompt_tokens": 512, "completion_tokens": tokens, "prompt_tokens_details": {"cached_tokens": cached}}
     last = sent_ns + ttft_ns + tokens * MS
-    told.feed(b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\ndata: [DONE]\n\n", last)
-    told.end(complete=True, stamp_ns=last + 1)
-    return told
+    parsed.feed(b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\ndata: [DONE]\n\n", last)
+    parsed.end(complete=True, stamp_ns=last + 1)
+    return parsed
 
 
 def write_run(directory: Path, *, sessions: int = 40, turns: int = 3, scale: float = 1.0, seed: int = 0) -> list[float]:
@@ -153,11 +153,11 @@ def write_run(directory: Path, *, sessions: int = 40, turns: int = 3, scale: flo
         for turn in range(turns):
             ttft = round(chance.lognormvariate(3, 1) * scale * MS)
             lag = chance.randrange(100_000)
-            told = answer(now + lag, ttft, 5, cached=256 * (turn > 0))
-            recorder.request(request_record(session, turn, now, sent_ns=now + lag), told)
+            parsed = answer(now + lag, ttft, 5, cached=256 * (turn > 0))
+            recorder.request(request_record(session, turn, now, sent_ns=now + lag), parsed)
             times.append(ttft / MS)
-            assert told.last_byte_ns is not None
-            now = told.last_byte_ns
+            assert parsed.last_byte_ns is not None
+            now = parsed.last_byte_ns
         recorder.session(session_record(session, turns, opened, now))
     recorder.loop_lag(50_000)
     recorder.close()

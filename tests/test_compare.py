@@ -1,4 +1,4 @@
-"""`agentgen compare`: runs side by side, and what makes them hard to compare."""
+"""`agentgen compare`: runs side by side, and warnings about what makes them hard to compare."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ STATED = {"load": "closed", "concurrency": 16, "history": "live", "model": "m", 
 
 
 def stated(directory: Path, *, seed: int = 0, trace: Any = TRACE, **summary: Any) -> Path:
-    """A run that says what it was."""
+    """Write a run whose summary states its settings."""
     write_run(directory, seed=seed, sessions=8)
-    told = {"settings": STATED, "trace": trace, "started": f"at {seed}", "ended": "later", **summary}
-    (directory / "summary.json").write_text(json.dumps(told), encoding="utf-8")
+    result = {"settings": STATED, "trace": trace, "started": f"at {seed}", "ended": "later", **summary}
+    (directory / "summary.json").write_text(json.dumps(result), encoding="utf-8")
     return directory
 
 
@@ -37,11 +37,14 @@ def test_compare_command(tmp_path: Path, invoke: Invoke) -> None:
         write_run(name, scale=1 + at // 2, seed=at)
     text = invoke("compare", names[0], names[2]).output
     assert max(map(len, text.replace(str(tmp_path), "").splitlines())) <= 80
-    assert "95 % intervals of 1,000 draws of sessions" in text.replace("\n", " ")
-    assert "full window; requests that succeeded (lag: all that were sent)" in text
-    told = json.loads(invoke("compare", f"old={names[0]},{names[1]}", f"new={names[2]},{names[3]}", "--json").output)
-    assert [(group["label"], group["resampled"]) for group in told["groups"]] == [("old", "runs"), ("new", "runs")]
-    ttft = next(row for row in told["figures"] if row["name"] == "ttft_p50_ms")
+    assert "95 % bootstrap intervals from 1,000 draws of sessions" in text.replace("\n", " ")
+    assert "full window; successful requests (lag: all requests sent)" in text
+    row = next(line for line in text.splitlines() if line.startswith("  ttft p50, ms"))
+    first, second, ratio = row.removeprefix("  ttft p50, ms").split()[:3]
+    assert float(ratio) == pytest.approx(float(second) / float(first), rel=0.01), "both runs are on one line"
+    result = json.loads(invoke("compare", f"old={names[0]},{names[1]}", f"new={names[2]},{names[3]}", "--json").output)
+    assert [(group["label"], group["resampled"]) for group in result["groups"]] == [("old", "runs"), ("new", "runs")]
+    ttft = next(row for row in result["figures"] if row["name"] == "ttft_p50_ms")
     alone = compare({name.name: [name] for name in names}).to_dict()["figures"][2]["values"]
     each = [value["value"] for value in alone]
     assert ttft["values"][1]["value"] == (each[2] + each[3]) / 2
@@ -49,7 +52,7 @@ def test_compare_command(tmp_path: Path, invoke: Invoke) -> None:
     assert ttft["values"][1]["ratio"] == pytest.approx((each[2] + each[3]) / (each[0] + each[1]))
 
 
-def test_runs_that_are_alike_are_compared_without_a_warning(tmp_path: Path, invoke: Invoke) -> None:
+def test_runs_with_equal_settings_have_no_warning(tmp_path: Path, invoke: Invoke) -> None:
     one = stated(tmp_path / "a")
     free = {**STATED, "url": ["http://b/v1"], "salt": "y", "seed": 7, "slo": {"ttft": 1}}
     two = stated(tmp_path / "b", seed=1, settings=free)
@@ -95,10 +98,10 @@ def test_each_difference_is_a_warning_of_its_own(
     other: dict[str, Any], about: str, message: str, tmp_path: Path, invoke: Invoke
 ) -> None:
     one, two = stated(tmp_path / "a"), stated(tmp_path / "b", seed=1, **other)
-    told = json.loads(invoke("compare", one, two, "--json").output)
-    assert [(warning["about"], warning["message"]) for warning in told["warnings"]] == [(about, message)]
-    assert told["warnings"][0]["found"][-1]["directories"] == [str(two)]
-    jsonschema.validate(told, json.loads(_native.schema("comparison")))
+    result = json.loads(invoke("compare", one, two, "--json").output)
+    assert [(warning["about"], warning["message"]) for warning in result["warnings"]] == [(about, message)]
+    assert result["warnings"][0]["found"][-1]["directories"] == [str(two)]
+    jsonschema.validate(result, json.loads(_native.schema("comparison")))
     lines = invoke("compare", one, two).output.splitlines()
     title = next(at for at, line in enumerate(lines) if line.startswith("full window"))
     assert f"warning: {message}" in " ".join(line.strip() for line in lines[:title])
@@ -108,17 +111,17 @@ def test_each_difference_is_a_warning_of_its_own(
 def test_repeats_that_differ_are_named_by_their_directories(tmp_path: Path) -> None:
     runs = [stated(tmp_path / name, seed=seed) for seed, name in enumerate("abc")]
     runs.append(stated(tmp_path / "d", seed=3, settings={**STATED, "model": "n"}))
-    told = compare({"old": runs[:2], "new": runs[2:]}).to_dict()
-    assert [warning["message"] for warning in told["warnings"]] == [
+    result = compare({"old": runs[:2], "new": runs[2:]}).to_dict()
+    assert [warning["message"] for warning in result["warnings"]] == [
         f"runs differ in model: m in old, {runs[2]}, n in {runs[3]}"
     ]
 
 
-def test_runs_without_answers_or_without_a_summary_are_told(tmp_path: Path) -> None:
+def test_runs_without_successes_or_without_a_summary_have_warnings(tmp_path: Path) -> None:
     (tmp_path / "a" / "records").mkdir(parents=True)
     _native.Recorder(tmp_path / "a" / "records" / "worker-0.jsonl", 0).close()
-    told = compare({"A": [tmp_path / "a"], "B": [stated(tmp_path / "b")]}).to_dict()
-    assert [warning["message"] for warning in told["warnings"]] == [
+    result = compare({"A": [tmp_path / "a"], "B": [stated(tmp_path / "b")]}).to_dict()
+    assert [warning["message"] for warning in result["warnings"]] == [
         "A has no request that succeeded",
         "A has no summary.json: its settings are not known, nor whether it is complete",
     ]
@@ -128,20 +131,20 @@ def test_runs_without_any_request_have_no_table(tmp_path: Path, invoke: Invoke) 
     for name in "ab":
         (tmp_path / name / "records").mkdir(parents=True)
         _native.Recorder(tmp_path / name / "records" / "worker-0.jsonl", 0).close()
-    told = invoke("compare", tmp_path / "a", tmp_path / "b").output
-    assert "warning: A has no request that succeeded" in told
-    assert "full window" not in told
+    result = invoke("compare", tmp_path / "a", tmp_path / "b").output
+    assert "warning: A has no request that succeeded" in result
+    assert "full window" not in result
 
 
-def test_what_a_replay_writes_differs_in_nothing_but_what_was_asked_for(tmp_path: Path, invoke: Invoke) -> None:
-    """Names of settings and of the trace's digests are those of real summaries."""
+def test_summaries_of_real_replays_differ_only_in_the_changed_settings(tmp_path: Path, invoke: Invoke) -> None:
+    """The result names of settings and digests are those of real summaries."""
     traces = [write_trace(tmp_path / name, 2, 1) for name in ("a.jsonl", "b.jsonl")]
     write_trace(traces[1], 3, 1)
     for name, trace, slots in (("a", traces[0], 1), ("b", traces[1], 2)):
         more = ("--trace-block-size", BLOCK, "--output", tmp_path, "--name", name, "--concurrency", slots, "--quiet")
         invoke("replay", trace, *more)
-    told = compare({"A": [tmp_path / "a"], "B": [tmp_path / "b"]}).to_dict()["warnings"]
-    differing = {warning["about"] for warning in told if warning["message"].startswith("runs differ")}
+    result = compare({"A": [tmp_path / "a"], "B": [tmp_path / "b"]}).to_dict()["warnings"]
+    differing = {warning["about"] for warning in result if warning["message"].startswith("runs differ")}
     assert differing == {"trace", "concurrency"}
 
 
@@ -152,37 +155,37 @@ def test_a_run_is_not_compared_with_itself(tmp_path: Path, invoke: Invoke) -> No
     for runs in ((one, one), (f"x={one}", f"y={one}"), (f"x={one},{one}", two)):
         assert f"{one}: found the same run twice, expected each once" in invoke("compare", *runs, code=2).stderr
     for other in ("copy", "link"):
-        told = invoke("compare", one, tmp_path / other, code=2).stderr
-        assert f"{tmp_path / other}: found the same run as {one}, expected each once" in told
+        result = invoke("compare", one, tmp_path / other, code=2).stderr
+        assert f"{tmp_path / other}: found the same run as {one}, expected each once" in result
     assert "found the label 'x' twice" in invoke("compare", f"x={one}", f"x={two}", code=2).stderr
     assert invoke("compare", one, f"A={two}", "--json").exit_code == 0, "letters are those that no label has"
 
 
-def test_compare_says_what_it_cannot_take(tmp_path: Path, invoke: Invoke) -> None:
+def test_invalid_arguments_of_compare(tmp_path: Path, invoke: Invoke) -> None:
     write_run(tmp_path / "a")
     assert "expected two or more" in invoke("compare", tmp_path / "a", code=2).stderr
     nothing = tmp_path / "b"
     assert f"{nothing}: found no such directory" in invoke("compare", tmp_path / "a", nothing, code=2).stderr
     nothing.mkdir()
-    told = invoke("compare", tmp_path / "a", nothing, code=2).stderr
-    assert f"{nothing}: found no records, expected a run directory that agentgen replay wrote (records/" in told
+    result = invoke("compare", tmp_path / "a", nothing, code=2).stderr
+    assert f"{nothing}: found no records, expected a run directory that agentgen replay wrote (records/" in result
     for run in ("x=", f"={tmp_path}/a", f"x={tmp_path}/a,"):
-        told = invoke("compare", tmp_path / "a", run, code=2).stderr
-        assert f"found '{run}', expected LABEL=DIR,DIR... with a label and directories" in told
+        result = invoke("compare", tmp_path / "a", run, code=2).stderr
+        assert f"found '{run}', expected LABEL=DIR,DIR... with a label and directories" in result
     replayed(tmp_path / "c", sessions=1, turns=2)
     (tmp_path / "c" / "summary.json").write_text("{")
-    told = invoke("compare", tmp_path / "a", tmp_path / "c", code=2).stderr
-    assert "summary.json: found something else (" in told
+    result = invoke("compare", tmp_path / "a", tmp_path / "c", code=2).stderr
+    assert "summary.json: found something else (" in result
     with pytest.raises(TraceError):
         compare({"A": [tmp_path / "a"], "B": [nothing]})
 
 
-def test_draws_with_sessions_hold_the_truth_about_as_often_as_they_say(tmp_path: Path) -> None:
-    """The interval of the median of 40 runs of independent sessions holds the median that they were made with."""
+def test_bootstrap_intervals_have_their_nominal_coverage(tmp_path: Path) -> None:
+    """The 95 % intervals of 40 runs of independent sessions hold the true median about as often."""
     directories = [tmp_path / str(seed) for seed in range(40)]
     for seed, directory in enumerate(directories):
         write_run(directory, sessions=60, turns=1, seed=seed)
-    told = compare({directory.name: [directory] for directory in directories}).to_dict()
-    values = next(row for row in told["figures"] if row["name"] == "ttft_p50_ms")["values"]
+    result = compare({directory.name: [directory] for directory in directories}).to_dict()
+    values = next(row for row in result["figures"] if row["name"] == "ttft_p50_ms")["values"]
     held = sum(value["interval"][0] <= np.exp(3) <= value["interval"][1] for value in values)
     assert 33 <= held <= 40

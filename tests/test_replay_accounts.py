@@ -83,8 +83,8 @@ def test_turns_after_a_failure_are_counted_as_skipped(run: Run, tmp_path: Path) 
     with serving(second_fails) as server:
         rows = played(run, trace, server.url, code=1)
     assert rows["outcome"].to_list() == ["ok", "http_error"] * 2
-    told = counts(trace)
-    assert (told["planned"], told["succeeded"], told["failed"], told["skipped"]) == (6, 2, 2, 2)
+    counted = counts(trace)
+    assert (counted["planned"], counted["succeeded"], counted["failed"], counted["skipped"]) == (6, 2, 2, 2)
 
 
 def test_answered_and_timed_out_requests_are_recorded_under_their_session_and_turn(run: Run, tmp_path: Path) -> None:

@@ -184,8 +184,8 @@ def test_a_stale_connection_is_distinguished_from_a_broken_response(begun: bytes
     async def play() -> None:
         connections = Pool(target(server.url))
         session = connections.open("s")
-        told = [(handler.outcome, handler.status) for handler in [await ask(session) for _ in range(4)]]
-        assert told == [("", 200), ("connection_lost" if begun else "stale_connection", status)] * 2
+        outcomes = [(handler.outcome, handler.status) for handler in [await ask(session) for _ in range(4)]]
+        assert outcomes == [("", 200), ("connection_lost" if begun else "stale_connection", status)] * 2
         await connections.close()
 
     with serving(answer) as server:

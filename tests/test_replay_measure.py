@@ -30,21 +30,21 @@ def summarize(directory: Path, **options: Any) -> Any:
 
 
 def test_an_answer_is_parsed_while_it_arrives() -> None:
-    told = answer(1_000, 500, 3, cached=7)
-    assert (told.failure, told.message, told.text, told.tool_calls) == (None, "", " w0 w1 w2", "[]")
-    assert (told.first_token_ns, told.last_token_ns, told.cached_tokens) == (1_500, 1_500 + 2 * MS, 7)
+    parsed = answer(1_000, 500, 3, cached=7)
+    assert (parsed.failure, parsed.message, parsed.text, parsed.tool_calls) == (None, "", " w0 w1 w2", "[]")
+    assert (parsed.first_token_ns, parsed.last_token_ns, parsed.cached_tokens) == (1_500, 1_500 + 2 * MS, 7)
     with pytest.raises(ValueError, match='endpoint: found "x", expected chat or completions'):
         _native.Answer("x", stream=True)
 
 
 def test_percentiles_are_those_of_numpy(tmp_path: Path) -> None:
     times = write_run(tmp_path, sessions=331)  # 993 requests: no percentile falls between two
-    told = summarize(tmp_path)["run"]["latency"]["ttft_ms"]
+    ttft = summarize(tmp_path)["run"]["latency"]["ttft_ms"]
     for percentile in PERCENTILES:
         expected = np.percentile(times, percentile, method="inverted_cdf")
-        assert told[f"p{percentile}".replace(".", "_")] == expected, percentile
-    assert told["mean"] == pytest.approx(np.mean(times))
-    assert (told["count"], told["min"], told["max"]) == (len(times), min(times), max(times))
+        assert ttft[f"p{percentile}".replace(".", "_")] == expected, percentile
+    assert ttft["mean"] == pytest.approx(np.mean(times))
+    assert (ttft["count"], ttft["min"], ttft["max"]) == (len(times), min(times), max(times))
 
 
 def test_the_table_holds_every_request_and_documents_its_columns(tmp_path: Path) -> None:
@@ -72,8 +72,8 @@ def test_checked_in_schemas_match_the_compiled_types(name: str) -> None:
 def test_summaries_and_comparisons_match_their_schemas(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_run(tmp_path / name)
-        told = summarize(tmp_path / name, slo={"ttft_ms": 20}, incomplete="interrupted")
-        jsonschema.validate(told, json.loads(_native.schema("replay")))
+        summary = summarize(tmp_path / name, slo={"ttft_ms": 20}, incomplete="interrupted")
+        jsonschema.validate(summary, json.loads(_native.schema("replay")))
     compared = compare({"A": [tmp_path / "a"], "B": [tmp_path / "b"]}).to_dict()
     jsonschema.validate(compared, json.loads(_native.schema("comparison")))
 
@@ -110,14 +110,14 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
 
 def test_the_summary_tables_fit_80_columns(tmp_path: Path) -> None:
     write_run(tmp_path)
-    told = summarize(tmp_path, slo={"ttft_ms": 20.0, "tpot_ms": 50.0}, incomplete="interrupted")
-    text = str(Summary(json.dumps(told)))
+    summary = summarize(tmp_path, slo={"ttft_ms": 20.0, "tpot_ms": 50.0}, incomplete="interrupted")
+    text = str(Summary(json.dumps(summary)))
     assert max(map(len, text.splitlines())) <= 80
-    assert "times of requests that succeeded, ms" in text
-    assert "how late all requests were sent, ms" in text
+    assert "latency of successful requests, ms" in text
+    assert "lag of all requests sent, ms" in text
     for words in ("first token", "steady", "120 succeeded", "requests/s within targets", "incomplete: interrupted"):
         assert words in text
-    ended = {**told, "run": {**told["run"], "steady": None, "steady_missing": "at most 1 of 8 slots were filled"}}
+    ended = {**summary, "run": {**summary["run"], "steady": None, "steady_missing": "at most 1 of 8 slots were filled"}}
     assert "no steady window: at most 1 of 8 slots were filled" in str(Summary(json.dumps(ended)))
 
 
@@ -131,8 +131,8 @@ def test_the_summary_of_a_run_without_answers(tmp_path: Path) -> None:
     recorder.close()
     text = str(Summary(json.dumps(summarize(tmp_path))))
     assert "6 planned: 0 succeeded, 2 failed, 4 skipped; 1 connect_error," in text
-    assert "1 of status 503" in text
-    assert "the server does not tell; not predicted: it takes a trace of hash ids" in " ".join(text.split())
+    assert "1 with HTTP 503" in text
+    assert "not reported by the server; not predicted: needs a block-hash trace" in " ".join(text.split())
 
 
 def test_reported_and_predicted_tokens_count_the_same_requests(small_run: Path, tmp_path: Path) -> None:
@@ -141,9 +141,9 @@ def test_reported_and_predicted_tokens_count_the_same_requests(small_run: Path, 
     recorder = _native.Recorder(tmp_path / "records" / "worker-0.jsonl", 0)
     now = 10**12
     for turn in range(3):
-        told = answer(now, MS, 2, cached=512) if turn < 2 else silent(now)
+        parsed = answer(now, MS, 2, cached=512) if turn < 2 else silent(now)
         lengths = {"context_tokens": 2048, "input_tokens": 512, "output_tokens": 2}
-        recorder.request(request_record(0, turn, now, key="s", **lengths), told)
+        recorder.request(request_record(0, turn, now, key="s", **lengths), parsed)
         now += 10 * MS
     recorder.session(session_record(0, 3, 10**12, now, key="s"))
     recorder.close()
@@ -153,17 +153,17 @@ def test_reported_and_predicted_tokens_count_the_same_requests(small_run: Path, 
     assert (cache["reported"]["requests"], cache["predicted"]["requests"]) == (2, 2)
     assert [turn["predicted"] and turn["predicted"]["requests"] for turn in summary["run"]["by_turn"]] == [1, 1, None]
     text = str(Summary(json.dumps(summary)))
-    assert "from requests complete before each" in text
-    assert "(2 requests with both, " in text
+    assert "from requests completed before each" in text
+    assert "(2 requests with both figures, " in text
     assert "at most" not in text
 
 
 def silent(sent_ns: int) -> _native.Answer:
     """A stream without usage."""
-    told = _native.Answer("chat", stream=True)
-    told.feed(chunk(" w") + b"data: [DONE]\n\n", sent_ns + MS)
-    told.end(complete=True, stamp_ns=sent_ns + MS)
-    return told
+    parsed = _native.Answer("chat", stream=True)
+    parsed.feed(chunk(" w") + b"data: [DONE]\n\n", sent_ns + MS)
+    parsed.end(complete=True, stamp_ns=sent_ns + MS)
+    return parsed
 
 
 def test_predictions_for_one_slot_equal_the_reuse_of_the_trace(small_run: Path, tmp_path: Path) -> None:
@@ -190,10 +190,10 @@ def test_predictions_for_one_slot_equal_the_reuse_of_the_trace(small_run: Path, 
         opened = now
         for turn in range(session.turns):
             asked = session.request()
-            told = answer(now, MS, 2)
+            parsed = answer(now, MS, 2)
             lengths = {name: getattr(asked, name) for name in ("context_tokens", "input_tokens", "output_tokens")}
-            recorder.request(request_record(session.number, turn, now, key=session.key, **lengths), told)
-            session.answered(told)
+            recorder.request(request_record(session.number, turn, now, key=session.key, **lengths), parsed)
+            session.answered(parsed)
             now += 10 * MS
         session.over()
         recorder.session(session_record(session.number, session.turns, opened, now, key=session.key))

@@ -23,7 +23,7 @@ def trace(tmp_path: Path) -> Path:
     return write_trace(tmp_path / "trace.jsonl", 12, 3)
 
 
-def test_settings_are_frozen_and_refuse_what_they_do_not_know() -> None:
+def test_settings_are_frozen_and_reject_unknown_names() -> None:
     with pytest.raises(ValidationError):
         ReplaySettings().workers = 2  # type: ignore[misc]
     with pytest.raises(ReplayError, match=r"concurency: no such option \(did you mean concurrency\?\)"):
@@ -71,7 +71,7 @@ def test_settings_are_frozen_and_refuse_what_they_do_not_know() -> None:
         ({"salt": "x" * 50, "model": ["y" * 100]}, "y..., expected a text"),
     ],
 )
-def test_bad_settings(stated: dict[str, Any], expected: str) -> None:
+def test_invalid_settings(stated: dict[str, Any], expected: str) -> None:
     with pytest.raises(ReplayError, match=re.escape(expected)) as raised:
         load_settings(None, stated)
     assert "Input should" not in str(raised.value)
@@ -87,7 +87,7 @@ def test_bad_settings(stated: dict[str, Any], expected: str) -> None:
         ("--session-rate", "-1", "found -1, expected a number above 0, up to 1000000"),
     ],
 )
-def test_an_option_is_named_as_it_was_typed(
+def test_errors_name_the_option_as_it_was_typed(
     option: str, found: str, expected: str, trace: Path, invoke: Invoke
 ) -> None:
     assert invoke("replay", trace, option, found, code=2).stderr == f"agentgen: error: {option}: {expected}\n"
@@ -106,59 +106,59 @@ def test_options_that_contradict_each_other(more: tuple[str, ...], expected: str
 
 
 @pytest.mark.parametrize(("option", "value"), [("--trace-block-size", "16"), ("--tokenizer", "tokenizer.json")])
-def test_messages_have_a_text_of_their_own(option: str, value: str, invoke: Invoke, tmp_path: Path) -> None:
+def test_options_that_messages_do_not_allow(option: str, value: str, invoke: Invoke, tmp_path: Path) -> None:
     messages = tmp_path / "messages.jsonl"
     messages.write_text('{"conversation_id": "a", "turn": 1, "role": "user", "content": "hello"}\n')
-    told = invoke("replay", messages, option, value, code=2).stderr
-    assert told.startswith("agentgen: error: ")
-    assert f"{option}: found {value}, expected none: the trace holds messages" in told
+    stderr = invoke("replay", messages, option, value, code=2).stderr
+    assert stderr.startswith("agentgen: error: ")
+    assert f"{option}: found {value}, expected none: the trace holds messages" in stderr
 
 
 def test_a_header_without_its_colon_is_not_shown(trace: Path, invoke: Invoke) -> None:
-    told = invoke("replay", trace, "--header", "Authorization Bearer sk-secret", code=2).stderr
-    assert "found a value without a colon" in told
-    assert "secret" not in told
+    stderr = invoke("replay", trace, "--header", "Authorization Bearer sk-secret", code=2).stderr
+    assert "found a value without a colon" in stderr
+    assert "secret" not in stderr
 
 
-def test_what_is_wrong_in_a_file_names_the_file_and_the_key(trace: Path, invoke: Invoke, tmp_path: Path) -> None:
+def test_errors_of_a_settings_file_name_the_file_and_the_key(trace: Path, invoke: Invoke, tmp_path: Path) -> None:
     file = tmp_path / "replay.yaml"
 
-    def told(text: str, *more: object) -> str:
+    def error(text: str, *more: object) -> str:
         file.write_text(text, encoding="utf-8")
         lines = invoke("replay", trace, "--config", file, *more, code=2).stderr.splitlines()
         assert len(lines) == 1
         return lines[0].removeprefix("agentgen: error: ").replace(str(file), "FILE")
 
     rule = 'found "soon", expected a time such as 500ms, 30s, 5m or 1h, up to a year'
-    assert told("max_delay: soon\n") == f"FILE: max_delay: {rule}"
-    assert told("max_delay: soon\n", "--grace", "later").startswith("FILE: max_delay: found")
-    assert '; --grace: found "later", expected' in told("max_delay: soon\n", "--grace", "later")
-    assert told("max-delay: 5s\n") == "FILE: max-delay: no such option (did you mean max_delay?)"
-    assert told("concurrency: 3\n", "--session-rate", 2).startswith("FILE: concurrency, --session-rate: found both")
-    assert told("api_key_env: NOT_THERE\n").startswith("FILE: api_key_env: found NOT_THERE, which is not set")
-    assert told("1: 2\n") == "FILE: 1: found 1, expected the name of an option"
-    assert told("- 1\n") == "FILE: found list, expected an object of fields"
+    assert error("max_delay: soon\n") == f"FILE: max_delay: {rule}"
+    assert error("max_delay: soon\n", "--grace", "later").startswith("FILE: max_delay: found")
+    assert '; --grace: found "later", expected' in error("max_delay: soon\n", "--grace", "later")
+    assert error("max-delay: 5s\n") == "FILE: max-delay: no such option (did you mean max_delay?)"
+    assert error("concurrency: 3\n", "--session-rate", 2).startswith("FILE: concurrency, --session-rate: found both")
+    assert error("api_key_env: NOT_THERE\n").startswith("FILE: api_key_env: found NOT_THERE, which is not set")
+    assert error("1: 2\n") == "FILE: 1: found 1, expected the name of an option"
+    assert error("- 1\n") == "FILE: found list, expected an object of fields"
 
 
 @pytest.mark.parametrize("name", ["nofile", "nofile.yaml"])
-def test_a_file_that_is_not_there_is_said_to_be_so(name: str, trace: Path, invoke: Invoke) -> None:
-    told = invoke("replay", trace, "--config", name, code=2).stderr
-    assert told == f"agentgen: error: {name}: No such file or directory\n"
+def test_a_missing_settings_file(name: str, trace: Path, invoke: Invoke) -> None:
+    stderr = invoke("replay", trace, "--config", name, code=2).stderr
+    assert stderr == f"agentgen: error: {name}: No such file or directory\n"
 
 
-def test_a_key_that_was_named_has_to_be_there(trace: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_named_api_key_variable_must_be_set(trace: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MY_KEY", raising=False)
     for value in (None, ""):
         if value is not None:
             monkeypatch.setenv("MY_KEY", value)
-        told = invoke("replay", trace, "--api-key-env", "MY_KEY", code=2).stderr
-        assert told.startswith("agentgen: error: --api-key-env: found MY_KEY, which is not set or empty, expected")
-    told = invoke("replay", trace, "--api-key-env", "sk-secret", code=2).stderr
-    assert "found a name that is not shown, which is not set" in told
+        stderr = invoke("replay", trace, "--api-key-env", "MY_KEY", code=2).stderr
+        assert stderr.startswith("agentgen: error: --api-key-env: found MY_KEY, which is not set or empty, expected")
+    stderr = invoke("replay", trace, "--api-key-env", "sk-secret", code=2).stderr
+    assert "found a name that is not shown, which is not set" in stderr
 
 
 @pytest.mark.parametrize("key", ["sk-secret\n", "sk-\tsecret", "sk-sécret"])
-def test_a_key_that_no_header_can_hold_is_not_shown(
+def test_an_api_key_that_is_invalid_in_a_header_is_not_shown(
     key: str, trace: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", key)
@@ -166,11 +166,11 @@ def test_a_key_that_no_header_can_hold_is_not_shown(
     assert "found a line break or other characters in OPENAI_API_KEY (not shown), expected a key" in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert "cret" not in result.output
-    assert load_settings(None, {}).api_key() == key, "the embedded server asks for none"
+    assert load_settings(None, {}).api_key() == key, "the embedded server needs none"
 
 
 @pytest.mark.parametrize("suffix", ["yaml", "toml"])
-def test_options_in_a_file_and_flags_win(suffix: str, trace: Path, run: Run, tmp_path: Path) -> None:
+def test_flags_take_precedence_over_a_settings_file(suffix: str, trace: Path, run: Run, tmp_path: Path) -> None:
     with serving() as server:
         texts = {
             "yaml": f"url: {server.url}\nconcurrency: 3\nretries: 2\ntimeout: 5m\nslo: {{ttft: 500ms, tpot: 0.05}}\n",

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
-from agentgen._text import printable
-from agentgen.analysis.tables import trace_names
 from agentgen.cli._errors import reading
 from agentgen.cli._options import Whole
 from agentgen.settings import MAX_SEED
+from agentgen.text.format import trace_names
 
 
 @click.command("compare", short_help="Compare replays side by side.")
@@ -24,7 +23,9 @@ def command(*, runs: tuple[str, ...], seed: int, as_json: bool) -> None:
     one. Figures of repeats are means, and their intervals show how runs vary.
     Intervals of a single run show how its sessions vary.
     """
-    from agentgen.replay.figures import compare  # noqa: PLC0415  the help needs no compiled module
+    from agentgen.replay.compare_text import pieces  # noqa: PLC0415  the help needs none of these
+    from agentgen.replay.figures import compare  # noqa: PLC0415
+    from agentgen.text.layout import show  # noqa: PLC0415
 
     groups = _groups(runs)
     with reading():
@@ -32,7 +33,7 @@ def command(*, runs: tuple[str, ...], seed: int, as_json: bool) -> None:
     if as_json:
         click.echo(comparison.to_json())
     else:
-        click.echo("\n".join(map(printable, str(comparison).splitlines())))
+        show(*pieces(comparison.to_dict()))
 
 
 def _groups(runs: tuple[str, ...]) -> dict[str, list[str]]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from agentgen._text import printable
 from agentgen.cli._errors import FAILED, INTERRUPTED, reading
 from agentgen.errors import AgentgenError, ReplayError
+from agentgen.text.format import counted, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -171,11 +171,12 @@ def command(
     cancels them.
     """
     # Imports that take time and that the help does not need.
-    from agentgen.replay.dry_run_text import lines as dry_run_lines  # noqa: PLC0415
+    from agentgen.replay.dry_run_text import pieces as dry_run_pieces  # noqa: PLC0415
     from agentgen.replay.prepare import prepare  # noqa: PLC0415
     from agentgen.replay.progress import Progress  # noqa: PLC0415
     from agentgen.replay.run import default_name, replay  # noqa: PLC0415
     from agentgen.replay.settings import load_settings  # noqa: PLC0415
+    from agentgen.text.layout import show  # noqa: PLC0415
 
     if as_json and (quiet or dry_run):
         raise click.UsageError(f"--json and --{'quiet' if quiet else 'dry-run'}: found both, expected one of them.")
@@ -188,8 +189,7 @@ def command(
             directory = _run_directory(output, name, default_name(trace))
             prepared = stack.enter_context(prepare(trace, settings))
         if dry_run or not (quiet or as_json):
-            for line in dry_run_lines(prepared):
-                click.echo(printable(line), err=not dry_run)
+            show(*dry_run_pieces(prepared), err=not dry_run)
         if dry_run:
             return 0
         progress = Progress(shown=not quiet)
@@ -211,16 +211,15 @@ def _print_results(
     directory: Path, summary: dict[str, Any], messages: Mapping[str, str], *, quiet: bool, as_json: bool
 ) -> None:
     """Print the summary, and why sessions failed."""
-    from agentgen.analysis.tables import counted  # noqa: PLC0415  the help needs none of these
-    from agentgen.replay.summary_text import lines  # noqa: PLC0415
+    from agentgen.replay.summary_text import pieces  # noqa: PLC0415  the help needs neither
+    from agentgen.text.layout import show  # noqa: PLC0415
 
     if quiet:
         click.echo(str(directory))
     elif as_json:
         click.echo(json.dumps(summary, indent=2))
     else:
-        for line in lines(summary):
-            click.echo(printable(line))
+        show(*pieces(summary))
         click.echo(f"written to {printable(str(directory))}", err=True)
     for kind, message in messages.items():
         failed = _failed(summary, kind)  # 0 if only a transcript was lost that no session needed

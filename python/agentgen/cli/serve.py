@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agentgen import _native
-from agentgen._text import printable
 from agentgen.analysis.figures import DECODE_TOKENS_PER_SECOND, PREFILL_TOKENS_PER_SECOND
 from agentgen.analysis.model import KV_DTYPES, find_model
-from agentgen.analysis.tables import counted
 from agentgen.cli._assumptions import check_dtype
 from agentgen.cli._options import Whole
 from agentgen.cli._quantities import CapacityType, Rate
 from agentgen.settings import MAX_TOKENS
+from agentgen.text.format import counted, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,8 @@ Modules in the order of the data flow:
 - Run: `run` plays a prepared replay and writes its run directory. `split` makes one `job` per worker process,
   `supervise` starts the processes and follows them, `crash_recovery` accounts for the requests of dead ones.
 - Worker: `worker` plays its `job` in an `event_loop`. `scheduler` opens sessions through `admission` under a `load`;
-  `request_cycle` sends their requests by the `rules`, with `deadlines`. `active_sessions` holds their state.
+  `request_cycle` sends their requests by the `rules`, under `request_deadlines`, which are queues of `deadlines`.
+  `active_sessions` holds their state.
 - Network: `pool` chooses a server for each session, `sticky_connection` is the session's connection,
   `server_connections` holds those of one server, `http` speaks HTTP/1.1.
 - Records: `request_log` counts in `counters` and writes `records`; `progress` shows the counters.

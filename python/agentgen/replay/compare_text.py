@@ -1,72 +1,79 @@
-"""Runs side by side for a person, in 80 columns."""
+"""The comparison of replays as text: figures side by side, ratios to the first run, then intervals."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentgen.analysis.tables import NONE, counted, fold, percent, table
 from agentgen.replay.summary_text import figure
+from agentgen.text.format import NONE, counted, percent
+from agentgen.text.layout import BLANK, Table, line, paragraph
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from rich.console import RenderableType
 
     Stated = dict[str, Any]
+    Show = Callable[[float | None], str]
 
 SHARES = ("success_share", "cache_hit_rate")
-RATIO_DIGITS = 2
+RATIO_DECIMALS = 2
+UNITS = {"_ms": ", ms", "_per_second": "/s"}
+DRAWN = {"runs": "of runs (repeats)", "sessions": "of sessions (single runs)"}
 
 
-def lines(comparison: Stated) -> Iterator[str]:
-    """What is compared, and the table."""
+def pieces(comparison: Stated) -> Iterator[RenderableType]:
+    """The runs, warnings about their differences, and the table."""
     groups = comparison["groups"]
     for group in groups:
         failed = f", {group['failed']:,} failed" if group["failed"] else ""
-        told = f"{counted(group['succeeded'], 'request')} of {counted(group['sessions'], 'session')}{failed}"
-        yield f"{group['label']}  {told}"
-        yield from (f"  {directory}" for directory in group["directories"])
+        played = f"{counted(group['succeeded'], 'request')} of {counted(group['sessions'], 'session')}{failed}"
+        yield line(f"{group['label']}  {played}")
+        yield from (line(f"  {directory}") for directory in group["directories"])
     for warning in comparison["warnings"]:
-        yield from fold(warning["message"].split(" "), first="warning: ", rest="  ")
+        yield paragraph(warning["message"], first="warning: ", rest="  ")
     if not any(group["succeeded"] or group["failed"] for group in groups):
-        return  # a warning of each says so
-    yield ""
-    headings = [groups[0]["label"], ""]
-    for group in groups[1:]:
-        headings += [group["label"], "", f"/ {groups[0]['label']}", ""]
-    rows = [
-        (_words(row["name"]), [cell for at, value in enumerate(row["values"]) for cell in _cells(row, value, at)])
-        for row in comparison["figures"]
-        if any(row["values"])
-    ]
-    title = "full window; requests that succeeded (lag: all that were sent)"
-    yield from table(title, headings, rows, [2] + [4] * (len(groups) - 1))
+        return  # each run has a warning about it
+    yield BLANK
+    yield _table(comparison)
     drawn = {group["resampled"] for group in groups}
-    of = {"runs": "of runs, where there are repeats", "sessions": "of sessions, where there is one run"}
-    what = ", and ".join(words for unit, words in of.items() if unit in drawn)
+    units = " and ".join(words for unit, words in DRAWN.items() if unit in drawn)
     share = f"{100 * comparison['confidence']:g} %"
-    yield from fold(f"In brackets: {share} intervals of {comparison['resamples']:,} draws {what}.".split(" "))
+    yield paragraph(f"In brackets: {share} bootstrap intervals from {comparison['resamples']:,} draws {units}.")
 
 
-def _words(name: str) -> str:
-    for unit, words in {"_ms": ", ms", "_per_second": "/s"}.items():
-        if name.endswith(unit):
-            return name.removesuffix(unit).replace("_", " ") + words
+def _table(comparison: Stated) -> Table:
+    """All figures, then all ratios, then all intervals, so that the first two fit side by side."""
+    first, *others = (group["label"] for group in comparison["groups"])
+    headings = [first, *others]
+    for label in others:
+        headings += [f"{label} / {first}", ""]
+    headings += [f"{label}, interval" for label in (first, *others)]
+    title = "full window; successful requests (lag: all requests sent)"
+    rows = [(_label(row["name"]), _cells(row)) for row in comparison["figures"] if any(row["values"])]
+    intervals = [2] if len(others) == 1 else [1] * (1 + len(others))
+    return Table(title, headings, rows, [1 + len(others), *(2 for _ in others), *intervals])
+
+
+def _label(name: str) -> str:
+    for suffix, unit in UNITS.items():
+        if name.endswith(suffix):
+            return name.removesuffix(suffix).replace("_", " ") + unit
     return name.replace("_", " ")
 
 
-def _cells(row: Stated, value: Stated | None, at: int) -> list[str]:
-    if value is None:
-        return [NONE, ""] + ([NONE, ""] if at else [])
-    show = percent if row["name"] in SHARES else figure
-    cells = [show(value["value"]), _interval(value["interval"], show)]
-    if at:
-        ratio = value["ratio"]
-        cells += [NONE if ratio is None else _ratio(ratio), _interval(value["ratio_interval"], _ratio)]
-    return cells
+def _cells(row: Stated) -> list[str]:
+    show: Show = percent if row["name"] in SHARES else figure
+    values = row["values"]
+    cells = [show(value["value"]) if value else NONE for value in values]
+    for value in values[1:]:
+        cells += [_ratio(value["ratio"]), _interval(value["ratio_interval"], _ratio)] if value else [NONE, ""]
+    return cells + [_interval(value["interval"], show) if value else "" for value in values]
 
 
 def _ratio(value: float | None) -> str:
-    return NONE if value is None else f"{value:.{RATIO_DIGITS}f}"
+    return NONE if value is None else f"{value:.{RATIO_DECIMALS}f}"
 
 
-def _interval(ends: list[float] | None, show: Any) -> str:
+def _interval(ends: list[float] | None, show: Show) -> str:
     return f"[{show(ends[0])}, {show(ends[1])}]" if ends else ""

@@ -1,32 +1,38 @@
-"""What a replay is going to do, for a person, in 80 columns."""
+"""What a replay will do, as text."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentgen.analysis.tables import counted, duration
-from agentgen.replay.summary_text import said
+from agentgen.replay.units import MS_PER_S
+from agentgen.text.format import counted, duration
+from agentgen.text.layout import Facts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from rich.console import RenderableType
 
     from agentgen.replay.prepare import PreparedReplay
 
 
-def lines(prepared: PreparedReplay) -> Iterator[str]:
-    """Server, trace, load, and how long it takes at least."""
+def pieces(prepared: PreparedReplay) -> Iterator[RenderableType]:
+    """Server, trace, load, and the shortest or longest duration."""
+    yield Facts(_facts(prepared), indent=0)
+
+
+def _facts(prepared: PreparedReplay) -> Iterator[tuple[str, Iterable[str]]]:
     spec, settings = prepared.spec, prepared.spec.settings
-    yield from said("server", _server(prepared))
-    yield from said("trace", _trace(prepared))
-    yield from said("load", _load(prepared))
+    yield "server", _server(prepared)
+    yield "trace", _trace(prepared)
+    yield "load", _load(prepared)
     if settings.duration is not None:
-        length, grace = (duration(time_s * 1000) for time_s in (settings.duration, settings.grace))
-        yield from said("takes", [f"at most {length},", f"and {grace} for requests in flight then"])
+        longest, grace = (duration(time_s * MS_PER_S) for time_s in (settings.duration, settings.grace))
+        yield "duration", [f"at most {longest},", f"then {grace} for requests in flight"]
     elif spec.min_duration_ms:
-        shortest = f"at least {duration(spec.min_duration_ms)} of delays and arrivals,"
-        yield from said("takes", [shortest, "beside the server's time"])
+        yield "duration", [f"at least {duration(spec.min_duration_ms)} of delays and arrivals,", "plus response times"]
     for warning in spec.warnings:
-        yield from said("warning", warning.split(" "))
+        yield "warning", warning.split(" ")
 
 
 def _server(prepared: PreparedReplay) -> Iterator[str]:
@@ -50,8 +56,8 @@ def _load(prepared: PreparedReplay) -> Iterator[str]:
     spec, settings = prepared.spec, prepared.spec.settings
     loads = {
         "closed": f"closed loop, {counted(spec.slots, 'open session')}",
-        "trace": "open loop, arrivals of the trace",
-        "poisson": f"open loop, random arrivals, {settings.session_rate or 0:g} a second",
+        "trace": "open loop, arrival times of the trace",
+        "poisson": f"open loop, random arrivals, {settings.session_rate or 0:g} per second",
     }
     clauses = [loads[spec.load], counted(settings.workers, "worker")]
     if settings.max_sessions is not None:

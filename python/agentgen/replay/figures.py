@@ -23,9 +23,10 @@ class Summary(Figures):
     """
 
     def __str__(self) -> str:
-        from agentgen.replay.summary_text import lines  # noqa: PLC0415  only printing needs it
+        from agentgen.replay.summary_text import pieces  # noqa: PLC0415  only printing needs it
+        from agentgen.text.layout import plain  # noqa: PLC0415
 
-        return "\n".join(lines(self._stated))
+        return plain(*pieces(self._stated))
 
 
 class Comparison(Figures):
@@ -35,9 +36,10 @@ class Comparison(Figures):
     """
 
     def __str__(self) -> str:
-        from agentgen.replay.compare_text import lines  # noqa: PLC0415  only printing needs it
+        from agentgen.replay.compare_text import pieces  # noqa: PLC0415  only printing needs it
+        from agentgen.text.layout import plain  # noqa: PLC0415
 
-        return "\n".join(lines(self._stated))
+        return plain(*pieces(self._stated))
 
 
 def compare(runs: Mapping[str, Sequence[StrPath]], *, seed: int = 0) -> Comparison:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agentgen._suggest import did_you_mean
-from agentgen.analysis.tables import counted
 from agentgen.errors import ReplayError
 from agentgen.replay import server_info
 from agentgen.replay.units import MS_PER_S
+from agentgen.text.format import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,79 +1,81 @@
-"""How a run is going: one line that changes on a terminal, a line now and then elsewhere."""
+"""Progress of a run: one line that changes on a terminal, a line every 10 s elsewhere."""
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from agentgen.analysis.tables import counted, fold
+from rich.cells import cell_len
+from rich.live import Live
+
 from agentgen.replay.counters import Counters, recent_us
+from agentgen.text.format import counted
+from agentgen.text.layout import Clauses, console_on, line, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import Console, ConsoleOptions, RenderResult
+
     from agentgen.replay.supervise import WorkersState
 
-PLAIN_S = 10.0
-WITHOUT_DIGITS_MS = 1000  # three digits would be written with an exponent
-WINDOW_S = 2.0
+LINE_EVERY_S = 10.0
+RATE_WINDOW_S = 2.0
+WHOLE_FROM_MS = 1000  # shorter times have three significant digits
 
 
 class Progress:
-    """Says how many sessions are open, how fast requests are, and how many failed."""
+    """Shows open sessions, the rate of requests, failures and times to first token."""
 
     def __init__(self, stream: TextIO = sys.stderr, *, shown: bool = True) -> None:
         self._stream = stream
         self._shown = shown
-        self._live = stream.isatty()
-        self._told_s = time.monotonic()
-        self._before: list[tuple[float, int]] = []
+        self._live: Live | None = None
+        if shown and stream.isatty():
+            console = console_on(stream, is_terminal=True)
+            self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+        self._last_line_s = time.monotonic()
+        self._history: list[tuple[float, int]] = []  # time and ended requests
         self._phase = ""
-        self._width = 0
 
     def __call__(self, phase: str, state: WorkersState) -> None:
-        """Called a few times a second."""
+        """Update; called a few times per second."""
         if not (self._shown and phase):
             return
         if phase != self._phase:
-            self._phase, self._before = phase, []
+            self._phase, self._history = phase, []
         now = time.monotonic()
         clauses = self._clauses(phase, state.cells, now)
-        if self._live:
-            line, columns = clauses[0], shutil.get_terminal_size().columns
-            for clause in clauses[1:]:
-                if len(line) + len(clause) + 1 < columns:  # what wraps cannot be written over
-                    line += f" {clause}"
-            line = line.removesuffix(",")
-            self._write("\r" + line.ljust(self._width))
-            self._width = len(line)
-        elif now - self._told_s >= PLAIN_S:
-            self._told_s = now
-            self._write("".join(line + "\n" for line in fold(clauses, rest="  ")))
+        try:
+            if self._live is not None:
+                self._live.start()
+                self._live.update(_OneLine(clauses), refresh=True)
+            elif now - self._last_line_s >= LINE_EVERY_S:
+                self._last_line_s = now
+                self._stream.write(plain(Clauses(clauses, rest="  ")) + "\n")
+                self._stream.flush()
+        except OSError:  # nobody reads the stream any more; the run goes on
+            self._shown = False
 
     def close(self) -> None:
-        """The line is complete."""
-        if self._live and self._width:
-            self._write("\n")
-
-    def _write(self, text: str) -> None:
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except OSError:  # whoever looked is gone, which is no reason to end a run
-            self._shown = False
+        """Keep the last line."""
+        if self._live is not None:
+            with suppress(OSError):
+                self._live.stop()
 
     def _clauses(self, phase: str, cells: Sequence[memoryview], now: float) -> list[str]:
         counts = [Counters(one, phase).to_dict() for one in cells]
         total = {name: sum(count[name] for count in counts) for name in counts[0]} if counts else {}
         ended = total["succeeded"] + total["failed"]
-        self._before = [*(one for one in self._before if one[0] > now - WINDOW_S), (now, ended)]
-        since, first = self._before[0]
+        self._history = [*(one for one in self._history if one[0] > now - RATE_WINDOW_S), (now, ended)]
+        since, first = self._history[0]
         rate = (ended - first) / (now - since) if now > since else 0.0
         open_sessions = total["sessions_opened"] - total["sessions_closed"]
         clauses = [
-            f"{phase}: {counted(open_sessions, 'session')} open, {total['sessions_closed']:,} over",
+            f"{phase}: {counted(open_sessions, 'session')} open, {total['sessions_closed']:,} closed",
             f"{counted(ended, 'request')} ({rate:,.0f}/s), {total['failed']:,} failed",
         ]
         if times := recent_us(cells):
@@ -81,6 +83,22 @@ class Progress:
         return [*(f"{clause}," for clause in clauses[:-1]), clauses[-1]]
 
 
+@dataclass(frozen=True)
+class _OneLine:
+    """The first clauses that fit on one line."""
+
+    clauses: Sequence[str]
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        """The line."""
+        text = self.clauses[0]
+        for clause in self.clauses[1:]:
+            if cell_len(f"{text} {clause}") >= options.max_width:
+                break
+            text += f" {clause}"
+        yield line(text.removesuffix(","))
+
+
 def _ms(times_us: Sequence[int], share: float) -> str:
     time_ms = times_us[min(len(times_us) - 1, int(share * len(times_us)))] / 1000
-    return f"{time_ms:,.0f}" if time_ms >= WITHOUT_DIGITS_MS else f"{time_ms:.3g}"
+    return f"{time_ms:,.0f}" if time_ms >= WHOLE_FROM_MS else f"{time_ms:.3g}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from agentgen.errors import HistoryError
 from agentgen.replay.active_sessions import InFlight
-from agentgen.replay.deadlines import Deadlines
+from agentgen.replay.request_deadlines import RequestDeadlines
 from agentgen.replay.units import NS_PER_MS, NS_PER_S
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class RequestCycle:
     """Sends requests of sessions and handles their responses.
 
     Attributes:
+        deadlines: The time limits of requests in flight.
         start_ns: Start of the phase, from which recorded times count.
         stopping: The run is ending: no request is issued or retried.
     """
@@ -58,24 +59,9 @@ class RequestCycle:
         self._make_answer = make_answer
         self._close_session = close
         self.crash = crash
-        self._first_token = self._deadlines(rules.first_token_s, self._first_token_expired)
-        self._total = self._deadlines(rules.total_s, self._total_expired)
+        self.deadlines = RequestDeadlines(clock, rules, self._expired)
         self.start_ns = 0
         self.stopping = False
-
-    def _deadlines(self, after_s: float | None, expired: Callable[[InFlight], None]) -> Deadlines[InFlight] | None:
-        return None if after_s is None else Deadlines(self._clock, round(after_s * NS_PER_S), expired)
-
-    @property
-    def pending_deadlines(self) -> int:
-        """Number of deadlines of requests in flight."""
-        return sum(len(queue) for queue in (self._first_token, self._total) if queue is not None)
-
-    def close(self) -> None:
-        """Cancel the timers of all deadlines."""
-        for queue in (self._first_token, self._total):
-            if queue is not None:
-                queue.close()
 
     # --- requests -------------------------------------------------------------------------------------------------
 
@@ -133,10 +119,7 @@ class RequestCycle:
         request = cast("Request", active.request)
         in_flight = active.in_flight = InFlight(self, active, self._make_answer(request))
         self._log.in_flight()
-        if self._first_token is not None:
-            self._first_token.add(in_flight)
-        if self._total is not None:
-            self._total.add(in_flight)
+        self.deadlines.start(in_flight)
         active.connection.send(request.body, in_flight)
 
     # --- responses ------------------------------------------------------------------------------------------------
@@ -232,14 +215,6 @@ class RequestCycle:
         active.intended_ns += now - in_flight.sent_ns
         active.connection.send(cast("Request", active.request).body, in_flight, new_connection=True)
 
-    def _first_token_expired(self, in_flight: InFlight) -> None:
-        if in_flight.answer.first_token_ns is None:
-            message = f"no first token within {self._rules.first_token_s:g} s"
-            self._expired(in_flight, "timeout_first_token", message)
-
-    def _total_expired(self, in_flight: InFlight) -> None:
-        self._expired(in_flight, "timeout_total", f"not complete within {self._rules.total_s:g} s")
-
     def _expired(self, in_flight: InFlight, outcome: str, message: str) -> None:
         try:
             active = in_flight.active
@@ -254,7 +229,4 @@ class RequestCycle:
     def _release(self, in_flight: InFlight, active: ActiveSession) -> None:
         in_flight.active = active.in_flight = None
         self._log.landed()
-        if self._first_token is not None:
-            self._first_token.discard(in_flight)
-        if self._total is not None:
-            self._total.discard(in_flight)
+        self.deadlines.end(in_flight)

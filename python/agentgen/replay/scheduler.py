@@ -120,7 +120,7 @@ class Scheduler:
         return (
             len(self._sessions)
             + sum(map(len, self._children.values()))
-            + self._requests.pending_deadlines
+            + len(self._requests.deadlines)
             + self._admission.has_timer
             + (self._grace is not None)
         )
@@ -169,7 +169,7 @@ class Scheduler:
             return
         self._finished = True
         self._children.clear()
-        self._requests.close()
+        self._requests.deadlines.close()
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None

@@ -6,8 +6,8 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agentgen.analysis.tables import counted
 from agentgen.errors import ReplayError
+from agentgen.text.format import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentgen._api import validate
-from agentgen.analysis.tables import counted
 from agentgen.errors import ReplayError
+from agentgen.text.format import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
