@@ -1,4 +1,4 @@
-"""A small server for the client's tests: raw asyncio, so that it can break every rule on purpose."""
+"""A small test server on raw asyncio, so that it can violate HTTP and the API on purpose."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 
 @dataclass
 class Received:
-    """A request as it came."""
+    """A request as received."""
 
     path: str
     headers: dict[str, str]
@@ -39,7 +39,7 @@ class Received:
 
 @dataclass
 class TestServer:
-    """What a running server has seen."""
+    """State of a running server: what it has received, and what it answers to GET."""
 
     __test__ = False
 
@@ -58,7 +58,7 @@ def event(**delta: Any) -> bytes:
 
 
 def tokens(count: int, prompt: int = 0) -> bytes:
-    """A whole stream."""
+    """A complete event stream."""
     last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]}
     usage = {"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": count}}
     ends = b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in (last, usage))
@@ -70,7 +70,7 @@ def chunked(*parts: bytes) -> bytes:
 
 
 async def plain(received: Received, writer: asyncio.StreamWriter) -> None:
-    """A whole answer."""
+    """Write a complete response."""
     body = tokens(received.json.get("max_completion_tokens", 4))
     writer.write(HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
 
@@ -82,10 +82,10 @@ def refuse(writer: asyncio.StreamWriter, status: str, *headers: str) -> None:
 
 
 @contextmanager
-def serving(  # noqa: C901, PLR0915  the parts make no sense alone
+def serving(  # noqa: C901, PLR0915  one server in one place
     handler: Handler = plain, context: ssl.SSLContext | None = None
 ) -> Iterator[TestServer]:
-    """A server on a thread of its own."""
+    """Run a server in another thread."""
     seen = TestServer()
     loop = asyncio.new_event_loop()
     started = threading.Event()
@@ -112,7 +112,7 @@ def serving(  # noqa: C901, PLR0915  the parts make no sense alone
                 try:
                     await asyncio.wait((answering, watching), return_when=asyncio.FIRST_COMPLETED)
                     if watching.done():
-                        return  # nobody is there to read the rest
+                        return  # the client closed the connection
                     answering.result()
                     await writer.drain()
                 finally:
