@@ -105,7 +105,7 @@ def test_a_server_can_be_stopped_twice_and_frees_its_port() -> None:
         ('{"capacity_blocks": 0}', "capacity_blocks: found 0, expected at least 1"),
         ('{"block_tokens": 0}', "block_tokens: found 0, expected at least 1"),
         ('{"decode_tokens_per_second": -1}', "found -1, expected a number of at least 0"),
-        ('{"faults": [{"fault": "zzz", "probability": 1}]}', 'found "zzz", which is no fault'),
+        ('{"faults": [{"fault": "zzz", "probability": 1}]}', 'unknown fault "zzz"'),
         ('{"faults": [{"fault": "crlf", "probability": 2}]}', "probability: found 2, expected 0 to 1"),
     ],
 )
@@ -151,7 +151,7 @@ def test_the_command_reports_a_port_in_use(run: Run) -> None:
         (("--capacity", "80"), "found '80', expected a size such as 300GB or 5000blocks."),
         (("--fault", "crlf"), "found 'crlf', expected a share and a fault"),
         (("--fault", "101% crlf"), "found '101% crlf', expected a share and a fault"),
-        (("--fault", "1% zzz"), 'found "zzz", which is no fault'),
+        (("--fault", "1% zzz"), 'unknown fault "zzz"'),
         *(
             ((option, rate), f"'{option}': found {rate}, expected a number from 0.001 on, or 0 for no time.")
             for option in ("--prefill-rate", "--decode-rate")

@@ -1,4 +1,4 @@
-"""The page on which a reader simulates: the first sessions of a trace, and the simulator's core case in JavaScript."""
+"""The simulation page: the first sessions of a trace, and the simulator for one replica in JavaScript."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NAME = "simulation.html"
 TITLE = "Simulation"
-SAMPLE = 600_000  # bytes of the sample: some 1,000 sessions, which a browser simulates in about a second
+SAMPLE = 600_000  # bytes of the sample: about 1,000 sessions, which a browser simulates in about a second
 CAPACITY_GB = 300
 MODEL, KV_DTYPE = "deepseek-v3", "bf16"
 
@@ -51,15 +51,15 @@ def page(
     sessions: str = "",
     sample_bytes: int = SAMPLE,
 ) -> Page:
-    """The page of a trace.
+    """Make the simulation page of a trace.
 
     Args:
         trace: A run directory or a file.
-        assumed: How the trace is read, and the concurrency and the rates that the page starts with.
-        siblings: Names and titles of the pages beside this one.
-        sessions: How many there are in the trace, in words ("1,000,000", "more than 100,000"); requests of a trace
-            that names no sessions.
-        sample_bytes: How much of the trace is embedded, as JSON.
+        assumed: How the trace is read, and the initial concurrency and rates of the page.
+        siblings: File names and titles of the other pages.
+        sessions: Number of sessions in the trace as text ("1,000,000", "more than 100,000"); of requests in a trace
+            without session names.
+        sample_bytes: Size of the embedded sample, bytes of JSON.
 
     Raises:
         TraceError: The trace cannot be read.
@@ -96,13 +96,13 @@ def _kv(model: str, dtype: str) -> int:
 
 
 def _lead(name: str, sample: Mapping[str, Any], sessions: str) -> str:
-    """Which part of the trace the page holds."""
+    """Say which part of the trace the page holds."""
     held = len(sample["sessions"])
     turns = sum(len(session["turns"]) for session in sample["sessions"])
-    # A trace that names no sessions has one for every request.
+    # In a trace without session names every request is a session of its own.
     what, requests = ("requests", "") if sample["sessions"][0]["by_ids"] else ("sessions", f" ({turns:,} requests)")
     part = f"all {held:,} {what}" if sample["is_whole"] else f"the first {held:,} of {sessions or 'more'} {what}"
     return (
-        f"A server with a prefix cache, simulated here on {part} of {name}{requests}. Move a control and everything is "
-        "computed anew; the address keeps the settings."
+        f"A simulated server with a prefix cache, on {part} of {name}{requests}. A changed setting starts the simulation "
+        "again; the URL keeps the settings."
     )

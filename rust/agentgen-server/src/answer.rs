@@ -1,4 +1,4 @@
-//! What an answer says: its events, one after the other, or all of it as one document.
+//! The content of an answer: its events, or one document.
 
 use std::sync::Arc;
 
@@ -9,43 +9,43 @@ use crate::request::{Endpoint, Request};
 /// What all answers of a server share.
 #[derive(Debug)]
 pub struct AnswerTemplate {
-    /// The model's name as JSON.
+    /// The model's name as a JSON string.
     pub model: String,
-    /// Seconds since 1970 when the server started.
+    /// Start of the server, seconds since 1970.
     pub created: u64,
 }
 
-/// A part of a stream.
+/// The kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// A role without content.
+    /// The role, without content.
     Role,
-    /// A token of the text, of the reasoning before it, or of a call.
+    /// A token of the text, of the reasoning before it, or of a tool call.
     Token,
-    /// Why it is over.
+    /// The finish reason.
     Finish,
-    /// How many tokens it was.
+    /// The usage.
     Usage,
     /// `[DONE]`.
     Done,
-    /// Something went wrong on the server.
+    /// A server error.
     Error,
-    /// No JSON.
+    /// Invalid JSON.
     Malformed,
-    /// The connection breaks.
+    /// Not an event: the connection is dropped.
     Drop,
 }
 
-/// An event.
+/// An event of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
-    /// What it is.
+    /// Its kind.
     pub part: Part,
-    /// Tokens before it.
+    /// Output tokens before it.
     pub token: u32,
 }
 
-/// A call of a function: the first of its tokens is the name.
+/// A tool call; its first token is the name.
 struct Call {
     name: String,
     id: String,
@@ -53,32 +53,33 @@ struct Call {
     end: u32,
 }
 
-/// What a request is answered with.
+/// The answer to a request.
 pub struct Answer {
     template: Arc<AnswerTemplate>,
     endpoint: Endpoint,
     key: u128,
     return_token_ids: bool,
-    /// `{"id":…,"object":…,"created":…,"model":…,"choices":[`, in events.
+    /// The beginning of every event: `{"id":…,"object":…,"created":…,"model":…,"choices":[`.
     head: Vec<u8>,
     id: String,
-    /// A made word for each token, with a space before it.
+    /// A generated word for each token, after a space.
     text: String,
-    /// Tokens.
+    /// Output tokens.
     tokens: u32,
     reasoning: (u32, &'static str),
     calls: Vec<Call>,
     finish_reason: &'static str,
     prompt_tokens: u64,
-    /// Tokens of the prompt that were cached.
+    /// Tokens of the prompt that were in the cache.
     pub cached_tokens: u32,
-    /// The first event says the role by itself, and maybe a null as content.
+    /// Whether the content of the role event is null.
     null_content: bool,
-    role_said: bool,
+    /// Whether the role is not in the event of the first token: it has an event of its own, or there is none.
+    role_sent: bool,
 }
 
 impl Answer {
-    /// To request number `number`; `calls` functions are called.
+    /// The answer to request number `number`, with `calls` tool calls.
     pub fn new(
         template: Arc<AnswerTemplate>,
         endpoint: Endpoint,
@@ -88,7 +89,7 @@ impl Answer {
         faults: &Faults,
     ) -> Self {
         let key = request.chain.key();
-        // A call has a name and at least one word.
+        // A tool call has a name and at least one word.
         let calls = if calls > 0 { calls.min(request.output_tokens / 2).max(1) } else { 0 };
         let tokens = request.output_tokens.max(2 * calls);
         let mut text = String::new();
@@ -129,17 +130,17 @@ impl Answer {
             prompt_tokens: request.chain.tokens(),
             cached_tokens: 0,
             null_content: faults.null_content,
-            role_said: endpoint == Endpoint::Completions || faults.role_only || faults.null_content,
+            role_sent: endpoint == Endpoint::Completions || faults.role_only || faults.null_content,
             template,
         }
     }
 
-    /// Tokens of the output.
+    /// Output tokens.
     pub fn tokens(&self) -> u32 {
         self.tokens
     }
 
-    /// Appends the output to the prompt.
+    /// Appends the output to the prompt's chain; `of_ids` if the prompt is token ids.
     pub fn push_to(&self, chain: &mut Chain, of_ids: bool) {
         if of_ids {
             (0..self.tokens).for_each(|token| chain.push_id(make_id(self.key, token.into())));
@@ -153,11 +154,11 @@ impl Answer {
         }
     }
 
-    /// The events in order.
+    /// The events in order, with injected faults.
     pub fn steps(&self, include_usage: bool, faults: &Faults) -> Vec<Step> {
         let mut steps = Vec::with_capacity(self.tokens as usize + 4);
         let mut push = |part, token| steps.push(Step { part, token });
-        if self.endpoint == Endpoint::Chat && self.role_said {
+        if self.endpoint == Endpoint::Chat && self.role_sent {
             push(Part::Role, 0);
         }
         (0..self.tokens).for_each(|token| push(Part::Token, token));
@@ -192,12 +193,12 @@ impl Answer {
         steps
     }
 
-    /// Appends what an event says.
+    /// Appends the data of an event.
     pub fn encode(&self, step: Step, out: &mut Vec<u8>) {
         match step.part {
             Part::Done => out.extend_from_slice(b"[DONE]"),
             Part::Error => out.extend_from_slice(
-                br#"{"error":{"message":"the worker failed, as the request asked","type":"InternalServerError","param":null,"code":500}}"#,
+                br#"{"error":{"message":"the engine failed: injected fault","type":"InternalServerError","param":null,"code":500}}"#,
             ),
             Part::Malformed => out.extend_from_slice(br#"{"id":"malformed","choices":[{"index":0,"delta":{"content":"#),
             Part::Drop => {}
@@ -242,7 +243,7 @@ impl Answer {
             out.push(b'"');
         } else {
             out.extend_from_slice(br#""delta":{"#);
-            if token == 0 && !self.role_said {
+            if token == 0 && !self.role_sent {
                 out.extend_from_slice(br#""role":"assistant","#);
             }
             if let Some(index) = self.calls.iter().position(|call| token < call.end) {
@@ -268,7 +269,7 @@ impl Answer {
         out.extend_from_slice(b"}]}");
     }
 
-    /// A fragment of a call.
+    /// Appends a fragment of a tool call.
     fn encode_call(&self, index: usize, token: u32, out: &mut Vec<u8>) {
         let call = &self.calls[index];
         let fragment = if token == call.first {
@@ -287,7 +288,7 @@ impl Answer {
         out.extend_from_slice(fragment.as_bytes());
     }
 
-    /// What a token adds to a call's arguments.
+    /// The part of a call's arguments that a token stands for.
     fn argument(&self, call: &Call, token: u32) -> String {
         let begin = if token == call.first + 1 { "{\"input\":\"" } else { " " };
         let end = if token + 1 == call.end { "\"}" } else { "" };
@@ -298,12 +299,12 @@ impl Answer {
         (call.first + 1..call.end).map(|token| self.argument(call, token)).collect()
     }
 
-    /// A token's word and the space before it.
+    /// The word of a token, after a space.
     fn word(&self, token: u32) -> &str {
         &self.text[token as usize * WORD_BYTES..][..WORD_BYTES]
     }
 
-    /// Words from `first` to `end` as a text of its own.
+    /// The words of tokens `first..end`, without the leading space.
     fn words(&self, first: u32, end: u32) -> &str {
         self.text[first as usize * WORD_BYTES..end as usize * WORD_BYTES].trim_start()
     }
@@ -319,7 +320,7 @@ impl Answer {
         );
     }
 
-    /// The whole answer.
+    /// The answer as one document.
     pub fn document(&self, faults: &Faults) -> Vec<u8> {
         let AnswerTemplate { model, created } = &*self.template;
         let object = if self.endpoint == Endpoint::Chat { "chat.completion" } else { "text_completion" };

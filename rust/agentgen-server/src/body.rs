@@ -1,4 +1,4 @@
-//! A response's body: a document, or events when they are due.
+//! Response bodies: a document, or a stream that writes each event when it is due.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -18,23 +18,23 @@ use crate::options::Events;
 use crate::shared::Ticket;
 use crate::wire::Wire;
 
-/// The connection breaks, as asked.
+/// The connection is dropped by an injected fault.
 #[derive(Debug, thiserror::Error)]
-#[error("dropped as the request asked")]
+#[error("connection dropped by an injected fault")]
 pub struct Dropped;
 
-/// A body.
+/// A response body.
 pub enum Reply {
-    /// All of it.
+    /// A document; `None` once it is written.
     Document(Option<Bytes>),
-    /// A first part of it, and then the connection breaks.
+    /// The first part of a document, after which the connection is dropped.
     Broken {
-        /// Until it has been given.
+        /// `None` once it is written.
         first: Option<Bytes>,
-        /// Whether all before the end has been written.
+        /// Whether the first part has been flushed.
         written: bool,
     },
-    /// Events.
+    /// A stream of events.
     Stream(Box<Stream>),
 }
 
@@ -52,7 +52,7 @@ impl Body for Reply {
                 if std::mem::replace(written, true) {
                     return Poll::Ready(Some(Err(Dropped)));
                 }
-                // Whoever polls writes what it has when there is nothing more.
+                // hyper flushes its buffer when the body has nothing more.
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -76,7 +76,7 @@ impl Body for Reply {
     }
 }
 
-/// When the model gives what.
+/// When each event of a stream is due, by the model.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
     system: System,
@@ -86,42 +86,42 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Of an admitted request.
+    /// The schedule of an admitted request with this many output tokens.
     pub fn new(system: System, admission: &Admission, tokens: u32) -> Self {
         Self { system, first_token: admission.first_token, end: admission.end, tokens }
     }
 
-    /// When the event after `tokens` tokens is due.
+    /// Due time of the event after `tokens` tokens, ns.
     pub fn due(&self, tokens: u32) -> u64 {
         if tokens < self.tokens { self.first_token + nanoseconds(self.system.decode_ms(tokens)) } else { self.end }
     }
 }
 
-/// Events, each written when it is due.
+/// A stream of events, each written when it is due.
 pub struct Stream {
     ticket: Ticket,
     answer: Answer,
     sent: Sent,
-    /// Known as soon as it is admitted.
+    /// `None` until the request is admitted.
     schedule: Option<Schedule>,
     faults: Faults,
     wire: Wire,
-    /// Writes are kept apart.
+    /// Whether every event is a write of its own.
     apart: bool,
-    /// Later than the model, in nanoseconds: headers.
+    /// Injected delay of the headers, ns.
     late: u64,
     steps: Vec<Step>,
     next: usize,
-    /// What one frame was cut into.
+    /// Frames still to be returned.
     pieces: VecDeque<Bytes>,
-    /// A frame has been given that has to be written before the next.
+    /// Whether the last frame must be flushed before the next.
     flush: bool,
     dropped: bool,
     delay: Option<Delay>,
 }
 
 impl Stream {
-    /// The events of `answer`. `late`: how much later than the model they begin, in nanoseconds.
+    /// The events of `answer`, all `late` ns later than the model says.
     pub fn new(ticket: Ticket, answer: Answer, sent: Sent, steps: Vec<Step>, faults: Faults, late: u64) -> Self {
         let apart = faults.split.is_some() || (ticket.shared.options.events == Events::Token && !faults.one_write);
         let wire = Wire::new(&faults, ticket.number());
@@ -149,14 +149,14 @@ impl Stream {
 
     fn poll(&mut self, context: &mut Context) -> Poll<Option<Result<Bytes, Dropped>>> {
         if self.flush {
-            // Whoever polls writes what it has when there is nothing more.
+            // hyper flushes its buffer when the body has nothing more.
             self.flush = false;
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
         if self.pieces.is_empty() {
             if self.dropped {
-                self.ticket.over(Outcome::Fault);
+                self.ticket.finish(Outcome::Fault);
                 return Poll::Ready(Some(Err(Dropped)));
             }
             if self.next == self.steps.len() {
@@ -168,12 +168,12 @@ impl Stream {
         let piece = self.pieces.pop_front().unwrap_or_default();
         if self.is_over() {
             let outcome = if self.faults == Faults::default() { Outcome::Answered } else { Outcome::Fault };
-            self.ticket.over(outcome);
+            self.ticket.finish(outcome);
         }
         Poll::Ready(Some(Ok(piece)))
     }
 
-    /// Waits until an event is due, and makes what is to be written.
+    /// Waits until an event is due, and encodes the events that are written then.
     fn poll_events(&mut self, context: &mut Context) -> Poll<()> {
         let schedule = std::task::ready!(self.poll_admitted(context));
         let now = loop {
@@ -216,7 +216,7 @@ impl Stream {
         }
         let admission = match &mut self.sent {
             Sent::Admitted(admission) => *admission,
-            // The sender is dropped only when the request is cancelled, which this stream's end does.
+            // The sender is dropped only when the request is cancelled, which dropping this stream does.
             Sent::Waiting(receiver) => match std::task::ready!(Pin::new(receiver).poll(context)) {
                 Ok(admission) => admission,
                 Err(_) => return Poll::Pending,
@@ -254,14 +254,14 @@ mod tests {
     use crate::options::Options;
 
     #[test]
-    fn events_are_due_at_times_that_do_not_add_up_errors() {
+    fn due_times_do_not_accumulate_rounding_errors() {
         let system = Options { decode_tokens_per_second: 3.0, ..Options::default() }.system();
         let first_token = 1_000;
         let end = first_token + nanoseconds(system.decode_ms(9000));
         let admission = Admission { sent: 0, admitted: 10, first_token, end, cached_tokens: 0 };
         let schedule = Schedule::new(system, &admission, 9000);
         assert_eq!([schedule.due(0), schedule.due(1), schedule.due(3)], [1_000, 333_334_333, 1_000_001_000]);
-        assert_eq!(schedule.due(8_997), 2_999_000_001_000, "a third of a nanosecond is not lost 8,997 times");
+        assert_eq!(schedule.due(8_997), 2_999_000_001_000, "no rounding error of 8,997 tokens");
         assert_eq!(schedule.due(9_000), end);
         assert_eq!(end, 3_000_000_001_000);
     }

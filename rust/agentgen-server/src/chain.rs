@@ -1,25 +1,25 @@
-//! A prompt's tokens as the ids of its KV blocks.
+//! The tokens of a prompt as ids of its KV blocks.
 
 use agentgen_engine::kv::TokenSeq;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
-/// Bytes of a made word, the space before it included.
+/// Bytes of a generated word, the space before it included.
 pub const WORD_BYTES: usize = 13;
-/// Twelve of these are a word: 60 bits.
+/// The alphabet of generated words: twelve letters, 60 bits.
 const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-/// Made token ids are smaller.
+/// Generated token ids are below this.
 const VOCABULARY: u64 = 1 << 17;
-/// Where chains of token ids begin, which are never those of words.
+/// Initial key of chains of token ids, so that they never equal chains of words.
 const OF_IDS: u128 = 1;
 
-/// Tokens, one after the other, cut into blocks. A block's id is made of its own tokens and all before it. Of words:
-/// what white space stands between them does not matter.
+/// A sequence of tokens cut into blocks. The id of a block depends on its tokens and on all before it. Words are tokens;
+/// the white space between them does not matter.
 #[derive(Clone)]
 pub struct Chain {
     block_tokens: u32,
-    /// Of the full blocks so far.
+    /// Key of the full blocks so far.
     key: u128,
-    /// Of the block at the end.
+    /// Hash of the partial block at the end.
     open: Box<Xxh3>,
     open_tokens: u32,
     tokens: u64,
@@ -27,17 +27,17 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// No tokens.
+    /// An empty chain.
     pub fn new(block_tokens: u32) -> Self {
         Self { block_tokens, key: 0, open: Box::new(Xxh3::new()), open_tokens: 0, tokens: 0, ids: Vec::new() }
     }
 
-    /// How many tokens.
+    /// Number of tokens.
     pub fn tokens(&self) -> u64 {
         self.tokens
     }
 
-    /// Identity of all tokens, those of the last partial block included.
+    /// Identifies all tokens, those of the partial block included.
     pub fn key(&self) -> u128 {
         if self.open_tokens == 0 { self.key } else { self.open.digest128() }
     }
@@ -49,12 +49,12 @@ impl Chain {
         stream
     }
 
-    /// Appends the words of a text: what ASCII white space separates.
+    /// Appends the words of a text, separated by ASCII white space.
     pub fn push_words(&mut self, text: &str) {
         let bytes = text.as_bytes();
         let mut at = 0;
         while let Some(skipped) = bytes[at..].iter().position(|byte| !is_space(*byte)) {
-            // Words of a block with one space between them are hashed at once.
+            // Words of one block with single spaces between them are hashed at once.
             let start = at + skipped;
             let mut words = 0;
             at = start;
@@ -83,7 +83,7 @@ impl Chain {
         self.count(1);
     }
 
-    /// Begins a block with what came before it, or goes on with one after a separator.
+    /// Begins a block with the key of the blocks before it, or continues one after a separator.
     fn open(&mut self, separator: &[u8]) {
         if self.open_tokens == 0 {
             self.open.update(&self.key.to_le_bytes());
@@ -92,7 +92,7 @@ impl Chain {
         }
     }
 
-    /// Counts tokens that were hashed, and closes the block that they fill.
+    /// Counts hashed tokens, and closes a block that is full.
     fn count(&mut self, tokens: u32) {
         self.tokens += u64::from(tokens);
         self.open_tokens += tokens;
@@ -100,18 +100,18 @@ impl Chain {
             self.key = self.open.digest128();
             self.open.reset();
             self.open_tokens = 0;
-            // Positive, and far from the end: consecutive ids have a meaning.
+            // Positive and far apart: a token sequence treats consecutive ids as one span.
             self.ids.push((self.key as u64 >> 2) as i64);
         }
     }
 }
 
-/// Space, tab, line feed, vertical tab, form feed, carriage return.
+/// Whether it is a space, tab, line feed, vertical tab, form feed or carriage return.
 fn is_space(byte: u8) -> bool {
     byte == b' ' || (9..=13).contains(&byte)
 }
 
-/// Appends the words from `first` on that follow a prompt, each after a space.
+/// Appends `count` generated words of the output after a prompt, from word `first` on, each after a space.
 pub fn make_words(key: u128, first: u64, count: u64, text: &mut String) {
     text.reserve(count as usize * WORD_BYTES);
     for index in first..first + count {
@@ -124,7 +124,7 @@ pub fn make_words(key: u128, first: u64, count: u64, text: &mut String) {
     }
 }
 
-/// The token id number `index` that follows a prompt.
+/// Generated token id `index` of the output after a prompt.
 pub fn make_id(key: u128, index: u64) -> u32 {
     (draw(key, index) % VOCABULARY) as u32
 }
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn made_words_are_of_their_prompt_and_place() {
+    fn generated_words_depend_on_prompt_and_position() {
         let mut seen = std::collections::HashSet::new();
         for key in 0..1000 {
             let mut text = String::new();
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(seen.len(), 50_000);
     }
 
-    /// Blocks by comparing words: how many of its first ones a prompt shares with what is there.
+    /// Compares cached tokens with a cache that compares prompts word by word.
     #[test]
     fn cached_tokens_are_those_of_a_naive_cache() {
         use crate::engine::{Engine, EngineRequest, Sent};
@@ -198,7 +198,7 @@ mod tests {
         };
         let mut there: Vec<Vec<String>> = Vec::new();
         for now in 0..500 {
-            // Goes on from a beginning of what was said before, as conversations do.
+            // Continues a prefix of an earlier prompt and output, as sessions do.
             let old = there.get(draw(there.len() as u64 + 1) as usize).cloned().unwrap_or_default();
             let mut words = old[..draw(old.len() as u64 + 1) as usize].to_vec();
             words.extend((0..=draw(5)).map(|_| format!("w{}", draw(3))));

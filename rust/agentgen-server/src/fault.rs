@@ -1,51 +1,51 @@
-//! What a request may ask to go wrong with its answer.
+//! Faults that a request asks for in a header, or that the server injects at random.
 
 use std::time::Duration;
 
 /// The header that asks for faults, several separated by commas: `status=503; retry-after=1, delay-headers=50`.
 pub const HEADER: &str = "x-agentgen-fault";
 
-/// Where a connection is dropped.
+/// Where the connection is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// Without an answer.
+    /// Before the headers.
     BeforeHeaders,
-    /// When so many events have been sent.
+    /// After this many events.
     After(u32),
-    /// In the middle of the event after so many.
+    /// In the middle of the event after this many.
     Within(u32),
 }
 
-/// How a stream's bytes are cut into writes.
+/// How the bytes of a stream are split into writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// So many bytes each.
+    /// This many bytes each.
     Every(usize),
     /// 1 to 40 bytes each.
     Random,
 }
 
-/// What goes wrong with an answer. The default is nothing.
+/// The faults of one answer; none by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
 pub struct Faults {
-    /// The answer is an error with this status, and says when to come again, in seconds.
+    /// Status of an error response, and its `Retry-After` in seconds.
     pub status: Option<(u16, Option<u32>)>,
-    /// The headers are late.
+    /// Delay of the headers.
     pub delay_headers: Duration,
-    /// The first event is late, and so are those after it.
+    /// Delay of the first event and of all after it.
     pub delay_first: Duration,
-    /// Each later event is this much later than the one before.
+    /// Additional delay between two events.
     pub delay_between: Duration,
-    /// The connection is dropped.
+    /// Where the connection is dropped.
     pub cut: Option<Cut>,
-    /// The event after so many is not JSON.
+    /// The event after this many is not JSON.
     pub malformed: Option<u32>,
-    /// An error takes the place of the event after so many and of all that follow but `[DONE]`.
+    /// An error event replaces the event after this many and all later ones except `[DONE]`.
     pub error: Option<u32>,
-    /// Writes that end anywhere.
+    /// How the bytes are split into writes.
     pub split: Option<Split>,
-    /// What ends a line, if not a line feed.
+    /// Line end, instead of a line feed.
     pub line_end: Option<&'static str>,
     /// Comments between the events.
     pub comments: bool,
@@ -53,26 +53,26 @@ pub struct Faults {
     pub bom: bool,
     /// Events of several lines of data.
     pub multi_line: bool,
-    /// All events that are due in one write, whatever the server's way.
+    /// All events that are due in one write, whatever the server's setting.
     pub one_write: bool,
     /// No usage.
     pub no_usage: bool,
     /// No `[DONE]`.
     pub no_done: bool,
-    /// No reason why it is over.
+    /// No finish reason.
     pub no_finish: bool,
-    /// So many tokens come first, in the field named.
+    /// Number of reasoning tokens before the text, and their field.
     pub reasoning: Option<(u32, &'static str)>,
-    /// The first event has a role only.
+    /// An event with the role only comes first.
     pub role_only: bool,
-    /// The first event has a role and a null as its content.
+    /// An event with the role and null content comes first.
     pub null_content: bool,
-    /// Calls instead of a text.
+    /// Number of tool calls instead of a text.
     pub tool_calls: Option<u32>,
 }
 
 impl Faults {
-    /// Adds what a header asks for. The error is one line.
+    /// Adds the faults in a header value. The error is one line.
     pub fn add(&mut self, text: &str) -> Result<(), String> {
         text.split(',').try_for_each(|part| self.add_one(part.trim()))
     }
@@ -140,7 +140,7 @@ impl Faults {
             "role-only" => self.role_only = true,
             "null-content" => self.null_content = true,
             "tool-calls" => self.tool_calls = Some(count(1)?),
-            _ => return Err(format!("{HEADER}: found {name:?}, which is no fault (docs/serve.md lists them)")),
+            _ => return Err(format!("{HEADER}: unknown fault {name:?} (docs/serve.md lists the faults)")),
         }
         if parameter.is_some() {
             return Err(format!("{HEADER}: found {text:?}, expected nothing after {fault:?}"));

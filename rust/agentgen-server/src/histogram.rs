@@ -1,14 +1,14 @@
-//! Durations by size, as Prometheus has them.
+//! Prometheus histograms of durations.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Upper bounds in seconds, of the lag.
+/// Upper bounds of lags, seconds.
 const LAGS: [f64; 12] = [0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1.0];
-/// Upper bounds in seconds, of what requests wait for.
+/// Upper bounds of request times, seconds.
 const TIMES: [f64; 16] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0];
 
-/// How many values lie below each bound, and their sum.
+/// Counts by bucket, and the sum of all durations.
 #[derive(Debug)]
 pub struct Histogram {
     bounds: &'static [f64],
@@ -17,12 +17,12 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Of lags: short ones.
+    /// A histogram of lags.
     pub fn of_lags() -> Self {
         Self::new(&LAGS)
     }
 
-    /// Of what requests wait for.
+    /// A histogram of request times.
     pub fn of_times() -> Self {
         Self::new(&TIMES)
     }
@@ -32,7 +32,7 @@ impl Histogram {
         Self { bounds, counts, sum_nanoseconds: AtomicU64::new(0) }
     }
 
-    /// Counts a duration.
+    /// Adds a duration.
     pub fn add(&self, nanoseconds: u64) {
         let seconds = nanoseconds as f64 * 1e-9;
         let bucket = self.bounds.partition_point(|bound| *bound < seconds);
@@ -40,13 +40,13 @@ impl Histogram {
         self.sum_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
-    /// How many were counted.
+    /// Number of durations.
     #[cfg(test)]
     pub fn count(&self) -> u64 {
         self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
-    /// As a metric of the page.
+    /// Writes the metric to the `/metrics` page.
     pub fn write(&self, page: &mut String, name: &str, help: &str, labels: &str) {
         let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} histogram");
         let mut below = 0;

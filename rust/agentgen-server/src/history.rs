@@ -1,4 +1,4 @@
-//! The messages of a conversation: their words, and whether tool results belong to the calls before them.
+//! Chat messages: their words, and whether each tool result belongs to a call before it.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use crate::chain::Chain;
 use crate::text::Text;
 
-/// A message of a chat.
+/// A chat message.
 #[derive(Debug, Deserialize)]
 pub struct Message<'a> {
     #[serde(borrow)]
@@ -38,7 +38,7 @@ struct Function<'a> {
     arguments: Text<'a>,
 }
 
-/// The texts of a content: none, one, or one for each part that has one.
+/// The texts of a message's content: none, one, or one per part that has text.
 #[derive(Debug, Default)]
 struct Content<'a>(Vec<Text<'a>>);
 
@@ -83,7 +83,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
 }
 
 impl Message<'_> {
-    /// Appends the words of the content, then those of each call's name and arguments.
+    /// Appends the words of the content, then those of the name and the arguments of each call.
     pub fn push_words(&self, chain: &mut Chain) {
         for text in &self.content.0 {
             chain.push_words(&text.0);
@@ -95,13 +95,13 @@ impl Message<'_> {
     }
 }
 
-/// The calls that wait for their results.
+/// Checks that every tool call is followed by its result.
 #[derive(Debug, Default)]
 pub struct History {
     messages: usize,
-    /// Ids of the calls of the assistant message right before, but for the tool messages since.
+    /// Ids of the calls of the last assistant message, while only tool messages have followed it.
     calls: HashSet<String>,
-    /// Those without a result yet, in order.
+    /// Those of them without a result, in order.
     open: Vec<String>,
 }
 
@@ -113,16 +113,19 @@ impl History {
         let role = &*message.role.0;
         if role == "tool" {
             let Some(id) = &message.tool_call_id else {
-                return Err(format!("messages[{at}].tool_call_id: not there, expected the id of a call"));
+                return Err(format!("messages[{at}].tool_call_id: missing, expected the id of a tool call"));
             };
             if !self.calls.contains(&*id.0) {
                 return Err(format!(
-                    "messages[{at}].tool_call_id: found {:?}, which no call of the assistant message before it has",
+                    "messages[{at}].tool_call_id: found {:?}, expected the id of a tool call of the assistant message before it",
                     id.0
                 ));
             }
             let Some(open) = self.open.iter().position(|open| *open == id.0) else {
-                return Err(format!("messages[{at}].tool_call_id: found {:?} a second time", id.0));
+                return Err(format!(
+                    "messages[{at}].tool_call_id: found {:?} twice, expected one result for each tool call",
+                    id.0
+                ));
             };
             self.open.remove(open);
             return Ok(());
@@ -134,7 +137,10 @@ impl History {
             "assistant" => {
                 for call in calls {
                     if call.id.0.is_empty() || !self.calls.insert(call.id.0.clone().into_owned()) {
-                        return Err(format!("messages[{at}].tool_calls: found the id {:?} empty or twice", call.id.0));
+                        return Err(format!(
+                            "messages[{at}].tool_calls: found id {:?}, expected a non-empty id that no other call has",
+                            call.id.0
+                        ));
                     }
                     self.open.push(call.id.0.clone().into_owned());
                 }
@@ -142,7 +148,7 @@ impl History {
             "system" | "developer" | "user" if calls.is_empty() => {}
             "system" | "developer" | "user" => {
                 return Err(format!(
-                    "messages[{at}].tool_calls: found in a message of the role {role:?}, expected in an assistant's"
+                    "messages[{at}].tool_calls: found with role {role:?}, expected only with role \"assistant\""
                 ));
             }
             _ => {
@@ -154,13 +160,13 @@ impl History {
         Ok(())
     }
 
-    /// The next message is none of a tool. The error is one line.
+    /// Ends a sequence of tool messages. The error is one line.
     pub fn end(&self) -> Result<(), String> {
         if self.open.is_empty() {
             return Ok(());
         }
         Err(format!(
-            "messages[{}]: an assistant message with tool_calls must be followed by a tool message for each; without one: {}",
+            "messages[{}]: an assistant message with tool_calls must be followed by a tool message for each call; missing: {}",
             self.messages.saturating_sub(1),
             self.open.join(", ")
         ))

@@ -1,4 +1,4 @@
-//! Requests and responses.
+//! HTTP requests and responses.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::shared::{Shared, Ticket};
 
 type Replied = Result<Response<Reply>, Dropped>;
 
-/// An error in the words of such servers.
+/// An error response, as OpenAI-compatible servers give it.
 struct Problem {
     status: StatusCode,
     message: String,
@@ -83,7 +83,7 @@ pub async fn answer(shared: Arc<Shared>, request: hyper::Request<Incoming>) -> R
             Ok(Problem { status: StatusCode::METHOD_NOT_ALLOWED, ..Problem::bad_request(message) }.response())
         }
         _ => {
-            let message = format!("{path}: there is no such page");
+            let message = format!("{path}: no such path");
             Ok(Problem { status: StatusCode::NOT_FOUND, ..Problem::bad_request(message) }.response())
         }
     }
@@ -100,7 +100,7 @@ fn models(shared: &Shared) -> String {
     json!({"object": "list", "data": [model]}).to_string()
 }
 
-/// All bytes of a body.
+/// Reads all bytes of a body; `None` if the client disconnects.
 async fn read(mut body: Incoming) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(body.size_hint().lower().min(1 << 28) as usize);
     while let Some(frame) = std::future::poll_fn(|context| std::pin::Pin::new(&mut body).poll_frame(context)).await {
@@ -144,10 +144,7 @@ async fn complete(shared: Arc<Shared>, endpoint: Endpoint, request: hyper::Reque
     let (checked, outcome) = match (checked, faults.status) {
         (Ok(_), Some((status, retry_after))) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            (
-                Err(Problem { status, message: "as the request asked".to_owned(), code: None, retry_after }),
-                Outcome::Fault,
-            )
+            (Err(Problem { status, message: "injected fault".to_owned(), code: None, retry_after }), Outcome::Fault)
         }
         (checked, _) => (checked, Outcome::Refused),
     };
@@ -156,12 +153,12 @@ async fn complete(shared: Arc<Shared>, endpoint: Endpoint, request: hyper::Reque
         shared.delay_until(arrived + late).await;
     }
     if faults.cut == Some(Cut::BeforeHeaders) {
-        ticket.over(Outcome::Fault);
+        ticket.finish(Outcome::Fault);
         return Err(Dropped);
     }
     match entered {
         Err(problem) => {
-            ticket.over(outcome);
+            ticket.finish(outcome);
             Ok(problem.response())
         }
         Ok(entered) if entered.stream => Ok(stream(ticket, entered, faults, late)),
@@ -169,7 +166,7 @@ async fn complete(shared: Arc<Shared>, endpoint: Endpoint, request: hyper::Reque
     }
 }
 
-/// What can be wrong with a request that was read.
+/// Checks a parsed request against the server's options.
 fn check(shared: &Shared, request: Request) -> Result<Request, Problem> {
     if let Some(model) = request.model.as_ref().filter(|model| **model != shared.options.model) {
         let message = format!("The model `{model}` does not exist; this server has `{}`.", shared.options.model);
@@ -188,7 +185,7 @@ fn check(shared: &Shared, request: Request) -> Result<Request, Problem> {
     Ok(request)
 }
 
-/// A request in the engine.
+/// A request that was sent to the engine, and its answer.
 struct Entered {
     answer: Answer,
     sent: Sent,
@@ -248,7 +245,7 @@ async fn whole(mut ticket: Ticket, entered: Entered, faults: &Faults, late: u64)
         ticket.shared.delay_until(due).await;
     }
     ticket.shared.metrics.lag.add(ticket.shared.now() - due);
-    ticket.over(if *faults == Faults::default() { Outcome::Answered } else { Outcome::Fault });
+    ticket.finish(if *faults == Faults::default() { Outcome::Answered } else { Outcome::Fault });
     let mut text = answer.document(faults);
     if faults.malformed.is_some() || faults.cut.is_some() {
         text.truncate(text.len() / 2);

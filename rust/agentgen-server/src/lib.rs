@@ -1,4 +1,7 @@
-//! An OpenAI-compatible server that models time and cache instead of computing tokens.
+//! An OpenAI-compatible server that models prefill, decode and the prefix cache instead of computing tokens.
+//!
+//! `engine` drives the serving engine of `agentgen-engine` on a real clock; `request`, `history` and `chain` read requests
+//! as token blocks; `answer`, `wire` and `body` write answers; `fault` injects faults.
 #![forbid(unsafe_code)]
 
 mod answer;

@@ -1,4 +1,7 @@
-//! Counters and histograms, and their page in Prometheus' text format.
+//! Counters and histograms, and the `/metrics` page in Prometheus text format 0.0.4, as vLLM answers a plain `GET`.
+//!
+//! The page is written here because the prometheus-client crate (0.25) writes OpenMetrics text only: its `HELP` and `TYPE`
+//! lines of a counter lack the suffix `_total`, so a parser of format 0.0.4 reads `vllm:prompt_tokens_total` as untyped.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,17 +11,17 @@ use serde::Serialize;
 use crate::engine::Engine;
 use crate::histogram::Histogram;
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// Its answer has been written to the end.
+    /// The whole answer was written.
     Answered,
-    /// It got an error that it asked for in no header.
+    /// It got an error response.
     Refused,
-    /// The client went away.
+    /// The client disconnected.
     Disconnected,
-    /// Its answer went wrong as asked.
+    /// Its answer had an injected fault.
     Fault,
 }
 
@@ -35,47 +38,47 @@ impl Outcome {
     }
 }
 
-/// What a server counts beside its engine.
+/// Counters of the server beside those of its engine.
 #[derive(Debug)]
 pub struct Metrics {
-    /// From when a write was due to when it was made.
+    /// From the due time of a write to the write.
     pub lag: Histogram,
     outcomes: [AtomicU64; 4],
 }
 
-/// Numbers for whoever holds the server.
+/// The counters of a running server.
 #[derive(Debug, Serialize)]
 pub struct Stats {
-    /// Requests by what became of them.
+    /// Requests whose whole answer was written.
     pub answered: u64,
-    /// Of which: refused.
+    /// Requests that got an error response.
     pub refused: u64,
-    /// Whose client went away.
+    /// Requests whose client disconnected.
     pub disconnected: u64,
-    /// Which went wrong as asked.
+    /// Requests with an injected fault.
     pub fault: u64,
-    /// Worked on now.
+    /// Requests that run now.
     pub running: usize,
-    /// Waiting now.
+    /// Requests that wait now.
     pub waiting: usize,
-    /// Tokens of prompts that were looked up.
+    /// Prompt tokens of admitted requests.
     pub queried_tokens: u64,
-    /// Of these, found.
+    /// Those of them in the cache.
     pub cached_tokens: u64,
-    /// Tokens of outputs.
+    /// Output tokens of requests that ended.
     pub generated_tokens: u64,
-    /// KV blocks in use or reserved.
+    /// KV blocks in use or reserved now.
     pub used_blocks: u64,
 }
 
 impl Metrics {
-    /// Nothing yet.
+    /// All counters at 0.
     pub fn new() -> Self {
         Self { lag: Histogram::of_lags(), outcomes: [const { AtomicU64::new(0) }; 4] }
     }
 
-    /// Counts a request that is over.
-    pub fn over(&self, outcome: Outcome) {
+    /// Counts a request that has ended.
+    pub fn ended(&self, outcome: Outcome) {
         self.outcomes[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
@@ -83,7 +86,7 @@ impl Metrics {
         self.outcomes[outcome as usize].load(Ordering::Relaxed)
     }
 
-    /// All numbers.
+    /// The counters now.
     pub fn stats(&self, engine: &Engine) -> Stats {
         let (running, waiting) = engine.load();
         let totals = engine.totals();
@@ -101,7 +104,7 @@ impl Metrics {
         }
     }
 
-    /// The page. `model` is a JSON string; names are vLLM's where it has them.
+    /// The page. `model` is a JSON string. Metrics that vLLM has too have its names.
     pub fn page(&self, engine: &Engine, model: &str, block_tokens: u32, capacity_blocks: Option<u64>) -> String {
         let labels = format!("model_name={model}");
         let stats = self.stats(engine);
@@ -111,15 +114,20 @@ impl Metrics {
         let mut put = |name: &str, kind: &str, help: &str, value: f64| {
             let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{{{labels}}} {value}");
         };
-        put("vllm:num_requests_running", "gauge", "Requests worked on.", stats.running as f64);
-        put("vllm:num_requests_waiting", "gauge", "Requests that wait.", stats.waiting as f64);
-        put("vllm:kv_cache_usage_perc", "gauge", "KV blocks in use or reserved, 1 is all; 0 if unlimited.", usage);
+        put("vllm:num_requests_running", "gauge", "Requests running.", stats.running as f64);
+        put("vllm:num_requests_waiting", "gauge", "Requests waiting.", stats.waiting as f64);
+        put(
+            "vllm:kv_cache_usage_perc",
+            "gauge",
+            "KV blocks in use or reserved, as a share of all; 0 if unlimited.",
+            usage,
+        );
         let tokens = [
-            ("vllm:prefix_cache_queries_total", "Tokens of prompts that were looked up.", totals.queried),
-            ("vllm:prefix_cache_hits_total", "Tokens of prompts that were found.", totals.hits),
-            ("vllm:prompt_tokens_total", "Tokens of prompts that were computed or found.", totals.prompt),
-            ("vllm:generation_tokens_total", "Tokens of outputs of requests that are over.", totals.generated),
-            ("vllm:request_success_total", "Requests that are over on the model's clock.", totals.finished),
+            ("vllm:prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache.", totals.queried),
+            ("vllm:prefix_cache_hits_total", "Prompt tokens found in the prefix cache.", totals.hits),
+            ("vllm:prompt_tokens_total", "Prompt tokens, computed or found in the prefix cache.", totals.prompt),
+            ("vllm:generation_tokens_total", "Output tokens of requests that ended.", totals.generated),
+            ("vllm:request_success_total", "Requests that ended by the model.", totals.finished),
         ];
         for (name, help, value) in tokens {
             put(name, "counter", help, value as f64);
@@ -128,20 +136,24 @@ impl Metrics {
         let blocks = capacity_blocks.map_or_else(|| "None".to_owned(), |blocks| blocks.to_string());
         let _ = writeln!(
             page,
-            "# HELP {name} The cache.\n# TYPE {name} gauge\n\
+            "# HELP {name} Configuration of the KV cache.\n# TYPE {name} gauge\n\
              {name}{{{labels},block_size=\"{block_tokens}\",num_gpu_blocks=\"{blocks}\"}} 1"
         );
         let name = "agentgen_server_requests_total";
-        let _ = writeln!(page, "# HELP {name} Requests by what became of them.\n# TYPE {name} counter");
+        let _ = writeln!(page, "# HELP {name} Requests by outcome.\n# TYPE {name} counter");
         for outcome in Outcome::ALL {
             let _ = writeln!(page, "{name}{{{labels},outcome=\"{}\"}} {}", outcome.name(), self.count(outcome));
         }
         let times = engine.times();
         let histograms = [
-            ("agentgen_server_lag_seconds", "From when a write was due to when it was made.", &self.lag),
-            ("vllm:time_to_first_token_seconds", "From request to first token, as modelled.", &times.first_token),
-            ("vllm:e2e_request_latency_seconds", "From request to the end, as modelled.", &times.end),
-            ("vllm:request_queue_time_seconds", "From request to its prefill, as modelled.", &times.queue),
+            ("agentgen_server_lag_seconds", "From the due time of a write to the write.", &self.lag),
+            ("vllm:time_to_first_token_seconds", "From request to first token, by the model.", &times.first_token),
+            ("vllm:e2e_request_latency_seconds", "From request to last token, by the model.", &times.end),
+            (
+                "vllm:request_queue_time_seconds",
+                "From request to the beginning of its prefill, by the model.",
+                &times.queue,
+            ),
         ];
         for (name, help, histogram) in histograms {
             histogram.write(&mut page, name, help, &labels);

@@ -1,4 +1,4 @@
-//! What a server is told when it starts.
+//! Options of a server.
 
 use agentgen_engine::kv::Policy;
 use agentgen_engine::serving::{Routing, System};
@@ -7,58 +7,58 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Faults;
 
-/// How the events of a stream are written.
+/// How events of a stream are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Events {
-    /// Each in a write of its own.
+    /// Each event in a write of its own.
     #[default]
     Token,
-    /// All that are due in one write.
+    /// All events that are due in one write.
     Coalesced,
 }
 
-/// A fault that befalls requests at random.
+/// A fault injected at random.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RandomFault {
-    /// As in the header [`crate::fault::HEADER`].
+    /// The fault, as in the header [`crate::fault::HEADER`].
     pub fault: String,
-    /// Share of the requests, 0 to 1.
+    /// Share of the requests with this fault, 0 to 1.
     pub probability: f64,
 }
 
-/// What a server is told when it starts.
+/// Options of a server.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// Name or address to listen at.
+    /// Host name or address to listen on.
     pub host: String,
-    /// Port to listen at; 0 lets the system choose one.
+    /// Port to listen on; 0: the operating system chooses a free one.
     pub port: u16,
-    /// The model's name.
+    /// Name of the model.
     pub model: String,
     /// Tokens of a KV block.
     pub block_tokens: u32,
-    /// Blocks that the KV memory has; unlimited if absent.
+    /// Capacity of the KV cache in blocks; unlimited if absent.
     pub capacity_blocks: Option<u64>,
-    /// Tokens of prompts that are computed in a second, of all requests together; 0: in no time.
+    /// Prompt tokens computed per second, of all requests together; 0: prefill takes no time.
     pub prefill_tokens_per_second: f64,
-    /// Tokens that a request is given in a second; 0: in no time.
+    /// Output tokens per second of one request; 0: decoding takes no time.
     pub decode_tokens_per_second: f64,
-    /// Tokens of a prompt and its output at most.
+    /// The most tokens of a prompt and its output.
     pub max_model_len: Option<u32>,
-    /// How the events of a stream are written.
+    /// How events of a stream are written.
     pub events: Events,
-    /// Calls that a request with tools is answered with.
+    /// Tool calls in the answer to a request with tools.
     pub tool_calls: u32,
-    /// Faults that befall requests at random.
+    /// Faults injected at random.
     pub faults: Vec<RandomFault>,
-    /// Decides which requests they befall.
+    /// Seed of the random faults.
     pub seed: u64,
-    /// Whether requests are remembered for `/debug/requests`.
+    /// Whether requests are kept for `/debug/requests`.
     pub debug: bool,
-    /// Threads that serve.
+    /// Threads of the server.
     pub threads: usize,
 }
 
@@ -99,14 +99,14 @@ impl Options {
         }
     }
 
-    /// From JSON; what is not said has its default. The error is one line.
+    /// Parses JSON; missing options have their defaults. The error is one line.
     pub fn from_json(text: &str) -> Result<Self, String> {
         let options: Self = serde_json::from_str(text).map_err(|error| format!("options: {error}"))?;
         options.check()?;
         Ok(options)
     }
 
-    /// What types do not say. The error is one line.
+    /// Checks the ranges. The error is one line.
     pub fn check(&self) -> Result<(), String> {
         let rates = [
             ("prefill_tokens_per_second", self.prefill_tokens_per_second),

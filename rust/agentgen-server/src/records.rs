@@ -1,4 +1,4 @@
-//! Requests as tests want to see them.
+//! The last requests, for `/debug/requests`.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -7,31 +7,31 @@ use serde::Serialize;
 
 use crate::metrics::Outcome;
 
-/// How many are remembered.
+/// The most requests kept.
 const REMEMBERED: usize = 100_000;
 
-/// A request.
+/// A request, as `/debug/requests` returns it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Record {
-    /// Its number.
+    /// Number of the request, in order of arrival.
     pub number: u64,
-    /// What its header `X-Session-ID` says.
+    /// Value of its header `X-Session-ID`.
     pub session: Option<String>,
-    /// Where it went.
+    /// Its API path.
     pub path: &'static str,
-    /// When it had been read, in nanoseconds since the server started.
+    /// Time at which its body was read, ns since the server started.
     pub arrived_ns: u64,
-    /// When its answer ended; null while it has not.
+    /// Time at which its answer ended, ns; null while it is open.
     pub ended_ns: Option<u64>,
     /// Tokens of its prompt.
     pub prompt_tokens: u64,
-    /// Of these, cached; null while it waits.
+    /// Those of them in the cache; null while it waits.
     pub cached_tokens: Option<u32>,
-    /// Tokens of the output.
+    /// Output tokens.
     pub output_tokens: u32,
-    /// Requests open when it came, itself included.
+    /// Open requests at its arrival, itself included.
     pub concurrent: usize,
-    /// What became of it; null while it is open.
+    /// Its outcome; null while it is open.
     pub outcome: Option<Outcome>,
 }
 
@@ -46,7 +46,7 @@ struct Log {
 }
 
 impl Records {
-    /// Remembers a request that has come.
+    /// Adds a request that has arrived.
     pub fn add(&self, mut record: Record) {
         let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         log.open += 1;
@@ -57,13 +57,13 @@ impl Records {
         log.records.push_back(record);
     }
 
-    /// A request has been admitted.
+    /// Records the admission of a request.
     pub fn admitted(&self, number: u64, cached_tokens: u32) {
         self.change(number, |record| record.cached_tokens = Some(cached_tokens));
     }
 
-    /// A request is over.
-    pub fn over(&self, number: u64, now: u64, outcome: Outcome) {
+    /// Records the end of a request.
+    pub fn ended(&self, number: u64, now: u64, outcome: Outcome) {
         let known = self.change(number, |record| {
             record.ended_ns = Some(now);
             record.outcome = Some(outcome);
@@ -73,7 +73,7 @@ impl Records {
         }
     }
 
-    /// All of them as JSON.
+    /// All requests as JSON.
     pub fn to_json(&self) -> String {
         let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         serde_json::json!(log.records).to_string()

@@ -1,4 +1,4 @@
-//! A request's body, read without a tree of it: texts become tokens as they are met.
+//! Request bodies. They are parsed as a stream: text becomes tokens as it is read.
 
 use std::fmt;
 
@@ -45,36 +45,36 @@ enum ToolChoice<'a> {
     Named(#[serde(borrow)] Tool<'a>),
 }
 
-/// What is to be known of a request.
-#[expect(clippy::struct_excessive_bools, reason = "as the interface has them")]
+/// A request.
+#[expect(clippy::struct_excessive_bools, reason = "the API has them")]
 pub struct Request {
-    /// The model asked for, if any.
+    /// Requested model, if any.
     pub model: Option<String>,
-    /// Of the prompt.
+    /// Tokens of the prompt.
     pub chain: Chain,
-    /// Whether the prompt is token ids.
+    /// Whether the prompt is a list of token ids.
     pub of_ids: bool,
-    /// Whether the answer comes in events.
+    /// Whether the answer is a stream of events.
     pub stream: bool,
-    /// Whether the last event tells the usage.
+    /// Whether the last event has the usage.
     pub include_usage: bool,
-    /// Whether the ids of the output's tokens are wanted.
+    /// Whether the answer includes the token ids of the output.
     pub return_token_ids: bool,
-    /// Tokens of the output.
+    /// Output tokens.
     pub output_tokens: u32,
-    /// Whether that was asked for.
+    /// Whether the request sets the number of output tokens.
     pub limited: bool,
-    /// Names of the functions that may be called; empty if none may be.
+    /// Names of the functions that may be called; empty if none may.
     pub functions: Vec<String>,
-    /// Whether one has to be called.
+    /// Whether a function must be called.
     pub call_required: bool,
 }
 
-/// Tokens of an output of which nothing is said.
+/// Output tokens of a request that does not set them.
 const DEFAULT_OUTPUT_TOKENS: u32 = 16;
 
 impl Request {
-    /// Reads a body. The error is one line.
+    /// Parses a body. The error is one line.
     pub fn read(endpoint: Endpoint, body: &[u8], block_tokens: u32) -> Result<Self, String> {
         let mut deserializer = serde_json::Deserializer::from_slice(body);
         let mut reader = Reader::new(endpoint, block_tokens);
@@ -87,13 +87,13 @@ impl Request {
     }
 }
 
-/// What has been read so far.
+/// The fields read so far.
 struct Reader<'a> {
     endpoint: Endpoint,
     chain: Chain,
     of_ids: bool,
     prompt_seen: bool,
-    /// What is wrong, better said than a deserializer can.
+    /// An error with a better message than a deserializer gives.
     problem: Option<String>,
     model: Option<Text<'a>>,
     stream: Option<bool>,
@@ -141,10 +141,10 @@ impl<'a> Reader<'a> {
             Endpoint::Completions => "prompt",
         };
         if !self.prompt_seen {
-            return Err(format!("{field}: not there, expected one"));
+            return Err(format!("{field}: missing"));
         }
         if self.chain.tokens() == 0 {
-            return Err(format!("{field}: found no token, expected at least one"));
+            return Err(format!("{field}: found no tokens, expected at least one"));
         }
         if let Some(n) = self.n.filter(|n| *n != 1) {
             return Err(format!("n: found {n}, expected 1"));
@@ -225,7 +225,7 @@ impl<'de> Visitor<'de> for Fields<'_, 'de> {
     }
 }
 
-/// The messages of a conversation, one at a time.
+/// The `messages` of a chat request, one at a time.
 struct Messages<'r, 'a>(&'r mut Reader<'a>);
 
 impl<'de> DeserializeSeed<'de> for Messages<'_, 'de> {
@@ -255,7 +255,7 @@ impl<'de> Visitor<'de> for Messages<'_, 'de> {
     }
 }
 
-/// A text or a list of token ids.
+/// The `prompt` of a completions request: a text or a list of token ids.
 struct Prompt<'r, 'a>(&'r mut Reader<'a>);
 
 impl<'de> DeserializeSeed<'de> for Prompt<'_, 'de> {

@@ -1,4 +1,4 @@
-//! A server's life.
+//! Starts and stops a server.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -15,30 +15,30 @@ use crate::metrics::Stats;
 use crate::options::Options;
 use crate::shared::Shared;
 
-/// Connections that the system keeps until they are accepted.
+/// The most connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
-/// How long a connection waits when the system has no room for one more.
+/// Pause after a connection could not be accepted.
 const NO_ROOM: Duration = Duration::from_millis(10);
 
-/// Why a server did not start, in one line.
+/// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// It cannot listen there.
-    #[error("{host}:{port}: cannot listen there: {source}")]
+    /// It cannot listen on the address.
+    #[error("{host}:{port}: cannot listen: {source}")]
     Listen {
-        /// As asked.
+        /// Requested host.
         host: String,
-        /// As asked.
+        /// Requested port.
         port: u16,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
-    /// It cannot have its threads.
+    /// Its threads cannot be started.
     #[error("cannot start threads: {0}")]
     Threads(io::Error),
 }
 
-/// A server that runs on threads of its own until it is stopped or dropped.
+/// A server that runs on its own threads until it is stopped or dropped.
 pub struct Server {
     shared: Arc<Shared>,
     address: SocketAddr,
@@ -46,7 +46,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens, and starts.
+    /// Listens and starts the threads.
     pub fn start(options: Options) -> Result<Self, StartError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(options.threads)
@@ -56,7 +56,7 @@ impl Server {
             .map_err(StartError::Threads)?;
         let listen = |source| StartError::Listen { host: options.host.clone(), port: options.port, source };
         let (listener, address) = {
-            // Sockets belong to a runtime.
+            // tokio binds sockets to the current runtime.
             let _inside = runtime.enter();
             let listener = bind(&options.host, options.port).map_err(listen)?;
             let address = listener.local_addr().map_err(listen)?;
@@ -69,7 +69,7 @@ impl Server {
         Ok(Self { shared, address, runtime: Some(runtime) })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -81,13 +81,13 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// What was counted until now.
+    /// The counters now.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.metrics.stats(&self.shared.engine())
     }
 
-    /// Closes all connections and ends all threads. Again: nothing.
+    /// Closes all connections and ends all threads. Does nothing if the server has stopped.
     pub fn stop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::from_secs(1));
@@ -105,7 +105,7 @@ fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
     let mut failed = io::Error::new(io::ErrorKind::NotFound, "no such host");
     for address in (host, port).to_socket_addrs()? {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // On Windows this would let two servers have one port.
+        // On Windows this would let two servers listen on one port.
         #[cfg(not(windows))]
         socket.set_reuseaddr(true)?;
         match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
@@ -119,16 +119,16 @@ fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let Ok((connection, _)) = listener.accept().await else {
-            // Out of file descriptors, or the client has gone already.
+            // No free file descriptor, or the client has disconnected.
             futures_timer::Delay::new(NO_ROOM).await;
             continue;
         };
-        // Events are small, and are to leave at once.
+        // Events are small and must be sent at once.
         let _ = connection.set_nodelay(true);
         let shared = shared.clone();
         tokio::spawn(async move {
             let service = service_fn(|request| crate::http::answer(shared.clone(), request));
-            // Whatever ends a connection is known from its requests.
+            // The outcome of each request is counted; connection errors add nothing.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(connection), service).await;
         });
     }

@@ -1,4 +1,4 @@
-//! What all connections of a server share, and a request's place in it.
+//! State shared by all connections, and a request's claim on it.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -19,27 +19,27 @@ use crate::metrics::{Metrics, Outcome};
 use crate::options::Options;
 use crate::records::Records;
 
-/// What all connections share.
+/// State shared by all connections.
 pub struct Shared {
-    /// What the server was told.
+    /// Options of the server.
     pub options: Options,
     /// What all answers share.
     pub template: Arc<AnswerTemplate>,
-    /// What is counted.
+    /// Counters.
     pub metrics: Metrics,
-    /// What is remembered, if anything is.
+    /// The last requests, if they are kept.
     pub records: Option<Records>,
     /// The modelled system.
     pub system: System,
     engine: Mutex<Engine>,
-    /// Something has changed that may happen earlier than what the driver waits for.
+    /// Notified when an event may be due earlier than the one the driver waits for.
     changed: Notify,
     started: Instant,
     next_number: AtomicU64,
 }
 
 impl Shared {
-    /// Of a server that starts now.
+    /// The state of a server that starts now.
     pub fn new(options: Options) -> Self {
         let created = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let model = serde_json::Value::from(options.model.as_str()).to_string();
@@ -57,24 +57,24 @@ impl Shared {
         }
     }
 
-    /// Nanoseconds since the server started.
+    /// Time since the server started, ns.
     pub fn now(&self) -> u64 {
         self.started.elapsed().as_nanos() as u64
     }
 
-    /// The next request's number.
+    /// The number of the next request.
     pub fn number(&self) -> u64 {
         self.next_number.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The engine as it is now.
+    /// The engine, advanced to now.
     pub fn engine(&self) -> MutexGuard<'_, Engine> {
         let mut engine = self.lock();
         engine.advance(self.now());
         engine
     }
 
-    /// Sends a request that was read at `now`.
+    /// Sends a request to the engine; its body was read at `now`.
     pub fn send(&self, now: u64, request: EngineRequest) -> Result<(RequestId, Sent), TooLarge> {
         let mut engine = self.lock();
         let sent = engine.send(now, request);
@@ -94,7 +94,7 @@ impl Shared {
         }
     }
 
-    /// Lets the engine go on when something is due, so that those who wait are told at once.
+    /// Advances the engine when an event is due, so that waiting requests are told at once.
     pub async fn drive(&self) {
         loop {
             let next = self.lock().advance(self.now());
@@ -114,7 +114,7 @@ impl Shared {
         }
     }
 
-    /// Is over at `time`.
+    /// Completes at `time`.
     pub fn delay_until(&self, time: u64) -> Delay {
         Delay::new(Duration::from_nanos(time.saturating_sub(self.now())))
     }
@@ -124,9 +124,9 @@ impl Shared {
     }
 }
 
-/// A request's place: given up when it is dropped.
+/// A request that is being answered. Dropping it cancels a request that was not answered.
 pub struct Ticket {
-    /// What all share.
+    /// State shared by all connections.
     pub shared: Arc<Shared>,
     number: u64,
     id: Option<RequestId>,
@@ -134,30 +134,30 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// For request number `number`, which is not in the engine yet.
+    /// Request number `number`, which is not in the engine yet.
     pub fn new(shared: Arc<Shared>, number: u64) -> Self {
         Self { shared, number, id: None, outcome: None }
     }
 
-    /// Its number.
+    /// Number of the request.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// It is in the engine now.
+    /// Records that the request is in the engine.
     pub fn entered(&mut self, id: RequestId) {
         self.id = Some(id);
     }
 
-    /// It was admitted.
+    /// Records the admission.
     pub fn admitted(&self, admission: &Admission) {
         if let Some(records) = &self.shared.records {
             records.admitted(self.number, admission.cached_tokens);
         }
     }
 
-    /// It is over. Without this, the client has gone away.
-    pub fn over(&mut self, outcome: Outcome) {
+    /// Sets the outcome, unless it is set; without one, the client has disconnected.
+    pub fn finish(&mut self, outcome: Outcome) {
         self.outcome.get_or_insert(outcome);
     }
 }
@@ -172,9 +172,9 @@ impl Drop for Ticket {
             self.shared.lock().cancel(now, id);
             self.shared.changed.notify_one();
         }
-        self.shared.metrics.over(outcome);
+        self.shared.metrics.ended(outcome);
         if let Some(records) = &self.shared.records {
-            records.over(self.number, now, outcome);
+            records.ended(self.number, now, outcome);
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Events as bytes: plain, or as unusual as the format allows.
+//! Encodes events as server-sent events, with injected oddities that the format allows.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::answer::{Answer, Step};
 use crate::fault::{Cut, Faults};
 
-/// How events are written.
+/// Encodes events.
 pub struct Wire {
     line_end: Option<&'static str>,
     comments: bool,
@@ -13,7 +13,7 @@ pub struct Wire {
     multi_line: bool,
     seed: u64,
     drawn: u64,
-    /// Where the last event begins.
+    /// Offset of the last event.
     last: usize,
 }
 
@@ -31,7 +31,7 @@ impl Wire {
         }
         let line_end = self.line_end.unwrap_or("\n");
         if self.comments {
-            out.extend_from_slice(b": still there");
+            out.extend_from_slice(b": keep-alive");
             out.extend_from_slice(line_end.as_bytes());
             out.extend_from_slice(line_end.as_bytes());
         }
@@ -40,7 +40,7 @@ impl Wire {
         if self.multi_line {
             let mut data = Vec::new();
             answer.encode(step, &mut data);
-            // JSON may have a line feed after a comma outside of strings, where a quote follows.
+            // Between a comma and a quote outside of strings, JSON may have a line feed.
             let mut from = 0;
             for at in memchr::memmem::find_iter(&data, b",\"") {
                 out.extend_from_slice(&data[from..=at]);
@@ -56,14 +56,14 @@ impl Wire {
         out.extend_from_slice(line_end.as_bytes());
     }
 
-    /// Takes the second half of the last event away, if the connection is to break in it.
+    /// Removes the second half of the last event if the connection is dropped within it.
     pub fn halve(&self, out: &mut Vec<u8>, faults: &Faults) {
         if matches!(faults.cut, Some(Cut::Within(_))) {
             out.truncate(self.last + (out.len() - self.last) / 2);
         }
     }
 
-    /// 1 to 40 bytes, others every time.
+    /// A random length of 1 to 40 bytes.
     pub fn random_length(&mut self) -> usize {
         self.drawn += 1;
         1 + (xxh3_64_with_seed(&self.seed.to_le_bytes(), self.drawn) % 40) as usize

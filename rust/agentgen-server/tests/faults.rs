@@ -16,7 +16,7 @@ fn streamed() -> Value {
     ask("a b c", json!({"stream": true, "stream_options": {"include_usage": true}}))
 }
 
-/// What it is without a fault: three tokens, a reason, usage, `[DONE]`. Ids differ.
+/// A stream without a fault: three tokens, finish reason, usage, `[DONE]`. Ids differ.
 fn plain(server: &Server) -> String {
     without_ids(&stream(server, "").body)
 }
@@ -68,7 +68,7 @@ fn dropped_connections() {
 }
 
 #[test]
-fn unusual_but_legal_bytes() {
+fn unusual_but_valid_event_streams() {
     let server = server(json!({}));
     let plain = plain(&server);
     for fault in ["split", "split=7", "split=random", "one-write", "delay-headers=1, delay-first=1, delay-between=1"] {
@@ -82,7 +82,7 @@ fn unusual_but_legal_bytes() {
     let cr = stream(&server, "cr").body;
     assert!(!cr.contains('\n'));
     assert_eq!(without_ids(&cr.replace('\r', "\n")), plain);
-    assert_eq!(without_ids(&stream(&server, "comments").body.replace(": still there\n\n", "")), plain);
+    assert_eq!(without_ids(&stream(&server, "comments").body.replace(": keep-alive\n\n", "")), plain);
     let bom = stream(&server, "bom").body;
     assert_eq!(without_ids(bom.strip_prefix('\u{feff}').unwrap()), plain);
     let lines = stream(&server, "multi-line, crlf").body;
@@ -92,7 +92,7 @@ fn unusual_but_legal_bytes() {
 }
 
 #[test]
-fn events_that_say_something_else() {
+fn faults_that_change_events() {
     let server = server(json!({}));
     let malformed = stream(&server, "malformed=1");
     assert_eq!((malformed.events().len(), values(&malformed).len(), malformed.complete), (6, 4, true));
@@ -126,7 +126,7 @@ fn events_that_say_something_else() {
 }
 
 #[test]
-fn calls_come_in_fragments_and_their_ids_are_fresh() {
+fn tool_calls_are_streamed_in_fragments_with_unique_ids() {
     let server = server(json!({"tool_calls": 2}));
     let tools =
         json!([{"type": "function", "function": {"name": "f"}}, {"type": "function", "function": {"name": "g"}}]);
@@ -158,7 +158,7 @@ fn calls_come_in_fragments_and_their_ids_are_fresh() {
 }
 
 #[test]
-fn random_faults_befall_their_share_of_the_requests_and_the_same_ones_again() {
+fn random_faults_hit_their_share_of_the_requests_reproducibly() {
     let faults = json!([{"fault": "status=503", "probability": 0.3}, {"fault": "no-done", "probability": 1}]);
     let run = |seed: u64| -> Vec<u16> {
         let server = server(json!({"faults": faults, "seed": seed}));
@@ -178,7 +178,7 @@ fn random_faults_befall_their_share_of_the_requests_and_the_same_ones_again() {
 }
 
 #[test]
-fn under_many_faults_and_clients_that_go_away_the_books_balance() {
+fn counters_add_up_under_faults_and_disconnecting_clients() {
     let faults: Vec<_> = [
         "status=429; retry-after=0",
         "drop-before-headers",
@@ -214,7 +214,7 @@ fn under_many_faults_and_clients_that_go_away_the_books_balance() {
         }
     });
     let sum = |stats: &agentgen_server::Stats| stats.answered + stats.refused + stats.disconnected + stats.fault;
-    // Who goes before anything was read has sent nothing, as far as the server knows.
+    // A client that disconnects before its request is read has sent no request, as far as the server knows.
     while server.stats().running + server.stats().waiting > 0 || sum(&server.stats()) < 256 {
         std::thread::yield_now();
     }

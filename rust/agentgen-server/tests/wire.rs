@@ -8,7 +8,7 @@ use agentgen_server::Server;
 use common::{ask, chat, get, open, read, server};
 use serde_json::{Value, json};
 
-/// The text that the events of a chat make.
+/// The text of the events of a chat.
 fn text(events: &[&str]) -> String {
     events
         .iter()
@@ -18,7 +18,7 @@ fn text(events: &[&str]) -> String {
 }
 
 #[test]
-fn a_chat_is_answered_alike_in_events_and_as_a_document() {
+fn a_chat_has_the_same_answer_as_events_and_as_a_document() {
     for events in ["token", "coalesced"] {
         let server = server(json!({"events": events, "block_tokens": 2, "model": "a \"model\""}));
         let whole = chat(&server, &ask("a b c d e", json!({"model": "a \"model\""})), "");
@@ -45,7 +45,7 @@ fn a_chat_is_answered_alike_in_events_and_as_a_document() {
 }
 
 #[test]
-fn a_conversation_that_goes_on_with_its_answers_finds_them() {
+fn a_conversation_that_resends_its_answers_finds_them_in_the_cache() {
     let server = server(json!({"block_tokens": 1}));
     let answer = chat(&server, &ask("a b c", json!({"max_tokens": 10})), "").json();
     let message = answer["choices"][0]["message"].clone();
@@ -72,7 +72,7 @@ fn a_conversation_that_goes_on_with_its_answers_finds_them() {
 }
 
 #[test]
-fn completions_take_texts_and_token_ids() {
+fn completions_accept_texts_and_token_ids() {
     let server = server(json!({"block_tokens": 1}));
     let complete = |body: Value| read(open(&server, "/v1/completions", &body, "")).unwrap();
     let text = complete(json!({"prompt": "a b", "max_tokens": 4})).json();
@@ -95,7 +95,7 @@ fn completions_take_texts_and_token_ids() {
 }
 
 #[test]
-fn bad_requests_are_told_what_is_wrong() {
+fn invalid_requests_get_an_error_message() {
     let server = server(json!({"max_model_len": 100, "capacity_blocks": 5}));
     let call = json!({"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
     let other = json!({"id": "c2", "type": "function", "function": {"name": "f", "arguments": "{}"}});
@@ -106,7 +106,7 @@ fn bad_requests_are_told_what_is_wrong() {
     let long = "x ".repeat(98);
     let bad = [
         (400, "expected an object", json!("x")),
-        (400, "messages: not there", json!({})),
+        (400, "messages: missing", json!({})),
         (400, "messages: found no token", messages(json!([]))),
         (400, "at least 1", ask("x", json!({"max_tokens": 0}))),
         (400, "n: found 2", ask("x", json!({"n": 2}))),
@@ -122,12 +122,20 @@ fn bad_requests_are_told_what_is_wrong() {
                 json!([user, {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {}}}]}]),
             ),
         ),
-        (400, "must be followed by a tool message for each; without one: c1, c2", messages(json!([user, said]))),
-        (400, "without one: c2", messages(json!([user, said, result("c1"), user]))),
-        (400, "\"c3\", which no call", messages(json!([user, said, result("c3")]))),
-        (400, "\"c1\" a second time", messages(json!([user, said, result("c1"), result("c1")]))),
-        (400, "which no call", messages(json!([user, said, result("c1"), result("c2"), user, result("c1")]))),
-        (400, "empty or twice", messages(json!([user, {"role": "assistant", "tool_calls": [call, call]}]))),
+        (400, "must be followed by a tool message for each call; missing: c1, c2", messages(json!([user, said]))),
+        (400, "missing: c2", messages(json!([user, said, result("c1"), user]))),
+        (400, "found \"c3\", expected the id of a tool call", messages(json!([user, said, result("c3")]))),
+        (400, "found \"c1\" twice", messages(json!([user, said, result("c1"), result("c1")]))),
+        (
+            400,
+            "expected the id of a tool call of the assistant message before it",
+            messages(json!([user, said, result("c1"), result("c2"), user, result("c1")])),
+        ),
+        (
+            400,
+            "expected a non-empty id that no other call has",
+            messages(json!([user, {"role": "assistant", "tool_calls": [call, call]}])),
+        ),
     ];
     for (status, part, body) in bad {
         let reply = chat(&server, &body, "");
@@ -145,7 +153,7 @@ fn bad_requests_are_told_what_is_wrong() {
 }
 
 #[test]
-fn pages_tell_what_there_is() {
+fn health_models_metrics_and_debug_pages() {
     let mut server = server(json!({"debug": true, "max_model_len": 4096, "block_tokens": 4, "capacity_blocks": 100}));
     let session = "X-Session-ID: s 1\r\n";
     read(open(&server, "/v1/chat/completions", &ask("a b c d e f g h i", json!({})), session)).unwrap();
@@ -179,7 +187,7 @@ fn pages_tell_what_there_is() {
     server.stop();
 }
 
-/// Waits for what comes when the system has passed it on.
+/// Waits until the server's counters fulfil a condition.
 fn until(server: &Server, what: impl Fn(&agentgen_server::Stats) -> bool) {
     while !what(&server.stats()) {
         std::thread::yield_now();
@@ -187,7 +195,7 @@ fn until(server: &Server, what: impl Fn(&agentgen_server::Stats) -> bool) {
 }
 
 #[test]
-fn a_client_that_goes_away_frees_its_place() {
+fn a_disconnected_client_frees_its_place() {
     for stream in [true, false] {
         // A token in 1,000 seconds; room for one request.
         let server = server(json!({"debug": true, "decode_tokens_per_second": 0.001, "capacity_blocks": 4}));
@@ -216,7 +224,7 @@ fn a_client_that_goes_away_frees_its_place() {
 }
 
 #[test]
-fn what_waited_is_answered_when_there_is_room() {
+fn a_waiting_request_is_answered_once_there_is_room() {
     let server = server(json!({"decode_tokens_per_second": 200, "capacity_blocks": 4, "debug": true}));
     let body = ask("a b c", json!({"max_tokens": 40, "stream": true}));
     let open: Vec<_> = (0..4).map(|_| open(&server, "/v1/chat/completions", &body, "")).collect();
@@ -227,10 +235,10 @@ fn what_waited_is_answered_when_there_is_room() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_said() {
+fn a_port_in_use_is_an_error() {
     let server = server(json!({}));
     let port = server.address().port();
     let options = agentgen_server::Options { port, ..Default::default() };
     let error = Server::start(options).err().unwrap().to_string();
-    assert!(error.starts_with(&format!("127.0.0.1:{port}: cannot listen there: ")), "{error}");
+    assert!(error.starts_with(&format!("127.0.0.1:{port}: cannot listen: ")), "{error}");
 }

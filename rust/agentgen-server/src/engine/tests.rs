@@ -1,4 +1,4 @@
-//! On a clock of numbers: nothing here waits.
+//! Times are plain numbers: no test waits.
 
 use agentgen_engine::kv::{Policy, PrefixCache};
 use agentgen_engine::serving::Routing;
@@ -31,8 +31,8 @@ fn cache(engine: &Engine) -> &PrefixCache {
     engine.engine.replicas()[0].cache()
 }
 
-/// A prompt of tokens that begin at `first`, and its output.
-fn ask(first: i64, context_tokens: u32, output_tokens: u32) -> EngineRequest {
+/// A prompt and its output; prompts with different `first` share no block.
+fn request(first: i64, context_tokens: u32, output_tokens: u32) -> EngineRequest {
     let blocks = i64::from((context_tokens + output_tokens) / BLOCK);
     let ids: Vec<_> = (0..blocks).map(|block| first * 1_000_000 + block * 10).collect();
     let mut stream = TokenSeq::new(BLOCK);
@@ -55,23 +55,23 @@ fn waiting(sent: Result<(RequestId, Sent), TooLarge>) -> (RequestId, oneshot::Re
 }
 
 #[test]
-fn an_answer_takes_exactly_the_modelled_time() {
+fn a_request_takes_exactly_the_modelled_time() {
     let mut engine = engine(1000);
-    let first = admitted(engine.send(5, ask(1, 50, 20)));
+    let first = admitted(engine.send(5, request(1, 50, 20)));
     let expected =
         Admission { sent: 5, admitted: 5, first_token: 5 + SECOND / 2, end: 5 + SECOND * 5 / 2, cached_tokens: 0 };
     assert_eq!(first, expected);
-    // Later, the same conversation goes on: 70 tokens, of which the last one sampled has no KV.
-    let next = admitted(engine.send(10 * SECOND, ask(1, 80, 20)));
+    // A later turn of the same conversation: 70 tokens, of which the last sampled one has no KV.
+    let next = admitted(engine.send(10 * SECOND, request(1, 80, 20)));
     assert_eq!(next.cached_tokens, 68);
     assert_eq!(next.first_token, 10 * SECOND + 120_000_000);
 }
 
 #[test]
-fn rates_of_zero_mean_at_once() {
+fn rates_of_zero_take_no_time() {
     let mut engine = Engine::new(system(10, 0.0, 0.0));
     for now in 0..100 {
-        let admission = admitted(engine.send(now, ask(now as i64, 20, 20)));
+        let admission = admitted(engine.send(now, request(now as i64, 20, 20)));
         assert_eq!((admission.first_token, admission.end), (now, now));
         assert_eq!(engine.load(), (0, 0));
     }
@@ -79,32 +79,32 @@ fn rates_of_zero_mean_at_once() {
 }
 
 #[test]
-fn prefill_is_one_after_the_other_in_the_order_of_arrival() {
+fn prefills_run_one_at_a_time_in_order_of_arrival() {
     let mut engine = engine(1000);
-    let first = admitted(engine.send(0, ask(1, 100, 10)));
-    let (_, mut second) = waiting(engine.send(1, ask(2, 50, 10)));
-    let (_, mut third) = waiting(engine.send(2, ask(3, 10, 10)));
+    let first = admitted(engine.send(0, request(1, 100, 10)));
+    let (_, mut second) = waiting(engine.send(1, request(2, 50, 10)));
+    let (_, mut third) = waiting(engine.send(2, request(3, 10, 10)));
     assert_eq!(engine.load(), (1, 2));
     assert_eq!(engine.advance(first.first_token - 1), Some(first.first_token));
     assert!(second.try_recv().is_err());
     engine.advance(first.first_token);
-    let second = second.try_recv().expect("the unit is idle");
+    let second = second.try_recv().expect("the prefill unit is free");
     assert_eq!((second.sent, second.admitted, second.first_token), (1, SECOND, SECOND * 3 / 2));
     assert!(third.try_recv().is_err());
-    // However late it is looked at, the times are the model's.
+    // The times do not depend on when the engine is advanced.
     engine.advance(100 * SECOND);
-    let third = third.try_recv().expect("the unit is idle");
+    let third = third.try_recv().expect("the prefill unit is free");
     assert_eq!((third.admitted, third.first_token), (SECOND * 3 / 2, SECOND * 8 / 5));
     assert_eq!(engine.load(), (0, 0));
 }
 
 #[test]
-fn what_does_not_fit_waits_and_nobody_overtakes_it() {
+fn a_request_that_does_not_fit_waits_and_is_not_overtaken() {
     let mut engine = engine(20);
-    let first = admitted(engine.send(0, ask(1, 40, 20)));
-    // 15 blocks are taken; 8 more are too many, though 1 would fit.
-    let (_, mut large) = waiting(engine.send(SECOND, ask(2, 16, 16)));
-    let (_, mut small) = waiting(engine.send(SECOND, ask(3, 2, 2)));
+    let first = admitted(engine.send(0, request(1, 40, 20)));
+    // 15 blocks are in use; 8 more do not fit, 1 more would.
+    let (_, mut large) = waiting(engine.send(SECOND, request(2, 16, 16)));
+    let (_, mut small) = waiting(engine.send(SECOND, request(3, 2, 2)));
     assert_eq!(engine.advance(first.end - 1), Some(first.end));
     assert!(large.try_recv().is_err() && small.try_recv().is_err());
     engine.advance(first.end);
@@ -114,76 +114,76 @@ fn what_does_not_fit_waits_and_nobody_overtakes_it() {
 }
 
 #[test]
-fn what_is_larger_than_the_memory_fails_at_once() {
+fn a_request_larger_than_the_capacity_fails_at_once() {
     let mut engine = engine(20);
-    assert_eq!(engine.send(0, ask(1, 61, 20)).err(), Some(TooLarge { needed_blocks: 21 }));
-    assert_eq!(admitted(engine.send(0, ask(1, 60, 20))).admitted, 0);
+    assert_eq!(engine.send(0, request(1, 61, 20)).err(), Some(TooLarge { needed_blocks: 21 }));
+    assert_eq!(admitted(engine.send(0, request(1, 60, 20))).admitted, 0);
 }
 
 #[test]
-fn a_client_that_goes_frees_everything_at_once() {
+fn cancelling_frees_everything_at_once() {
     let mut engine = engine(20);
-    // While it waits.
-    let (first, _) = engine.send(0, ask(1, 40, 20)).expect("it fits");
-    let (second, _kept) = waiting(engine.send(0, ask(2, 40, 20)));
-    let (_, mut third) = waiting(engine.send(0, ask(3, 12, 4)));
+    // A waiting request.
+    let (first, _) = engine.send(0, request(1, 40, 20)).expect("it fits");
+    let (second, _kept) = waiting(engine.send(0, request(2, 40, 20)));
+    let (_, mut third) = waiting(engine.send(0, request(3, 12, 4)));
     engine.cancel(1, second);
     assert_eq!(engine.load(), (1, 1));
-    // In its prefill: the next one begins.
+    // During its prefill: the next prefill begins.
     engine.cancel(SECOND / 10, first);
-    assert_eq!(third.try_recv().expect("the unit is idle").admitted, SECOND / 10);
+    assert_eq!(third.try_recv().expect("the prefill unit is free").admitted, SECOND / 10);
     assert_eq!(cache(&engine).reserved_blocks(), 1);
-    // Again: nothing.
+    // A second time: nothing happens.
     engine.cancel(SECOND / 10, first);
     engine.advance(100 * SECOND);
     assert_eq!((engine.load(), cache(&engine).reserved_blocks(), cache(&engine).pinned_blocks()), ((0, 0), 0, 0));
-    // While it writes: what it wrote stays.
-    let (id, _) = engine.send(200 * SECOND, ask(4, 40, 40)).expect("it fits");
+    // While it decodes: the blocks written so far stay.
+    let (id, _) = engine.send(200 * SECOND, request(4, 40, 40)).expect("it fits");
     engine.cancel(200 * SECOND + SECOND * 4 / 10 + SECOND, id);
     assert_eq!((engine.load(), cache(&engine).reserved_blocks(), cache(&engine).pinned_blocks()), ((0, 0), 0, 0));
-    let again = admitted(engine.send(300 * SECOND, ask(4, 80, 0)));
+    let again = admitted(engine.send(300 * SECOND, request(4, 80, 0)));
     assert_eq!(again.cached_tokens, 48, "40 of the prompt and 10 of 11 written");
 }
 
 #[test]
-fn of_a_prefill_that_is_given_up_only_what_was_computed_stays() {
+fn only_the_computed_blocks_of_a_cancelled_prefill_stay() {
     let mut engine = engine(1000);
-    engine.send(0, ask(1, 40, 0)).expect("it fits");
-    // 40 of 100 tokens are there; of the others 30 are computed in 0.3 s.
-    let (id, _) = engine.send(10 * SECOND, ask(1, 100, 8)).expect("it fits");
+    engine.send(0, request(1, 40, 0)).expect("it fits");
+    // 40 of 100 tokens are in the cache; 30 more are computed in 0.3 s.
+    let (id, _) = engine.send(10 * SECOND, request(1, 100, 8)).expect("it fits");
     engine.cancel(10 * SECOND + SECOND * 3 / 10, id);
     assert_eq!((engine.used_blocks(), cache(&engine).pinned_blocks()), (17, 0));
-    assert_eq!(admitted(engine.send(20 * SECOND, ask(1, 100, 8))).cached_tokens, 68);
-    // At once: nothing is lost, nothing is won.
-    let (id, _) = engine.send(100 * SECOND, ask(1, 200, 8)).expect("it fits");
+    assert_eq!(admitted(engine.send(20 * SECOND, request(1, 100, 8))).cached_tokens, 68);
+    // Cancelled at once: the cache does not change.
+    let (id, _) = engine.send(100 * SECOND, request(1, 200, 8)).expect("it fits");
     engine.cancel(100 * SECOND, id);
     assert_eq!(engine.used_blocks(), 26);
 }
 
-/// Of first tokens, of waits and of whole answers, how many were counted.
+/// Number of first tokens, queueing times and latencies counted.
 fn counted(engine: &Engine) -> [u64; 3] {
     let Times { first_token, queue, end } = engine.times();
     [first_token, queue, end].map(Histogram::count)
 }
 
 #[test]
-fn times_are_of_what_happened() {
+fn times_are_counted_when_they_are_known() {
     let mut engine = engine(1000);
-    // Given up in the queue, in the prefill, while it writes; and one that ends.
-    let (prefilling, _) = engine.send(0, ask(1, 100, 10)).expect("it fits");
-    let (queued, _kept) = waiting(engine.send(0, ask(2, 100, 10)));
+    // Cancelled while waiting, during prefill, during decoding; and one that ends.
+    let (prefilling, _) = engine.send(0, request(1, 100, 10)).expect("it fits");
+    let (queued, _kept) = waiting(engine.send(0, request(2, 100, 10)));
     engine.cancel(SECOND / 10, queued);
     engine.cancel(SECOND / 5, prefilling);
     assert_eq!(counted(&engine), [0, 0, 0]);
-    let (writing, _) = engine.send(10 * SECOND, ask(3, 100, 10)).expect("it fits");
+    let (writing, _) = engine.send(10 * SECOND, request(3, 100, 10)).expect("it fits");
     engine.cancel(10 * SECOND + SECOND * 3 / 2, writing);
     assert_eq!(counted(&engine), [1, 0, 0]);
-    engine.send(20 * SECOND, ask(4, 100, 10)).expect("it fits");
+    engine.send(20 * SECOND, request(4, 100, 10)).expect("it fits");
     engine.advance(30 * SECOND);
     assert_eq!(counted(&engine), [2, 1, 1]);
 }
 
-/// Small numbers without a pattern.
+/// Pseudo-random numbers below the argument.
 fn draws() -> impl FnMut(u64) -> u64 {
     let mut drawn = 0;
     move |below| {
@@ -193,7 +193,7 @@ fn draws() -> impl FnMut(u64) -> u64 {
 }
 
 #[test]
-fn whatever_comes_and_goes_the_books_balance_and_the_order_is_kept() {
+fn counters_add_up_and_the_order_is_kept_under_random_requests() {
     let (mut draw, mut engine) = (draws(), engine(40));
     let mut open: HashMap<RequestId, oneshot::Receiver<Admission>> = HashMap::new();
     let mut last_admitted: Option<(u64, RequestId)> = None;
@@ -208,7 +208,7 @@ fn whatever_comes_and_goes_the_books_balance_and_the_order_is_kept() {
                 engine.cancel(now, id);
             }
             1 => drop(engine.advance(now)),
-            _ => match engine.send(now, ask(draw(6) as i64, 1 + draw(120) as u32, 1 + draw(60) as u32)) {
+            _ => match engine.send(now, request(draw(6) as i64, 1 + draw(120) as u32, 1 + draw(60) as u32)) {
                 Ok((id, Sent::Waiting(receiver))) => drop(open.insert(id, receiver)),
                 Ok((id, Sent::Admitted(admission))) => {
                     assert!(last_admitted.is_none_or(|last| last.0 <= admission.admitted));
@@ -221,7 +221,7 @@ fn whatever_comes_and_goes_the_books_balance_and_the_order_is_kept() {
         told.sort_by_key(|(_, id)| *id);
         for (admission, id) in told {
             open.remove(&id);
-            assert!(last_admitted <= Some((admission.admitted, id)), "in the order of arrival");
+            assert!(last_admitted <= Some((admission.admitted, id)), "in order of arrival");
             assert!(admission.sent <= admission.admitted && admission.admitted <= admission.first_token);
             last_admitted = Some((admission.admitted, id));
         }

@@ -1,6 +1,6 @@
-//! A client that sees every byte.
+//! A client that reads raw bytes.
 
-#![allow(dead_code, clippy::needless_pass_by_value)] // each test takes what it needs; json!(…) is made for the call
+#![allow(dead_code, clippy::needless_pass_by_value)] // each test file uses a part of it; json!(…) values are made for the call
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use agentgen_server::{Options, Server};
 use serde_json::{Value, json};
 
-/// A server that answers at once, but for what `options` say.
+/// A server without prefill and decode time, unless `options` set them.
 pub fn server(mut options: Value) -> Server {
     for rate in ["prefill_tokens_per_second", "decode_tokens_per_second"] {
         options.as_object_mut().unwrap().entry(rate).or_insert(json!(0));
@@ -21,9 +21,9 @@ pub fn server(mut options: Value) -> Server {
 pub struct Reply {
     pub status: u16,
     pub head: String,
-    /// Of the body, as far as it came.
+    /// The body as far as it was received.
     pub body: String,
-    /// Whether the body came to its end.
+    /// Whether the body is complete.
     pub complete: bool,
 }
 
@@ -32,7 +32,7 @@ impl Reply {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// The data of the events, if their lines end in line feeds.
+    /// The data of the events, if lines end with line feeds.
     pub fn events(&self) -> Vec<&str> {
         self.body.split("\n\n").filter_map(|event| event.strip_prefix("data: ")).collect()
     }
@@ -67,10 +67,10 @@ pub fn ask(content: &str, more: Value) -> Value {
     body
 }
 
-/// All that comes; `None` if that is not even headers.
+/// Reads a response; `None` without headers.
 pub fn read(mut connection: TcpStream) -> Option<Reply> {
     let mut bytes = Vec::new();
-    // A connection that breaks may do so with an error.
+    // A dropped connection may be an error.
     let _ = connection.read_to_end(&mut bytes);
     let text = String::from_utf8(bytes).unwrap();
     let (head, rest) = text.split_once("\r\n\r\n")?;

@@ -1,4 +1,4 @@
-// What the page draws of a result: each function gives a figure's title, units, caption, chart and numbers.
+// The charts of a result: each function returns title, units, caption, chart and numbers of one chart.
 
 import { AXIS, COLORS } from "../chart.js";
 import { bytes, count, duration, percent, short } from "../format.js";
@@ -8,7 +8,7 @@ const LAYER_NAMES = { l1: "L1: shared by all", l1_5: "L1.5: by a group", l2: "L2
 
 const time = { label: "Virtual time", text: (row) => duration(row.time_ms) };
 
-/** A figure over time; `series` name fields of the points and how to write them. */
+/** A chart over time; `series` names fields of the points and their text. */
 function timed({ figures }, { series, scale = (row) => row, ...rest }, about) {
   const rows = figures.series.map((point) => ({ time_ms: point.time_ms, ...scale(point) }));
   const columns = [time, ...series.map(({ name, text }) => ({ label: name, text: (row) => (row[name] === null ? null : text(row[name])) }))];
@@ -73,7 +73,7 @@ function requests(result) {
     },
     {
       id: "requests", title: "Active requests", units: "requests, mean",
-      caption: `Running: admitted and not over, at most ${count(most.peak_running)}. Waiting: sent and not admitted, at most ${count(most.peak_queued)}.`,
+      caption: `Running: admitted and not ended, at most ${count(most.peak_running)}. Waiting: sent and not admitted, at most ${count(most.peak_queued)}.`,
     },
   );
 }
@@ -82,7 +82,7 @@ function tokensInFlight(result) {
   return timed(
     result,
     { series: [{ name: "tokens in flight", color: 2, text: short }], scale: (point) => ({ "tokens in flight": point.tokens_in_flight }), axis: AXIS.short },
-    { id: "tokens", title: "Tokens in flight", units: "tokens, mean", caption: "Prompts and outputs of the requests that run." },
+    { id: "tokens", title: "Tokens in flight", units: "tokens, mean", caption: "Prompts and outputs of running requests." },
   );
 }
 
@@ -105,7 +105,7 @@ export function turnover(result) {
   );
 }
 
-/** Bars of one field for each layer and kind. */
+/** Bars for each layer and kind. */
 function bars(rows, kinds, { axis, isStacked }) {
   const values = rows.flatMap((row) =>
     kinds.map(({ name, of, text }, position) => ({ layer: row.name, kind: name, position, value: of(row), shown: text(of(row)) })),
@@ -134,7 +134,7 @@ export function evictions({ figures, sample }) {
   ];
   return {
     id: "evictions", title: "Evictions by layer", units: `blocks of ${count(sample.block_tokens)} tokens`,
-    caption: figures.blocks.evicted === 0 ? "Nothing was evicted: the capacity holds everything." : "The layer of a block's first token, in the request that used it last.",
+    caption: figures.blocks.evicted === 0 ? "Nothing was evicted: the capacity holds everything." : "The layer of a block's first token, in the request that used the block last.",
     spec: bars(rows, kinds, { axis: AXIS.short }), rows,
     columns: [
       { label: "Layer", text: (row) => row.name, left: true },

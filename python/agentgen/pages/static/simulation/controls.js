@@ -1,23 +1,23 @@
-// The form: a number and a slider for every setting, and what is wrong with it.
+// The form: a number field and a slider for every setting, and its error.
 
 import { el } from "../dom.js";
 import { bytes, count, short } from "../format.js";
 import { capacityBlocks, fault, SETTINGS, sliderOf, valueOf } from "./settings.js";
 
-/** The choice of a model: its KV bytes per token go into the setting `kv`. */
+/** The choice of a model, which sets `kv`, the KV bytes per token. */
 function modelChoice(models, choose) {
   const options = models.map(({ name }) => el("option", { value: name }, name));
   const select = el("select", { id: "model" }, el("option", { value: "" }, "other"), options);
   const kvOf = (name) => models.find((model) => model.name === name)?.kv_bytes_per_token;
   select.addEventListener("change", () => select.value && choose(kvOf(select.value)));
-  // Several models keep as much of a token: the one that was chosen stays.
+  // Several models have the same KV bytes per token: the chosen one stays.
   const show = (kv) => {
     if (kvOf(select.value) !== kv) select.value = models.find((model) => model.kv_bytes_per_token === kv)?.name ?? "";
   };
   return { select, show };
 }
 
-/** One setting; `changed(value)` is called with every value that can be. */
+/** One setting; `changed(value)` is called with every valid value. */
 function control(setting, isFixed, changed) {
   const { name, label, unit, min, max, whole } = setting;
   const number = el("input", {
@@ -53,8 +53,8 @@ function control(setting, isFixed, changed) {
 }
 
 /**
- * All controls. `changed(settings)` is called with settings that can be; `set(settings)` shows others.
- * `hasSlots`: whether the trace leaves the concurrency open.
+ * All controls. `changed(settings)` is called with valid settings; `set(settings)` shows others.
+ * `hasSlots`: whether the concurrency is a setting, rather than given by the trace.
  */
 export function controls({ models, model: first, blockTokens, hasSlots, changed, reset }) {
   let settings = {};

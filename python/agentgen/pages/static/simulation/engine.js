@@ -1,4 +1,4 @@
-// The simulation itself: one worker, LRU, no TTL. docs/simulator.md states the model; the Rust simulator is the
+// The simulation: one replica, LRU, no TTL. docs/simulator.md defines the model; rust/agentgen-engine/src/serving is the
 // reference, and this gives the same numbers to the last bit. All times are ms.
 
 import { PrefixCache } from "./cache.js";
@@ -17,12 +17,12 @@ export class Simulation {
   #seen;
   #tally;
   #events = new Events();
-  /** Position of the next session that has not started. */
+  /** Index of the next session to start. */
   #next = 0;
   #byNumber;
-  /** By session number: the sessions that start when that one is over. */
+  /** By session number: the continuations that start when that session ends. */
   #waiting = new Map();
-  /** Requests that are sent; those from `#head` on wait. */
+  /** Requests in the order of sending; those from `#head` on wait. */
   #queue = [];
   #head = 0;
   #isPrefilling = false;
@@ -47,7 +47,7 @@ export class Simulation {
       hitTokens: 0,
     }));
     this.#byNumber = new Map(this.sessions.map((session) => [session.number, session]));
-    /** All requests that were sent, in that order. */
+    /** All requests in the order of sending. */
     this.requests = [];
     for (let slot = 0; sample.clock === "closed" && slot < settings.concurrency; slot += 1) this.#startNext(0, slot);
   }
@@ -66,7 +66,7 @@ export class Simulation {
     return true;
   }
 
-  /** The share of the sessions that are over. */
+  /** The share of the sessions that have ended. */
   get progress() {
     return this.sessions.length === 0 ? 1 : this.sessions.filter(({ endMs }) => endMs >= 0).length / this.sessions.length;
   }
@@ -75,7 +75,7 @@ export class Simulation {
     return this.#tally.figures(this.#settings.capacityBlocks);
   }
 
-  /** Times to the first token, ms, and how many requests had each. */
+  /** Times to first token in ms, and how many requests had each. */
   ttftCounts() {
     return this.#tally.ttftCounts();
   }
@@ -87,7 +87,7 @@ export class Simulation {
     while (this.#next < this.sessions.length && arrives() <= this.#events.nextTime) this.#startNext(0, this.#next);
   }
 
-  /** The next session takes a slot; one that continues another waits there until that is over. */
+  /** The next session takes a slot; a continuation waits there for the end of its parent. */
   #startNext(now, slot) {
     const session = this.sessions[this.#next];
     if (!session) return;
@@ -105,7 +105,7 @@ export class Simulation {
     }
   }
 
-  /** The session's next request will be sent; `ready` is when it began, or when the request before was over. */
+  /** Schedules the session's next request; `ready` is the start of the session, or the end of its previous request. */
   #schedule(session, ready) {
     const ms = session.turns[session.turn][2];
     const isRecorded = this.#sample.clock === "recorded" && session.turn > 0;
@@ -123,7 +123,7 @@ export class Simulation {
     session.turn += 1;
     if (request.failed) {
       this.#tally.failed(session.turns.length - session.turn);
-      this.#over(session, now);
+      this.#finish(session, now);
     } else {
       this.#queue.push(request);
       this.#tally.queued();
@@ -131,7 +131,7 @@ export class Simulation {
     }
   }
 
-  /** Admits the first request that waits, if the prefill unit is idle and there is room; nobody overtakes it. */
+  /** Admits the first waiting request, if the prefill unit is free and there is room; no other overtakes it. */
   #admit(now) {
     const request = this.#queue[this.#head];
     if (!request || this.#isPrefilling) return;
@@ -150,7 +150,7 @@ export class Simulation {
     this.#events.push(now + prefillMs, PREFILLED, session.number);
   }
 
-  /** The prompt is computed: the first token is there. */
+  /** The prefill ends: the first token is there. */
   #prefilled(request, now) {
     request.firstTokenMs = now;
     const decodeMs = (request.prompt.outputTokens / this.#settings.decodeRate) * 1000;
@@ -166,7 +166,7 @@ export class Simulation {
     this.#added(request, foundBlocks, keptBlocks);
     this.#tally.ended(request);
     if (session.turn < session.turns.length) this.#schedule(session, now);
-    else this.#over(session, now);
+    else this.#finish(session, now);
     this.#admit(now);
   }
 
@@ -180,11 +180,11 @@ export class Simulation {
     this.#tally.changed(this.#cache);
   }
 
-  /** A session is over: those that continue it start, and its slot takes the next one. */
-  #over(session, now) {
+  /** A session has ended: its continuations start, and its slot takes the next session. */
+  #finish(session, now) {
     session.endMs = now;
-    this.#tally.over(session);
-    for (const heir of this.#waiting.get(session.number) ?? []) this.#schedule(heir, Math.max(heir.startMs, now));
+    this.#tally.finished(session);
+    for (const child of this.#waiting.get(session.number) ?? []) this.#schedule(child, Math.max(child.startMs, now));
     this.#waiting.delete(session.number);
     if (this.#sample.clock === "closed") this.#startNext(now, session.slot);
   }

@@ -1,6 +1,6 @@
-// What happens next, in the order of the simulator: by time, then by kind, then by session.
+// Events in the order of the simulator: by time, then by kind, then by session.
 
-/** Of events at one time: requests end, then prompts are done, then requests are sent. */
+/** At one time requests end first, then prefills end, then requests are sent. */
 export const END = 0;
 export const PREFILLED = 1;
 export const SEND = 2;
@@ -10,7 +10,7 @@ function isBefore(a, b) {
   return a.kind !== b.kind ? a.kind < b.kind : a.session < b.session;
 }
 
-/** A binary heap; its first event is the next one. */
+/** A binary heap of events. */
 export class Events {
   #heap = [];
 
@@ -18,7 +18,7 @@ export class Events {
     return this.#heap.length;
   }
 
-  /** When the next event is; infinity without one. */
+  /** Time of the next event; infinity without one. */
   get nextTime() {
     return this.#heap[0]?.time ?? Infinity;
   }

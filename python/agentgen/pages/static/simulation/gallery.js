@@ -1,14 +1,14 @@
-// Figures that change: each is drawn in a moment of its own, so that the page answers in between.
+// Charts that change: each is drawn in a task of its own, so that the page stays responsive.
 
 import { figure } from "../chart.js";
 import { numbers } from "../dom.js";
 
 const figures = new Map();
-/** By id: what is still to be drawn. */
+/** Charts still to be drawn, by id. */
 const waiting = new Map();
 let drawing = null;
 
-/** Shows figures as they are now: [box, definition]s. One that has not been drawn yet is replaced. */
+/** Shows charts: [box, definition] pairs. A definition that is still to be drawn is replaced. */
 export function show(parts) {
   for (const part of parts) waiting.set(part[1].id, part);
   drawing ??= drawAll().finally(() => (drawing = null));
@@ -37,7 +37,7 @@ async function place(id, box, definition) {
 
 async function update(known, { title, units, caption, columns, rows, spec }) {
   const chart = known.querySelector(".chart");
-  // The page does not move while the chart is drawn anew.
+  // The page does not move while the chart is redrawn.
   chart.style.minHeight = `${chart.offsetHeight}px`;
   known.querySelector("h3 .units").textContent = units;
   known.querySelector("figcaption").textContent = caption;

@@ -1,4 +1,4 @@
-// Sessions of a result side by side: on their slots, or on the lowest lane that is free when they start.
+// The lanes of the sessions of a result: their slots, or the lowest lane that is free when they start.
 
 /** Every session that sent a request, with its requests: [{ number, lane, startMs, endMs, requests }]. */
 export function lanesOf({ requests, sample }) {
@@ -16,7 +16,7 @@ export function lanesOf({ requests, sample }) {
   return all;
 }
 
-/** Gives each session the lowest lane that is free; sessions come in the order of their starts. */
+/** Gives each session the lowest free lane; the sessions are in the order of their starts. */
 function stack(sessions) {
   const freeFrom = [];
   for (const session of sessions) {

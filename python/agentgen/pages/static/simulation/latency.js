@@ -1,15 +1,15 @@
-// How long requests wait: the distribution of the time to first token, and what it consists of, turn by turn.
+// Latency: the distribution of the time to first token, and its parts by turn.
 
 import { AXIS, COLORS } from "../chart.js";
 import { count, duration, percent, short } from "../format.js";
 
-/** Where a logarithmic axis of times may have its marks, ms. */
+/** Ticks of a logarithmic time axis, ms. */
 const TICKS_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, ...[1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600, 10_800, 36_000, 86_400].map((s) => 1000 * s)];
 
-/** Bars of equal width on a logarithmic axis, for each factor of ten. */
+/** Bars per factor of ten on a logarithmic axis. */
 const BARS = 16;
 
-/** [ms, how many] as bars; times below 1 ms are one bar. */
+/** Bars of [ms, count] pairs; times below 1 ms share one bar. */
 function histogram(counts) {
   const heights = new Map();
   for (const [ms, times] of counts) {
@@ -64,7 +64,7 @@ export function ttft({ figures, ttft: counts }) {
   };
 }
 
-/** How much of its prompt a request finds, turn by turn. */
+/** Hit rate by turn. */
 export function hitByTurn({ figures }) {
   const rows = figures.by_turn.filter(({ requests }) => requests > 0);
   const values = rows.map((row) => ({ turn: row.turn_index, rate: row.hit_rate, hit: percent(row.hit_rate), requests: count(row.requests), tokens: short(row.prompt_tokens) }));
@@ -90,7 +90,7 @@ export function hitByTurn({ figures }) {
   };
 }
 
-/** Turns drawn; the table has all. */
+/** The most turns drawn; the table lists all. */
 const TURNS = 60;
 
 export function byTurn({ figures }) {

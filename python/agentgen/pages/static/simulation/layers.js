@@ -1,10 +1,10 @@
-// Which part of a prompt tokens and blocks belong to: the twin of rust/agentgen-analysis/src/reuse/parts.rs and of the
+// The layers of a prompt: the twin of rust/agentgen-analysis/src/reuse/parts.rs and of the
 // block counts of simulate/tally.rs.
 
-/** In the order in which a prompt has them. */
+/** The layers in the order of a prompt. */
 export const LAYERS = ["l1", "l1_5", "l2", "carried", "history"];
 
-/** Where each layer of a session's prompts ends, in tokens. */
+/** The end of each layer of a session's prompts, in tokens. */
 function tokenEnds(session, sample) {
   const first = session.turns[0][0];
   const shared = sample.l1_tokens + sample.l1_5_tokens;
@@ -12,12 +12,12 @@ function tokenEnds(session, sample) {
   return [sample.l1_tokens, shared, ...own, Infinity];
 }
 
-/** Where each layer ends in blocks: a block is of the layer of its first token. */
+/** The end of each layer in blocks: a block belongs to the layer of its first token. */
 export function layerEnds(session, sample) {
   return tokenEnds(session, sample).map((tokens) => Math.ceil(tokens / sample.block_tokens));
 }
 
-/** Adds what lies between `start` and `end` to the counts of the layers with these ends. */
+/** Adds the range [start, end) to the counts of the layers with these ends. */
 export function addByLayer(counts, ends, start, end) {
   let from = start;
   for (let layer = 0; from < end; layer += 1) {
@@ -27,7 +27,7 @@ export function addByLayer(counts, ends, start, end) {
   }
 }
 
-/** Tokens of prompts and those found, by layer. */
+/** Prompt tokens and hit tokens by layer. */
 export class LayerTokens {
   #prompt = LAYERS.map(() => 0);
   #hit = LAYERS.map(() => 0);
@@ -48,7 +48,7 @@ export class LayerTokens {
   }
 }
 
-/** `part / whole`; 0 of nothing. */
+/** `part / whole`; 0 if `whole` is 0. */
 export function ratio(part, whole) {
   return whole === 0 ? 0 : part / whole;
 }

@@ -1,4 +1,4 @@
-// What a request asks of the cache: the twin of rust/agentgen-core/src/kv/prompt.rs.
+// A request as the cache sees it: the twin of rust/agentgen-engine/src/kv/prompt.rs.
 
 import { Tokens } from "./tokens.js";
 
@@ -15,12 +15,12 @@ export function promptOf(session, turn, sample) {
   const neededBlocks = Math.ceil((contextTokens + outputTokens) / block);
   const fullBlocks = Math.floor(contextTokens / block);
   if (session.by_ids && sample.id_tokens === block) {
-    // Ids alone are known: each is a block, a partial one too, and all may be found.
+    // Only ids are known: each is a block, a partial one too, and all may be reused.
     const blocks = tokens.length / block;
     return { tokens, contextTokens, outputTokens, neededBlocks, fullBlocks, reusableBlocks: blocks, keptBlocks: blocks };
   }
-  // The last token of a prompt is always computed, and the last sampled token has no KV. Without sessions nobody can
-  // tell what an output's tokens are.
+  // The last token of a prompt is always computed, and the last sampled token has no KV. Without session names, nothing
+  // tells what the tokens of an output are.
   const keptOutput = sample.cached_outputs && !session.by_ids ? Math.max(outputTokens - 1, 0) : 0;
   return {
     tokens,

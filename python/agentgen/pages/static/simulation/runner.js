@@ -1,11 +1,11 @@
-// Runs simulations in a Web Worker, always of the latest settings.
+// Runs simulations in a Web Worker, always with the latest settings.
 
 import { workerUrl } from "../dom.js";
 
-/** ms that settings must have been left alone before they are simulated. */
+/** Pause in ms after the last change of a setting before a simulation starts. */
 const PAUSE_MS = 120;
 
-/** `progress(share)` while one runs, `done(result)` at its end, `failed(message)` if it cannot be. */
+/** Calls `progress(share)` while a simulation runs, `done(result)` at its end, `failed(message)` after an error. */
 export class Runner {
   #worker;
   #run = 0;
@@ -22,7 +22,7 @@ export class Runner {
     this.#worker.postMessage({ sample });
   }
 
-  /** Simulates with these settings; one that still runs is given up. */
+  /** Starts a simulation; cancels one that still runs. */
   start(settings, pauseMs = PAUSE_MS) {
     this.cancel();
     this.#timer = setTimeout(() => {
@@ -31,7 +31,7 @@ export class Runner {
     }, pauseMs);
   }
 
-  /** Gives up what runs. */
+  /** Cancels the simulation that runs. */
   cancel() {
     clearTimeout(this.#timer);
     this.#run += 1;

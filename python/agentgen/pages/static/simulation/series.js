@@ -1,12 +1,12 @@
-// What happened over time, in a bounded number of equal parts: the twin of rust/agentgen-analysis/src/simulate/series.rs.
+// The course of a simulation as a bounded number of equal parts: the twin of rust/agentgen-analysis/src/simulate/series.rs.
 
-/** At most so many parts; from then on each is twice as long. */
+/** The most parts; beyond it pairs are merged and each part is twice as long. */
 const PARTS = 512;
 
-/** The shortest part; a power of two, so that times stay exact. */
+/** Length of the shortest part; a power of two, so that times stay exact. */
 const SHORTEST_MS = 0.0625;
 
-/** What happens in a part, and what is the case at a moment (a part has its mean). */
+/** Sums of what happens in a part, and the state at a moment (a part has its mean). */
 export const FLOWS = ["requests", "prompt_tokens", "hit_tokens", "evicted_blocks", "refetched_blocks"];
 export const GAUGES = [
   "resident_blocks", "pinned_blocks", "reserved_blocks", "queued", "running", "tokens_in_flight", "open_sessions",
@@ -14,7 +14,7 @@ export const GAUGES = [
 
 function part() {
   const flow = Object.fromEntries(FLOWS.map((name) => [name, 0]));
-  // Sums of state times duration.
+  // Integral of each gauge over the part.
   return { flow, areas: GAUGES.map(() => 0) };
 }
 
@@ -38,12 +38,12 @@ export class Series {
   /** From the first request to now. */
   durationMs = 0;
 
-  /** What happens now. */
+  /** The sums of the current part. */
   get flow() {
     return this.#parts.at(-1).flow;
   }
 
-  /** Time goes on, in the state that it was in: an object with the gauges. */
+  /** Moves time on; `state` has the gauges since the last call. */
   advance(timeMs, state) {
     this.#startMs ??= timeMs;
     const until = timeMs - this.#startMs;
@@ -60,7 +60,7 @@ export class Series {
     }
   }
 
-  /** Begins the next part; parts are first made long enough for what is known to come. */
+  /** Begins the next part, after merging parts until `until` fits. */
   #nextPart(until) {
     while (until / this.#spacingMs >= PARTS) {
       this.#spacingMs *= 2;

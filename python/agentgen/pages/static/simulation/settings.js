@@ -1,6 +1,6 @@
-// The settings of a simulation: what they may be, what they mean, and how an address holds them.
+// The settings of a simulation: their ranges, their meaning, and their form in the page's URL.
 
-/** Every setting: name in the address, label, unit, range; `digits`: significant ones of the slider's steps. */
+/** Every setting: name in the URL, label, unit, range; `digits`: significant digits of the slider's steps. */
 export const SETTINGS = [
   { name: "concurrency", label: "Concurrency", unit: "sessions at once", min: 1, max: 2000, whole: true, digits: 2 },
   { name: "prefill", label: "Prefill rate", unit: "tokens/s", min: 100, max: 1e6, digits: 2 },
@@ -9,7 +9,7 @@ export const SETTINGS = [
   { name: "kv", label: "KV of a token", unit: "bytes", min: 1, max: 10_000_000, whole: true, digits: 3 },
 ];
 
-/** What is wrong with a setting, as a sentence; empty if nothing is. */
+/** What is wrong with a value, as a sentence; empty for a valid value. */
 export function fault({ label, min, max, whole }, value) {
   const kind = whole ? "a whole number" : "a number";
   const expected = `expected ${kind} from ${min.toLocaleString("en-US")} to ${max.toLocaleString("en-US")}`;
@@ -17,7 +17,7 @@ export function fault({ label, min, max, whole }, value) {
   return isFine ? "" : `${label}: ${expected}.`;
 }
 
-/** The settings that an address's fragment holds; those of `defaults` where it holds none, or one that cannot be. */
+/** The settings in a URL fragment; those of `defaults` where it has none or an invalid one. */
 export function fromHash(hash, defaults) {
   const given = new URLSearchParams(hash.replace(/^#/, ""));
   const values = SETTINGS.map((setting) => {
@@ -27,18 +27,18 @@ export function fromHash(hash, defaults) {
   return Object.fromEntries(values);
 }
 
-/** The fragment for settings: those that are not the defaults. */
+/** The URL fragment of settings: those that differ from the defaults. */
 export function toHash(settings, defaults) {
   const changed = SETTINGS.filter(({ name }) => settings[name] !== defaults[name]);
   return changed.map(({ name }) => `${name}=${settings[name]}`).join("&");
 }
 
-/** Blocks that a cache of so many GB holds. */
+/** Capacity of the cache in blocks. */
 export function capacityBlocks(settings, blockTokens) {
   return Math.floor(Math.round(settings.capacity * 1e9) / (settings.kv * blockTokens));
 }
 
-/** What the simulation takes. */
+/** The settings as the simulation takes them. */
 export function simulated(settings, blockTokens) {
   return {
     concurrency: settings.concurrency,
@@ -48,7 +48,7 @@ export function simulated(settings, blockTokens) {
   };
 }
 
-/** Positions of a slider, 0 to 1,000, on a logarithmic scale; a position's value has few digits. */
+/** Position of a slider, 0 to 1,000, on a logarithmic scale. */
 export function sliderOf({ min, max }, value) {
   return Math.round((1000 * Math.log(value / min)) / Math.log(max / min));
 }

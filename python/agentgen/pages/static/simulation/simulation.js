@@ -1,4 +1,4 @@
-// The page: settings, what a simulation with them gives, and what of it is worth a look.
+// The page: settings, the result of a simulation with them, and its charts.
 
 import { el, facts, pageData, section, table } from "../dom.js";
 import { bytes, count, duration, percent, short } from "../format.js";
@@ -10,18 +10,18 @@ import { Runner } from "./runner.js";
 import { fromHash, simulated, toHash } from "./settings.js";
 import { Timeline } from "./timeline.js";
 
-/** Failures that are listed. */
+/** The most failed requests listed. */
 const FAILURES = 100;
 
 const { sample, defaults, models, model } = pageData();
-// Layers and turns are those of sessions, which some traces do not name.
+// Figures by layer and turn need session names, which some traces do not have.
 const isNamed = !sample.sessions[0].by_ids;
 const main = document.getElementById("main");
 let settings = fromHash(location.hash, defaults);
 let latest = null;
 let isRunning = false;
 
-// --- what the page is made of ----------------------------------------------------------------------------------------
+// --- the elements of the page ----------------------------------------------------------------------------------------
 
 const grid = () => el("div", { class: "figures" });
 const boxes = { time: grid(), cache: grid(), latency: grid(), slots: grid() };
@@ -93,7 +93,7 @@ function present() {
   timeline.take(latest);
   showFailures();
   showDefinitions();
-  // Where every request fails there is nothing to draw.
+  // If every request failed, there is nothing to draw.
   const isEmpty = all.requests.served === 0;
   for (const box of Object.values(boxes)) box.closest("section").hidden = isEmpty;
   const parts = (box, definitions) => definitions.map((definition) => [box, definition(latest)]);
@@ -126,7 +126,7 @@ function showFailures() {
   ];
   const listed = failed.length > FAILURES ? `the first ${FAILURES} of ${count(failed.length)}` : `${count(failed.length)}`;
   failures.replaceChildren(
-    el("p", {}, `A request fails if it alone needs more than the ${count(all.occupancy.capacity_blocks)} blocks of the capacity; its session is over.`),
+    el("p", {}, `A request fails if it needs more than the ${count(all.occupancy.capacity_blocks)} blocks of the capacity; its session ends.`),
     table(`Failed requests: ${listed}`, columns, failed.slice(0, FAILURES)),
   );
 }
@@ -147,9 +147,9 @@ function showDefinitions() {
 }
 
 const about = [
-  "One worker. A request is sent its recorded delay after the end of the one before; it waits until the prefill unit is free and its blocks fit beside those that running requests hold.",
-  "What the prefix cache holds of its prompt is found, the rest is computed at the prefill rate, one request after the other; then its output is decoded at the decode rate, whatever else runs.",
-  "The cache evicts the block that was used least recently by a request now over, a chain's tail before its head. The numbers are those of agentgen simulate for the same sessions and settings.",
+  "One replica. A request is sent its recorded delay after the end of the previous one; it waits until the prefill unit is free and its blocks fit beside those of running requests.",
+  "Blocks of its prompt in the prefix cache are reused; the rest is computed at the prefill rate, one request at a time; then its output is decoded at the decode rate, whatever else runs.",
+  "The cache evicts the block whose last request ended longest ago, a chain's tail before its head. The numbers are those of agentgen simulate for the same sessions and settings.",
 ];
 
 const sections = [
@@ -164,7 +164,7 @@ const panel = el("div", { class: "panel" }, form.element, el("div", { class: "ru
 main.append(panel, tiles, ...sections);
 form.set(settings);
 addEventListener("hashchange", () => {
-  // A link within the page, as the one to its content, leaves the settings alone.
+  // A link within the page does not change the settings.
   if (location.hash && !location.hash.includes("=")) return;
   settings = fromHash(location.hash, defaults);
   form.set(settings);

@@ -1,16 +1,16 @@
-// Vega-Lite charts of a simulation over its time.
+// Vega-Lite charts of a simulation over virtual time.
 
 import { COLORS } from "../chart.js";
 import { duration } from "../format.js";
 
-/** The unit in which a simulation of this length is drawn: its name and its ms. */
+/** The time unit of a chart of this duration: its name and its ms. */
 export function timeUnit(ms) {
   if (ms >= 3 * 3_600_000) return { name: "h", ms: 3_600_000 };
   return ms >= 3 * 60_000 ? { name: "min", ms: 60_000 } : { name: "s", ms: 1000 };
 }
 
 /**
- * Lines, or areas on top of each other, over virtual time. `rows`: points with `time_ms` and a number for each of
+ * Lines, or stacked areas, over virtual time. `rows`: points with `time_ms` and a number for each of
  * `series`: [{ name, color, text: (number) => string }]; `rule`: { value, label }, drawn across.
  */
 export function overTime({ rows, durationMs, series, isStacked, axis, domain, rule }) {

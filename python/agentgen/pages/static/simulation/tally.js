@@ -1,5 +1,5 @@
-// What happened, in numbers: the twin of rust/agentgen-analysis/src/simulate/tally.rs and reuse/rates.rs. Names are those
-// of `agentgen simulate --json`.
+// Counts what happens: the twin of rust/agentgen-analysis/src/simulate/tally.rs and reuse/rates.rs. Names are those of
+// `agentgen simulate --json`.
 
 import { addByLayer, LAYERS, LayerTokens, ratio } from "./layers.js";
 import { Series } from "./series.js";
@@ -35,7 +35,7 @@ export class Tally {
     this.#sample = sample;
   }
 
-  /** Time goes on to the next event. */
+  /** Moves time on to the next event. */
   advance(timeMs) {
     this.#series.advance(timeMs, this.#state);
   }
@@ -50,14 +50,14 @@ export class Tally {
     this.#peaks.openSessions = Math.max(this.#peaks.openSessions, this.#state.open_sessions);
   }
 
-  over(session) {
+  finished(session) {
     this.#state.open_sessions -= 1;
     if (session.promptTokens === 0) return;
     this.#counts.sessions += 1;
     this.#counts.sessionRatios += ratio(session.hitTokens, session.promptTokens);
   }
 
-  /** A request cannot be served, and so many after it are not sent. */
+  /** A request fails; `skipped` later turns of its session are never sent. */
   failed(skipped) {
     this.#requests.failed += 1;
     this.#requests.skipped += skipped;
@@ -105,7 +105,7 @@ export class Tally {
     if (!session.by_ids) this.#turns.ended(turn, firstTokenMs - sentMs, admittedMs - sentMs);
   }
 
-  /** Blocks [start, end) of a session's chain came into the cache; those before `unseen` had been there before. */
+  /** Blocks [start, end) of a session's chain came into the cache; those before `unseen` had been in it before. */
   added(session, start, unseen, end) {
     addByLayer(this.#added, session.layerEnds, start, end);
     addByLayer(this.#refetched, session.layerEnds, start, unseen);
@@ -117,7 +117,7 @@ export class Tally {
     this.#series.flow.evicted_blocks += end - start;
   }
 
-  /** The cache holds something else than before. */
+  /** The cache has changed. */
   changed(cache) {
     const [state, peaks] = [this.#state, this.#peaks];
     state.resident_blocks = cache.residentBlocks;

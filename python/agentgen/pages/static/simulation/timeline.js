@@ -1,11 +1,11 @@
-// The session timeline: slots below each other, and what each does in a window of the virtual time.
+// The session timeline: what each slot does in a window of the virtual time.
 
 import { el } from "../dom.js";
 import { count, duration } from "../format.js";
 import { lanesOf } from "./lanes.js";
 import { timeUnit } from "./spec.js";
 
-/** Requests and slots that are drawn at most. */
+/** The most requests and slots drawn. */
 const REQUESTS = 500;
 const SLOTS = 50;
 const SPANS_MS = [86_400_000, 21_600_000, 7_200_000, 3_600_000, 1_800_000, 600_000, 120_000, 30_000];
@@ -42,7 +42,7 @@ export class Timeline {
   #span = null;
   #result = null;
 
-  /** `hasSlots`: whether sessions have slots, or lanes to lie on. `changed()` is called when another window is chosen. */
+  /** `hasSlots`: whether sessions have slots, rather than lanes. `changed()` is called when another window is chosen. */
   constructor(hasSlots, changed) {
     this.hasSlots = hasSlots;
     this.span = el("select", { id: "span", onchange: () => this.#choose(changed) });
@@ -61,7 +61,7 @@ export class Timeline {
     changed();
   }
 
-  /** Takes a new result; keeps the window as far as it can be. */
+  /** Takes a new result; keeps the window where possible. */
   take(result) {
     this.#result = { ...result, sessions: lanesOf(result) };
     const { duration_ms: whole } = result.figures;
@@ -83,7 +83,7 @@ export class Timeline {
     this.slots.value = String(this.#lane);
   }
 
-  /** The figure of the window. */
+  /** The chart of the window. */
   definition() {
     const { figures, requests, sessions } = this.#result;
     const whole = figures.duration_ms;

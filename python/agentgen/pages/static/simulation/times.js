@@ -1,5 +1,5 @@
 // A histogram of times: the twin of `Times` in rust/agentgen-analysis/src/histogram.rs. In tenths of a millisecond;
-// exact below 2,048, then 1,024 buckets an octave. Mean and standard deviation are exact.
+// exact below 2,048, then 1,024 buckets per octave. Mean and standard deviation are exact.
 
 const EXACT = 2048;
 const OCTAVE = EXACT / 2;
@@ -20,7 +20,7 @@ function middle(bucket) {
 
 export class Times {
   #buckets = new Map();
-  // Whole numbers beyond what a double holds.
+  // Integers beyond the range of a double.
   #sum = 0n;
   #squares = 0n;
 

@@ -1,9 +1,9 @@
-// A prompt's tokens, named by where they come from: the twin of rust/agentgen-core/src/kv/stream.rs.
+// The tokens of a prompt, named by their origin: the twin of rust/agentgen-engine/src/kv/token_seq.rs.
 //
 // A piece is [source, offset, tokens]: `tokens` tokens from token `offset` of hash id `source` on, through the ids that
-// follow it; or, where `source` is negative, from position `offset` of the own tokens of conversation -1 - source.
+// follow it; or, where `source` is negative, from position `offset` of session -1 - source, whose tokens only it has.
 
-/** The piece that is left of `piece` after its first `n` tokens; null if none is. */
+/** The rest of a piece after its first `n` tokens; null if none is left. */
 function after([source, offset, tokens], n, idTokens) {
   if (n >= tokens) return null;
   if (source < 0) return [source, offset + n, tokens - n];
@@ -11,7 +11,7 @@ function after([source, offset, tokens], n, idTokens) {
   return [source + Math.floor(at / idTokens), at % idTokens, tokens - n];
 }
 
-/** A list of pieces that can be cut anywhere. Pieces that go on from one another are one piece. */
+/** A list of pieces that can be cut anywhere. Consecutive pieces are joined. */
 export class Tokens {
   #starts = [];
 
@@ -64,12 +64,12 @@ export class Tokens {
     return same;
   }
 
-  /** A string that equal tokens alone have. */
+  /** A string that identifies the tokens. */
   key() {
     return this.pieces.join(" ");
   }
 
-  /** The piece that token `position` lies in. */
+  /** Index of the piece that holds token `position`. */
   #pieceAt(position) {
     let [low, high] = [0, this.#starts.length];
     while (low + 1 < high) {

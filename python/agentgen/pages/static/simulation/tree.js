@@ -1,16 +1,16 @@
-// Chains of blocks as a radix tree: blocks that always move together are one extent. The twin of
-// rust/agentgen-core/src/kv/tree.rs; a block is the same as another if all tokens up to its end are.
+// Chains of blocks as a radix tree: the twin of rust/agentgen-engine/src/kv/tree.rs. Two blocks are the same if all tokens up
+// to their ends are.
 
 import { Tokens } from "./tokens.js";
 
-/** A run of blocks, [start, end) from the beginning of its chain, that every chain has whole or not at all. */
-class Extent {
+/** Blocks [start, end) of a chain that every chain has whole or not at all. */
+class Node {
   constructor(parent, start, end, tokens) {
     this.parent = parent;
     this.start = start;
     this.end = end;
     this.tokens = tokens;
-    /** By the content of their first blocks. */
+    /** Nodes by the content of their first blocks. */
     this.children = new Map();
     this.key = "";
   }
@@ -19,70 +19,70 @@ class Extent {
 export class Tree {
   constructor(idTokens, blockTokens) {
     this.blockTokens = blockTokens;
-    this.root = new Extent(null, 0, 0, new Tokens([], idTokens));
+    this.root = new Node(null, 0, 0, new Tokens([], idTokens));
   }
 
-  /** How far the first `limit` blocks of a prompt are in the tree: how many blocks, and the extent of the last. */
+  /** How many of the first `limit` blocks of a prompt are in the tree, and the node of the last of them. */
   find(tokens, limit) {
-    let [extent, blocks] = [this.root, 0];
+    let [node, blocks] = [this.root, 0];
     for (;;) {
-      const next = blocks < limit && extent.children.size > 0 && extent.children.get(this.#key(tokens, blocks));
-      if (!next) return { extent, blocks };
-      extent = next;
-      const end = Math.min(extent.end, limit);
-      const wanted = tokens.slice(extent.start * this.blockTokens, end * this.blockTokens);
-      blocks = extent.start + Math.floor(wanted.common(extent.tokens) / this.blockTokens);
-      if (blocks < extent.end) return { extent, blocks };
+      const next = blocks < limit && node.children.size > 0 && node.children.get(this.#key(tokens, blocks));
+      if (!next) return { node, blocks };
+      node = next;
+      const end = Math.min(node.end, limit);
+      const wanted = tokens.slice(node.start * this.blockTokens, end * this.blockTokens);
+      blocks = node.start + Math.floor(wanted.common(node.tokens) / this.blockTokens);
+      if (blocks < node.end) return { node, blocks };
     }
   }
 
   /**
-   * Makes the first `blocks` blocks of a prompt a chain that ends where an extent ends, and returns that extent.
-   * `found`: what `find` says for at least as many blocks. `mayExtend(extent)`: whether new blocks may become part of
-   * an extent that nothing else follows; `split(first, second)` is told of an extent that was cut in two.
+   * Makes the first `blocks` blocks of a prompt a chain that ends with a node, and returns that node. `found`: the result
+   * of `find` for at least as many blocks. `mayExtend(node)`: whether new blocks may join a leaf that they follow;
+   * `split(first, second)` is called for a node that was split.
    */
   grow(found, tokens, blocks, mayExtend, split) {
-    let extent = found.extent;
-    while (extent.start >= blocks && extent.parent) extent = extent.parent;
+    let node = found.node;
+    while (node.start >= blocks && node.parent) node = node.parent;
     const common = Math.min(found.blocks, blocks);
-    if (common < extent.end) extent = this.#split(extent, common, split);
-    if (common === blocks) return extent;
+    if (common < node.end) node = this.#split(node, common, split);
+    if (common === blocks) return node;
     const added = tokens.slice(common * this.blockTokens, blocks * this.blockTokens);
-    if (extent.parent && extent.children.size === 0 && mayExtend(extent)) {
-      extent.tokens = extent.tokens.concat(added);
-      extent.end = blocks;
-      return extent;
+    if (node.parent && node.children.size === 0 && mayExtend(node)) {
+      node.tokens = node.tokens.concat(added);
+      node.end = blocks;
+      return node;
     }
-    return this.#add(new Extent(extent, common, blocks, added));
+    return this.#add(new Node(node, common, blocks, added));
   }
 
-  /** Takes the last `blocks` blocks of an extent that nothing follows; one without blocks is gone. */
-  shorten(extent, blocks) {
-    extent.end -= blocks;
-    if (extent.end > extent.start) {
-      extent.tokens = extent.tokens.slice(0, (extent.end - extent.start) * this.blockTokens);
+  /** Removes the last `blocks` blocks of a leaf; a node without blocks is removed. */
+  shorten(node, blocks) {
+    node.end -= blocks;
+    if (node.end > node.start) {
+      node.tokens = node.tokens.slice(0, (node.end - node.start) * this.blockTokens);
     } else {
-      extent.parent.children.delete(extent.key);
+      node.parent.children.delete(node.key);
     }
   }
 
-  /** Cuts an extent in two at `blocks` blocks from the beginning of its chain; returns the first part. */
-  #split(extent, blocks, split) {
-    const cut = (blocks - extent.start) * this.blockTokens;
-    const first = this.#add(new Extent(extent.parent, extent.start, blocks, extent.tokens.slice(0, cut)));
-    extent.tokens = extent.tokens.slice(cut, extent.tokens.length);
-    extent.start = blocks;
-    extent.parent = first;
-    this.#add(extent);
-    split(first, extent);
+  /** Splits a node at `blocks` blocks from the beginning of its chain; returns the first part. */
+  #split(node, blocks, split) {
+    const cut = (blocks - node.start) * this.blockTokens;
+    const first = this.#add(new Node(node.parent, node.start, blocks, node.tokens.slice(0, cut)));
+    node.tokens = node.tokens.slice(cut, node.tokens.length);
+    node.start = blocks;
+    node.parent = first;
+    this.#add(node);
+    split(first, node);
     return first;
   }
 
-  /** Makes an extent known to its parent. */
-  #add(extent) {
-    extent.key = this.#key(extent.tokens, 0);
-    extent.parent.children.set(extent.key, extent);
-    return extent;
+  /** Adds a node to its parent. */
+  #add(node) {
+    node.key = this.#key(node.tokens, 0);
+    node.parent.children.set(node.key, node);
+    return node;
   }
 
   /** The content of a block. */

@@ -2,7 +2,7 @@
 
 import { ratio } from "./layers.js";
 
-/** Turns from this one on are counted together. */
+/** Turns from this one on share one entry. */
 const LAST_TURN = 1023;
 
 export class Turns {

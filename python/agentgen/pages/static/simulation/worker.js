@@ -1,16 +1,16 @@
-// The Web Worker: simulates in slices, so that it hears of new settings between them. It is sent {sample} once, then
+// The Web Worker: simulates in slices, so that it receives new settings between them. It gets {sample} once, then
 // {run, settings}; it answers with {run, progress} and at last {run, figures, ttft, requests}. A newer run ends an older one.
 
 import { Simulation } from "./engine.js";
 
-/** Events between two looks at the clock, and ms between two looks at what has been sent. */
+/** Events between two readings of the clock, and ms between two checks for messages. */
 const EVENTS = 200;
 const SLICE_MS = 40;
 
 let sample = null;
 let latest = 0;
 
-/** What the page draws of single requests, as one list of numbers for each of these. */
+/** What the page draws of single requests, one list of numbers per column. */
 function columnsOf(requests) {
   const column = (of) => Float64Array.from(requests, of);
   return {
