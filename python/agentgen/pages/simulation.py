@@ -103,6 +103,6 @@ def _lead(name: str, sample: Mapping[str, Any], sessions: str) -> str:
     what, requests = ("requests", "") if sample["sessions"][0]["by_ids"] else ("sessions", f" ({turns:,} requests)")
     part = f"all {held:,} {what}" if sample["is_whole"] else f"the first {held:,} of {sessions or 'more'} {what}"
     return (
-        f"A simulated server with a prefix cache, on {part} of {name}{requests}. A changed setting starts the simulation "
-        "again; the URL keeps the settings."
+        f"A simulated server with a prefix cache, on {part} of {name}{requests}. A changed setting starts a new "
+        "simulation; the URL keeps the settings."
     )

@@ -9,28 +9,28 @@ use agentgen_engine::kv::{
 use agentgen_testing::files::shared;
 use proptest::prelude::*;
 
-/// One token: of a hash id and its place there, or of a conversation and its position.
+/// One token: a hash id and the offset in it, or a session and the position in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Token {
     Of(i64, u32),
     Own(u64, usize),
 }
 
-/// A stream, and all of its tokens.
+/// A stream and its tokens one by one.
 #[derive(Debug, Clone)]
 struct Twin {
     stream: TokenSeq,
     tokens: Vec<Token>,
 }
 
-/// A way to make a stream longer or shorter.
+/// A change of a stream.
 #[derive(Debug, Clone)]
 enum Step {
     /// Ids, the last of them with this share of its tokens.
     Ids(Vec<i64>, u32),
     /// The same ids one by one.
     Apart(Vec<i64>),
-    /// What these ids hold beyond the tokens that are there.
+    /// The tokens of these ids beyond the length of the stream.
     Prompt(Vec<i64>),
     Own(u64, usize),
     Cut(usize),
@@ -95,7 +95,7 @@ impl Twin {
         }
     }
 
-    /// The prompt of the first `tokens` tokens, as far as they are there.
+    /// The prompt of the first `tokens` tokens, at most all.
     fn prompt(&self, tokens: usize, block_tokens: u32) -> Prompt<'_> {
         Prompt::new(&self.stream, tokens.min(self.tokens.len()) as u32, None, block_tokens)
     }
@@ -110,7 +110,7 @@ impl Twin {
     }
 }
 
-/// Streams of one trace: most begin as another one does.
+/// Streams of one trace; most begin with a prefix of another.
 fn twins(streams: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Twin>> {
     let made = (any::<prop::sample::Index>(), 0..40_usize, prop::collection::vec(step(), 1..5));
     (prop_oneof![Just(1_u32), Just(4), Just(7)], prop::collection::vec(made, streams)).prop_map(|(id_tokens, made)| {
@@ -133,11 +133,11 @@ fn block_sizes() -> impl Strategy<Value = u32> {
 
 proptest! {
     #[test]
-    fn keys_are_equal_where_all_tokens_up_to_them_are(twins in twins(2..12), more in 0..5_u64) {
+    fn keys_are_equal_exactly_for_equal_prefixes(twins in twins(2..12), more in 0..5_u64) {
         for block in [1, 3, 4, 16] {
             let (mut of_key, mut of_tokens) = (HashMap::new(), HashMap::new());
             for twin in &twins {
-                // A limit beyond the end is no limit.
+                // A limit beyond the end has no effect.
                 let keys: Vec<BlockKey> = block_keys(&twin.stream, twin.tokens.len() as u64 + more, block).collect();
                 prop_assert_eq!(keys.len() as u32, twin.blocks(block));
                 let half: Vec<BlockKey> = block_keys(&twin.stream, twin.tokens.len() as u64 / 2, block).collect();
@@ -154,9 +154,9 @@ proptest! {
 /// What a test does to a tree.
 #[derive(Debug, Clone)]
 enum Move {
-    /// Makes a share of a stream a chain. With `touch`, all of it is marked, and new blocks may extend an extent.
+    /// Makes a share of a stream a chain. With `touch`, its nodes are marked, and new blocks may extend a node.
     Grow { stream: prop::sample::Index, share: f64, touch: bool },
-    /// Takes a share of the blocks of a leaf on a stream's chain, at least one.
+    /// Removes a share of the blocks of a leaf on a stream's chain, at least one.
     Shorten { stream: prop::sample::Index, share: f64 },
 }
 
@@ -173,10 +173,10 @@ fn part(blocks: u32, share: f64) -> u32 {
     (f64::from(blocks) * share).round() as u32
 }
 
-/// Every block of a tree by all tokens up to its end, and the mark that was last left on it.
+/// Every block of a tree, identified by all tokens up to its end, and its last mark.
 type Marked<'a> = HashMap<&'a [Token], u32>;
 
-/// Holds all that a tree says against the blocks that it should have.
+/// Compares a tree with the blocks that it should hold.
 fn check_tree(tree: &mut RadixTree<u32>, held: &Marked<'_>, twins: &[Twin], block: u32) -> Result<(), TestCaseError> {
     let mut owner: HashMap<&[Token], NodeId> = HashMap::new();
     let mut spans: HashMap<NodeId, (u32, u32)> = HashMap::new();
@@ -198,8 +198,8 @@ fn check_tree(tree: &mut RadixTree<u32>, held: &Marked<'_>, twins: &[Twin], bloc
             prop_assert_eq!(tree.span(tree.parent(at)).1, start);
             spans.insert(at, (start, end));
             for tokens in twin.chain(end.min(blocks), block).skip(start as usize) {
-                prop_assert_eq!(*owner.entry(tokens).or_insert(at), at, "a block is in one extent");
-                prop_assert_eq!(*tree.data(at), held[tokens], "an extent's blocks move together");
+                prop_assert_eq!(*owner.entry(tokens).or_insert(at), at, "a block is in one node");
+                prop_assert_eq!(*tree.data(at), held[tokens], "the blocks of a node have one mark");
             }
             let is_leaf = tree.is_leaf(at);
             let followed = held.keys().any(|tokens| {
@@ -225,10 +225,10 @@ fn check_tree(tree: &mut RadixTree<u32>, held: &Marked<'_>, twins: &[Twin], bloc
 
 proptest! {
     #[test]
-    fn a_tree_holds_the_blocks_that_were_put_in(twins in twins(2..8), moves in moves(), block in block_sizes()) {
+    fn a_tree_holds_the_blocks_that_were_added(twins in twins(2..8), moves in moves(), block in block_sizes()) {
         let mut tree = RadixTree::new(twins[0].stream.id_tokens(), block);
         let mut held = Marked::new();
-        // What was found of each stream since something was last taken away.
+        // The matches of each stream since the last removal.
         let mut known: Vec<PrefixMatch> = vec![PrefixMatch::NOTHING; twins.len()];
         for (mark, action) in (1..).zip(&moves) {
             match action {
@@ -280,7 +280,7 @@ struct NodeState {
     pins: u32,
 }
 
-/// A cache that holds blocks one by one and looks at all of them whenever one must go.
+/// A cache that holds blocks one by one and searches all of them for the one to evict.
 #[derive(Debug)]
 struct Plain {
     policy: Policy,
@@ -329,7 +329,7 @@ impl Plain {
         self.insert(twin, &vec![self.clock; blocks as usize])
     }
 
-    /// Pins what is held of a chain, or gives it back.
+    /// Pins the held blocks of a chain, or unpins them.
     fn pin(&mut self, twin: &Twin, blocks: u32, by: i32) {
         for tokens in twin.chain(blocks, self.block as u32) {
             if let Some(held) = self.find(tokens) {
@@ -344,7 +344,7 @@ impl Plain {
 enum Use {
     Insert(prop::sample::Index, f64),
     Pin(prop::sample::Index, f64),
-    /// Gives one of the open pins back.
+    /// Unpins one of the open pins.
     Unpin(prop::sample::Index),
 }
 
@@ -359,7 +359,7 @@ fn uses() -> impl Strategy<Value = Vec<Use>> {
     prop::collection::vec(one, 1..40)
 }
 
-/// Both caches hold the same.
+/// Checks that both caches hold the same blocks.
 fn check_cache(cache: &PrefixCache, plain: &mut Plain, twins: &[Twin]) -> Result<(), TestCaseError> {
     prop_assert_eq!(cache.used_blocks(), plain.held.len() as u64);
     prop_assert!(plain.held.len() <= plain.capacity);
@@ -377,7 +377,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
     #[test]
-    fn lru_and_fifo_drop_what_a_plain_cache_drops(
+    fn lru_and_fifo_evict_the_same_blocks_as_a_plain_cache(
         twins in twins(2..8), uses in uses(), block in block_sizes(), capacity in 0..40_usize, is_lru: bool,
     ) {
         let policy = if is_lru { Policy::Lru } else { Policy::Fifo };
@@ -407,7 +407,7 @@ proptest! {
                 Use::Unpin(_) => {}
             }
             for (_, twin, held) in &open {
-                prop_assert_eq!(plain.lookup(twin, *held), *held, "what is pinned stays");
+                prop_assert_eq!(plain.lookup(twin, *held), *held, "pinned blocks stay");
             }
             check_cache(&cache, &mut plain, &twins)?;
         }
@@ -415,7 +415,7 @@ proptest! {
             cache.unpin(pin);
             plain.pin(twin, held, -1);
         }
-        // All that is free again can go.
+        // All unpinned blocks can be evicted.
         let last = twins.iter().max_by_key(|twin| twin.tokens.len()).expect("at least one");
         let inserted = cache.insert(&last.stream, last.blocks(block));
         prop_assert_eq!((inserted.added_blocks, inserted.evicted_blocks), plain.used(last, last.blocks(block)));
@@ -445,7 +445,7 @@ proptest! {
     }
 
     #[test]
-    fn belady_drops_the_block_whose_next_use_is_farthest(
+    fn belady_evicts_the_block_whose_next_use_is_farthest(
         twins in twins(2..8), uses in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 1..40),
         block in block_sizes(), capacity in 0..40_usize,
     ) {
@@ -457,7 +457,7 @@ proptest! {
         for (now, twin) in used.iter().enumerate() {
             let prompt = twin.prompt(twin.tokens.len(), block);
             prop_assert_eq!(cache.lookup(&prompt), plain.lookup(twin, prompt.reusable_blocks));
-            // What is pinned is in use until the next request is over.
+            // Pinned blocks stay until the next request has ended.
             let held = plain.lookup(twin, prompt.kept_blocks);
             if uses[now].1 {
                 open.push((cache.pin(&twin.stream, prompt.kept_blocks), twin, held));
@@ -490,14 +490,14 @@ proptest! {
     }
 
     #[test]
-    fn a_prompt_has_the_blocks_that_an_engine_can_use(context in 0..200_u32, output in 0..50_u32, block in 1..20_u32) {
+    fn a_prompt_has_the_blocks_that_a_serving_engine_can_use(context in 0..200_u32, output in 0..50_u32, block in 1..20_u32) {
         let twin = Twin::new(4);
         let full = |tokens: u32| (0..tokens).filter(|at| (at + 1) % block == 0).count() as u32;
         for kept in [None, Some(output)] {
             let prompt = Prompt::new(&twin.stream, context, kept, block);
             prop_assert_eq!(prompt.full_blocks, full(context));
             prop_assert_eq!(prompt.reusable_blocks, full(context.max(1) - 1));
-            // The last token that is sampled has no KV; without any, the whole prompt has.
+            // The last sampled token has no KV; without an output, the whole prompt has.
             prop_assert_eq!(prompt.kept_blocks, full(context + kept.unwrap_or(0).max(1) - 1));
             prop_assert_eq!(prompt.blocks(block), (0..context).filter(|at| at % block == 0).count() as u32);
         }
@@ -548,6 +548,6 @@ fn hit_rates_of_a_public_trace_by_policy() {
     let requests = conversation_trace();
     assert_eq!(share_found(&requests, Policy::Lru), "21.2");
     assert_eq!(share_found(&requests, Policy::Belady), "36.6");
-    // 18.1 is published for a queue that drops heads before their tails, whose blocks can then not be found.
+    // The published 18.1 is of a queue that evicts heads of chains before their tails, which then cannot be found.
     assert_eq!(share_found(&requests, Policy::Fifo), "21.1");
 }

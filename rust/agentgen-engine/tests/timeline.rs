@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use agentgen_engine::timeline::{SendTime, StartRule, TimedSession, TimedTurn, Timeline, TimelineOptions};
 use proptest::prelude::*;
 
-/// Powers of two, so that all times are exact and many are equal.
+/// Rates are powers of two: all times are exact, and many are equal.
 const TIMING: TimelineOptions =
     TimelineOptions { concurrency: 0, prefill_tokens_per_second: 4.0, decode_tokens_per_second: 2.0 };
 
@@ -40,7 +40,7 @@ impl TimedSession for Session {
     }
 }
 
-/// A request as both sides tell of it.
+/// A request, as both implementations report it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Seen {
     start_ms: f64,
@@ -50,7 +50,7 @@ struct Seen {
     end_ms: f64,
 }
 
-/// Whether turns have times of their own instead of delays.
+/// `is_recorded`: turns have recorded times instead of delays.
 fn sessions(is_recorded: bool) -> impl Strategy<Value = Vec<Session>> {
     let quarters = |most: u32| (0..=most).prop_map(|n| f64::from(n) * 250.0);
     let turn = (quarters(8), 0..4_u32, 0..4_u32, any::<bool>());
@@ -75,7 +75,7 @@ fn sessions(is_recorded: bool) -> impl Strategy<Value = Vec<Session>> {
     })
 }
 
-/// A session's requests when it may start at `start_ms`.
+/// The requests of a session that may start at `start_ms`.
 fn follow(session: &Session, start_ms: f64) -> Vec<Seen> {
     let (mut ready, mut sent) = (start_ms, start_ms);
     let number = session.number;
@@ -134,8 +134,8 @@ fn told(sessions: &[Session], start: StartRule, concurrency: usize) -> Vec<Seen>
     requests
 }
 
-/// What must be so whatever the times are.
-fn check_laws(requests: &[Seen], sessions: &[Session]) -> Result<(), TestCaseError> {
+/// Checks what holds for any times.
+fn check_invariants(requests: &[Seen], sessions: &[Session]) -> Result<(), TestCaseError> {
     prop_assert!(requests.is_sorted_by(|a, b| a.start_ms <= b.start_ms));
     let of = |number: u64| requests.iter().filter(move |request| request.number == number);
     for session in sessions {
@@ -160,7 +160,7 @@ proptest! {
     #[test]
     fn slots_are_taken_in_file_order(sessions in sessions(false), slots in 1..5_usize) {
         let requests = told(&sessions, StartRule::Slots, slots);
-        check_laws(&requests, &sessions)?;
+        check_invariants(&requests, &sessions)?;
         prop_assert_eq!(&requests, &expected(&sessions, Some(slots)));
         // A session holds its slot from its start, or from the wait for its parent on, to its end.
         for request in &requests {
@@ -173,18 +173,18 @@ proptest! {
     }
 
     #[test]
-    fn sessions_start_when_they_arrive(mut sessions in sessions(true)) {
-        // A parent may arrive after what continues it.
+    fn sessions_start_at_their_arrivals(mut sessions in sessions(true)) {
+        // A parent may arrive after its continuation.
         let expected = expected(&sessions, None);
         sessions.sort_by(|a, b| a.arrival_ms.total_cmp(&b.arrival_ms));
         let requests = told(&sessions, StartRule::Arrivals, 1);
         prop_assert_eq!(&requests, &expected);
-        check_laws(&requests, &sessions)?;
+        check_invariants(&requests, &sessions)?;
     }
 }
 
 #[test]
-fn a_slot_is_there_even_where_none_was_asked_for() {
+fn concurrency_0_means_one_slot() {
     let turn = TimedTurn { send: SendTime::After(0.0), input_tokens: 1, output_tokens: 1 };
     let session =
         |number| Session { number, arrival_ms: 0.0, parent: None, may_be_continued: false, turns: vec![turn] };
@@ -194,7 +194,7 @@ fn a_slot_is_there_even_where_none_was_asked_for() {
 }
 
 #[test]
-fn an_error_among_the_sessions_is_passed_on() {
+fn an_error_of_the_sessions_is_returned() {
     let turns = vec![TimedTurn { send: SendTime::After(0.0), input_tokens: 1, output_tokens: 1 }; 2];
     let session = Session { number: 0, arrival_ms: 0.0, parent: None, may_be_continued: false, turns };
     for start in [StartRule::Slots, StartRule::Arrivals] {
@@ -204,7 +204,7 @@ fn an_error_among_the_sessions_is_passed_on() {
         while let Some(Ok(_)) = timeline.next() {
             sent += 1;
         }
-        // The slot is free after both turns; who arrives next must be known before the first.
+        // The slot is free after both turns; under arrivals the next session is read before the first turn.
         assert_eq!(sent, if start == StartRule::Slots { 2 } else { 0 });
     }
     let mut timeline = Timeline::new(TIMING, StartRule::Slots, [Err::<Session, _>("unreadable")].into_iter());

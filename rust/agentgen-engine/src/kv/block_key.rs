@@ -1,11 +1,11 @@
-//! One chained key for every full block of a stream.
+//! One chained key for each full block of a stream.
 
 use xxhash_rust::xxh3::Xxh3;
 
 use super::token_seq::{TokenSeq, take};
 
-/// Identity of a block and of everything before it: equal keys, equal prefixes (128 bits: two of 10^12 different
-/// blocks share one with a probability of 10^-15).
+/// Identifies a block and everything before it: equal keys mean equal prefixes (128 bits: among 10^12 different blocks
+/// the probability of a collision is 10^-15).
 pub type BlockKey = u128;
 
 /// The keys of the full blocks of `block_tokens` in the first `tokens` tokens of `stream`:

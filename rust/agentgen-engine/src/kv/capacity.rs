@@ -1,8 +1,8 @@
-//! KV memory as blocks.
+//! KV memory in blocks.
 
 use crate::text::counted;
 
-/// Memory that holds no block.
+/// The memory is too small for one block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "capacity: found {}, expected at least {block_bytes}, one block of {}",
@@ -10,15 +10,15 @@ use crate::text::counted;
     counted(u64::from(*block_tokens), "token")
 )]
 pub struct CapacityTooSmall {
-    /// What there is.
+    /// Bytes of the memory.
     pub bytes: u64,
-    /// What a block takes.
+    /// Bytes of one block.
     pub block_bytes: u64,
-    /// Tokens of it.
+    /// Tokens of one block.
     pub block_tokens: u32,
 }
 
-/// Blocks that so many bytes of KV memory hold; at least one.
+/// Number of blocks in this many bytes of KV memory; at least one.
 pub fn capacity_blocks(bytes: u64, kv_bytes_per_token: u64, block_tokens: u32) -> Result<u64, CapacityTooSmall> {
     let block_bytes = kv_bytes_per_token.saturating_mul(u64::from(block_tokens));
     if block_bytes == 0 || bytes < block_bytes {

@@ -1,32 +1,32 @@
-//! A conversation's tokens, named by where they come from.
+//! The tokens of a session, named by their origin.
 
-/// Marks a source as a conversation rather than a hash id.
+/// Marks a source as a session rather than a hash id.
 const OWN: u64 = 1 << 63;
 
-/// Consecutive tokens from one source: from token `offset` of hash id `source` on through the ids that follow it
-/// (each has the trace's block size), or positions of a conversation's own tokens. Two pieces that begin with the
-/// same token go on with the same tokens.
+/// Consecutive tokens from one source: from token `offset` of hash id `source` on, through the ids that follow it (each
+/// has the trace's block size), or positions in the own tokens of a session. Two spans that begin with the same token
+/// continue with the same tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenSpan {
     source: u64,
     offset: u32,
-    /// How many.
+    /// Number of tokens.
     tokens: u32,
 }
 
-/// What the tokens of a piece are, from its first one on.
+/// What the tokens of a span are, from the first on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
-    /// Token `offset` of hash id `first`, then the tokens that follow, through the next ids.
+    /// Token `offset` of hash id `first`, then the tokens after it, through the next ids.
     Ids {
-        /// Hash id.
+        /// First hash id.
         first: u64,
-        /// Token of it.
+        /// Token in that id.
         offset: u32,
     },
-    /// Tokens that only one conversation has, and those that continue it.
+    /// Tokens that only one session has, and the sessions that continue it.
     Own {
-        /// Its number.
+        /// Number of the session.
         conversation: u64,
         /// Position in its stream.
         position: u32,
@@ -34,7 +34,7 @@ pub enum Content {
 }
 
 impl TokenSpan {
-    /// What its tokens are.
+    /// What the tokens are.
     #[must_use]
     pub fn content(self) -> Content {
         if self.source & OWN == 0 {
@@ -43,12 +43,12 @@ impl TokenSpan {
         Content::Own { conversation: self.source & !OWN, position: self.offset }
     }
 
-    /// The `(source, offset, tokens)` that hashes are made of.
+    /// Source, offset and length as two words to be hashed.
     pub(super) fn parts(self) -> [u64; 2] {
         [self.source, u64::from(self.offset) << 32 | u64::from(self.tokens)]
     }
 
-    /// How many tokens.
+    /// Number of tokens.
     #[must_use]
     pub fn tokens(self) -> u32 {
         self.tokens
@@ -68,20 +68,20 @@ impl TokenSpan {
         Self { tokens: n, ..self }
     }
 
-    /// All but the first `n` tokens, if any are left.
+    /// All but the first `n` tokens; `None` if none are left.
     pub(super) fn after(self, n: u32, id_tokens: u32) -> Option<Self> {
         let tokens = self.tokens.checked_sub(n).filter(|left| *left > 0)?;
         let (source, offset) = self.token(n, id_tokens);
         Some(Self { source, offset, tokens })
     }
 
-    /// Whether two pieces begin with the same token.
+    /// Whether two spans begin with the same token.
     pub(super) fn begins_like(self, other: Self) -> bool {
         (self.source, self.offset) == (other.source, other.offset)
     }
 }
 
-/// Adds a piece at the end; pieces that go on from one another become one, so that equal tokens are equal pieces.
+/// Appends a span; consecutive spans are joined, so that equal tokens are equal lists of spans.
 pub(super) fn join(pieces: &mut Vec<TokenSpan>, piece: TokenSpan, id_tokens: u32) {
     if piece.tokens == 0 {
         return;
@@ -92,7 +92,7 @@ pub(super) fn join(pieces: &mut Vec<TokenSpan>, piece: TokenSpan, id_tokens: u32
     }
 }
 
-/// Tokens that `a` and `b` have in common from their beginning.
+/// Length of the common prefix of `a` and `b` in tokens.
 pub(super) fn common(
     mut a: impl Iterator<Item = TokenSpan>,
     mut b: impl Iterator<Item = TokenSpan>,
@@ -111,20 +111,20 @@ pub(super) fn common(
     same
 }
 
-/// A conversation's tokens from its first one on: input by hash id, outputs and all that follows the first of them by
-/// (conversation, position), since no other conversation can have them but one that continues it.
+/// The tokens of a session from the first on: input by hash id; the first output and all tokens after it by (session,
+/// position), since only sessions that continue this one can have them too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenSeq {
     /// Tokens of one hash id.
     id_tokens: u32,
     pieces: Vec<TokenSpan>,
-    /// Position of each piece.
+    /// Position of each span.
     starts: Vec<u64>,
     tokens: u64,
 }
 
 impl TokenSeq {
-    /// An empty stream of a trace whose ids stand for `id_tokens` tokens each.
+    /// An empty sequence, for a trace whose hash ids stand for `id_tokens` tokens each.
     ///
     /// # Panics
     /// If `id_tokens` is 0.
@@ -134,7 +134,7 @@ impl TokenSeq {
         Self { id_tokens, pieces: Vec::new(), starts: Vec::new(), tokens: 0 }
     }
 
-    /// Tokens so far.
+    /// Number of tokens.
     #[must_use]
     pub fn tokens(&self) -> u64 {
         self.tokens
@@ -146,7 +146,7 @@ impl TokenSeq {
         self.id_tokens
     }
 
-    /// Appends the chunks `ids`, which hold `tokens` tokens: all are full but the last.
+    /// Appends the tokens of hash ids, `tokens` in all: every id but the last is full.
     pub fn push_ids(&mut self, ids: &[i64], tokens: u64) {
         let (mut left, mut rest) = (tokens, ids);
         while let Some(&first) = rest.first() {
@@ -165,13 +165,13 @@ impl TokenSeq {
         }
     }
 
-    /// Tokens that two streams have in common from their beginning.
+    /// Length of the common prefix of two sequences in tokens.
     #[must_use]
     pub fn common_tokens(&self, other: &Self) -> u64 {
         common(self.pieces.iter().copied(), other.pieces.iter().copied(), self.id_tokens)
     }
 
-    /// Appends tokens that only `conversation` has.
+    /// Appends tokens that only session number `conversation` has.
     pub fn push_own(&mut self, conversation: u64, tokens: u64) {
         self.push(TokenSpan { source: OWN | conversation, offset: self.tokens as u32, tokens: tokens as u32 });
     }
@@ -193,7 +193,7 @@ impl TokenSeq {
         }
     }
 
-    /// The tokens from position `from` up to `to`.
+    /// The spans of the tokens from position `from` up to `to`.
     pub fn pieces(&self, from: u64, to: u64) -> impl Iterator<Item = TokenSpan> {
         take(self.pieces_from(from), to.saturating_sub(from))
     }
@@ -206,7 +206,7 @@ impl TokenSeq {
         self.tokens += u64::from(piece.tokens);
     }
 
-    /// The tokens from position `from` on.
+    /// The spans of the tokens from position `from` on.
     pub(super) fn pieces_from(&self, from: u64) -> impl Iterator<Item = TokenSpan> {
         let index = self.starts.partition_point(|start| *start <= from).saturating_sub(1);
         let skipped = from - self.starts.get(index).copied().unwrap_or(from);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn consecutive_ids_are_one_piece_and_a_partial_chunk_ends_it() {
+    fn consecutive_ids_are_one_span_and_a_partial_chunk_ends_it() {
         let mut stream = TokenSeq::new(4);
         stream.push_ids(&[7, 8, 9], 10);
         assert_eq!(stream.pieces, [TokenSpan { source: 7, offset: 0, tokens: 10 }]);
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn cutting_is_cutting_tokens() {
+    fn truncate_and_append_act_on_tokens() {
         let mut whole = TokenSeq::new(4);
         whole.push_ids(&[1, 2, 9, 30, 31], 18);
         whole.push_own(0, 7);

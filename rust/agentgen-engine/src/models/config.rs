@@ -1,7 +1,7 @@
-//! From a `config.json` to a [`Geometry`], or to the reason why not.
+//! Reads the [`Geometry`] from a `config.json`.
 //!
-//! Only model types whose every field that bears on the cache is known are read: a new type may bring a new kind of
-//! layer under an old field's name, and a wrong number looks like a right one.
+//! Only known model types are read, those with every field that determines the cache understood: a new type may give an
+//! old field a new meaning, and a wrong number of bytes looks like a right one.
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ const MOST_WINDOW: u64 = 1 << 24;
 /// Bound of `hidden_size`.
 const MOST_HIDDEN: u64 = 1 << 20;
 
-/// How a model type states what a layer keeps of a token.
+/// How a model type states what a layer caches per token.
 #[derive(Clone, Copy)]
 enum Store {
     /// `num_key_value_heads` and `head_dim`.
@@ -26,7 +26,7 @@ enum Store {
     Latent,
 }
 
-/// The model types that are understood.
+/// The supported model types.
 const TYPES: [(&str, Rule, Store); 21] = [
     ("bamba", Rule::Indices, Store::Split),
     ("deepseek_v2", Rule::Full, Store::Latent),
@@ -51,7 +51,7 @@ const TYPES: [(&str, Rule, Store); 21] = [
     ("qwen3_vl_text", Rule::Full, Store::Heads),
 ];
 
-/// Fields that change what is cached in ways not counted here, whatever the model type.
+/// Fields that change what is cached in ways that are not supported, for any model type.
 const REFUSED: [(&str, &str); 12] = [
     ("attention_chunk_size", "layers of chunked attention"),
     ("attention_k_eq_v", "layers whose keys are their values"),
@@ -67,16 +67,26 @@ const REFUSED: [(&str, &str); 12] = [
     ("swa_num_key_value_heads", "windowed layers with heads of their own"),
 ];
 
-/// The names of the model types that are understood, sorted.
+/// The names of the supported model types, sorted.
 pub(super) fn types() -> [&'static str; TYPES.len()] {
     TYPES.map(|(name, ..)| name)
+}
+
+impl Geometry {
+    /// The geometry that a Hugging Face `config.json` describes.
+    pub fn from_config_json(text: &str) -> Result<Self, ModelError> {
+        let root = serde_json::from_str(text).map_err(|error| {
+            ModelError::new("config.json", format!("not JSON: {error}; expected strict JSON, without Infinity or NaN"))
+        })?;
+        read(&root)
+    }
 }
 
 /// The geometry that a parsed `config.json` describes.
 pub(super) fn read(root: &Value) -> Result<Geometry, ModelError> {
     let fields = Fields::of(root)?;
-    // Before the type: of a type that is not known, this is the more useful half of the answer.
-    if let Some((name, what)) = REFUSED.into_iter().find(|(name, _)| fields.get(name).is_some_and(says_something)) {
+    // Checked before the type: for an unknown type this error is the more useful one.
+    if let Some((name, what)) = REFUSED.into_iter().find(|(name, _)| fields.get(name).is_some_and(is_on)) {
         return Err(fields.error(name, format!("stands for {what}, whose bytes are not known here; expected none")));
     }
     let found = fields.text("model_type", "the name of a model type")?;
@@ -108,7 +118,7 @@ pub(super) fn read(root: &Value) -> Result<Geometry, ModelError> {
     })
 }
 
-/// What a layer keeps of a token.
+/// What a layer caches per token.
 fn cached(fields: &Fields, store: Store) -> Result<Cached, ModelError> {
     if matches!(store, Store::Latent) {
         let kv_lora_rank = fields.count("kv_lora_rank", MOST)?;
@@ -127,7 +137,7 @@ fn cached(fields: &Fields, store: Store) -> Result<Cached, ModelError> {
     Ok(Cached::Heads { kv_heads, head_dim: hidden / heads })
 }
 
-/// Zero tokens, once it is sure that no window applies: a size that is stated must also be switched off.
+/// Returns 0 if no window applies: a window size without windowed layers must be switched off.
 fn no_window(fields: &Fields) -> Result<u64, ModelError> {
     let off = fields.get("use_sliding_window").is_some_and(|value| *value == Value::Bool(false));
     if fields.get("sliding_window").is_none() || off {
@@ -147,8 +157,8 @@ fn all_ones(fields: &Fields) -> Result<(), ModelError> {
     Err(fields.unexpected(name, expected))
 }
 
-/// Whether a value switches something on.
-fn says_something(value: &Value) -> bool {
+/// Whether a value switches a feature on.
+fn is_on(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => false,
         Value::Number(number) => number.as_f64() != Some(0.0),

@@ -1,8 +1,8 @@
-//! What can be wrong with a model's description.
+//! Errors in the description of a model.
 
 use thiserror::Error;
 
-/// A field that does not determine the bytes of the KV cache: where, and what was expected instead.
+/// A field from which the bytes of the KV cache cannot be determined.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{field}: {rule}")]
 pub struct ModelError {
@@ -13,7 +13,7 @@ pub struct ModelError {
 }
 
 impl ModelError {
-    /// An error at `field`.
+    /// An error in `field`.
     pub(super) fn new(field: impl Into<String>, rule: impl Into<String>) -> Self {
         Self { field: field.into(), rule: rule.into() }
     }

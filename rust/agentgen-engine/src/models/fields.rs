@@ -33,17 +33,17 @@ impl<'a> Fields<'a> {
         self.map.get(name).filter(|value| !value.is_null())
     }
 
-    /// Whether the field is there, be it as `null`.
+    /// Whether the field is present, even as `null`.
     pub fn states(&self, name: &str) -> bool {
         self.map.contains_key(name)
     }
 
-    /// An error at a field.
+    /// An error in a field.
     pub fn error(&self, name: &str, rule: impl Into<String>) -> ModelError {
         ModelError::new(format!("{}{name}", self.path), rule)
     }
 
-    /// The error of a field that is absent or no `expected`.
+    /// The error of a field that is missing or not `expected`.
     pub fn unexpected(&self, name: &str, expected: &str) -> ModelError {
         let found = self.get(name).map_or_else(|| "missing".to_owned(), |value| format!("found {}", describe(value)));
         self.error(name, format!("{found}; expected {expected}"))
@@ -73,7 +73,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A value in an error message; lists and objects may be long.
+/// A value for an error message: lists and objects are not printed, they may be long.
 pub(super) fn describe(value: &Value) -> String {
     match value {
         Value::Array(_) => "a list".to_owned(),

@@ -1,12 +1,11 @@
-//! What a model keeps of every token, and the bytes that takes.
+//! What a model caches per token, and its bytes.
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::config;
 use super::error::ModelError;
 
-/// The numbers that a server keeps its KV cache in; not the model's own `dtype`.
+/// Data type of a server's KV cache; not the `dtype` of the model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum KvDtype {
     /// Two bytes: bf16 or fp16.
@@ -49,7 +48,7 @@ impl fmt::Display for KvDtype {
     }
 }
 
-/// What one attention layer keeps of one token.
+/// What one attention layer caches per token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cached {
     /// A key and a value for every KV head (multi-head, grouped-query and multi-query attention).
@@ -69,7 +68,7 @@ pub enum Cached {
 }
 
 impl Cached {
-    /// Numbers that a layer keeps of a token.
+    /// Numbers that a layer caches per token.
     #[must_use]
     pub const fn values(self) -> u64 {
         match self {
@@ -79,40 +78,33 @@ impl Cached {
     }
 }
 
-/// The layers of a model and what they keep. Made from a `config.json`, at least one layer keeps the whole context.
+/// The layers of a model, and what they cache. At least one layer caches the whole context if it is read from a
+/// `config.json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
-    /// All layers, those that cache nothing (only experts or an MLP) included.
+    /// All layers, including those that cache nothing (only experts or an MLP).
     pub layers: u64,
-    /// Layers that keep every token of the context.
+    /// Layers that cache every token of the context.
     pub full_layers: u64,
-    /// Layers that keep the last `window_tokens` tokens.
+    /// Layers that cache the last `window_tokens` tokens.
     pub windowed_layers: u64,
-    /// Tokens that a windowed layer keeps; 0 without windowed layers.
+    /// Tokens that a windowed layer caches; 0 without windowed layers.
     pub window_tokens: u64,
     /// Layers with a state of fixed size (linear attention, Mamba). Its bytes are not counted: they depend on the
     /// server's number format and on how many states it keeps for reuse.
     pub state_layers: u64,
-    /// What each full and each windowed layer keeps of a token.
+    /// What each full and each windowed layer caches per token.
     pub cached: Cached,
 }
 
 impl Geometry {
-    /// The geometry that a Hugging Face `config.json` describes.
-    pub fn from_config_json(text: &str) -> Result<Self, ModelError> {
-        let root = serde_json::from_str(text).map_err(|error| {
-            ModelError::new("config.json", format!("not JSON: {error}; expected strict JSON, without Infinity or NaN"))
-        })?;
-        config::read(&root)
-    }
-
-    /// Bytes that every further token of a long context costs: its share of the layers that keep everything.
+    /// KV bytes per token of a long context: those of the full layers.
     #[must_use]
     pub const fn bytes_per_token(&self, dtype: KvDtype) -> u64 {
         self.full_layers * self.cached.values() * dtype.bytes()
     }
 
-    /// Bytes that a context costs at most on top of its tokens: the windows of the windowed layers, full. 0 without.
+    /// The most KV bytes of a sequence beside those of its tokens: full windows of the windowed layers.
     #[must_use]
     pub const fn bytes_per_sequence(&self, dtype: KvDtype) -> u64 {
         self.windowed_layers * self.window_tokens * self.cached.values() * dtype.bytes()

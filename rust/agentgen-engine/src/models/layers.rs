@@ -1,11 +1,11 @@
-//! Which layers keep the whole context, which a window, which a state.
+//! Which layers cache the whole context, a window of it, or a state.
 
 use serde_json::Value;
 
 use super::error::ModelError;
 use super::fields::{Fields, MOST, describe};
 
-/// How a model type states the kinds of its layers, unless it lists them.
+/// How a model type states the kinds of its layers, if it does not list them.
 #[derive(Clone, Copy)]
 pub(super) enum Rule {
     /// Every layer is full.
@@ -16,17 +16,17 @@ pub(super) enum Rule {
     WindowPattern,
     /// Every nth layer is full, the others are linear; n is `full_attention_interval`.
     Interval,
-    /// `hybrid_override_pattern`, a letter a layer.
+    /// `hybrid_override_pattern`, one letter per layer.
     Blocks,
     /// Layers number `attn_layer_offset` of every `attn_layer_period` are full, the others Mamba.
     Period,
     /// The layers of `attn_layer_indices` are full, the others Mamba.
     Indices,
-    /// Only a list says it.
+    /// Only by a list.
     Listed,
 }
 
-/// Layers by what they keep.
+/// Number of layers by what they cache.
 #[derive(Default)]
 pub(super) struct Kinds {
     /// The whole context.
@@ -62,9 +62,9 @@ impl FromIterator<Kind> for Kinds {
     }
 }
 
-/// Counts the layers of each kind; true when they were named one by one or by the window itself.
+/// Counts the layers of each kind; true if they are listed one by one or decided by the window itself.
 pub(super) fn count(fields: &Fields, rule: Rule) -> Result<(Kinds, bool), ModelError> {
-    // The newer name first: a file with both was written by a program that knows both.
+    // The newer name first: a program that writes both knows both.
     if let Some(name) = ["layer_types", "layers_block_type"].into_iter().find(|name| fields.get(name).is_some()) {
         return Ok((listed(fields, name)?, true));
     }
@@ -100,7 +100,7 @@ fn total(fields: &Fields) -> Result<u64, ModelError> {
     fields.count("num_hidden_layers", MOST)
 }
 
-/// A list of names, one a layer.
+/// A list of names, one per layer.
 fn listed(fields: &Fields, name: &str) -> Result<Kinds, ModelError> {
     let list = fields.list(name, "a list of the layers' kinds")?;
     same_length(fields, name, list.len())?;
@@ -121,7 +121,7 @@ fn listed(fields: &Fields, name: &str) -> Result<Kinds, ModelError> {
     list.iter().enumerate().map(kind).collect()
 }
 
-/// Nemotron-H's pattern, a letter a layer.
+/// Nemotron-H's pattern, one letter per layer.
 fn lettered(fields: &Fields) -> Result<Kinds, ModelError> {
     let name = "hybrid_override_pattern";
     let expected = "a letter a layer: * (attention), M (Mamba), E (experts) or - (MLP)";
@@ -136,7 +136,7 @@ fn lettered(fields: &Fields) -> Result<Kinds, ModelError> {
     pattern.chars().map(kind).collect()
 }
 
-/// One entry a layer: as many as `num_hidden_layers`, where that is stated.
+/// Checks that there is one entry per layer.
 fn same_length(fields: &Fields, name: &str, length: usize) -> Result<(), ModelError> {
     if fields.get("num_hidden_layers").is_some() {
         let layers = total(fields)?;
@@ -167,7 +167,8 @@ fn indexed(fields: &Fields) -> Result<Kinds, ModelError> {
     Ok(full.into_iter().map(|full| if full { Kind::Full } else { Kind::State }).collect())
 }
 
-/// Mistral's window. Its absence is not its null: the reference implementation then takes one of 4,096 tokens.
+/// Mistral's window. An absent field is not the same as null: the reference implementation then uses a window of 4,096
+/// tokens.
 fn windowed(fields: &Fields) -> Result<Kinds, ModelError> {
     if !fields.states("sliding_window") {
         return Err(fields.unexpected("sliding_window", "null or a number of tokens"));

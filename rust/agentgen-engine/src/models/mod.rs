@@ -10,7 +10,7 @@
 //! assert_eq!(error.to_string(), "num_hidden_layers: missing; expected a whole number from 1 to 4096");
 //! ```
 //!
-//! `docs/models.md` has the catalogue's table, the formulae and what is not counted.
+//! `docs/models.md` has the table of the catalogue, the formulae, and what is not counted.
 
 mod config;
 mod error;
@@ -35,16 +35,16 @@ pub struct Model {
     pub name: &'static str,
     /// Where the vendor publishes the geometry (URL).
     pub source: &'static str,
-    /// The layers and what they keep.
+    /// Layers, and what they cache.
     pub geometry: Geometry,
 }
 
-/// A model as `catalogue.json` has it.
+/// A model in `catalogue.json`.
 #[derive(Deserialize)]
 struct Entry {
     name: &'static str,
     source: &'static str,
-    /// The fields of the vendor's `config.json` that bear on the cache.
+    /// The fields of the vendor's `config.json` that determine the KV cache.
     config: Value,
 }
 

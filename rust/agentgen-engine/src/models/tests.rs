@@ -69,7 +69,7 @@ fn names_are_sorted_unique_and_found_in_any_case() {
 }
 
 #[test]
-fn kv_dtypes_are_read_and_shown() {
+fn kv_dtypes_are_parsed_and_printed() {
     let read = |text: &str| text.parse::<KvDtype>();
     assert_eq!((read("bf16"), read("fp16"), read("fp8")), (Ok(KvDtype::Bf16), Ok(KvDtype::Bf16), Ok(KvDtype::Fp8)));
     assert_eq!(read("int4").expect_err("refused").to_string(), "kv dtype: found \"int4\"; expected bf16, fp16 or fp8");
@@ -77,7 +77,7 @@ fn kv_dtypes_are_read_and_shown() {
 }
 
 #[test]
-fn a_missing_head_dim_is_a_share_of_the_hidden_size_where_that_is_the_rule() {
+fn a_missing_head_dim_is_derived_from_the_hidden_size_if_the_type_says_so() {
     let split = r#"{"model_type": "TYPE", "num_hidden_layers": 1, "num_key_value_heads": 8, "head_dim": null,
         "hidden_size": 4096, "num_attention_heads": 32}"#;
     let cached = geometry(&split.replace("TYPE", "llama")).cached;
@@ -88,7 +88,7 @@ fn a_missing_head_dim_is_a_share_of_the_hidden_size_where_that_is_the_rule() {
 }
 
 #[test]
-fn the_language_model_of_a_multi_modal_one_is_read() {
+fn the_language_model_of_a_multi_modal_model_is_read() {
     let nested = format!(r#"{{"model_type": "llava", "num_hidden_layers": 9, "text_config": {}}}"#, llama(""));
     assert_eq!(geometry(&nested), geometry(&llama("")));
     let latent = r#"{"model_type": "kimi_k25", "text_config":
@@ -140,7 +140,7 @@ fn a_window_must_be_on_or_off() {
 }
 
 #[test]
-fn what_is_not_understood_is_refused() {
+fn unsupported_configurations_are_errors() {
     let cases = [
         ("", "config.json: not JSON: EOF"),
         ("[]", "config.json: found a list; expected an object"),
@@ -254,7 +254,7 @@ fn every_model_type_is_documented() {
     }
 }
 
-/// `AGENTGEN_BLESS=1 cargo test` writes the table anew.
+/// `AGENTGEN_BLESS=1 cargo test` rewrites the table.
 #[test]
 fn the_documented_table_is_the_catalogue() {
     let page = std::fs::read_to_string(page_path()).expect("checked in");
