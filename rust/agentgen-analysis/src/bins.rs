@@ -1,4 +1,4 @@
-//! Histograms for people: the same bins whatever the data, so that those of two traces lie on each other.
+//! Histograms for figures. The bin edges do not depend on the data, so histograms of two traces can be overlaid.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::histogram::{Counts, Times};
 
-/// A decade in forty equal ratios, in hundred-thousandths.
+/// The lower edges of the forty bins of a decade, with equal ratios, in units of 1e-5.
 const DECADE: [u64; 40] = [
     100_000, 105_925, 112_202, 118_850, 125_893, 133_352, 141_254, 149_624, 158_489, 167_880, 177_828, 188_365,
     199_526, 211_349, 223_872, 237_137, 251_189, 266_073, 281_838, 298_538, 316_228, 334_965, 354_813, 375_837,
@@ -16,50 +16,50 @@ const DECADE: [u64; 40] = [
     794_328, 841_395, 891_251, 944_061,
 ];
 
-/// Values up to this one have bins of their own.
-pub(crate) const ONES: u64 = 20;
-/// The same of turns, of which there are few.
-pub(crate) const TURNS: u64 = 100;
+/// Values up to this have a bin each.
+pub(crate) const UNIT_BINS: u64 = 20;
+/// Numbers of turns up to this have a bin each.
+pub(crate) const TURN_BINS: u64 = 100;
 
-/// How often values lie in each bin, and how often the configuration says they should.
+/// A histogram, with the shares that the configured distributions give.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Histogram {
-    /// Bin `i` holds the values from `edges[i]` to below `edges[i + 1]`: one value each while these are few, then
-    /// forty bins a decade. From the first bin with a value to the last.
+    /// Bin `i` holds the values from `edges[i]` to below `edges[i + 1]`: one integer per bin at first, then forty bins
+    /// per decade. From the first non-empty bin to the last.
     pub edges: Vec<f64>,
-    /// Values in each bin; of times within 1 % of a bin that holds many.
+    /// Number of values in each bin; of delays, a value within 0.05 % of an edge may count in the bin beside it.
     pub counts: Vec<u64>,
-    /// Shares of all values that the configured laws put in each bin, before the context limit drops turns: `target`,
-    /// and what `agentic` and `human` pauses are of it. Empty where no law is known.
+    /// Expected share of the values in each bin, before turns are dropped at the context limit: `target`, and for
+    /// delays its components `agentic` and `human`. Empty if the distribution is not known.
     pub expected: BTreeMap<String, Vec<f64>>,
 }
 
-/// What a histogram is of, for its target.
+/// The configured distribution that a histogram is compared with.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Of {
-    /// One quantity.
-    One(Quantity),
-    /// Both kinds of pause.
+pub(crate) enum Expected {
+    /// The distribution of a quantity.
+    Of(Quantity),
+    /// The mixture of both kinds of delay.
     Delays,
 }
 
 impl Counts {
-    /// Bins of one value each up to `ones`, which is at least 20.
-    pub(crate) fn histogram(&self, ones: u64) -> Histogram {
-        binned(self.iter(), ones, 1.0)
+    /// The histogram, with one bin per value up to `unit_bins`, at least 20.
+    pub(crate) fn histogram(&self, unit_bins: u64) -> Histogram {
+        binned(self.iter(), unit_bins, 1.0)
     }
 }
 
 impl Times {
-    /// Bins in milliseconds.
+    /// The histogram, with edges in milliseconds.
     pub(crate) fn histogram_ms(&self) -> Histogram {
-        binned(self.tenths(), ONES, 0.1)
+        binned(self.tenths(), UNIT_BINS, 0.1)
     }
 }
 
 impl Histogram {
-    /// With what a spec's laws put in the bins.
-    pub(crate) fn against(mut self, spec: Option<&DatasetSpec>, of: Of) -> Self {
+    /// Adds the expected shares of a generated data set.
+    pub(crate) fn with_expected(mut self, spec: Option<&DatasetSpec>, expected: Expected) -> Self {
         let Some(spec) = spec else { return self };
         let mut add = |name: &str, below: &dyn Fn(f64) -> Option<f64>| {
             let shares = self.edges.windows(2).map(|edge| Some(below(edge[1])? - below(edge[0])?)).collect();
@@ -67,9 +67,9 @@ impl Histogram {
                 self.expected.insert(name.to_owned(), shares);
             }
         };
-        match of {
-            Of::One(drawn) => add("target", &|value| spec.share_below(drawn, value)),
-            Of::Delays => {
+        match expected {
+            Expected::Of(quantity) => add("target", &|value| spec.share_below(quantity, value)),
+            Expected::Delays => {
                 let agentic = spec.config().inter_turn_delay.agentic_fraction;
                 let tool = |value| Some(agentic * spec.share_below(Quantity::AgenticDelay, value)?);
                 let person = |value| Some((1.0 - agentic) * spec.share_below(Quantity::HumanDelay, value)?);
@@ -82,13 +82,13 @@ impl Histogram {
     }
 }
 
-/// Puts ascending values in bins whose edges are multiplied by `unit`.
-fn binned(values: impl Iterator<Item = (u64, u64)>, ones: u64, unit: f64) -> Histogram {
+/// Bins ascending `(value, count)` pairs; edges are multiplied by `unit`.
+fn binned(values: impl Iterator<Item = (u64, u64)>, unit_bins: u64, unit: f64) -> Histogram {
     let decades = (0..14_u32).flat_map(|power| DECADE.map(|edge| (edge * 10_u64.pow(power)).div_ceil(100_000)));
-    let mut edges = (0..=ones).chain(decades.filter(|edge| *edge > ones));
+    let mut edges = (0..=unit_bins).chain(decades.filter(|edge| *edge > unit_bins));
     let mut histogram = Histogram::default();
     let (mut low, mut high) = (0, edges.next().unwrap_or_default());
-    for (value, times) in values {
+    for (value, n) in values {
         while value >= high {
             let Some(next) = edges.next() else { break };
             (low, high) = (high, next);
@@ -102,7 +102,7 @@ fn binned(values: impl Iterator<Item = (u64, u64)>, ones: u64, unit: f64) -> His
             histogram.counts.push(0);
         }
         if let Some(count) = histogram.counts.last_mut() {
-            *count += times;
+            *count += n;
         }
     }
     histogram
@@ -119,7 +119,7 @@ mod tests {
         for value in &values {
             counts.add(*value, 1);
         }
-        let histogram = counts.histogram(ONES);
+        let histogram = counts.histogram(UNIT_BINS);
         assert_eq!(histogram.counts.len() + 1, histogram.edges.len());
         assert!(histogram.edges.is_sorted_by(|a, b| a < b));
         assert_eq!(&histogram.edges[..5], [3.0, 4.0, 5.0, 6.0, 7.0]);
@@ -128,15 +128,15 @@ mod tests {
             assert_eq!(*count, inside as u64, "{edge:?}");
         }
         assert_eq!(histogram.counts.iter().sum::<u64>(), 3_000);
-        assert_eq!(Counts::default().histogram(ONES), Histogram::default());
+        assert_eq!(Counts::default().histogram(UNIT_BINS), Histogram::default());
     }
 
     #[test]
-    fn far_bins_are_forty_a_decade() {
+    fn there_are_forty_bins_per_decade() {
         let mut counts = Counts::default();
         counts.add(1_000, 1);
         counts.add(99_999, 1);
-        let edges = counts.histogram(ONES).edges;
+        let edges = counts.histogram(UNIT_BINS).edges;
         assert_eq!((edges.len(), edges[0], edges[80]), (81, 1_000.0, 100_000.0));
         let ratios = edges.windows(2).map(|e| e[1] / e[0]);
         assert!(ratios.into_iter().all(|ratio| (1.057..1.062).contains(&ratio)));

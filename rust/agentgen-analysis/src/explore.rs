@@ -1,8 +1,8 @@
-//! Sessions of a trace request by request: what each prompt is made of, and what of it was cached at that moment of
-//! the reference timeline.
+//! Sessions of a trace request by request: the layers of each prompt and their cached tokens, on the reference
+//! timeline.
 //!
-//! A bounded number of turns is kept, whatever the trace: every so-manieth session of the file, and all that continue
-//! one of these. The distance doubles whenever there are too many.
+//! The number of turns is bounded: every n-th root session of the file is kept, with its restart sessions. `n` doubles
+//! when there are too many turns.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,53 +19,53 @@ use serde::Serialize;
 use crate::reuse::{LAYERS, Seen, SharedLayers, layers_of};
 use agentgen_trace::session::{Session, sessions};
 
-/// The layers of a prompt; here the new tokens of a turn after the first are told apart from the history.
+/// Layers of a prompt, plus one for the new tokens of a turn after the first.
 const PARTS: usize = LAYERS.len() + 1;
 
 /// Some sessions of a trace.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Explored {
-    /// Every so-manieth session of the file is here, from the first on, with all that continue it.
+    /// Every n-th root session of the file is included, from the first on, with its restart sessions; this is n.
     pub every: u64,
-    /// In the order of the file.
+    /// In file order.
     pub sessions: Vec<ExploredSession>,
 }
 
 /// A session.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ExploredSession {
-    /// Its number in the order of the file, from 0.
+    /// Number in file order, 0-based.
     pub number: u64,
-    /// Its name; null where the trace names none.
+    /// Session id; null if the trace names no sessions.
     pub session_id: Option<String>,
-    /// Its group.
+    /// L1.5 group; null if unknown.
     pub group_id: Option<u32>,
-    /// Whether it continues another session.
+    /// Whether it is a restart session.
     pub is_continuation: bool,
-    /// The number of the session that it continues, if the trace holds it.
+    /// Number of its parent, if the trace has it.
     pub parent: Option<u64>,
-    /// Why it ended, where the trace says so.
+    /// End reason, if the trace states it.
     pub end_reason: Option<String>,
-    /// Turns in all, of which `turns` holds the first.
+    /// Number of turns; `turns` holds the first of them.
     pub turn_count: usize,
-    /// Its requests.
+    /// Its first turns.
     pub turns: Vec<ExploredTurn>,
 }
 
-/// A request: a row of numbers, since there are many.
+/// A request, as an array in JSON to keep it short.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ExploredTurn(
     /// Start on the timeline, ms.
     pub f64,
     /// End on the timeline, ms.
     pub f64,
-    /// Pause before it, ms.
+    /// Delay before it, ms.
     pub Option<f64>,
     /// Output tokens.
     pub u32,
-    /// Tokens of the prompt that are L1, L1.5, L2, carried over, history, and new.
+    /// Tokens of the prompt by layer: L1, L1.5, L2, carried, history, new.
     pub [u64; PARTS],
-    /// Those of them that were cached.
+    /// Cached tokens by layer.
     pub [u64; PARTS],
 );
 
@@ -77,7 +77,7 @@ impl ExploredTurn {
         for (part, (in_it, found)) in parts.into_iter().enumerate() {
             (tokens[part], hits[part]) = (in_it, found);
         }
-        // The last of the layers holds both the history and, behind it, what is new.
+        // The last layer holds the history followed by the new tokens.
         let last = LAYERS.len() - 1;
         if seen.turn > 0 {
             let new = u64::from(turn.input_tokens).min(tokens[last]);
@@ -91,27 +91,27 @@ impl ExploredTurn {
     }
 }
 
-/// Whose a session is.
+/// Names of a session.
 #[derive(Debug, Default)]
 struct Named {
     session_id: Option<String>,
     group_id: Option<u32>,
 }
 
-/// Follows the requests of a trace and keeps some of them.
+/// Keeps some of the requests of a trace.
 #[derive(Debug)]
 pub(crate) struct Explorer {
-    /// Sessions of the file that are looked at.
+    /// Maximum number of sessions read from the file.
     limit: u64,
-    /// Turns kept, and half of those that are ever held.
+    /// Maximum number of turns in the result; up to twice as many are held.
     turns: usize,
     held: usize,
     every: u64,
-    /// By number.
+    /// Kept sessions, by number.
     sessions: BTreeMap<u64, ExploredSession>,
-    /// Of each continuation, the session that its chain begins with.
+    /// Root session of each restart session, by number.
     roots: HashMap<u64, u64>,
-    /// By number, of the sessions read so far.
+    /// Names of the sessions read so far, by number.
     names: Arc<Mutex<Vec<Named>>>,
     was_cut: Arc<AtomicBool>,
 }
@@ -130,7 +130,7 @@ impl Explorer {
         }
     }
 
-    /// The first sessions of a trace, whose names are noted in passing.
+    /// The first sessions of a trace; records their names.
     pub(crate) fn watched<B>(&self, meta: &TraceMeta, batches: B) -> impl Iterator<Item = Result<Session>> + use<B>
     where
         B: Iterator<Item = Result<RecordBatch>>,
@@ -157,7 +157,7 @@ impl Explorer {
         self.was_cut.load(Ordering::Relaxed)
     }
 
-    /// Sees a request.
+    /// Processes a request.
     pub(crate) fn request(&mut self, shared: SharedLayers, seen: Seen<'_>) {
         let Session { number, link, ref end, .. } = *seen.conversation;
         let root = match link.parent() {
@@ -182,7 +182,7 @@ impl Explorer {
             turn_count: seen.conversation.turns.len(),
             turns: Vec::new(),
         });
-        // A single chain may be longer than all that is kept.
+        // A single root session and its restart sessions may exceed the limit.
         if self.held < 2 * self.turns {
             session.turns.push(ExploredTurn::new(shared, seen));
             self.held += 1;
@@ -190,7 +190,7 @@ impl Explorer {
         while self.held >= 2 * self.turns && self.thin() {}
     }
 
-    /// Keeps half of the sessions that begin a chain, and what continues them; false if only one such is left.
+    /// Keeps every second root session with its restart sessions; false if only one is left.
     fn thin(&mut self) -> bool {
         let root_of = |number: &u64| *self.roots.get(number).unwrap_or(number);
         if self.sessions.keys().all(|number| root_of(number) == 0) {
@@ -217,7 +217,7 @@ impl Explorer {
     }
 }
 
-/// Notes the names of the sessions that begin in a batch.
+/// Records the names of the sessions that start in a batch.
 fn note(names: &mut Vec<Named>, batch: &RecordBatch, limit: u64) -> Result<()> {
     let sessions = Column::SessionId.required(batch)?.as_string_view();
     let turns = Column::TurnIndex.required(batch)?.as_primitive::<UInt32Type>();

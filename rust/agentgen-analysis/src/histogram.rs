@@ -1,19 +1,22 @@
 //! Mergeable histograms: exact for whole numbers, within 0.05 % for times.
+//!
+//! `hdrhistogram` does not replace them: its buckets are not exact for large token counts, its mean and deviation are
+//! those of bucket midpoints, and it has no Kolmogorov-Smirnov distance. Here merging is exact and independent of the
+//! order, so statistics are equal for any number of threads and shards, to the last bit.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Values on one page.
+/// Values per page.
 const PAGE: usize = 1 << PAGE_BITS;
 const PAGE_BITS: u32 = 6;
-/// Values from here on are rare, and kept one by one.
+/// Values from this on are rare; a map holds them.
 const PAGED: u64 = 1 << 24;
 
-/// Counts of whole numbers: pages that exist once they are needed, and a map for the largest values. Memory follows
-/// the values seen, not their number or their size. Sums are derived from the counts, so nothing depends on the order
-/// of additions.
+/// Exact counts of whole numbers: pages allocated on first use, and a map for the largest values. Memory grows with the
+/// number of distinct values. Sums are derived from the counts, so results do not depend on the order of additions.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(from = "Sparse", into = "Sparse")]
 pub(crate) struct Counts {
@@ -41,7 +44,7 @@ impl Counts {
         }
     }
 
-    /// Values and how often they occurred, ascending.
+    /// `(value, count)` pairs in ascending order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
         let pages = self.pages.iter().enumerate().filter_map(|(i, page)| page.as_deref().map(|p| (i, p)));
         let paged = pages.flat_map(|(i, page)| {
@@ -52,7 +55,7 @@ impl Counts {
     }
 }
 
-/// The form in `statistics.json`.
+/// The JSON form in `statistics.json`: `(value, count)` pairs.
 #[derive(Serialize, Deserialize)]
 struct Sparse(Vec<(u64, u64)>);
 
@@ -72,12 +75,13 @@ impl From<Counts> for Sparse {
     }
 }
 
-/// Times in tenths of a millisecond (or other whole numbers): exact below 2048, then 1024 buckets an octave; mean and deviation exact.
+/// A histogram of times in tenths of a millisecond, or of other whole numbers: exact below 2048, then 1024 buckets per
+/// octave (within 0.05 %). Mean and standard deviation are exact.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Times {
     buckets: Counts,
     sum: u64,
-    /// High and low half of the sum of squares.
+    /// High and low 64 bits of the sum of squares.
     squares: (u64, u64),
 }
 
@@ -117,7 +121,7 @@ fn bucket(tenths: u64) -> u64 {
     shift * OCTAVE + (tenths >> shift)
 }
 
-/// The middle of a bucket, in tenths.
+/// The midpoint of a bucket, in tenths.
 fn middle(bucket: u64) -> f64 {
     if bucket < EXACT {
         return bucket as f64;
@@ -127,10 +131,10 @@ fn middle(bucket: u64) -> f64 {
     low as f64 + ((1u64 << shift) - 1) as f64 / 2.0
 }
 
-/// Count, mean, standard deviation (of the population) and percentiles (linear between ranks).
+/// Count, mean, population standard deviation and percentiles (interpolated linearly between ranks).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Observed {
-    /// How many values.
+    /// Number of values.
     pub count: u64,
     /// Mean.
     pub mean: f64,
@@ -151,7 +155,7 @@ pub struct Observed {
 }
 
 impl Counts {
-    /// Summary of the values, each multiplied by `unit`; `None` when there are none.
+    /// Summary of the values times `unit`; `None` if empty.
     pub(crate) fn observed(&self, unit: f64) -> Option<Observed> {
         let (mut sum, mut squares) = (0u128, 0u128);
         for (value, times) in self.iter() {
@@ -161,10 +165,8 @@ impl Counts {
         let ranks: Vec<(f64, u64)> = self.iter().map(|(value, times)| (value as f64, times)).collect();
         observed(&ranks, sum, squares, unit)
     }
-}
 
-impl Counts {
-    /// Two-sample Kolmogorov-Smirnov distance; `None` if a side is empty.
+    /// Two-sample Kolmogorov-Smirnov distance; `None` if either is empty.
     pub(crate) fn distance(&self, other: &Self) -> Option<f64> {
         let total = |counts: &Self| counts.iter().map(|(_, times)| times).sum::<u64>();
         let (ours, theirs) = (total(self), total(other));
@@ -190,22 +192,22 @@ impl Counts {
 }
 
 impl Times {
-    /// As [`Counts::distance`], over the buckets.
+    /// [`Counts::distance`] of the buckets.
     pub(crate) fn distance(&self, other: &Self) -> Option<f64> {
         self.buckets.distance(&other.buckets)
     }
 
-    /// Times by bucket, in tenths of a millisecond, ascending.
+    /// `(time, count)` pairs in ascending order, in tenths of a millisecond.
     pub(crate) fn tenths(&self) -> impl Iterator<Item = (u64, u64)> {
         self.buckets.iter().map(|(bucket, times)| (middle(bucket) as u64, times))
     }
 
-    /// How many there are.
+    /// Number of values.
     pub(crate) fn count(&self) -> u64 {
         self.buckets.iter().map(|(_, times)| times).sum()
     }
 
-    /// The values at these shares of the ranks, linear between; `None` when there are none.
+    /// The quantiles at `shares`, interpolated linearly between ranks; `None` if empty.
     pub(crate) fn quantiles<const N: usize>(&self, shares: [f64; N]) -> Option<[f64; N]> {
         let ranks: Vec<(f64, u64)> = self.buckets.iter().map(|(b, times)| (middle(b), times)).collect();
         let count = self.count();
@@ -225,7 +227,7 @@ fn observed(ranks: &[(f64, u64)], sum: u128, squares: u128, unit: f64) -> Option
         return None;
     }
     let n = u128::from(count);
-    // n * sum of squares - (sum)^2 in whole numbers: no cancellation.
+    // n * sum of squares - (sum)^2 in integers: no cancellation.
     let variance = (n * squares).saturating_sub(sum * sum) as f64 / (n as f64 * n as f64);
     let percentile = |share: f64| quantile(ranks, count, share) * unit;
     Some(Observed {
@@ -241,7 +243,7 @@ fn observed(ranks: &[(f64, u64)], sum: u128, squares: u128, unit: f64) -> Option
     })
 }
 
-/// The value at a share of the ranks, linear between two.
+/// The quantile at `share`, interpolated linearly between ranks.
 fn quantile(ranks: &[(f64, u64)], count: u64, share: f64) -> f64 {
     let rank = share * (count - 1) as f64;
     let (low, high) = (value_at(ranks, rank.floor() as u64), value_at(ranks, rank.ceil() as u64));
@@ -265,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_numbers_are_exact() {
+    fn statistics_of_whole_numbers_are_exact() {
         let mut counts = Counts::default();
         let values: Vec<u64> = (0..1_000).map(|i| i * i % 7_919 * if i % 7 == 0 { 100_003 } else { 1 }).collect();
         for value in &values {
@@ -282,19 +284,19 @@ mod tests {
     }
 
     #[test]
-    fn buckets_are_ordered_and_narrow() {
+    fn buckets_are_ordered_and_within_their_precision() {
         let mut last = 0;
         for tenths in (0..5_000_000u64).step_by(7).chain([u64::from(u32::MAX), 21_474_836_470]) {
             let bucket = bucket(tenths);
             assert!(bucket >= last);
             last = bucket;
-            let miss = (middle(bucket) - tenths as f64).abs();
-            assert!(miss <= tenths as f64 * 5e-4, "{tenths}: {miss}");
+            let error = (middle(bucket) - tenths as f64).abs();
+            assert!(error <= tenths as f64 * 5e-4, "{tenths}: {error}");
         }
     }
 
     #[test]
-    fn merging_in_any_order_is_the_same() {
+    fn merging_does_not_depend_on_the_order() {
         let (mut a, mut b, mut all) = (Times::default(), Times::default(), Times::default());
         for i in 0..10_000u64 {
             let tenths = i * 7_919 % 1_200_000;

@@ -1,4 +1,4 @@
-//! The first sessions of a trace, small enough to stand in a page: all that a simulator needs of them.
+//! The first sessions of a trace as input of the page's simulator, limited in size.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -12,48 +12,49 @@ use crate::analyze::{Options, located};
 use crate::reuse::SharedLayers;
 use agentgen_trace::session::{self, Clock, Session};
 
-/// Sessions in the order in which they start, and what a simulation has to know beside them. `docs/simulation-page.md`
-/// describes the JSON.
+/// Sessions in the order of their start, with the settings of a simulation. `docs/simulation-page.md` describes the
+/// JSON.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Sample {
-    /// Tokens a block of the cache.
+    /// Tokens per block of the cache.
     pub block_tokens: u32,
-    /// Tokens a hash id.
+    /// Tokens per hash id of the trace.
     pub id_tokens: u32,
     /// Whether the KV of outputs stays in the cache.
     pub cached_outputs: bool,
-    /// What says when requests are sent.
+    /// What determines when requests are sent.
     pub clock: Clock,
-    /// Tokens that all sessions share; 0 where nothing is known of them.
+    /// L1: tokens shared by all sessions; 0 if unknown.
     pub l1_tokens: u64,
-    /// Tokens that the sessions of a group share.
+    /// L1.5: tokens shared by the sessions of a group; 0 if unknown.
     pub l1_5_tokens: u64,
-    /// Whether these are all sessions of the trace.
+    /// Whether the sample has all sessions of the trace.
     pub is_whole: bool,
     /// The first sessions.
     pub sessions: Vec<SampledSession>,
 }
 
-/// Consecutive tokens: source (a hash id, or -1 - the session whose own they are), offset in it, how many.
-pub type Run = (i64, u32, u32);
+/// Consecutive tokens: source (a hash id, or -1 minus the number of the session that produced them), offset in it,
+/// count.
+pub type Span = (i64, u32, u32);
 
 /// A session.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SampledSession {
-    /// Its number in the order of the file.
+    /// Number in file order.
     pub number: u64,
-    /// The session of the sample that it continues.
+    /// Number of its parent, if the sample has it.
     pub parent: Option<u64>,
-    /// Whether it continues another, in the sample or not.
+    /// Whether it is a restart session.
     pub is_continuation: bool,
-    /// Whether its ids alone are known: each is a block.
+    /// Whether the trace names no sessions: content is known by block hash only.
     pub by_ids: bool,
-    /// ms.
+    /// Arrival, ms.
     pub arrival_ms: f64,
-    /// Context tokens, output tokens, and ms: the delay after the end of the turn before, or a recorded time.
+    /// Prompt tokens, output tokens, and the delay after the end of the previous turn or the recorded time, ms.
     pub turns: Vec<(u32, u32, f64)>,
-    /// Content, each with the first turn that has it.
-    pub streams: Vec<(usize, Vec<Run>)>,
+    /// Token sequences, each with the first turn that uses it.
+    pub streams: Vec<(usize, Vec<Span>)>,
 }
 
 impl SampledSession {
@@ -66,11 +67,11 @@ impl SampledSession {
             };
             (turn.context_tokens, turn.output_tokens, ms)
         };
-        let run = |piece: TokenSpan| match piece.content() {
+        let span = |piece: TokenSpan| match piece.content() {
             Content::Ids { first, offset } => (first as i64, offset, piece.tokens()),
             Content::Own { conversation, position } => (-1 - conversation as i64, position, piece.tokens()),
         };
-        let runs = |stream: &TokenSeq| stream.pieces(0, stream.tokens()).map(run).collect();
+        let spans = |stream: &TokenSeq| stream.pieces(0, stream.tokens()).map(span).collect();
         Self {
             number: conversation.number,
             parent: conversation.parent(),
@@ -78,23 +79,23 @@ impl SampledSession {
             by_ids: !conversation.names_its_session(),
             arrival_ms: conversation.arrival_ms(),
             turns: (0..conversation.turns.len()).map(turn).collect(),
-            streams: conversation.streams().map(|(first, stream)| (first, runs(stream))).collect(),
+            streams: conversation.streams().map(|(first, stream)| (first, spans(stream))).collect(),
         }
     }
 
-    /// Bytes of its JSON.
+    /// Size of its JSON, bytes.
     fn bytes(&self) -> usize {
         serde_json::to_vec(self).expect("plain data can be written").len()
     }
 }
 
-/// The first sessions of a trace whose JSON has at most `max_bytes` bytes; at least one.
+/// The first sessions of a trace, as many as fit in `max_bytes` of JSON, at least one.
 pub fn sample(trace: &Path, options: &Options, max_bytes: usize, cancel: &Cancel) -> Result<Sample> {
     let source = options.resolve(&trace.to_path_buf())?;
     let settings = options.settings(&source);
     let SharedLayers { layer1_tokens, layer1_5_tokens } = settings.layers;
     let (clock, mut first, is_whole) = session::open(&source, options.threads, cancel)
-        .and_then(|(clock, coming)| taken(coming, max_bytes).map(|(first, is_whole)| (clock, first, is_whole)))
+        .and_then(|(clock, coming)| first_fitting(coming, max_bytes).map(|(first, is_whole)| (clock, first, is_whole)))
         .map_err(|error| located(trace, error))?;
     let numbers: HashSet<u64> = first.iter().map(|session| session.number).collect();
     for session in &mut first {
@@ -112,8 +113,11 @@ pub fn sample(trace: &Path, options: &Options, max_bytes: usize, cancel: &Cancel
     })
 }
 
-/// The sessions that have room in so many bytes, and whether these are all.
-fn taken(sessions: impl Iterator<Item = Result<Session>>, max_bytes: usize) -> Result<(Vec<SampledSession>, bool)> {
+/// The sessions that fit in `max_bytes`, and whether these are all.
+fn first_fitting(
+    sessions: impl Iterator<Item = Result<Session>>,
+    max_bytes: usize,
+) -> Result<(Vec<SampledSession>, bool)> {
     let (mut first, mut bytes) = (Vec::new(), 0);
     for conversation in sessions {
         let session = SampledSession::new(&conversation?);

@@ -16,8 +16,8 @@ pub struct IdRange {
     pub count: u64,
 }
 
-/// The partition of the hash ids: L1, then L1.5 of each group, then a range for each root session, which its continuation
-/// shares.
+/// The partition of the hash ids: L1, then L1.5 of each group, then a range for each root session, which its
+/// continuation shares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdSpace {
     block_size: u64,

@@ -1,41 +1,42 @@
-//! A trace spread over equal replicas.
+//! Number of replicas for a target hit rate: a trace measured on several equal replicas.
 
 use agentgen_trace::{Cancel, Result};
 
-use super::plan::{PlanOptions, PlanPoint, Replicas};
+use super::plan_report::{PlanOptions, PlanPoint, Replicas};
 use crate::reuse::{self, Curve, Settings};
 use agentgen_trace::session::{Clock, Session};
 
-/// A trace in memory, to be followed with different numbers of replicas.
+/// The sessions of a trace in memory, measured once for each number of replicas.
 pub(super) struct Fleet {
     clock: Clock,
-    /// In the order in which they start.
+    /// In order of their start.
     sessions: Vec<Session>,
-    /// By the session's number: the number of the one that it continues, or that this one continues, and so on.
-    origins: Vec<u64>,
+    /// By session number: number of the root session at the start of its chain of parents.
+    roots: Vec<u64>,
     settings: Settings,
 }
 
-/// The caches of some replicas.
+/// Hit rate curves of the caches of all replicas.
 struct Caches {
     curves: Vec<Curve>,
-    /// The most sessions that one of them has open.
+    /// Maximum number of open sessions on a replica.
     open_sessions: u64,
 }
 
 impl Fleet {
     pub(super) fn new(clock: Clock, sessions: Vec<Session>, settings: Settings) -> Self {
-        let mut origins: Vec<u64> = (0..sessions.len() as u64).collect();
+        let mut roots: Vec<u64> = (0..sessions.len() as u64).collect();
         let mut links: Vec<(u64, u64)> = sessions.iter().filter_map(|s| Some((s.number, s.link.parent()?))).collect();
         // A parent's number is below its continuation's.
         links.sort_unstable();
         for (number, parent) in links {
-            origins[number as usize] = origins[parent as usize];
+            roots[number as usize] = roots[parent as usize];
         }
-        Self { clock, sessions, origins, settings }
+        Self { clock, sessions, roots, settings }
     }
 
-    /// The fewest replicas of this size that have the rate asked for; why there are none.
+    /// The smallest number of replicas with `replica_bytes` each that reach the target; the inner error says why none
+    /// does.
     pub(super) fn replicas(
         &self,
         replica_bytes: u64,
@@ -55,7 +56,7 @@ impl Fleet {
             Ok(capacity.map(point))
         };
         let fits = |point: &PlanPoint| point.capacity_bytes <= replica_bytes;
-        // Twice as many until it is enough, then halfway between too few and enough.
+        // Double the number until it suffices, then bisect.
         let (mut too_few, mut enough) = (0, 1);
         let mut each = need(enough)?;
         while !each.as_ref().is_some_and(fits) && enough < most {
@@ -66,7 +67,7 @@ impl Fleet {
         let mut each = match each {
             Some(point) if fits(&point) => point,
             Some(point) => {
-                // Of the unit in which both can be told apart.
+                // The largest unit in which both sizes have different digits.
                 let units = [(1e8, "GB"), (1e5, "MB"), (1e2, "kB")];
                 let (tenth, unit) =
                     units.into_iter().find(|(tenth, _)| replica_bytes as f64 >= *tenth).unwrap_or(units[2]);
@@ -101,12 +102,12 @@ impl Fleet {
         self.settings.timing.concurrency.div_ceil(replicas as usize)
     }
 
-    /// Follows the trace on so many replicas: each has every so-manieth session and those that continue it, on its
-    /// share of the slots.
+    /// Measures the trace on `replicas`: replica `i` of `n` has the sessions whose root session has number `i` modulo
+    /// `n`, and an equal share of the slots.
     fn caches(&self, replicas: u64, cancel: &Cancel) -> Result<Caches> {
         let mut shares: Vec<Vec<&Session>> = vec![Vec::new(); replicas as usize];
         for session in &self.sessions {
-            shares[(self.origins[session.number as usize] % replicas) as usize].push(session);
+            shares[(self.roots[session.number as usize] % replicas) as usize].push(session);
         }
         let mut settings = self.settings;
         settings.timing.concurrency = self.slots(replicas);
@@ -121,14 +122,14 @@ impl Fleet {
 }
 
 impl Caches {
-    /// Blocks found / all blocks of the prompts, of all replicas together, each with this capacity.
+    /// Blocks found / all blocks of the prompts, over all replicas with this capacity each.
     fn hit_rate(&self, capacity_blocks: u64) -> f64 {
         let hits: u64 = self.curves.iter().map(|curve| curve.hits(capacity_blocks)).sum();
         let blocks: u64 = self.curves.iter().map(Curve::blocks).sum();
         reuse::ratio(hits, blocks)
     }
 
-    /// The smallest capacity of each that gives all together this rate.
+    /// The smallest capacity per replica with this hit rate over all replicas.
     fn capacity_for(&self, hit_rate: f64) -> Option<u64> {
         let most = self.curves.iter().map(Curve::last_capacity).max()?;
         let (mut too_small, mut enough) = (0, most);

@@ -1,16 +1,58 @@
-//! How long things are: sessions, prompts, outputs, pauses.
+//! Distributions of a trace: turns per session, prompt and output tokens, delays.
 
 use std::collections::BTreeMap;
 
 use agentgen_core::{DatasetSpec, Quantity};
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use super::report::{LengthSummaries, TurnContext};
-use crate::bins::{Histogram, ONES, Of, TURNS};
-use crate::histogram::{Counts, Times};
+use crate::bins::{Expected, Histogram, TURN_BINS, UNIT_BINS};
+use crate::histogram::{Counts, Observed, Times};
 use agentgen_trace::session::Session;
 
-/// Turns whose contexts are told apart.
-const TOLD_TURNS: usize = 256;
+/// Number of turn indices with a distribution of their own.
+const MAX_TURNS: usize = 256;
+
+/// Prompts of a turn index.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct TurnContext {
+    /// Turn index, 0-based.
+    pub turn_index: u32,
+    /// Number of requests.
+    pub requests: u64,
+    /// 10th percentile, tokens; all three within 0.05 %.
+    pub p10: f64,
+    /// Median, tokens.
+    pub median: f64,
+    /// 90th percentile, tokens.
+    pub p90: f64,
+}
+
+impl TurnContext {
+    pub(super) fn new(turn_index: u32, contexts: &Times) -> Option<Self> {
+        let [p10, median, p90] = contexts.quantiles([0.1, 0.5, 0.9])?;
+        Some(Self { turn_index, requests: contexts.count(), p10, median, p90 })
+    }
+}
+
+/// Summaries of distributions, in tokens except for delays and turns; null if a trace has no value.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct LengthSummaries {
+    /// First prompts of root sessions.
+    pub initial_context: Option<Observed>,
+    /// First prompts of restart sessions.
+    pub initial_context_of_continuations: Option<Observed>,
+    /// All prompts.
+    pub context: Option<Observed>,
+    /// New tokens of the turns after the first.
+    pub new_tokens_per_turn: Option<Observed>,
+    /// Outputs.
+    pub generation_length: Option<Observed>,
+    /// Delays between turns, ms.
+    pub inter_turn_delay_ms: Option<Observed>,
+    /// Turns per session.
+    pub turns_per_session: Option<Observed>,
+}
 
 /// Distributions over the sessions and requests of a trace.
 #[derive(Debug, Clone, Default)]
@@ -56,7 +98,7 @@ impl Lengths {
             self.prompt_tokens += u64::from(turn.context_tokens);
             self.output_tokens += u64::from(turn.output_tokens);
             self.context.add(u64::from(turn.context_tokens), 1);
-            if index < TOLD_TURNS && conversation.names_its_session() {
+            if index < MAX_TURNS && conversation.names_its_session() {
                 if index == self.context_by_turn.len() {
                     self.context_by_turn.push(Times::default());
                 }
@@ -88,29 +130,41 @@ impl Lengths {
         }
     }
 
-    /// Histograms by name, of what the trace has; `spec` is what a generated one was made by.
+    /// Histograms by name, of those with a value; `spec` is the specification of a generated trace.
     pub(super) fn histograms(&self, spec: Option<&DatasetSpec>) -> BTreeMap<String, Histogram> {
-        let one = |drawn| Of::One(drawn);
+        let one = Expected::Of;
         let histograms = [
-            ("initial_context", self.initial_context.histogram(ONES).against(spec, one(Quantity::FirstPrompt))),
-            ("initial_context_of_continuations", self.initial_context_of_continuations.histogram(ONES)),
-            ("context", self.context.histogram(ONES)),
-            ("new_tokens_per_turn", self.new_tokens_per_turn.histogram(ONES).against(spec, one(Quantity::NewTokens))),
-            ("generation_length", self.generation_length.histogram(ONES).against(spec, one(Quantity::Output))),
-            ("inter_turn_delay_ms", self.inter_turn_delay.histogram_ms().against(spec, Of::Delays)),
-            ("turns_per_session", self.turns_per_session.histogram(TURNS).against(spec, one(Quantity::Turns))),
+            (
+                "initial_context",
+                self.initial_context.histogram(UNIT_BINS).with_expected(spec, one(Quantity::FirstPrompt)),
+            ),
+            ("initial_context_of_continuations", self.initial_context_of_continuations.histogram(UNIT_BINS)),
+            ("context", self.context.histogram(UNIT_BINS)),
+            (
+                "new_tokens_per_turn",
+                self.new_tokens_per_turn.histogram(UNIT_BINS).with_expected(spec, one(Quantity::NewTokens)),
+            ),
+            (
+                "generation_length",
+                self.generation_length.histogram(UNIT_BINS).with_expected(spec, one(Quantity::Output)),
+            ),
+            ("inter_turn_delay_ms", self.inter_turn_delay.histogram_ms().with_expected(spec, Expected::Delays)),
+            (
+                "turns_per_session",
+                self.turns_per_session.histogram(TURN_BINS).with_expected(spec, one(Quantity::Turns)),
+            ),
         ];
         let named = histograms.into_iter().filter(|(_, histogram)| !histogram.counts.is_empty());
         named.map(|(name, histogram)| (name.to_owned(), histogram)).collect()
     }
 
-    /// Prompts by turn index.
+    /// Prompts by turn index, for the first [`MAX_TURNS`] turns.
     pub(super) fn context_by_turn(&self) -> Vec<TurnContext> {
         let turns = self.context_by_turn.iter().zip(0..);
         turns.filter_map(|(contexts, turn_index)| TurnContext::new(turn_index, contexts)).collect()
     }
 
-    /// Two-sample Kolmogorov-Smirnov distances, by name; of what both traces have.
+    /// Two-sample Kolmogorov-Smirnov distances by name, of those that both traces have.
     pub(super) fn distances(&self, other: &Self) -> Vec<(&'static str, f64)> {
         let pairs = [
             ("initial_context", self.initial_context.distance(&other.initial_context)),

@@ -1,8 +1,9 @@
-//! Everything there is to say about traces: lengths, reuse, and how far two of them are apart.
+//! Analysis, capacity planning and simulation of traces, as data.
 
 mod fleet;
 mod lengths;
 mod plan;
+mod plan_report;
 mod report;
 pub mod schemas;
 mod simulation;
@@ -22,26 +23,29 @@ use crate::reuse::{self, Seen, Settings, SharedLayers};
 use agentgen_trace::session::{self, Clock, in_order};
 use lengths::Lengths;
 
-pub use plan::{Impossible, Plan, PlanOptions, PlanPoint, Replicas, plan};
-pub use report::{Analysis, Distance, LengthSummaries, ReuseFigures, TimelineFacts, TraceAnalysis, TurnContext};
+pub use lengths::{LengthSummaries, TurnContext};
+pub use plan::{Impossible, plan};
+pub use plan_report::{Plan, PlanOptions, PlanPoint, Replicas};
+pub use report::{Analysis, Distance, ReuseFigures, TimelineFacts, TraceAnalysis};
 pub use simulation::{Capacity, SimulateOptions, Simulation, SimulationPoint, simulate};
 
-/// How to read traces and what to assume of the cache.
+/// How traces are read, and the assumed cache and timeline.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The traces' layout, if it is to be stated.
+    /// Layout of the traces; `None`: from their metadata, or inferred.
     pub layout: Option<Layout>,
-    /// The traces' block size, if it is to be stated.
+    /// Tokens per hash id of the traces; `None`: from their metadata, or inferred.
     pub trace_block_size: Option<u32>,
-    /// The cache's block size; the trace's own if `None`.
+    /// Tokens per block of the cache; `None`: those of the trace.
     pub block_size: Option<u32>,
     /// Whether the KV of outputs stays in the cache.
     pub cached_outputs: bool,
-    /// Sessions open at once, of traces that do not say when sessions start; `None`: as many as is assumed.
+    /// Sessions open at once, only for traces without arrivals or request times; `None`: the default of the reference
+    /// timeline.
     pub concurrency: Option<usize>,
-    /// New tokens of a prompt that are computed in a second.
+    /// Prefill speed: new prompt tokens per second.
     pub prefill_tokens_per_second: f64,
-    /// Output tokens in a second.
+    /// Decode speed: output tokens per second.
     pub decode_tokens_per_second: f64,
     /// Threads that parse.
     pub threads: usize,
@@ -66,7 +70,7 @@ impl Options {
         }
     }
 
-    /// Refuses a number of sessions that nothing would come of.
+    /// Refuses a concurrency that would have no effect.
     fn check_concurrency(&self, clock: Clock) -> Result<()> {
         match (self.concurrency, clock.decides()) {
             (Some(found), Some(why)) => {
@@ -86,26 +90,26 @@ impl Options {
     }
 }
 
-/// Analyses each of the traces; `done` counts sessions.
+/// Analyzes each of the traces. `done` counts sessions.
 pub fn analyze(traces: &[PathBuf], options: &Options, cancel: &Cancel, done: &AtomicU64) -> Result<Analysis> {
     let alone = traces.len() == 1;
     let analyzed = traces.iter().map(|trace| one(trace, alone, options, None, cancel, done));
     Ok(side_by_side(analyzed.collect::<Result<_>>()?))
 }
 
-/// What the pages of a trace show.
+/// The data of a trace's pages.
 #[derive(Debug, Clone, Serialize)]
 pub struct Survey {
-    /// As of [`analyze`].
+    /// As returned by [`analyze`].
     pub analysis: Analysis,
-    /// Of each trace, whether it has more sessions than were looked at.
+    /// For each trace, whether it has more sessions than were analyzed.
     pub cut: Vec<bool>,
     /// Sessions of the first trace, request by request.
     pub explored: Explored,
 }
 
-/// Analyses the first `sessions` sessions of each trace and tells some of the first one request by request, not many
-/// more than `turns` turns in all; `done` counts sessions.
+/// Analyzes the first `sessions` sessions of each trace, and keeps about `turns` requests of the first trace one by
+/// one. `done` counts sessions.
 pub fn survey(
     traces: &[PathBuf],
     options: &Options,
@@ -134,7 +138,7 @@ fn side_by_side(analyzed: Vec<(TraceAnalysis, Lengths)>) -> Analysis {
     Analysis::new(analyzed.into_iter().map(|(trace, _)| trace).collect(), distances)
 }
 
-/// `alone`: what was asked is asked of no other trace, and so must be of this one.
+/// Analyzes a trace. `alone`: it is the only trace, so every option must apply to it.
 fn one(
     trace: &PathBuf,
     alone: bool,

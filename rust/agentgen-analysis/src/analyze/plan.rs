@@ -1,113 +1,25 @@
-//! The capacity curve read backwards: how much memory a hit rate costs.
+//! Capacity planning: the smallest cache, and the smallest number of replicas, with a target hit rate.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use agentgen_trace::meta::PROGRAM;
 use agentgen_trace::{Cancel, Result};
-use schemars::JsonSchema;
-use serde::Serialize;
 
 use super::fleet::Fleet;
+use super::plan_report::{Plan, PlanOptions, SCHEMA_VERSION};
 use super::{Options, TimelineFacts, located};
 use crate::reuse;
 use agentgen_trace::session::{self, Session};
 
-/// Version of the JSON form of [`Plan`].
-const SCHEMA_VERSION: u32 = 2;
-
-/// What is asked.
-#[derive(Debug, Clone)]
-pub struct PlanOptions {
-    /// Blocks found / all blocks of the prompts, 0 to 1.
-    pub target_hit_rate: f64,
-    /// KV bytes of a token.
-    pub kv_bytes_per_token: u64,
-    /// KV bytes of a session beside those of its tokens (sliding windows).
-    pub kv_bytes_per_session: u64,
-    /// KV memory of one replica, bytes.
-    pub replica_bytes: Option<u64>,
-    /// Sessions open at once; the reference timeline's default if `None`. Refused for a trace with arrivals or times.
-    pub concurrency: Option<usize>,
-    /// The model's name, to be told with the answer.
-    pub model: Option<String>,
-    /// The numbers that its KV is kept in, to be told with the answer.
-    pub kv_dtype: Option<String>,
-}
-
-/// Why there is no plan.
+/// Why no capacity or number of replicas reaches the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Impossible(pub String);
 
-/// How much KV memory a trace needs.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct Plan {
-    /// Version of this form.
-    pub schema_version: u32,
-    /// What made it.
-    pub program: String,
-    /// The path, as it was given.
-    pub trace: String,
-    /// Sessions in the trace; 0 where it names none.
-    pub sessions: u64,
-    /// Tokens a block of the cache.
-    pub block_size: u32,
-    /// Whether the KV of outputs stays in the cache.
-    pub cached_outputs: bool,
-    /// The order of requests that the figures depend on.
-    pub timeline: TimelineFacts,
-    /// The model that was named; null if bytes were.
-    pub model: Option<String>,
-    /// The numbers that its KV is kept in; null if bytes were named.
-    pub kv_dtype: Option<String>,
-    /// KV bytes of a token.
-    pub kv_bytes_per_token: u64,
-    /// KV bytes of an open session beside those of its tokens (sliding windows).
-    pub kv_bytes_per_session: u64,
-    /// The same of all sessions that are open at once: a part of each capacity but the replicas'.
-    pub session_bytes: u64,
-    /// The rate asked for: blocks found / all blocks of the prompts.
-    pub target_hit_rate: f64,
-    /// The rate of an infinite cache.
-    pub limit_hit_rate: f64,
-    /// The smallest cache that has the rate asked for.
-    pub capacity: PlanPoint,
-    /// The smallest caches of other rates.
-    pub points: Vec<PlanPoint>,
-    /// How many replicas it takes, if their memory was told.
-    pub replicas: Option<Replicas>,
-}
-
-/// A capacity, and what it finds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
-pub struct PlanPoint {
-    /// Blocks found / all blocks of the prompts.
-    pub hit_rate: f64,
-    /// Blocks held.
-    pub capacity_blocks: u64,
-    /// Tokens held.
-    pub capacity_tokens: u64,
-    /// KV bytes of these tokens, and of the open sessions beside their tokens.
-    pub capacity_bytes: u64,
-}
-
-/// Equal replicas, each with its share of the sessions for as long as they last.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct Replicas {
-    /// KV memory of one, bytes.
-    pub replica_bytes: u64,
-    /// The fewest that have, together, the rate asked for.
-    pub replicas: u64,
-    /// Sessions open at once on each of them; null where the trace has its own arrivals.
-    pub concurrency_each: Option<usize>,
-    /// What each of them needs, prefixes that all sessions share included; the rate is that of all together.
-    pub each: PlanPoint,
-}
-
-/// Rates that a plan tells beside the one asked for, as shares of the limit.
+/// Hit rates of `Plan::points`, as shares of the limit.
 const SHARES: [f64; 7] = [0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0];
 
-/// Plans the memory for a trace; `done` counts its sessions.
+/// Plans the KV memory for a trace. `done` counts sessions.
 pub fn plan(
     trace: &PathBuf,
     options: &Options,
@@ -125,7 +37,7 @@ pub fn plan(
         }
         settings.timing.concurrency = concurrency;
     }
-    // Replicas need the sessions again and again; one cache sees them once.
+    // The search for replicas reads the sessions several times; one cache reads them once.
     let mut kept = Vec::new();
     let mut counted = 0;
     let sessions = sessions.inspect(|session| {
@@ -182,22 +94,4 @@ pub fn plan(
         points: SHARES.iter().filter_map(|share| point(share * curve.limit())).collect(),
         replicas,
     }))
-}
-
-impl PlanOptions {
-    fn session_bytes(&self, open_sessions: Option<u64>) -> u64 {
-        self.kv_bytes_per_session.saturating_mul(open_sessions.unwrap_or(0))
-    }
-
-    pub(super) fn point(
-        &self,
-        capacity_blocks: u64,
-        hit_rate: f64,
-        block_tokens: u32,
-        session_bytes: u64,
-    ) -> PlanPoint {
-        let capacity_tokens = capacity_blocks * u64::from(block_tokens);
-        let capacity_bytes = capacity_tokens.saturating_mul(self.kv_bytes_per_token).saturating_add(session_bytes);
-        PlanPoint { hit_rate, capacity_blocks, capacity_tokens, capacity_bytes }
-    }
 }

@@ -1,4 +1,4 @@
-//! What `agentgen analyze` says, as data.
+//! The result of `agentgen analyze`, as data.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,9 +10,8 @@ use agentgen_trace::source::Source;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::lengths::Lengths;
+use super::lengths::{LengthSummaries, Lengths, TurnContext};
 use crate::bins::Histogram;
-use crate::histogram::{Observed, Times};
 use crate::reuse::{
     CurvePoint, HitRates, LayerRate, Reuse, SessionRates, Settings, Size, TtlPoint, TurnRate, WorkingSetPoint,
 };
@@ -20,43 +19,43 @@ use agentgen_trace::session::Clock;
 
 /// Version of the JSON form of [`Analysis`].
 const SCHEMA_VERSION: u32 = 2;
-/// Neighbouring points of the capacity curve are this far apart.
+/// Step of the hit rate between neighboring points of the capacity curve.
 const CURVE_STEP: f64 = 0.001;
 
-/// Analyses of traces, side by side.
+/// Analyses of one trace or several.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Analysis {
-    /// Version of this form.
+    /// Version of this JSON form.
     pub schema_version: u32,
-    /// What made it.
+    /// Program and version that wrote it.
     pub program: String,
-    /// In the order asked for.
+    /// One analysis per trace, in the stated order.
     pub traces: Vec<TraceAnalysis>,
-    /// From the first trace to each of the others.
+    /// Distances of the distributions, from the first trace to each other one.
     pub distances: Vec<Distance>,
 }
 
-/// One trace.
+/// The analysis of a trace.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TraceAnalysis {
-    /// The path, as it was given.
+    /// Path of the trace as stated.
     pub trace: String,
-    /// What its hash ids cover.
+    /// Layout of the rows.
     #[schemars(with = "String")]
     pub layout: Layout,
-    /// How the layout is known.
+    /// Where the layout comes from.
     pub layout_from: String,
-    /// Tokens a hash id of the trace.
+    /// Tokens per hash id of the trace.
     pub trace_block_size: u32,
-    /// How that is known.
+    /// Where the trace's block size comes from.
     pub trace_block_size_from: String,
-    /// Tokens a block of the cache.
+    /// Tokens per block of the cache.
     pub block_size: u32,
-    /// Sessions, continuations included; 0 where the trace names none.
+    /// Sessions, including restart sessions; 0 if the trace names no sessions.
     pub sessions: u64,
-    /// Sessions that continue another.
+    /// Restart sessions.
     pub continuations: u64,
-    /// Those of them whose parent is known; the others are read alone in both readings.
+    /// Restart sessions whose parent is in the trace; the others are standalone in both readings.
     pub linked_continuations: u64,
     /// Requests.
     pub requests: u64,
@@ -66,80 +65,39 @@ pub struct TraceAnalysis {
     pub prompt_tokens: u64,
     /// Tokens of all outputs.
     pub output_tokens: u64,
-    /// Sessions by why they ended, where the trace says so.
+    /// Number of sessions by end reason, where the trace states it.
     pub end_reasons: BTreeMap<String, u64>,
-    /// Distributions.
+    /// Summaries of the distributions.
     pub lengths: LengthSummaries,
-    /// The same as histograms, under the same names; of those that the trace has.
+    /// Histograms of the distributions that the trace has, by the same names.
     pub histograms: BTreeMap<String, Histogram>,
-    /// Prompts by turn index, of the first 256 turns; empty where the trace names no sessions.
+    /// Prompts by turn index, for the first 256 turns; empty if the trace names no sessions.
     pub context_by_turn: Vec<TurnContext>,
-    /// The order of requests that figures across sessions depend on.
+    /// The reference timeline, which sets the order of requests across sessions.
     pub timeline: TimelineFacts,
-    /// What a prefix cache finds.
+    /// Hit rates of a prefix cache.
     pub reuse: ReuseFigures,
 }
 
-/// The prompts of one turn index.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
-pub struct TurnContext {
-    /// 0-based.
-    pub turn_index: u32,
-    /// How many there are.
-    pub requests: u64,
-    /// 10th percentile, tokens; as the other two within 0.05 %.
-    pub p10: f64,
-    /// Median, tokens.
-    pub median: f64,
-    /// 90th percentile, tokens.
-    pub p90: f64,
-}
-
-impl TurnContext {
-    pub(super) fn new(turn_index: u32, contexts: &Times) -> Option<Self> {
-        let [p10, median, p90] = contexts.quantiles([0.1, 0.5, 0.9])?;
-        Some(Self { turn_index, requests: contexts.count(), p10, median, p90 })
-    }
-}
-
-/// Distributions, under the names of `quality.json`; null where a trace has none. Tokens, but for delays and turns.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct LengthSummaries {
-    /// First prompts of sessions that continue no other.
-    pub initial_context: Option<Observed>,
-    /// First prompts of continuations.
-    pub initial_context_of_continuations: Option<Observed>,
-    /// Prompts.
-    pub context: Option<Observed>,
-    /// New tokens of the turns after the first.
-    pub new_tokens_per_turn: Option<Observed>,
-    /// Outputs.
-    pub generation_length: Option<Observed>,
-    /// Pauses between turns, ms.
-    pub inter_turn_delay_ms: Option<Observed>,
-    /// Turns of a session.
-    pub turns_per_session: Option<Observed>,
-}
-
-/// The reference timeline that was used.
+/// Parameters and extent of the reference timeline.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TimelineFacts {
     /// `closed`: sessions in file order on `concurrency` slots; `arrivals`: at their arrivals; `recorded`: requests at
     /// their own times.
     pub clock: Clock,
-    /// Slots; null unless closed.
+    /// Slots; null unless the clock is `closed`.
     pub concurrency: Option<usize>,
-    /// New tokens of a prompt computed in a second.
+    /// Prefill speed: new prompt tokens per second.
     pub prefill_tokens_per_second: f64,
-    /// Output tokens in a second.
+    /// Decode speed: output tokens per second.
     pub decode_tokens_per_second: f64,
-    /// From the first request's start to the last one's, ms.
+    /// Time from the start of the first request to the start of the last, ms.
     pub duration_ms: f64,
-    /// The most sessions that were open at once; null where the trace names none.
+    /// Maximum number of open sessions; null if the trace names no sessions.
     pub peak_open_sessions: Option<u64>,
 }
 
-/// What a prefix cache finds. `docs/reuse.md` has every definition.
+/// Hit rates of a prefix cache; `docs/reuse.md` defines them.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ReuseFigures {
     /// Whether the KV of outputs stays in the cache.
@@ -149,33 +107,33 @@ pub struct ReuseFigures {
     /// Infinite cache; a restart session is read without its parent, as by a replayer that does not know parents. Null
     /// without restart sessions.
     pub standalone: Option<HitRates>,
-    /// Spread of the sessions' own rates (token-weighted, linked); null where the trace names no sessions.
+    /// Percentiles of the hit rates of single sessions (token-weighted, linked); null if the trace names no sessions.
     pub by_session: Option<SessionRates>,
-    /// By part of all prompts (linked); empty where the trace names no sessions.
+    /// By prefix layer (linked); empty if the trace names no sessions.
     pub by_layer: Vec<LayerRate>,
-    /// By turn index (linked); empty where the trace names no sessions.
+    /// By turn index (linked); empty if the trace names no sessions.
     pub by_turn: Vec<TurnRate>,
-    /// The least-recently-used cache of every capacity, on the timeline: share of block references. Points are exact:
-    /// each further 0.1 % of the rate, 1, 2, 3 and 5 times each power of ten tokens, and 50, 90 and 99 % of the limit.
+    /// Hit rate of an LRU cache by capacity: blocks found / all blocks of the prompts. Points are exact: one for each
+    /// 0.1 % of the rate, for 1, 2, 3 and 5 times each power of ten tokens, and for 50, 90 and 99 % of the limit.
     pub capacity_curve: Vec<CurvePoint>,
-    /// The infinite cache that forgets blocks some time after their last use: token-weighted.
+    /// Hit rate of an infinite cache that evicts blocks a given time after their last use (token-weighted).
     pub ttl: Vec<TtlPoint>,
-    /// What a cache would have to hold.
+    /// Tokens in use over time.
     pub working_set: Vec<WorkingSetPoint>,
-    /// Distinct blocks, and the extents that hold them.
+    /// Distinct blocks, and the tree nodes that hold them.
     pub size: Size,
 }
 
-/// How far a distribution of one trace is from another's.
+/// The distance between the distributions of two traces.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Distance {
     /// The first trace.
     pub trace: String,
-    /// The other.
+    /// The other trace.
     pub other: String,
-    /// Which distribution.
+    /// Name of the distribution.
     pub metric: String,
-    /// Two-sample Kolmogorov-Smirnov distance: the largest difference of the shares at or below a value, 0 to 1.
+    /// Two-sample Kolmogorov-Smirnov distance, 0 to 1.
     pub ks: f64,
 }
 
@@ -222,7 +180,7 @@ impl TraceAnalysis {
     }
 }
 
-/// What made a generated trace.
+/// The specification of a generated trace.
 fn spec_of(meta: &TraceMeta) -> Option<DatasetSpec> {
     let Origin { config, overrides, seed, sessions } = meta.origin.as_ref()?;
     DatasetSpec::new(config, *overrides, *seed, *sessions, meta.layout).ok()

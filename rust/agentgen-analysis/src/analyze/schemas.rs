@@ -1,4 +1,4 @@
-//! JSON Schemas of what is told and read, from the types that do it.
+//! JSON Schemas of results, generated from their types.
 
 use schemars::schema_for;
 

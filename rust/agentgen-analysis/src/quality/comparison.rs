@@ -1,4 +1,4 @@
-//! `comparison.txt`: the same figures for a person, in 80 columns.
+//! `comparison.txt`: the figures of `quality.json` as a table of 80 columns.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use agentgen_engine::text::plural;
 
 use super::report::{Metric, Quality};
 
-/// Metrics in reading order: key and title.
+/// Rows of the table: metric and title.
 const ROWS: [(&str, &str); 6] = [
     ("initial_context", "initial context"),
     ("initial_context_continuations", "  of continuations"),
@@ -17,14 +17,14 @@ const ROWS: [(&str, &str); 6] = [
     ("turns_per_session", "turns per session"),
 ];
 
-/// The table.
+/// The text of the file.
 pub(super) fn table(quality: &Quality, spec: &DatasetSpec) -> String {
     let mut out = String::new();
     write(&mut out, quality, spec);
     out
 }
 
-/// A line without blanks at its end; writing to a string cannot fail.
+/// Writes a line without trailing blanks. Writing to a string cannot fail.
 macro_rules! line {
     ($out:expr, $($arg:tt)*) => {{
         let _ = write!($out, $($arg)*);
@@ -119,12 +119,12 @@ fn write_metric(out: &mut String, metric: &Metric, title: &str) {
     }
 }
 
-/// Rounded, and never a negative nothing.
+/// Rounded to two decimals, with -0 as 0.
 fn two_decimals(value: f64) -> f64 {
     (value * 100.0).round() / 100.0 + 0.0
 }
 
-/// A number with thousands separated, one decimal below 1,000.
+/// A number with thousands separators, and one decimal below 1,000.
 fn grouped(value: f64) -> String {
     if value.fract() != 0.0 && value.abs() < 999.95 {
         return format!("{value:.1}");
@@ -145,7 +145,7 @@ mod tests {
     use super::{grouped, two_decimals};
 
     #[test]
-    fn nothing_is_positive() {
+    fn minus_zero_is_shown_as_zero() {
         assert_eq!(format!("{:+.2}", two_decimals(-0.004)), "+0.00");
         assert_eq!(format!("{:+.2}", two_decimals(-0.006)), "-0.01");
     }

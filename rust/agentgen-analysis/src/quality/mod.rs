@@ -1,10 +1,11 @@
-//! How well a generated data set meets its targets: collected in the generating pass, mergeable over shards.
+//! Statistics of a generated data set against its targets, collected while it is generated and mergeable over shards.
 
 mod comparison;
 mod observer;
 mod report;
 mod set;
+mod statistics;
 
-pub use observer::Statistics;
 pub use report::{Metric, Observed, Quality};
 pub use set::merge_runs;
+pub use statistics::Statistics;

@@ -1,8 +1,6 @@
-//! What is counted while rows are made.
+//! Collects statistics while rows are generated, and writes `quality.json` and `comparison.txt`.
 
-use std::collections::BTreeMap;
-
-use agentgen_core::{DatasetSpec, EndReason, Quantity};
+use agentgen_core::DatasetSpec;
 use agentgen_trace::Result;
 use agentgen_trace::meta::TraceMeta;
 use agentgen_trace::observer::{Observer, RunFacts};
@@ -10,57 +8,19 @@ use agentgen_trace::schema::Column;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Float64Type, Int8Type, UInt32Type};
 use arrow_array::{Array as _, RecordBatch};
-use serde::{Deserialize, Serialize};
 
 use super::comparison;
 use super::report::Quality;
-use crate::bins::{Histogram, ONES, Of, TURNS};
-use crate::histogram::{Counts, Times};
+use super::statistics::{STATISTICS, Statistics};
 use crate::reuse::{FileOrder, Notes};
-
-/// Name of the file that holds a shard's statistics for merging.
-pub(super) const STATISTICS: &str = "statistics.json";
-
-/// Everything `quality.json` is computed from. Merging is exact and in any order.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Statistics {
-    pub(super) initial_context: Counts,
-    pub(super) initial_context_of_continuations: Counts,
-    pub(super) new_tokens_per_turn: Counts,
-    pub(super) generation_length: Counts,
-    pub(super) inter_turn_delay: Times,
-    pub(super) turns_per_session: Counts,
-    pub(super) final_context: Counts,
-    pub(super) sessions_by_group: Counts,
-    /// By [`EndReason`].
-    pub(super) ends: [u64; EndReason::ALL.len()],
-}
-
-impl Statistics {
-    /// Histograms under the names of the metrics, of those that some row has.
-    pub(super) fn histograms(&self, spec: &DatasetSpec) -> BTreeMap<&'static str, Histogram> {
-        let spec = Some(spec);
-        let one = |counts: &Counts, drawn| counts.histogram(ONES).against(spec, Of::One(drawn));
-        let turns = self.turns_per_session.histogram(TURNS).against(spec, Of::One(Quantity::Turns));
-        let histograms = [
-            ("initial_context", one(&self.initial_context, Quantity::FirstPrompt)),
-            ("initial_context_continuations", self.initial_context_of_continuations.histogram(ONES)),
-            ("new_tokens_per_turn", one(&self.new_tokens_per_turn, Quantity::NewTokens)),
-            ("generation_length", one(&self.generation_length, Quantity::Output)),
-            ("inter_turn_delay_ms", self.inter_turn_delay.histogram_ms().against(spec, Of::Delays)),
-            ("turns_per_session", turns),
-        ];
-        histograms.into_iter().filter(|(_, histogram)| !histogram.counts.is_empty()).collect()
-    }
-}
 
 impl Observer for Statistics {
     type Notes = Notes;
     type InOrder = FileOrder;
 
-    fn notes(spec: &DatasetSpec, first_primary: u64) -> Notes {
-        // Numbers enough for a chunk's primaries and the continuations among them.
-        Notes::new(spec.layout(), spec.config().block_size, first_primary << 16)
+    fn notes(spec: &DatasetSpec, first_root: u64) -> Notes {
+        // Room for the numbers of a chunk's root sessions and the continuations written among them.
+        Notes::new(spec.layout(), spec.config().block_size, first_root << 16)
     }
 
     fn in_order(meta: &TraceMeta) -> FileOrder {

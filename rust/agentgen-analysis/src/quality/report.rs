@@ -1,4 +1,4 @@
-//! `quality.json`: targets against what was written.
+//! `quality.json`: observed statistics against targets.
 
 use std::collections::BTreeMap;
 
@@ -6,83 +6,84 @@ use agentgen_core::{DatasetSpec, EndReason, Targets};
 use agentgen_trace::manifest::Written;
 use serde::Serialize;
 
-use super::observer::Statistics;
+use super::statistics::Statistics;
 use crate::bins::Histogram;
 pub use crate::histogram::Observed;
 use crate::reuse::InfiniteReuse;
 
-/// One measured quantity.
+/// Observed statistics of a quantity against its target.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Metric {
-    /// What the configuration states, shared layers in whole blocks; null where it states nothing.
+    /// Stated mean and median, with shared layers in whole blocks; null where not stated.
     pub target: Targets,
-    /// What the resolved laws give before the context limit drops turns; null where that has no closed form.
+    /// Mean and median of the resolved distribution, before turns are dropped at the context limit; null without a
+    /// closed form.
     pub effective_target: Targets,
-    /// An override made the target infeasible.
+    /// Whether an override made the target infeasible.
     pub overridden: bool,
-    /// What was written; null when no row has it.
+    /// Statistics of the written rows; null if no row has the quantity.
     pub observed: Option<Observed>,
-    /// Signed, in percent of the target.
+    /// Observed minus target, in percent of the target.
     pub error_percent: Targets,
 }
 
-/// Share of the prompt limit that sessions end at.
+/// L1.5 groups.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Groups {
-    /// Groups configured.
+    /// Configured groups.
     pub configured: u32,
-    /// Groups that some session has.
+    /// Groups with at least one session.
     pub seen: u64,
-    /// The most frequent ones: group and sessions.
+    /// The largest groups: group and number of sessions.
     pub largest: Vec<(u64, u64)>,
 }
 
-/// A count and its share of the sessions.
+/// Sessions with an end reason.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Ended {
-    /// Sessions.
+    /// Number of sessions.
     pub count: u64,
-    /// Of all sessions.
+    /// Share of all sessions.
     pub fraction: f64,
 }
 
-/// The whole file.
+/// The content of `quality.json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Quality {
     /// Version of the JSON form.
     pub schema_version: u32,
-    /// Totals.
+    /// Totals of the written rows.
     pub written: Written,
-    /// By name.
+    /// Metrics by name.
     pub metrics: BTreeMap<&'static str, Metric>,
-    /// The same metrics, of those that some row has.
+    /// Histograms by metric, of those with a value.
     pub histograms: BTreeMap<&'static str, Histogram>,
-    /// By reason.
+    /// Sessions by end reason.
     pub end_reasons: BTreeMap<&'static str, Ended>,
-    /// Last context of a session as a share of `max_prompt_tokens`.
+    /// Last context of the sessions as a share of `max_prompt_tokens`.
     pub final_context_utilization: Option<Observed>,
-    /// L1.5 groups, by primaries and continuations.
+    /// L1.5 groups, by sessions including continuations.
     pub groups: Groups,
-    /// What an infinite cache finds.
+    /// Hit rates of an infinite cache.
     pub reuse: InfiniteReuse,
 }
 
 /// Version of the JSON form of [`Quality`].
 const SCHEMA_VERSION: u32 = 2;
-/// Groups listed.
+/// Number of groups in `Groups::largest`.
 const LARGEST: usize = 10;
 
 impl Quality {
-    /// Compares statistics with a spec's targets.
+    /// Compares statistics with the targets of a data set.
     #[must_use]
     pub fn new(statistics: &Statistics, reuse: InfiniteReuse, spec: &DatasetSpec, written: Written) -> Self {
         let config = spec.config();
         let prefix = config.prefix_tokens() as f64;
-        let nothing = Stated::default();
-        let field = |path: &str| Stated::of(spec, path);
-        let turns = config.turns.as_ref().map_or_else(Stated::default, |turns| Stated {
+        let nothing = Goal::default();
+        let field = |path: &str| Goal::of(spec, path);
+        let turns = config.turns.as_ref().map_or_else(Goal::default, |turns| Goal {
             target: Targets { mean: Some(turns.mean), median: Some(turns.median) },
-            ..Stated::default()
+            ..Goal::default()
         });
         let metrics = BTreeMap::from([
             ("initial_context", field("cache.layer2").plus(prefix).metric(statistics.initial_context.observed(1.0))),
@@ -92,7 +93,7 @@ impl Quality {
             ),
             ("new_tokens_per_turn", field("new_tokens_per_turn").metric(statistics.new_tokens_per_turn.observed(1.0))),
             ("generation_length", field("generation_length").metric(statistics.generation_length.observed(1.0))),
-            ("inter_turn_delay_ms", Stated::delay(spec).metric(statistics.inter_turn_delay.observed_ms())),
+            ("inter_turn_delay_ms", Goal::delay(spec).metric(statistics.inter_turn_delay.observed_ms())),
             ("turns_per_session", turns.metric(statistics.turns_per_session.observed(1.0))),
         ]);
         let sessions: u64 = statistics.ends.iter().sum();
@@ -116,7 +117,7 @@ impl Quality {
         }
     }
 
-    /// The file's content.
+    /// The JSON text of the file.
     ///
     /// # Panics
     /// Never: numbers and names only.
@@ -128,15 +129,15 @@ impl Quality {
     }
 }
 
-/// What a configuration says of a quantity.
+/// Stated and effective values of a quantity.
 #[derive(Debug, Clone, Copy, Default)]
-struct Stated {
+struct Goal {
     target: Targets,
     effective: Targets,
     overridden: bool,
 }
 
-impl Stated {
+impl Goal {
     fn of(spec: &DatasetSpec, path: &str) -> Self {
         spec.resolved().iter().find(|field| field.path == path).map_or_else(Self::default, |field| Self {
             target: field.target,
@@ -145,7 +146,7 @@ impl Stated {
         })
     }
 
-    /// The mixture of both kinds of pause; only its mean has a closed form.
+    /// The mixture of both kinds of delay; only its mean has a closed form.
     fn delay(spec: &DatasetSpec) -> Self {
         let agentic = Self::of(spec, "inter_turn_delay.agentic_delay");
         let human = Self::of(spec, "inter_turn_delay.human_delay");
@@ -158,7 +159,7 @@ impl Stated {
         }
     }
 
-    /// With tokens that every draw is preceded by.
+    /// Adds a constant number of tokens.
     fn plus(self, tokens: f64) -> Self {
         let plus = |t: Targets| Targets { mean: t.mean.map(|m| m + tokens), median: t.median.map(|m| m + tokens) };
         Self { target: plus(self.target), effective: plus(self.effective), ..self }

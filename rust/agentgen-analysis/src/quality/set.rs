@@ -1,4 +1,4 @@
-//! Shards into one data set: checked, statistics merged, parts listed.
+//! Merges the shards of a data set: checks them, merges their statistics and lists them in a manifest.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use agentgen_trace::sink::file::{digest, write_whole};
 use agentgen_trace::source::{self, ReadOptions};
 use agentgen_trace::{Cancel, Result, TraceError};
 
-use super::observer::{STATISTICS, Statistics};
+use super::statistics::{STATISTICS, Statistics};
 use crate::reuse::FileOrder;
 
 pub(super) fn format_error(error: impl std::fmt::Display) -> TraceError {
@@ -22,10 +22,10 @@ fn refuse<T>(directory: &Path, what: &str) -> Result<T> {
     Err(TraceError::Format(format!("{}: {what}", directory.display())))
 }
 
-/// Joins all shards of one data set: writes manifest, quality and comparison into `directory`.
+/// Merges all shards of a data set: writes `manifest.json`, `quality.json` and `comparison.txt` to `directory`.
 ///
-/// Refused unless every shard of the same config, seed, session count, layout and format version is there once, with
-/// all its files at their digests.
+/// Fails unless each shard of the same configuration, seed, session count, layout and format version is present exactly
+/// once, and all its files match their digests.
 pub fn merge_runs(
     runs: &[PathBuf],
     directory: &Path,
@@ -66,7 +66,7 @@ pub fn merge_runs(
         statistics.merge(part);
         written.add(manifest.written);
     }
-    // Reuse has no parts that could be added up: a continuation's parent may be in another shard.
+    // Hit rates cannot be merged: the parent of a continuation may be in another shard.
     let in_order: Vec<PathBuf> = shards.iter().map(|(run, _)| (*run).clone()).collect();
     let source = source::resolve(&in_order, ReadOptions::default())?;
     let mut reuse = FileOrder::new(&source.meta);
@@ -84,7 +84,7 @@ pub fn merge_runs(
     Ok(manifest)
 }
 
-/// Every shard once.
+/// Checks that each shard is present exactly once.
 fn check_complete(shards: &[(&PathBuf, Manifest)]) -> Result<()> {
     let count = shards.first().map_or(0, |(_, m)| m.shard.count);
     if let Some((run, _)) = shards.iter().find(|(_, m)| m.shard.count == 1 || m.file(STATISTICS).is_none()) {
@@ -110,7 +110,7 @@ fn check_complete(shards: &[(&PathBuf, Manifest)]) -> Result<()> {
     }
 }
 
-/// In what two shards differ that should not.
+/// The first property in which two shards differ but must not.
 fn difference(a: &Manifest, b: &Manifest) -> Option<&'static str> {
     [
         (a.origin.config != b.origin.config, "config"),
@@ -126,7 +126,7 @@ fn difference(a: &Manifest, b: &Manifest) -> Option<&'static str> {
     .find_map(|(differs, what)| differs.then_some(what))
 }
 
-/// A shard's entry, by a path relative to the set where it lies below it.
+/// The entry of a shard, with its path relative to the merged set.
 fn part(run: &Path, directory: &Path) -> Result<Part> {
     let absolute = |path: &Path| std::fs::canonicalize(path).map_err(|e| TraceError::io(path, e));
     let (run, directory) = (absolute(run)?, absolute(directory)?);
@@ -134,7 +134,7 @@ fn part(run: &Path, directory: &Path) -> Result<Part> {
     Ok(Part { path: path.to_string_lossy().replace('\\', "/"), manifest_sha256: digest(&run.join(FILE_NAME))?.sha256 })
 }
 
-/// `path` as seen from `from`, both absolute.
+/// `path` relative to `from`; both must be absolute.
 fn relative(path: &Path, from: &Path) -> PathBuf {
     let common = path.components().zip(from.components()).take_while(|(a, b)| a == b).count();
     if common == 0 {

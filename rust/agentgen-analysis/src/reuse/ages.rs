@@ -1,4 +1,4 @@
-//! Hits by age: what a cache finds that forgets blocks a given time after their last use.
+//! Hit rate by time to live: an infinite cache that evicts blocks a given time after their last use.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,7 +9,7 @@ const SECOND: f64 = 1_000.0;
 const MINUTE: f64 = 60.0 * SECOND;
 const HOUR: f64 = 60.0 * MINUTE;
 
-/// The times to live that are told, ms.
+/// Times to live with a point, ms.
 const TTLS: [f64; 16] = [
     0.0,
     SECOND,
@@ -29,23 +29,23 @@ const TTLS: [f64; 16] = [
     24.0 * HOUR,
 ];
 
-/// Tokens found, by the shortest of the times to live that keeps them.
+/// Cached tokens by the shortest time to live that keeps them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ages {
     tokens: [u64; TTLS.len() + 1],
 }
 
-/// The hit rate of an infinite cache that forgets.
+/// The hit rate at a time to live.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct TtlPoint {
-    /// How long after its last use a block is kept, ms; null: forever.
+    /// Blocks are evicted this long after their last use, ms; null: never.
     pub ttl_ms: Option<f64>,
     /// Tokens found / tokens of the prompts.
     pub hit_rate: f64,
 }
 
 impl Ages {
-    /// Tokens are found `age_ms` after the end of the last request that used them.
+    /// Adds tokens found `age_ms` after the end of the last request that used them.
     pub(super) fn add(&mut self, age_ms: f64, tokens: u64) {
         self.tokens[TTLS.partition_point(|ttl| *ttl < age_ms)] += tokens;
     }

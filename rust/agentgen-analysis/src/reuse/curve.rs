@@ -1,27 +1,27 @@
-//! Hits at every capacity, from the hits at every distance.
+//! Hit rate of an LRU cache at every capacity, computed from reuse distances (Mattson et al., 1970).
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::rates::ratio;
 
-/// Distances below this have a place of their own; those beyond are rare, and kept one by one.
+/// Distances below this are counted in an array; larger ones are rare and kept in a list.
 const NEAR: u64 = 1 << 22;
-/// Far distances that are kept before equal ones are added up.
+/// Initial length of the list at which equal distances are merged.
 const FAR: usize = 1 << 20;
 
-/// How often a block was found at each distance: the number of blocks a cache must hold to find it.
+/// Number of hits by reuse distance: the capacity in blocks at which an LRU cache still holds the block.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Distances {
-    /// Change of the count from one distance to the next.
+    /// Difference of the count between one distance and the next.
     near: Vec<i64>,
     far: Vec<(u64, i64)>,
-    /// Length of `far` after equal ones were last added up.
+    /// Length of `far` after the last merge.
     merged: usize,
 }
 
 impl Distances {
-    /// One hit at each of the distances `after + 1 ..= after + blocks`.
+    /// Adds a hit at each of the distances `after + 1 ..= after + blocks`.
     pub(super) fn add(&mut self, after: u64, blocks: u64) {
         self.change(after + 1, 1);
         self.change(after + blocks + 1, -1);
@@ -54,14 +54,14 @@ impl Distances {
         self.merged = self.far.len();
     }
 
-    /// The curve of these distances; `blocks` is what a rate is a share of.
+    /// The curve of these distances; `blocks`: all blocks of the prompts.
     pub(super) fn curve(mut self, blocks: u64) -> Curve {
         self.merge();
         let near = self.near.iter().enumerate().map(|(distance, by)| (distance as u64, *by));
         let mut steps: Vec<Step> = Vec::new();
         let (mut hits, mut each, mut last) = (0, 0_i64, 0);
         for (distance, by) in near.chain(self.far.iter().copied()).filter(|(_, by)| *by != 0) {
-            // Distances `last .. distance` were found `each` times.
+            // Each of the distances `last .. distance` has `each` hits.
             hits += (distance - last) * each as u64;
             each += by;
             last = distance;
@@ -71,7 +71,7 @@ impl Distances {
     }
 }
 
-/// From `distance` on, each further block of capacity finds `hits_each` more.
+/// From `distance` on, each further block of capacity gives `hits_each` more hits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Step {
     distance: u64,
@@ -79,7 +79,7 @@ struct Step {
     hits_each: u64,
 }
 
-/// The hit rate of a prefix cache that evicts the least recently used block, at every capacity: exact.
+/// The exact hit rate of an LRU prefix cache at every capacity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Curve {
     steps: Vec<Step>,
@@ -87,19 +87,19 @@ pub struct Curve {
     blocks: u64,
 }
 
-/// A point of the curve.
+/// A point of the capacity curve.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct CurvePoint {
-    /// What the cache holds.
+    /// Capacity, blocks.
     pub capacity_blocks: u64,
-    /// The same in tokens.
+    /// Capacity, tokens.
     pub capacity_tokens: u64,
     /// Blocks found / all blocks of the prompts.
     pub hit_rate: f64,
 }
 
 impl Curve {
-    /// Blocks found by a cache of this capacity.
+    /// Blocks found at a capacity.
     #[must_use]
     pub fn hits(&self, capacity_blocks: u64) -> u64 {
         let index = self.steps.partition_point(|step| step.distance <= capacity_blocks);
@@ -107,7 +107,7 @@ impl Curve {
         step.hits_before + (capacity_blocks - step.distance + 1) * step.hits_each
     }
 
-    /// Blocks found / all blocks of the prompts.
+    /// Hit rate at a capacity: blocks found / all blocks of the prompts.
     #[must_use]
     pub fn hit_rate(&self, capacity_blocks: u64) -> f64 {
         ratio(self.hits(capacity_blocks), self.blocks)
@@ -119,13 +119,13 @@ impl Curve {
         self.blocks
     }
 
-    /// The smallest capacity that finds all there is to find.
+    /// The smallest capacity with the hit rate of an infinite cache.
     #[must_use]
     pub fn last_capacity(&self) -> u64 {
         self.capacity(self.hits).unwrap_or(0)
     }
 
-    /// The rate of an infinite cache.
+    /// Hit rate of an infinite cache.
     #[must_use]
     pub fn limit(&self) -> f64 {
         ratio(self.hits, self.blocks)
@@ -146,14 +146,14 @@ impl Curve {
     #[must_use]
     pub fn capacity_for(&self, hit_rate: f64) -> Option<u64> {
         let hits = (hit_rate * self.blocks as f64).ceil() as u64;
-        // The product may be rounded up beyond the count that has this very rate.
+        // The product may be rounded up to one more than the count with exactly this rate.
         let hits = hits - u64::from(hits > 0 && ratio(hits - 1, self.blocks) >= hit_rate);
         self.capacity(hits)
     }
 
-    /// Points that lose nothing that can be seen: no two neighbours are further apart than `step` of the hit rate, and
-    /// the last is the smallest capacity that finds everything. Beside these, capacities that people ask for: 1, 2, 3
-    /// and 5 times each power of ten tokens, and the smallest ones that find 50, 90 and 99 % of what can be found.
+    /// Points of the curve, at most `step` of the hit rate apart; the last is the smallest capacity with the hit rate
+    /// of an infinite cache. Also 1, 2, 3 and 5 times each power of ten tokens, and the smallest capacities with 50, 90
+    /// and 99 % of the limit.
     #[must_use]
     pub fn points(&self, block_tokens: u32, step: f64) -> Vec<CurvePoint> {
         let block = u64::from(block_tokens);
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_curve_counts_and_inverts() {
+    fn hits_and_capacities_match_a_direct_count() {
         let mut distances = Distances::default();
         let adds = [(0, 3), (2, 4), (NEAR - 2, 5), (NEAR + 100, 1), (0, 1)];
         for (after, blocks) in adds {

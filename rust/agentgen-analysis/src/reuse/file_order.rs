@@ -1,4 +1,4 @@
-//! Infinite-cache reuse of generated rows in the order of the file: what `quality.json` tells of them.
+//! Hit rates of an infinite cache for generated rows in file order, for `quality.json`.
 
 use std::collections::HashMap;
 
@@ -17,8 +17,8 @@ use super::rates::{Counters, Hit, Tally};
 use super::{HitRates, LayerRate, SharedLayers};
 use agentgen_trace::session::{Assembler, Linker, Reading, Session};
 
-/// Follows generated rows as they come, without a clock: figures of an infinite cache hardly depend on the order of
-/// requests. In memory: the shared layers, and the sessions whose continuation is still to come.
+/// Measures generated rows in file order, without a timeline: hit rates of an infinite cache depend little on the order
+/// of requests. Keeps in memory the shared layers and the sessions whose continuation is still to come.
 #[derive(Debug)]
 pub struct FileOrder {
     shared: SharedLayers,
@@ -28,25 +28,25 @@ pub struct FileOrder {
     standalone: Counters,
     layers: Layers,
     has_continuations: bool,
-    /// The chains of sessions that will be continued, by number.
+    /// Chains of the sessions that may have a continuation, by session number.
     continued: HashMap<u64, PrefixMatch>,
 }
 
-/// Reuse in an infinite cache with blocks of the trace's size, outputs cached, requests in the order of the file.
+/// Hit rates of an infinite cache with the block size of the trace and cached outputs, requests in file order.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct InfiniteReuse {
-    /// Tokens a block.
+    /// Tokens per block.
     pub block_size: u32,
     /// Infinite cache; a restart session continues the tokens of its parent.
     pub linked: HitRates,
     /// Infinite cache; a restart session is read without its parent. Null without restart sessions.
     pub standalone: Option<HitRates>,
-    /// By part of the prompt (linked).
+    /// By prefix layer (linked).
     pub by_layer: Vec<LayerRate>,
 }
 
 impl FileOrder {
-    /// Before the first row of a trace.
+    /// A measurement before the first row.
     #[must_use]
     pub fn new(meta: &TraceMeta) -> Self {
         Self {
@@ -61,7 +61,7 @@ impl FileOrder {
         }
     }
 
-    /// After the last row.
+    /// The hit rates after the last row.
     #[must_use]
     pub fn finish(self) -> InfiniteReuse {
         InfiniteReuse {
@@ -72,7 +72,7 @@ impl FileOrder {
         }
     }
 
-    /// Follows the rows of a data set that is there.
+    /// Measures the rows of an existing data set.
     pub fn read(&mut self, meta: &TraceMeta, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<()> {
         let mut notes = Notes::new(meta.layout, meta.block_size, 0);
         for batch in batches {
@@ -83,13 +83,13 @@ impl FileOrder {
         Ok(())
     }
 
-    /// Takes the sessions whose rows are all there.
+    /// Measures the sessions that are complete.
     fn follow(&mut self, notes: &mut Notes) {
         while let Some(unlinked) = notes.0.complete() {
             let conversation = self.linker.link(unlinked);
             let block_tokens = self.tree.block_tokens();
             if conversation.link.is_restart() {
-                // Read alone it leaves what nobody else has: the tree is then as it was.
+                // The chain of the standalone reading is private to the session: remove it afterwards.
                 self.has_continuations = true;
                 let first = conversation.prompt(0, Reading::Standalone, block_tokens, true);
                 let common = self.tree.find(first.stream, first.kept_blocks).blocks;
@@ -104,7 +104,7 @@ impl FileOrder {
             let (left, tally) = session(&mut self.tree, &conversation, Reading::Linked, |prompt, hit| {
                 linked.request(prompt, hit, block_tokens);
                 self.layers.add(self.shared, &conversation, prompt.context_tokens, hit.tokens);
-                // To both readings a session that continues no other is the same.
+                // For root sessions, both readings are equal.
                 if !conversation.link.is_restart() {
                     standalone.request(prompt, hit, block_tokens);
                 }
@@ -125,12 +125,12 @@ impl FileOrder {
         (self.shared.tokens() / u64::from(self.tree.block_tokens())) as u32
     }
 
-    /// Nobody has a session's own blocks but itself and its continuation, so once that is over they are not needed.
+    /// Removes the blocks that only a session and its continuation use, once both have ended.
     fn forget(&mut self, parent: Option<u64>, left: PrefixMatch) {
         let shared = self.shared_blocks();
         let parent = parent.and_then(|parent| self.continued.remove(&parent));
         let Some(parent) = parent else { return self.tree.forget(left, shared) };
-        // Of two chains one of which is the beginning of the other, the longer takes both with it.
+        // If one chain is a prefix of the other, removing the longer one removes both.
         let ends = |tree: &RadixTree<()>, chain: PrefixMatch, other: PrefixMatch| {
             let end = tree.end_of(chain);
             tree.path(tree.end_of(other)).any(|node| node == end)
@@ -145,18 +145,18 @@ impl FileOrder {
     }
 }
 
-/// The sessions of a chunk: a few numbers of each row.
+/// The sessions of a chunk, as lengths and ids of their rows.
 #[derive(Debug)]
 pub struct Notes(Assembler);
 
 impl Notes {
-    /// `first_number` tells the chunk's sessions from all others.
+    /// Sessions are numbered from `first_number`, which must differ between chunks.
     #[must_use]
     pub fn new(layout: Layout, id_tokens: u32, first_number: u64) -> Self {
         Self(Assembler::new(layout, id_tokens, first_number))
     }
 
-    /// Takes in a batch with all columns.
+    /// Adds a batch with all columns.
     pub fn take(&mut self, batch: &RecordBatch) -> Result<()> {
         self.0.take(batch)
     }
@@ -171,7 +171,7 @@ impl InOrder for FileOrder {
     }
 }
 
-/// The requests of a session, one after the other; returns the chain that they leave.
+/// Processes the requests of a session in order; returns the chain that they leave in the tree.
 fn session(
     tree: &mut RadixTree<()>,
     conversation: &Session,

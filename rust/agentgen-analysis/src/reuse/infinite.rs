@@ -1,10 +1,10 @@
-//! The infinite cache: everything that was ever there is found.
+//! An infinite cache, which evicts nothing.
 
 use agentgen_engine::kv::{PrefixMatch, Prompt, RadixTree};
 
 use super::rates::{Counters, Hit};
 
-/// All chains so far, and how much of the prompts they held.
+/// The tree of all block chains, and the hits so far.
 #[derive(Debug, Clone)]
 pub(super) struct Infinite<T> {
     pub tree: RadixTree<T>,
@@ -16,14 +16,14 @@ impl<T: Copy + Default> Infinite<T> {
         Self { tree: RadixTree::new(id_tokens, block_tokens), counters: Counters::new() }
     }
 
-    /// What a prompt finds; `known` is what its conversation left there.
+    /// Looks up a prompt; `known` is the chain left by the previous turn of its session.
     pub(super) fn look_up(&mut self, prompt: &Prompt<'_>, known: PrefixMatch) -> (PrefixMatch, Hit) {
         let (found, hit) = look_up(&self.tree, prompt, known);
         self.counters.request(prompt, hit, self.tree.block_tokens());
         (found, hit)
     }
 
-    /// Looks a prompt up and leaves its chain there.
+    /// Looks up a prompt and inserts its chain.
     pub(super) fn request(&mut self, prompt: &Prompt<'_>, known: PrefixMatch) -> (PrefixMatch, Hit) {
         let (left, hit) = request(&mut self.tree, prompt, known);
         self.counters.request(prompt, hit, self.tree.block_tokens());
@@ -31,13 +31,13 @@ impl<T: Copy + Default> Infinite<T> {
     }
 }
 
-/// What a prompt finds in a tree; `known` is what its conversation left there.
+/// Looks up a prompt in a tree; `known` is the chain left by the previous turn of its session.
 fn look_up<T: Copy + Default>(tree: &RadixTree<T>, prompt: &Prompt<'_>, known: PrefixMatch) -> (PrefixMatch, Hit) {
     let found = tree.find_from(known, prompt.stream, prompt.kept_blocks);
     (found, Hit::new(prompt, found.blocks, tree.block_tokens()))
 }
 
-/// Looks a prompt up in a tree and leaves its chain there.
+/// Looks up a prompt in a tree and inserts its chain.
 pub(super) fn request<T: Copy + Default>(
     tree: &mut RadixTree<T>,
     prompt: &Prompt<'_>,

@@ -1,7 +1,7 @@
-//! What of a trace's prompts a prefix cache can find: the one implementation of every hit rate.
+//! Hit rates of a prefix cache: the one implementation of every hit rate.
 //!
-//! Requests come in the order of the reference timeline; each looks its prompt up in the tree of all chains before it,
-//! and leaves its own there. `docs/reuse.md` defines the figures.
+//! Requests are processed in the order of the reference timeline. Each looks up its prompt in the radix tree of all
+//! earlier block chains, then inserts its own. `docs/reuse.md` defines the figures.
 
 mod ages;
 mod curve;
@@ -38,35 +38,37 @@ pub use rates::{HitRates, SessionRates};
 pub use report::{Reuse, Size};
 pub use working_set::WorkingSetPoint;
 
-/// What the figures depend on, beside the trace.
+/// The assumed cache and timeline.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
-    /// Tokens a block of the cache.
+    /// Tokens per block of the cache.
     pub block_tokens: u32,
-    /// Tokens a hash id of the trace.
+    /// Tokens per hash id of the trace.
     pub id_tokens: u32,
     /// Whether the KV of outputs stays in the cache.
     pub cached_outputs: bool,
-    /// The timeline's parameters.
+    /// Parameters of the reference timeline.
     pub timing: TimelineOptions,
-    /// Sizes of the layers that sessions share.
+    /// Sizes of the shared prefix layers.
     pub layers: SharedLayers,
 }
 
-/// The last use of an extent.
+/// The last use of a tree node.
 #[derive(Debug, Clone, Copy, Default)]
 struct Used {
-    /// The request, as [`Recency`] numbers it.
+    /// Number of the last request that used it, as assigned by [`Recency`].
     request: u32,
+    /// Start of that request, ms.
     start_ms: f64,
-    /// When the last request that used it was over.
+    /// Latest end of a request that used it, ms.
     end_ms: f64,
 }
 
-/// What a session's prompts have found, and left.
+/// The state of a session in one reading.
 #[derive(Debug, Clone, Copy)]
 struct Track {
     tally: Tally,
+    /// The chain that its last request left in the tree.
     left: PrefixMatch,
 }
 
@@ -103,8 +105,8 @@ impl<C: Borrow<Session>> TimedSession for Tracked<C> {
     }
 }
 
-/// Follows the requests of a trace on its timeline; sessions come in the order in which they start. `each` sees every
-/// one once, when its first request is sent.
+/// Measures the hit rates of a trace. `sessions` must be in the order of their start; `each` is called with each
+/// session when its first request is sent.
 pub fn measure<C: Borrow<Session>>(
     clock: Clock,
     sessions: impl Iterator<Item = Result<C>>,
@@ -120,22 +122,22 @@ pub fn measure<C: Borrow<Session>>(
     measure_requests(clock, sessions, settings, cancel, each_first)
 }
 
-/// A request on the timeline, and what it finds in the infinite cache (linked).
+/// A request on the timeline and its hit in an infinite cache (linked).
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
-    /// Whose it is.
+    /// Its session.
     pub conversation: &'a Session,
-    /// 0-based turn.
+    /// Turn index, 0-based.
     pub turn: usize,
-    /// ms.
+    /// Start, ms.
     pub start_ms: f64,
-    /// ms.
+    /// End, ms.
     pub end_ms: f64,
-    /// Tokens of the prompt that are found.
+    /// Cached tokens of the prompt.
     pub hit_tokens: u32,
 }
 
-/// As [`measure`]; `each` sees every request.
+/// Like [`measure`], but `each` is called with every request.
 pub fn measure_requests<C: Borrow<Session>>(
     clock: Clock,
     sessions: impl Iterator<Item = Result<C>>,
@@ -164,7 +166,7 @@ pub fn measure_requests<C: Borrow<Session>>(
 struct Measure {
     settings: Settings,
     linked: Infinite<Used>,
-    /// Once there is a continuation: up to then, both readings are the same.
+    /// `None` until the first restart session: up to then, both readings are equal.
     standalone: Option<Infinite<Used>>,
     has_sessions: bool,
     layers: Layers,
@@ -191,7 +193,7 @@ impl Measure {
         }
     }
 
-    /// Follows a request; returns the tokens that it finds.
+    /// Processes a request; returns its cached tokens.
     fn request<C: Borrow<Session>>(&mut self, request: &mut Request<'_, Tracked<C>>) -> u32 {
         let Settings { block_tokens, cached_outputs, layers, .. } = self.settings;
         let Tracked { conversation, linked, standalone } = &mut *request.session;
@@ -231,12 +233,12 @@ impl Measure {
         hit.tokens
     }
 
-    /// Distances and ages of what a request finds.
+    /// Records the reuse distances and ages of the blocks that a request finds.
     fn use_again(&mut self, prompt: &Prompt<'_>, found: PrefixMatch, hit: Hit, now_ms: f64) {
         let block = u64::from(self.settings.block_tokens);
         let tree = &self.linked.tree;
         let mut path = tree.path(found.node).peekable();
-        // The end of the blocks that were last used by one request: they lie one after the other in the order of use.
+        // Blocks last used by the same request are adjacent in the order of use; `last` is the end of such a group.
         let mut last = hit.blocks;
         while let Some(node) = path.next() {
             let (start, end) = tree.span(node);
@@ -253,7 +255,7 @@ impl Measure {
         }
     }
 
-    /// Leaves a request's chain in the tree, used last by this request.
+    /// Inserts the chain of a request into the tree and marks its nodes as used by this request.
     fn keep(&mut self, prompt: &Prompt<'_>, found: PrefixMatch, start_ms: f64, end_ms: f64) -> PrefixMatch {
         let tree = &mut self.linked.tree;
         if self.recency.is_full() {
@@ -273,7 +275,7 @@ impl Measure {
         }
         self.recency.add(request, u64::from(prompt.kept_blocks));
         self.working_set.first_use(start_ms, u64::from(prompt.kept_blocks - common));
-        // New blocks may join an extent that is used as long as they are.
+        // New blocks extend the last node only if it is not in use longer than they are.
         let extend = tree.data(last).end_ms <= end_ms;
         let found = PrefixMatch { node: last, blocks: common };
         let end = tree.grow(found, prompt.stream, prompt.kept_blocks, new, extend);

@@ -1,4 +1,4 @@
-//! Hits by where in the prompt they are, and by turn.
+//! Hits by prefix layer and by turn.
 
 use agentgen_core::config::Config;
 use agentgen_trace::meta::TraceMeta;
@@ -8,28 +8,28 @@ use serde::Serialize;
 use super::rates::ratio;
 use agentgen_trace::session::Session;
 
-/// A part of a prompt.
+/// A layer of a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Layer {
-    /// Shared by all sessions.
+    /// L1: shared by all sessions.
     #[serde(rename = "l1")]
     L1,
-    /// Shared by the sessions of a group.
+    /// L1.5: shared by the sessions of a group.
     #[serde(rename = "l1_5")]
     L1_5,
-    /// The rest of a session's first prompt.
+    /// L2: the rest of a root session's first prompt.
     #[serde(rename = "l2")]
     L2,
-    /// What a continuation's first prompt has from its parent.
+    /// The part of a restart session's first prompt that comes from its parent.
     Carried,
-    /// What came after a session's first prompt, outputs included.
+    /// Tokens after the first prompt of the session, including outputs.
     History,
 }
 
 pub(crate) const LAYERS: [Layer; 5] = [Layer::L1, Layer::L1_5, Layer::L2, Layer::Carried, Layer::History];
 
-/// Sizes of the layers that sessions share, tokens; 0 where nothing is known of them.
+/// Sizes of the shared prefix layers in tokens; 0 if unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SharedLayers {
     /// L1.
@@ -39,19 +39,19 @@ pub struct SharedLayers {
 }
 
 impl SharedLayers {
-    /// Tokens of both.
+    /// Tokens of L1 and L1.5.
     #[must_use]
     pub fn tokens(self) -> u64 {
         self.layer1_tokens + self.layer1_5_tokens
     }
 
-    /// Those of a trace: known if it was generated.
+    /// The layers of a trace; known for generated traces.
     #[must_use]
     pub fn of_trace(meta: &TraceMeta) -> Self {
         meta.origin.as_ref().map_or_else(Self::default, |origin| Self::of(&origin.config))
     }
 
-    /// Those of a configuration.
+    /// The layers of a configuration.
     #[must_use]
     pub fn of(config: &Config) -> Self {
         let (layer1, layer1_5) = config.prefix_blocks();
@@ -60,14 +60,14 @@ impl SharedLayers {
     }
 }
 
-/// Tokens of the prompts' parts, and those found.
+/// Prompt tokens and cached tokens by layer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Layers {
     prompt_tokens: [u64; LAYERS.len()],
     hit_tokens: [u64; LAYERS.len()],
 }
 
-/// A prompt's tokens in each layer, and those of them that are found.
+/// Tokens of a prompt in each layer, and how many of them are cached.
 pub(crate) fn layers_of(
     shared: SharedLayers,
     conversation: &Session,
@@ -87,16 +87,16 @@ pub(crate) fn layers_of(
     })
 }
 
-/// A layer's share.
+/// The hit rate of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct LayerRate {
-    /// Which.
+    /// The layer.
     pub layer: Layer,
-    /// Tokens of the prompts in it.
+    /// Tokens of the prompts in this layer.
     pub prompt_tokens: u64,
-    /// Those found.
+    /// Cached tokens.
     pub hit_tokens: u64,
-    /// Tokens found / tokens.
+    /// Cached tokens / prompt tokens.
     pub hit_rate: f64,
 }
 
@@ -109,7 +109,7 @@ impl Layers {
         }
     }
 
-    /// The layers that have any tokens.
+    /// Hit rates of the layers that have tokens.
     pub(crate) fn rates(&self) -> Vec<LayerRate> {
         let rate = |(index, layer)| {
             let (prompt_tokens, hit_tokens) = (self.prompt_tokens[index], self.hit_tokens[index]);
@@ -119,30 +119,30 @@ impl Layers {
     }
 }
 
-/// Turns from this one on are counted together.
+/// Turns from this index on are counted together.
 const LAST_TURN: usize = 1_023;
 
 /// Requests by turn index.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Turns(Vec<TurnRate>);
 
-/// The requests of one turn index.
+/// The hit rate of a turn index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, JsonSchema)]
 pub struct TurnRate {
-    /// 0-based; 1,023 stands for all later ones too.
+    /// Turn index, 0-based; 1,023 includes all later turns.
     pub turn_index: u32,
-    /// How many there are.
+    /// Number of requests.
     pub requests: u64,
     /// Tokens of their prompts.
     pub prompt_tokens: u64,
-    /// Those found.
+    /// Cached tokens.
     pub hit_tokens: u64,
-    /// Tokens found / tokens.
+    /// Cached tokens / prompt tokens.
     pub hit_rate: f64,
 }
 
 impl Turns {
-    /// Under which index a turn is counted.
+    /// The index under which a turn is counted.
     pub(crate) fn index(turn: usize) -> usize {
         turn.min(LAST_TURN)
     }

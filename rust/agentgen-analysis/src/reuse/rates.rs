@@ -1,10 +1,10 @@
-//! Hit rates, each by its definition.
+//! The definitions of hit rate.
 
 use agentgen_engine::kv::Prompt;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What one request finds in a cache.
+/// The cached part of a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Hit {
     pub blocks: u32,
@@ -19,7 +19,7 @@ impl Hit {
     }
 }
 
-/// A session's prompts so far.
+/// Tokens of the prompts of a session so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tally {
     prompt_tokens: u64,
@@ -39,10 +39,10 @@ impl Tally {
     }
 }
 
-/// Buckets of the sessions' hit rates; percentiles are exact to half of one.
+/// Buckets of the hit rates of sessions; percentiles are exact to half a bucket.
 const BUCKETS: usize = 10_000;
 
-/// Counts that every definition is made of.
+/// The counts from which all hit rates are computed.
 #[derive(Debug, Clone)]
 pub(crate) struct Counters {
     requests: u64,
@@ -86,7 +86,7 @@ impl Counters {
         self.request_ratios += ratio(u64::from(hit.tokens), u64::from(prompt.context_tokens));
     }
 
-    /// A session is over.
+    /// Adds a session that has ended.
     pub(crate) fn session(&mut self, tally: Tally) {
         let ratio = tally.ratio();
         self.sessions += 1;
@@ -94,7 +94,7 @@ impl Counters {
         self.sessions_by_ratio[(ratio * BUCKETS as f64).round() as usize] += 1;
     }
 
-    /// The rates; those of sessions only where the trace names sessions.
+    /// The hit rates; `has_sessions`: whether the trace names sessions.
     pub(crate) fn rates(&self, has_sessions: bool) -> HitRates {
         let mean = |sum: f64, of: u64| if of == 0 { 0.0 } else { sum / of as f64 };
         HitRates {
@@ -106,7 +106,7 @@ impl Counters {
         }
     }
 
-    /// Percentiles of the sessions' rates.
+    /// Percentiles of the hit rates of sessions.
     pub(crate) fn sessions(&self) -> SessionRates {
         let percentile = |share: f64| {
             let rank = (share * self.sessions as f64).ceil().max(1.0) as u64;
@@ -127,7 +127,7 @@ impl Counters {
     }
 }
 
-/// `part / whole`; 0 of nothing.
+/// `part / whole`, or 0 if `whole` is 0.
 pub(crate) fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
@@ -135,7 +135,7 @@ pub(crate) fn ratio(part: u64, whole: u64) -> f64 {
 /// Hit rates of an infinite cache, by definition.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct HitRates {
-    /// Blocks found / all blocks of the prompts, the partial one at a prompt's end included.
+    /// Blocks found / all blocks of the prompts, including partial blocks at their ends.
     pub block_references: f64,
     /// Full blocks found / full blocks of the prompts.
     pub full_blocks: f64,
@@ -143,11 +143,11 @@ pub struct HitRates {
     pub token_weighted: f64,
     /// Mean over requests of tokens found / tokens of the prompt.
     pub request_mean: f64,
-    /// Mean over sessions of tokens found / tokens of the session's prompts; null where the trace names no sessions.
+    /// Mean over sessions of tokens found / tokens of the session's prompts; null if the trace names no sessions.
     pub session_mean: Option<f64>,
 }
 
-/// How the sessions' own hit rates (token-weighted) are spread.
+/// Percentiles of the hit rates of single sessions (token-weighted).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct SessionRates {
     /// 5th percentile.

@@ -1,16 +1,16 @@
-//! How many blocks were used after a given request: a Fenwick tree over requests.
+//! Number of distinct blocks used since a request: a Fenwick tree over requests.
 
-/// Requests in the order in which they came, each with the blocks whose last use it was.
+/// For each request in order, the number of blocks whose last use it is.
 #[derive(Debug, Clone)]
 pub(super) struct Recency {
-    /// 1-based sums.
+    /// The Fenwick tree, 1-based.
     sums: Vec<u64>,
-    /// Requests so far since the last renumbering.
+    /// Numbers assigned since the last renumbering.
     used: u32,
     blocks: u64,
 }
 
-/// The room to begin with.
+/// Initial number of requests.
 const ROOM: usize = 1 << 10;
 
 impl Recency {
@@ -18,17 +18,17 @@ impl Recency {
         Self { sums: vec![0; ROOM + 1], used: 0, blocks: 0 }
     }
 
-    /// Blocks in all.
+    /// All blocks.
     pub(super) fn blocks(&self) -> u64 {
         self.blocks
     }
 
-    /// Whether there is no room for another request: see [`Self::renumber`].
+    /// Whether [`Self::renumber`] is needed before the next request.
     pub(super) fn is_full(&self) -> bool {
         self.used as usize + 1 == self.sums.len()
     }
 
-    /// The next request; its number is valid until the next renumbering.
+    /// Number of the next request, valid until the next renumbering.
     pub(super) fn next(&mut self) -> u32 {
         self.used += 1;
         self.used
@@ -52,7 +52,7 @@ impl Recency {
         }
     }
 
-    /// Blocks that were used after `request`.
+    /// Number of blocks used after `request`.
     pub(super) fn after(&self, request: u32) -> u64 {
         let mut until = 0;
         let mut at = request as usize;
@@ -63,8 +63,8 @@ impl Recency {
         self.blocks - until
     }
 
-    /// Makes room: only requests that are some block's last use keep a number. `each` calls its argument with every
-    /// extent's request and blocks, and changes the request to what the call returns.
+    /// Renumbers the requests that are the last use of a block, and drops the others. `each` must call its argument
+    /// with the request and the blocks of every tree node, and replace the request by the returned one.
     pub(super) fn renumber(&mut self, mut each: impl FnMut(&mut dyn FnMut(u32, u64) -> u32)) {
         let mut blocks = vec![0; self.sums.len()];
         each(&mut |request, n| {

@@ -1,4 +1,4 @@
-//! The figures of a trace.
+//! Hit rates of a trace, as data.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -6,43 +6,43 @@ use serde::Serialize;
 use super::{Curve, HitRates, LayerRate, Measure, SessionRates, TtlPoint, TurnRate, WorkingSetPoint};
 use agentgen_trace::session::Clock;
 
-/// Everything [`super::measure`] finds out.
+/// The result of [`super::measure`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reuse {
-    /// How requests were ordered.
+    /// What determines when requests are sent.
     pub clock: Clock,
-    /// From the first request's start to the last one's, ms.
+    /// Time from the start of the first request to the start of the last, ms.
     pub duration_ms: f64,
-    /// The most sessions that were open at once; `None` where the trace names none.
+    /// Maximum number of open sessions; `None` if the trace names no sessions.
     pub peak_open_sessions: Option<u64>,
     /// Infinite cache; a restart session continues the tokens of its parent.
     pub linked: HitRates,
     /// Infinite cache; a restart session is read without its parent. `None` without restart sessions.
     pub standalone: Option<HitRates>,
-    /// `None` where the trace names no sessions.
+    /// Percentiles over sessions; `None` if the trace names no sessions.
     pub by_session: Option<SessionRates>,
-    /// By part of the prompt; empty where the trace names no sessions.
+    /// By prefix layer; empty if the trace names no sessions.
     pub by_layer: Vec<LayerRate>,
-    /// By turn index; empty where the trace names no sessions.
+    /// By turn index; empty if the trace names no sessions.
     pub by_turn: Vec<TurnRate>,
-    /// At every capacity.
+    /// By capacity of an LRU cache.
     pub curve: Curve,
-    /// By time to live.
+    /// By time to live of blocks.
     pub ttl: Vec<TtlPoint>,
-    /// Over time.
+    /// Tokens in use over time.
     pub working_set: Vec<WorkingSetPoint>,
-    /// What it took.
+    /// Size of the radix tree.
     pub size: Size,
 }
 
-/// Distinct blocks, and the extents that hold them (linked reading).
+/// Distinct blocks, and the tree nodes that hold them (linked).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Size {
-    /// Different blocks, outputs included.
+    /// Distinct blocks, including those of outputs.
     pub distinct_blocks: u64,
-    /// Extents: runs of blocks that always move together.
+    /// Tree nodes: ranges of blocks that always occur together.
     pub extents: u64,
-    /// Memory of the extents.
+    /// Memory of the tree, bytes.
     pub memory_bytes: u64,
 }
 

@@ -1,20 +1,20 @@
-//! What a cache would have to hold, over time.
+//! Tokens in use over time.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// At most twice this many points.
+/// The number of points is at most twice this.
 const POINTS: usize = 256;
 
-/// A quantity that intervals add up to, read at equally spaced times; the spacing doubles when time runs on.
+/// A sum over intervals, sampled at equally spaced times. The spacing doubles as the timeline grows.
 #[derive(Debug, Clone)]
 struct Series {
-    /// Change from the reading before.
+    /// Difference to the previous sample.
     changes: Vec<i64>,
 }
 
 impl Series {
-    /// Adds `amount` to the readings from number `from` on.
+    /// Adds `amount` to the samples from index `from` on.
     fn add(&mut self, from: usize, amount: i64) {
         if from >= self.changes.len() {
             self.changes.resize(from + 1, 0);
@@ -29,26 +29,26 @@ impl Series {
         })
     }
 
-    /// Keeps every second reading.
+    /// Keeps every second sample.
     fn halve(&mut self) {
         let mut kept = vec![0; self.changes.len() / 2 + 1];
-        for (reading, change) in self.changes.iter().enumerate() {
-            kept[reading.div_ceil(2)] += change;
+        for (sample, change) in self.changes.iter().enumerate() {
+            kept[sample.div_ceil(2)] += change;
         }
         self.changes = kept;
     }
 }
 
-/// The spacing to begin with, below the tenth of a millisecond that times have; a power of two, so that it stays exact.
+/// Initial spacing, below the resolution of times (0.1 ms). A power of two, so doubling stays exact.
 const FINEST_MS: f64 = 0.0625;
 
-/// How long a block counts as recently used.
+/// Window of `recent_tokens`, ms.
 pub(super) const RECENT_MS: f64 = 300_000.0;
 
-/// Blocks by what is still to come of them.
+/// Numbers of blocks over time.
 #[derive(Debug, Clone)]
 pub(super) struct WorkingSet {
-    /// The first request's start, once there is one. Times below count from it.
+    /// Start of the first request; the origin of the times below.
     start_ms: Option<f64>,
     spacing_ms: f64,
     end_ms: f64,
@@ -57,16 +57,16 @@ pub(super) struct WorkingSet {
     recent: Series,
 }
 
-/// A reading.
+/// A sample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct WorkingSetPoint {
-    /// ms from the first request's start.
+    /// Time since the start of the first request, ms.
     pub time_ms: f64,
     /// Tokens of all blocks used so far.
     pub distinct_tokens: u64,
-    /// Tokens of the blocks used before and used again later: what a cache that knew the future would hold.
+    /// Tokens of blocks used before and again later: the content of a cache that knows the future.
     pub live_tokens: u64,
-    /// Tokens of the blocks used in the last 5 minutes.
+    /// Tokens of blocks used in the last 5 minutes.
     pub recent_tokens: u64,
 }
 
@@ -83,26 +83,26 @@ impl WorkingSet {
         }
     }
 
-    /// From the first request's start to the last one's.
+    /// Time from the start of the first request to the start of the last, ms.
     pub(super) fn duration_ms(&self) -> f64 {
         self.end_ms
     }
 
-    /// A time, counted from the first request's start.
+    /// Time since the start of the first request, ms.
     fn since_start(&self, time_ms: f64) -> f64 {
         time_ms - self.start_ms.unwrap_or(time_ms)
     }
 
-    /// The first reading at or after a time since the start.
-    fn reading(&self, time_ms: f64) -> usize {
+    /// Index of the first sample at or after a time.
+    fn sample(&self, time_ms: f64) -> usize {
         (time_ms / self.spacing_ms).ceil().max(0.0) as usize
     }
 
-    /// Time has come to `now_ms`.
+    /// Advances the end of the timeline to `now_ms`.
     pub(super) fn advance(&mut self, now_ms: f64) {
         self.start_ms.get_or_insert(now_ms);
         self.end_ms = self.end_ms.max(self.since_start(now_ms));
-        while self.reading(self.end_ms) > 2 * POINTS {
+        while self.sample(self.end_ms) > 2 * POINTS {
             self.spacing_ms *= 2.0;
             for series in [&mut self.distinct, &mut self.live, &mut self.recent] {
                 series.halve();
@@ -110,35 +110,35 @@ impl WorkingSet {
         }
     }
 
-    /// Blocks are used for the first time.
+    /// Adds blocks used for the first time.
     pub(super) fn first_use(&mut self, now_ms: f64, blocks: u64) {
-        self.distinct.add(self.reading(self.since_start(now_ms)), blocks as i64);
+        self.distinct.add(self.sample(self.since_start(now_ms)), blocks as i64);
     }
 
-    /// Blocks are used again.
+    /// Adds a further use of blocks last used at `last_ms`.
     pub(super) fn next_use(&mut self, last_ms: f64, now_ms: f64, blocks: u64) {
         let (last_ms, now_ms, blocks) = (self.since_start(last_ms), self.since_start(now_ms), blocks as i64);
-        self.live.add(self.reading(last_ms), blocks);
-        self.live.add(self.reading(now_ms), -blocks);
+        self.live.add(self.sample(last_ms), blocks);
+        self.live.add(self.sample(now_ms), -blocks);
         self.used_until(last_ms, now_ms, blocks);
     }
 
-    /// Blocks are not used again.
+    /// Adds blocks that are not used again after `last_ms`.
     pub(super) fn last_use(&mut self, last_ms: f64, blocks: u64) {
         self.used_until(self.since_start(last_ms), self.end_ms + self.spacing_ms, blocks as i64);
     }
 
     fn used_until(&mut self, last_ms: f64, next_ms: f64, blocks: i64) {
-        let over = self.reading(next_ms.min(last_ms + RECENT_MS));
-        self.recent.add(self.reading(last_ms), blocks);
+        let over = self.sample(next_ms.min(last_ms + RECENT_MS));
+        self.recent.add(self.sample(last_ms), blocks);
         self.recent.add(over, -blocks);
     }
 
-    /// The readings up to the end of the timeline.
+    /// The samples up to the end of the timeline.
     pub(super) fn points(&self, block_tokens: u32) -> Vec<WorkingSetPoint> {
         let tokens = |series: &Series| {
             let mut values: Vec<u64> = series.values().map(|blocks| blocks * u64::from(block_tokens)).collect();
-            values.resize(self.reading(self.end_ms) + 1, values.last().copied().unwrap_or(0));
+            values.resize(self.sample(self.end_ms) + 1, values.last().copied().unwrap_or(0));
             values
         };
         let (distinct, live, recent) = (tokens(&self.distinct), tokens(&self.live), tokens(&self.recent));

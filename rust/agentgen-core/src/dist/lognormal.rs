@@ -9,8 +9,8 @@ pub struct Lognormal {
     sigma: f64,
     min: f64,
     max: f64,
-    /// `-1.0` if the normal is mirrored, else `1.0`. Sampling works on the lower tail, where probabilities are small, so
-    /// truncation deep in either tail loses no digits.
+    /// `-1.0` if the normal is mirrored, else `1.0`. Sampling works on the lower tail, where probabilities are small,
+    /// so truncation deep in either tail loses no digits.
     side: f64,
     /// Probability of the (mirrored) normal below the interval.
     below: f64,
