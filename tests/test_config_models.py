@@ -1,22 +1,26 @@
-"""The models, the compiled core and the JSON Schema agree on what a configuration is."""
+"""The models, the compiled core and the JSON Schema agree on fields, nulls, bounds and defaults of a configuration."""
 
 from __future__ import annotations
 
 import copy
 import json
 import math
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
 from agentgen import _native
 from agentgen.config import json_schema, load_config
-from agentgen.config.models import Config, complete
+from agentgen.config.models import Config, Distribution, Section, complete, section_of
 from agentgen.errors import ConfigError
 from conftest import ROOT
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DEFAULT: dict[str, Any] = json.loads(_native.preset("default"))
 TURNS = {"mean": 6, "median": 5, "min": 1, "max": 20, "allow_truncation": True, "max_session_attempts": None}
@@ -209,6 +213,95 @@ def test_ranges(path: str, accepted: list[object], refused: list[object]) -> Non
         config = with_value(stated, path, value)
         assert not front_accepts(config), (path, value)
         assert not core_accepts(config), (path, value)
+
+
+def sections(model: type[Section], path: str) -> Iterator[tuple[str, type[Section]]]:
+    """Every object of the configuration, by its path."""
+    yield path, model
+    for name in model.model_fields:
+        if inner := section_of(model, name):
+            yield from sections(inner, f"{path}.{name}".removeprefix("."))
+
+
+SECTIONS = dict(sections(Config, ""))
+
+
+@pytest.mark.parametrize("path", SECTIONS)
+def test_each_object_has_the_same_fields_in_models_and_core(path: str) -> None:
+    """The error about an unknown field lists the fields of the core."""
+    with pytest.raises(ConfigError) as refused:
+        _native.resolve(json.dumps(with_value(DEFAULT, f"{path}.zzz".removeprefix("."), 1)), sessions=1)
+    unknown, expected = str(refused.value).split("expected", 1)
+    assert "`zzz`" in unknown
+    model = SECTIONS[path]
+    names = set(model.model_fields)
+    if issubclass(model, Distribution):
+        names.add("bias")  # the core has one type for all distributions; a rule refuses `bias` in the others
+    if path == "arrival":
+        names.add("closed")  # an alternative to the object
+    assert set(re.findall(r"`(\w+)`", expected)) == names
+
+
+UNCALIBRATED = with_value({**DEFAULT, "calibrate": False}, "new_tokens_per_turn.bias", 1)
+FIELDS = [
+    f"{path}.{name}".removeprefix(".")
+    for path, model in SECTIONS.items()
+    if not issubclass(model, Distribution)  # each of their fields may be absent
+    for name in model.model_fields
+]
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_the_same_fields_may_be_null_in_models_and_core(path: str) -> None:
+    base = {**base_of(path), "turns": TURNS} if path == "reset" else base_of(path)  # `reset` is null only with `turns`
+    config = with_value(base, path, None)
+    assert models_accept(config) == core_accepts(config), path
+
+
+def base_of(path: str) -> dict[str, Any]:
+    """A valid configuration that has the object around the field at `path`."""
+    base = UNCALIBRATED
+    if path.startswith("turns."):
+        return {**base, "reset": None, "turns": TURNS}
+    if path.startswith("inter_turn_delay.context_speedup."):
+        return with_value(base, "inter_turn_delay.context_speedup", SPEEDUP)
+    if path.startswith("arrival."):
+        return {**base, "arrival": {"poisson": {"rate": 1}}}
+    return base
+
+
+def beyond(schema: dict[str, Any]) -> Iterator[float]:
+    """Values just outside the bounds of a field."""
+    for one in (schema, *schema.get("anyOf", ()), *schema.get("oneOf", ())):
+        step = 1 if one.get("type") == "integer" else 1e-9
+        if "minimum" in one:
+            yield one["minimum"] - step
+        if "exclusiveMinimum" in one:
+            yield one["exclusiveMinimum"]
+        if "maximum" in one:
+            yield one["maximum"] + max(step, one["maximum"] * 1e-9 if step < 1 else 0)
+
+
+BEYOND = [
+    (f"{path}.{name}".removeprefix("."), value)
+    for path, model in SECTIONS.items()
+    for name, field in model.model_json_schema()["properties"].items()
+    for value in beyond(field)
+]
+
+
+@pytest.mark.parametrize(("path", "value"), BEYOND)
+def test_the_core_refuses_values_beyond_the_bounds_of_the_models(path: str, value: float) -> None:
+    section, _, name = path.rpartition(".")
+    config = base_of(path)
+    assert core_accepts(config)
+    if issubclass(SECTIONS[section], Distribution) and name in {"mean", "median", "mu", "sigma"}:
+        law = {"mean": {"sigma": 0.3}, "median": {"mean": 1e14}, "mu": {"sigma": 0.3}, "sigma": {"mean": 900}}[name]
+        config = with_value(config, section, {**law, name: value})
+    else:
+        config = with_value(config, path, value)
+    assert not models_accept(config)
+    assert not core_accepts(config)
 
 
 @pytest.mark.parametrize("name", _native.preset_names())
