@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = Path(os.environ.get("AGENTGEN_SHARED_DATA", ROOT / "../shared/data"))
 
+
+def shared(name: str) -> Path:
+    """Path of a file of the shared traces; skips the test if it is missing."""
+    path = SHARED_DATA / name
+    if not path.is_file():
+        pytest.skip(f"{path}: no such file (set AGENTGEN_SHARED_DATA to the folder of the shared traces)")
+    return path
+
+
 # Continuous integration installs a browser, so that its absence is a failure there.
 BROWSER_REQUIRED = "AGENTGEN_BROWSER_REQUIRED"
 CHARTS = ROOT / "python" / "agentgen" / "pages" / "static" / render.CHARTS

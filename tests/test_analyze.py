@@ -15,7 +15,7 @@ import pytest
 from agentgen import _native
 from agentgen.analysis import figures
 from agentgen.analysis.text import rate_at
-from conftest import ROOT, SHARED_DATA, needs, one_line_only
+from conftest import ROOT, needs, one_line_only, shared
 from reuse_oracle import Oracle
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from conftest import Invoke, Run
 
-MOONCAKE = SHARED_DATA / "mooncake" / "conversation_trace.jsonl"
 
 # Short enough to be followed token by token; half of the sessions are restarted.
 SMALL: dict[str, Any] = {
@@ -51,9 +50,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def mooncake() -> Path:
-    if not MOONCAKE.exists():
-        pytest.skip(f"{MOONCAKE} is not there")
-    return MOONCAKE
+    return shared("mooncake/conversation_trace.jsonl")
 
 
 def only(analysis: agentgen.Analysis) -> dict[str, Any]:
@@ -232,7 +229,7 @@ def test_frames_hold_the_figures(small_run: Path) -> None:
     assert analysis.rates.height == 3 * 5  # the first trace is read both ways
     rate = pl.col("definition") == "full_blocks", pl.col("reading") == "standalone"
     assert analysis.rates.filter(*rate)["hit_rate"].to_list() == [first["reuse"]["standalone"]["full_blocks"]]
-    of_second = analysis.curve.filter(pl.col("trace") == str(MOONCAKE)).drop("trace")
+    of_second = analysis.curve.filter(pl.col("trace") == str(mooncake())).drop("trace")
     assert of_second.to_dicts() == second["reuse"]["capacity_curve"]
     assert analysis.ttl["ttl_ms"].null_count() == 2
     assert set(analysis.distances["metric"]) == {"context", "generation_length"}

@@ -11,7 +11,7 @@ import jsonschema
 import messages_oracle
 import pytest
 from agentgen import _native
-from conftest import ROOT, SHARED_DATA
+from conftest import ROOT, shared
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,12 +19,10 @@ if TYPE_CHECKING:
     from conftest import Invoke
 
 SCHEMA = json.loads((ROOT / "schemas/messages.schema.json").read_text(encoding="utf-8"))
-TRAJECTORIES = SHARED_DATA / "mlperf/agentic_coding_2.5h.jsonl"
+TRAJECTORIES = "mlperf/agentic_coding_2.5h.jsonl"
 EXAMPLE = ROOT / "docs/examples/lighthouse.jsonl"
 # What one row says nothing about: the schema is of a row.
 ACROSS_ROWS = {"conversation-split", "turn-number", "role-order", "tool-call-id", "system"}
-
-shared = pytest.mark.skipif(not TRAJECTORIES.is_file(), reason=f"{TRAJECTORIES} is not there")
 
 
 def test_the_published_schema_is_that_of_the_reader() -> None:
@@ -127,13 +125,13 @@ def test_schema_and_reader_are_of_one_mind(tmp_path: Path) -> None:
     assert not odd, [(rows[at], at in refused) for at in sorted(odd)[:5]]
 
 
-@shared
 def test_real_trajectories_are_sound(invoke: Invoke) -> None:
-    report = json.loads(invoke("validate", TRAJECTORIES, "--format", "json").stdout)
+    trajectories = shared(TRAJECTORIES)
+    report = json.loads(invoke("validate", trajectories, "--format", "json").stdout)
     assert (report["ok"], report["format"], report["layout"], report["findings"]) == (True, "messages", None, [])
     assert (report["rows"], report["sessions"]) == (2014, 20)
     schema = jsonschema.Draft202012Validator(SCHEMA)
-    assert all(schema.is_valid(json.loads(line)) for line in TRAJECTORIES.read_text(encoding="utf-8").splitlines())
+    assert all(schema.is_valid(json.loads(line)) for line in trajectories.read_text(encoding="utf-8").splitlines())
 
 
 def test_the_example_of_the_manual_is_sound(invoke: Invoke) -> None:
@@ -188,8 +186,9 @@ def sent(path: Path) -> list[tuple[str, list[bytes]]]:
     return sessions
 
 
-@pytest.mark.parametrize("path", [EXAMPLE, pytest.param(TRAJECTORIES, marks=shared)], ids=["example", "trajectories"])
-def test_bodies_are_those_of_an_independent_rendering(path: Path) -> None:
+@pytest.mark.parametrize("name", ["example", "trajectories"])
+def test_bodies_are_those_of_an_independent_rendering(name: str) -> None:
+    path = EXAMPLE if name == "example" else shared(TRAJECTORIES)
     expected = messages_oracle.conversations(path.read_text(encoding="utf-8").splitlines())
     found = sent(path)
     assert [key for key, _ in found] == list(expected)

@@ -12,12 +12,12 @@ import click
 import jsonschema
 import pytest
 from agentgen.cli._quantities import ByteSize, Share
-from conftest import ROOT, SHARED_DATA, needs, one_line_only
+from conftest import ROOT, needs, one_line_only, shared
 
 if TYPE_CHECKING:
     from conftest import Invoke, Run
 
-MOONCAKE = SHARED_DATA / "mooncake" / "conversation_trace.jsonl"
+MOONCAKE = "mooncake/conversation_trace.jsonl"
 
 
 def test_a_plan_is_the_curve_read_backwards(small_run: Path) -> None:
@@ -223,19 +223,17 @@ def test_sessions_of_a_trace_with_its_own_times(invoke: Invoke, tmp_path: Path) 
 
 
 def test_mooncake() -> None:
-    if not MOONCAKE.exists():
-        pytest.skip(f"{MOONCAKE} is not there")
-    plan = agentgen.plan(MOONCAKE, target_hit_rate=0.285, kv_bytes_per_token=1)
+    trace = shared(MOONCAKE)
+    plan = agentgen.plan(trace, target_hit_rate=0.285, kv_bytes_per_token=1)
     assert plan.capacity_tokens == pytest.approx(10e6, rel=0.02)
     with pytest.raises(agentgen.PlanError, match=r"found 0\.9, expected at most 0\.3664"):
-        agentgen.plan(MOONCAKE, target_hit_rate=0.9, kv_bytes_per_token=1)
+        agentgen.plan(trace, target_hit_rate=0.9, kv_bytes_per_token=1)
 
 
 def test_replicas_of_a_trace_without_sessions() -> None:
-    if not MOONCAKE.exists():
-        pytest.skip(f"{MOONCAKE} is not there")
+    trace = shared(MOONCAKE)
     with pytest.raises(agentgen.PlanError, match="names no sessions"):
-        agentgen.plan(MOONCAKE, target_hit_rate=0.3, kv_bytes_per_token=1, replica_bytes=10**9)
+        agentgen.plan(trace, target_hit_rate=0.3, kv_bytes_per_token=1, replica_bytes=10**9)
 
 
 def test_open_sessions_take_memory_of_their_own(small_run: Path) -> None:

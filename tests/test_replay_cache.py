@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 from agentgen import _native
-from conftest import SHARED_DATA
+from conftest import shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,9 +96,7 @@ def test_predictions_keep_one_cache_per_server(generated: Path, run: Run, tmp_pa
 
 def messages(run: Run, tmp_path: Path, url: str, history: str, code: int = 0) -> pl.DataFrame:
     """Replay recorded conversations with tools."""
-    trace = SHARED_DATA / "mlperf/agentic_coding_2.5h.jsonl"
-    if not trace.exists():
-        pytest.skip(f"{trace} is not there (AGENTGEN_SHARED_DATA names another place)")
+    trace = shared("mlperf/agentic_coding_2.5h.jsonl")
     more = ("--delay-scale", 0, "--output", tmp_path, "--name", "out", "--quiet")
     run("replay", trace, "--url", url, "--history", history, *more, code=code)
     return pl.read_parquet(tmp_path / "out" / "requests.parquet")

@@ -16,7 +16,7 @@ from agentgen.replay.figures import Summary
 from agentgen.replay.progress import Progress
 from agentgen.replay.supervise import WorkersState
 from agentgen.text import layout
-from conftest import ROOT, SHARED_DATA
+from conftest import ROOT, shared
 from replay_server import Received, plain, refuse, serving
 from replayed import replayed
 from small_traces import BLOCK, summary_of, write_trace
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Invoke, Run
-
-RESTARTS = SHARED_DATA / "aiperf" / "restarts_120s.jsonl"
 
 
 def clauses() -> Iterator[str]:
@@ -235,9 +233,8 @@ def test_a_trace_with_too_many_errors_is_refused(invoke: Invoke, tmp_path: Path)
     )
 
 
-@pytest.mark.skipif(not RESTARTS.exists(), reason="no shared data")
 def test_ids_of_two_sizes_in_restarts_are_refused(invoke: Invoke) -> None:
-    printed = invoke("replay", RESTARTS, "--dry-run", code=2).stderr
+    printed = invoke("replay", shared("aiperf/restarts_120s.jsonl"), "--dry-run", code=2).stderr
     assert "restarts_120s.jsonl:548: found id 248071 with 512 tokens, with 225 tokens in line 169" in printed
     assert len(printed.splitlines()) == 1
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import agentgen
 import pytest
-from conftest import SHARED_DATA
+from conftest import shared
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,9 +123,7 @@ def test_an_existing_target_is_left_alone(invoke: Invoke, small_run: Path, tmp_p
 
 
 def test_the_mooncake_conversation_trace(invoke: Invoke) -> None:
-    file = SHARED_DATA / "mooncake" / "conversation_trace.jsonl"
-    if not file.exists():
-        pytest.skip(f"{file} is not there")
+    file = shared("mooncake/conversation_trace.jsonl")
     result = invoke("validate", file)
     assert "layout cumulative" in result.stdout
     assert "block size 512" in result.stdout
@@ -135,8 +133,6 @@ def test_the_mooncake_conversation_trace(invoke: Invoke) -> None:
 
 @pytest.mark.parametrize(("name", "code"), [("default_40s.jsonl", 0), ("restarts_120s.jsonl", 1)])
 def test_what_aiperf_writes(name: str, code: int, invoke: Invoke) -> None:
-    file = SHARED_DATA / "aiperf" / name
-    if not file.exists():
-        pytest.skip(f"{file} is not there")
+    file = shared(f"aiperf/{name}")
     result = invoke("validate", file, "--block-size", 512, code=code)
     assert ("error[id-size]" in result.stdout) == bool(code)
