@@ -257,7 +257,7 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("t", "--prefill-rate", "-1"), "found -1, expected a number from 0.001 on."),
     (("t", "--decode-rate", "nan"), "found nan, expected a number from 0.001 on."),
     (("t", "--decode-rate", "1e999"), "found 1e999, expected a number from 0.001 on."),
-    (("t", "--layout", "flat"), "'flat' is not one of"),
+    (("t", "--trace-layout", "flat"), "'flat' is not one of"),
     (("t", "--plot", "text.jsonl"), "Directory 'text.jsonl' is a file"),
 ]
 
@@ -284,7 +284,7 @@ def test_bad_usage(
         ({"trace_block_size": 0}, "trace_block_size: found 0, expected a whole number from 1"),
         ({"concurrency": 0}, "concurrency: found 0, expected a whole number from 1 to 1000000"),
         ({"threads": 0}, "threads: found 0, expected a whole number from 1"),
-        ({"layout": "flat"}, "layout: found 'flat', expected one of incremental, cumulative"),
+        ({"trace_layout": "flat"}, "trace_layout: found 'flat', expected one of incremental, cumulative"),
         ({"prefill_tokens_per_second": 0}, "prefill_tokens_per_second: found 0, expected a number from 0.001 on"),
         (
             {"decode_tokens_per_second": float("nan")},
@@ -375,7 +375,7 @@ def test_the_worked_example_of_the_documentation(*, outputs: bool, rates: tuple[
     text = (ROOT / "docs" / "reuse.md").read_text()
     rows = text.split("```jsonl\n")[1].split("```")[0]
     (tmp_path / "example.jsonl").write_text(rows)
-    asked: dict[str, Any] = {"layout": "incremental", "trace_block_size": 4, "cached_outputs": outputs}
+    asked: dict[str, Any] = {"trace_layout": "incremental", "trace_block_size": 4, "cached_outputs": outputs}
     reuse = only(agentgen.analyze(tmp_path / "example.jsonl", **asked))["reuse"]
     names = ("block_references", "full_blocks", "token_weighted", "request_mean", "session_mean")
     assert [reuse["linked"][name] for name in names] == pytest.approx([*rates, rates[2]], abs=1e-12)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import agentgen
 import pytest
-from agentgen.analysis.tables import fold
+from agentgen.text.layout import Clauses, plain
 from conftest import needs
 from test_analyze import MOONCAKE, mooncake, only
 
@@ -34,9 +34,9 @@ def test_tables_name_definitions_in_80_columns(
     row = next(line for line in lines if line.startswith("  blocks found / all blocks of the prompts  "))
     assert row.endswith(f"  {both[0]}      {both[1]}")
     start = lines.index("  timeline  50 sessions at once; prefill 20,000, decode 60 tokens/s")
-    assert lines[start + 1].startswith("            lasts ")
+    assert lines[start + 1].startswith("            duration ")
     assert "extents" not in text
-    assert lines[-1].split() == ["blocks", "used", "at", "all", f"{reuse['size']['distinct_blocks']:,}"]
+    assert lines[-1].split() == ["distinct", "blocks", f"{reuse['size']['distinct_blocks']:,}"]
     assert "LRU cache by capacity: blocks found / all blocks of the prompts" in lines
     assert text == str(agentgen.analyze("run")) + "\n"
 
@@ -113,7 +113,7 @@ def test_a_trace_without_sessions_has_dashes_beside_one_that_has_them(
         (4, []),
         (5, ["42 sessions fill 5 slots 8 times;", "more sessions come closer to a steady state"]),
         (20, ["42 sessions fill 20 slots twice;", "more sessions come closer to a steady state"]),
-        (5_000, ["at most PEAK are open: the trace has no more"]),
+        (5_000, ["at most PEAK sessions open: the trace has no more"]),
     ],
 )
 def test_the_timeline_says_when_sessions_are_few(slots: int, hint: list[str], invoke: Invoke, small_run: Path) -> None:
@@ -122,9 +122,9 @@ def test_the_timeline_says_when_sessions_are_few(slots: int, hint: list[str], in
     assert trace["sessions"] == 42
     assert peak == slots or 40 <= peak <= 42 < slots  # two wait for the sessions that they continue
     told = invoke("analyze", small_run, "--concurrency", slots).stdout.split("  timeline  ")[1].split("\n\n")[0]
-    order, lasts, *more = (line.strip() for line in told.splitlines())
+    order, duration, *more = (line.strip() for line in told.splitlines())
     assert order.startswith(f"{slots:,} session{'s' * (slots > 1)} at once; ")
-    assert lasts.startswith("lasts ")
+    assert duration.startswith("duration ")
     assert more == [line.replace("PEAK", str(peak)) for line in hint]
 
 
@@ -135,12 +135,12 @@ def test_one_is_singular(invoke: Invoke, tmp_path: Path) -> None:
     assert "  holds     1 request; 1 session\n" in text
     assert "  outputs   1 token\n" in text
     assert "  cache     blocks of 1 token; outputs stay cached\n" in text
-    assert "            at most 1 is open: the trace has no more\n" in text
+    assert "            at most 1 session open: the trace has no more\n" in text
 
 
 def test_long_lines_break_between_clauses() -> None:
     clauses = ("12,454,000,000 requests;", "1,066,000,000 sessions,", "66,000,000 of them continue another-one")
-    first, *rest = fold(clauses, first="  holds     ", rest=" " * 12)
+    first, *rest = plain(Clauses(clauses, "  holds     ", " " * 12)).split("\n")
     assert [first, *rest] == [f"  holds     {clauses[0]} {clauses[1]}", f"{' ' * 12}{clauses[2]}"]
 
 
@@ -148,7 +148,7 @@ def test_mooncakes_tables_leave_out_what_it_does_not_know(invoke: Invoke, monkey
     monkeypatch.chdir(mooncake().parent)
     text = invoke("analyze", MOONCAKE.name).stdout
     assert max(map(len, text.splitlines())) <= 80
-    assert "  timeline  requests at their own times; prefill" in text
+    assert "  timeline  requests at their recorded times; prefill" in text
     for absent in ("turn", "session ", "standalone", "L1", "first prompt"):
         assert absent not in text, absent
 

@@ -115,7 +115,12 @@ class TestScan:
 
     @pytest.mark.parametrize(
         ("source", "argument"),
-        [("trace", {"sessions": 5}), ("trace", {"max_isl": 5}), ("default", {"block_size": 5}), ("rows", {"seed": 5})],
+        [
+            ("trace", {"sessions": 5}),
+            ("trace", {"max_isl": 5}),
+            ("default", {"trace_block_size": 5}),
+            ("rows", {"seed": 5}),
+        ],
     )
     def test_arguments_that_do_not_apply(self, source: str, argument: dict[str, int], small_run: Path) -> None:
         sources = {"trace": small_run, "default": "default", "rows": rows()}

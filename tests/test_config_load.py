@@ -71,43 +71,43 @@ BAD: list[tuple[str, str, str]] = [
     ("a.json", " \n", "found an empty file, expected an object of fields"),
     ("a.yaml", "# nothing\n", "found nothing, expected an object of fields"),
     ("a.yaml", "max_prompt_tokens: 1e5", "expected a whole number without point or exponent (100000)"),
-    ("a.yaml", "seed: 3", "seed: found a field, expected an option beside the configuration: --seed 3"),
-    ("a.yaml", "formats: [jsonl]", "expected an option beside the configuration: --format"),
+    ("a.yaml", "seed: 3", "seed: found a setting of the run, expected it as the option --seed 3"),
+    ("a.yaml", "formats: [jsonl]", "expected it as the option --format"),
     ("a.yaml", "cache: {layer1: 1}", "(did you mean layer1_tokens?)"),
     ("a.yaml", "arrival: {poisson: 2.5}", 'arrival.poisson: found 2.5, expected {"rate": sessions per second}'),
     ("a.yaml", "generation_length: 800", "generation_length: found 800, expected an object with mean + sigma (or"),
     (
         "a.yaml",
         "generation_length: {max: 800}",
-        'a distribution is replaced as a whole (the default\'s is {"mean": 1000, "sigma": 0.3, "max": 1500})',
+        'a distribution is replaced as a whole (default: {"mean": 1000, "sigma": 0.3, "max": 1500})',
     ),
     ("a.yaml", "inter_turn_delay: {human_delay: {mean: 3}}", "inter_turn_delay.human_delay: found mean, expected"),
     ("a.yaml", "!!python/object/apply:os.getcwd []", "not YAML: could not determine a constructor"),
     ("a.toml", "x = \n", "not TOML: Invalid value (at line 1, column 5)"),
     ("a.txt", "{}", "found a .txt file, expected .json, .yaml or .toml"),
     ("nameless", "{}", "found a nameless file, expected .json, .yaml or .toml"),
-    ("manifest.json", '{"schema_version": 1, "config": {}}', "overrides: found nothing, expected what generate wrote"),
-    ("manifest.json", '{"schema_version": 1, "config": 3}', "config: found no object, expected the one that"),
+    ("manifest.json", '{"schema_version": 1, "config": {}}', "overrides: found nothing, expected the value that"),
+    ("manifest.json", '{"schema_version": 1, "config": 3}', "config: found another type, expected the object that"),
     ("manifest.json", '{"schema_version": 1, "config": {"a": 1}}', "a: found an unknown field"),
     (
         "manifest.json",
         '{"schema_version": 1, "config": {}, "overrides": null}',
-        "overrides: found no object, expected the one that generate wrote",
+        "overrides: found another type, expected the object that agentgen generate writes",
     ),
     (
         "manifest.json",
         '{"schema_version": 2, "config": {"a": 1}}',
-        "found schema version 2, expected 1 (use the agentgen that wrote it)",
+        "found schema version 2, expected 1 (use the version of agentgen that wrote it)",
     ),
     (
         "manifest.json",
         '{"schema_version": 1, "format_version": 9, "config": {"a": 1}}',
-        "found format version 9, expected 1 (use the agentgen that wrote it)",
+        "found format version 9, expected 1 (use the version of agentgen that wrote it)",
     ),
     ("a.yaml", "? [1, 2]\n: 3\n", "line 1, column 3: not YAML: found a list or mapping as a key, expected a name"),
     ("a.yaml", "cache:\n  ? {a: 1}\n  : 3\n", "line 2, column 5: not YAML: found a list or mapping as a key"),
-    ("a.yaml", "a: !!bool maybe", "not YAML: found a value that is not what its tag (!!) says"),
-    ("a.yaml", "a: !!timestamp x", "not YAML: found a value that is not what its tag (!!) says"),
+    ("a.yaml", "a: !!bool maybe", "not YAML: found a value that does not match its tag (!!)"),
+    ("a.yaml", "a: !!timestamp x", "not YAML: found a value that does not match its tag (!!)"),
     ("a.json", '{"a\\nb\\u001b[31m": 1}', "a\\nb\\x1b[31m: found an unknown field"),
     ("a.json", '{"a\\ud800": 1}', 'found "a\\ud800", expected valid Unicode'),
     ("a.json", '{"block_size": "\\ud800"}', 'block_size: found "\\ud800", expected a whole number'),
@@ -142,7 +142,7 @@ def test_every_broken_rule_has_its_line(tmp_path: Path) -> None:
 
 def test_bytes_that_are_not_text(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(b'{"\xff": 1}')
-    with pytest.raises(ConfigError, match="byte 2 is not UTF-8"):
+    with pytest.raises(ConfigError, match="found byte 2 that is not UTF-8"):
         load_config(tmp_path / "a.json")
 
 

@@ -154,7 +154,7 @@ def test_findings_name_their_place(invoke: Invoke, tmp_path: Path) -> None:
 
 
 def test_options_of_hashed_traces_are_refused(invoke: Invoke) -> None:
-    for option in (("--layout", "incremental"), ("--block-size", 16)):
+    for option in (("--trace-layout", "incremental"), ("--trace-block-size", 16)):
         error = invoke("validate", EXAMPLE, *option, code=2).stderr
         assert error.count("\n") == 1
         assert "neither layout nor block size" in error

@@ -45,7 +45,7 @@ def data_of(page: bytes | Path) -> Any:
 
 def assumed() -> Any:
     return {
-        "layout": None,
+        "trace_layout": None,
         "trace_block_size": None,
         "block_size": None,
         "cached_outputs": True,
@@ -195,7 +195,7 @@ def test_a_page_has_its_limit_whatever_the_data(tmp_path: Path) -> None:
                 file.write(
                     json.dumps(row | ({"delay": 1.0} if turn else {"timestamp": 0.0, "group_id": session})) + "\n"
                 )
-    pages = agentgen.report(trace, output=tmp_path, trace_block_size=512, layout="incremental")
+    pages = agentgen.report(trace, output=tmp_path, trace_block_size=512, trace_layout="incremental")
     assert [path.name for path in pages] == PAGES
     assert all(path.stat().st_size <= render.LIMIT for path in pages)
     told = data_of(pages[1])

@@ -236,7 +236,7 @@ def test_print_is_light_and_without_controls(show: Open, run: Path) -> None:
 
 def test_hostile_names_do_nothing(show: Open, tmp_path: Path) -> None:
     trace = hostile_trace(tmp_path)
-    pages = agentgen.report(trace, output=tmp_path / "pages", trace_block_size=64, layout="incremental")
+    pages = agentgen.report(trace, output=tmp_path / "pages", trace_block_size=64, trace_layout="incremental")
     for path in pages[:2]:
         page = show(path)
         assert page.evaluate("window.hostile") is None
@@ -265,7 +265,7 @@ def test_a_trace_without_sessions_or_manifest(show: Open, tmp_path: Path) -> Non
         for n in range(40)
     )
     trace.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    report, explorer, _ = agentgen.report(trace, output=tmp_path, layout="cumulative", trace_block_size=512)
+    report, explorer, _ = agentgen.report(trace, output=tmp_path, trace_layout="cumulative", trace_block_size=512)
     page = show(report)
     assert "There is no manifest" in page.locator("#made").inner_text()
     assert show(explorer).locator("#sessions .name").first.inner_text() == "request 0"

@@ -92,7 +92,7 @@ def test_replicas_have_the_rate_together(tmp_path: Path) -> None:
         part = tmp_path / f"{replica}.jsonl"
         part.write_text("".join(json.dumps(row) + "\n" for row in mine))
         asked: dict[str, Any] = {
-            "layout": "incremental",
+            "trace_layout": "incremental",
             "trace_block_size": 64,
             "concurrency": plan["concurrency_each"],
         }
@@ -148,14 +148,14 @@ def test_bad_models(small_run: Path, tmp_path: Path) -> None:
 
     refused(
         "zzz",
-        r"^model: found 'zzz', expected a name \(agentgen models lists them\), a config.json or its directory, "
-        r"or state kv_bytes_per_token$",
+        r"^model: found 'zzz', expected a name \(agentgen models lists them\), a config.json or its directory "
+        r"\(or give kv_bytes_per_token\)$",
     )
     refused(Path("llama-3.1-8b"), r"^model: found 'llama-3.1-8b', expected a name")
-    refused(tmp_path, rf"^model: found no config.json in '{tmp_path}', expected .*, or state kv_bytes_per_token$")
+    refused(tmp_path, rf"^model: found no config.json in '{tmp_path}', expected .* \(or give kv_bytes_per_token\)$")
     config = tmp_path / "config.json"
     config.write_text('{"model_type": "llama"}')
-    refused(config, rf"^{config}: num_hidden_layers: missing; expected a whole number .*, or state kv_bytes_per_token$")
+    refused(config, rf"^{config}: num_hidden_layers: missing; expected .* \(or give kv_bytes_per_token\)$")
     refused(tmp_path, rf"^{config}: num_hidden_layers: missing")
     config.write_bytes(b"\xff\xfe")
     refused(config, rf"^{config}: .*not JSON")
@@ -193,8 +193,8 @@ def test_no_other_model_is_suggested(asked: str, meant: str | None, small_run: P
         ({}, TypeError, "kv_bytes_per_token and model: found neither, expected one of them"),
         ({"kv_bytes_per_token": 1, "model": "x"}, TypeError, "kv_bytes_per_token and model: found both"),
         ({"kv_bytes_per_token": 0}, ValueError, "kv_bytes_per_token: found 0, expected a whole number from 1"),
-        ({"target_hit_rate": 0}, ValueError, "target_hit_rate: found 0, expected a number above 0, to 1"),
-        ({"target_hit_rate": 1.01}, ValueError, "target_hit_rate: found 1.01, expected a number above 0, to 1"),
+        ({"target_hit_rate": 0}, ValueError, "target_hit_rate: found 0, expected a number above 0, at most 1"),
+        ({"target_hit_rate": 1.01}, ValueError, "target_hit_rate: found 1.01, expected a number above 0, at most 1"),
         ({"target_hit_rate": float("nan")}, ValueError, "target_hit_rate: found nan, expected a number above 0"),
         ({"concurrency": 0}, ValueError, "concurrency: found 0, expected a whole number from 1"),
         ({"replica_bytes": 0}, ValueError, "replica_bytes: found 0, expected a whole number from 1"),
@@ -264,15 +264,15 @@ def test_tables(invoke: Invoke, small_run: Path, monkeypatch: pytest.MonkeyPatch
     assert "  cache     LRU, blocks of 512 tokens; outputs stay cached" in lines
     assert "  KV bytes  24,576 a token (bf16), 3,145,728 an open session" in lines
     assert "            42 sessions fill 16 slots twice;" in lines
-    assert "at 50, 75, 90, 95, 99, 99.9 and 100 % of the limit; GB = 10^9 bytes" in lines
+    assert "target and at 50, 75, 90, 95, 99, 99.9 and 100 % of the limit; GB = 10^9 bytes" in lines
     total, of_sessions = plan.capacity_bytes / 1e9, 16 * 3_145_728 / 1e9
     assert (
-        f"80.0 % takes {total:.1f} GB of KV memory: {total - of_sessions:.1f} for {plan.capacity_tokens:,} tokens, "
+        f"80.0 % needs {total:.1f} GB of KV memory: {total - of_sessions:.1f} for {plan.capacity_tokens:,} tokens, "
         f"{of_sessions:#.3g} for 16 open sessions"
     ) in " ".join(text.split())
     assert sum("<- target" in line for line in lines) == 1
-    assert f"1 replica of 80.0 GB has it, 16 sessions at once on it; it needs {total:.1f} GB" in lines
-    assert lines[-1].startswith("not counted: what running requests hold (see")
+    assert f"1 replica of 80.0 GB reaches it, 16 sessions at once; it needs {total:.1f} GB" in lines
+    assert lines[-1].startswith("not included: memory of running requests (docs/reuse.md")
 
 
 def test_tables_of_much_and_of_little(invoke: Invoke, small_run: Path) -> None:
@@ -287,12 +287,12 @@ def test_tables_of_much_and_of_little(invoke: Invoke, small_run: Path) -> None:
     assert "  KV bytes  6,000,000 a token" in lines
     largest = plan["points"][-1]
     assert largest["capacity_bytes"] > 10**13  # more than 10,000 GB
-    start = lines.index("at 50, 75, 90, 95, 99, 99.9 and 100 % of the limit; TB = 10^12 bytes")
+    start = next(index for index, line in enumerate(lines) if line.endswith("TB = 10^12 bytes"))
     assert lines[start + 1].split() == ["tokens", "TB"]
     assert f" {largest['capacity_tokens']:,}  {largest['capacity_bytes'] / 1e12:.2f}" in text
     total = f"{plan['capacity']['capacity_bytes'] / 1e9:,.1f} GB"
-    assert f"80.0 % takes {total} of KV memory: {plan['capacity']['capacity_tokens']:,} tokens" in lines
-    assert f"1 replica of 700.0 GB has it, 1 session at once on it; it needs {total}" in lines
+    assert f"80.0 % needs {total} of KV memory: {plan['capacity']['capacity_tokens']:,} tokens" in lines
+    assert f"1 replica of 700.0 GB reaches it, 1 session at once; it needs {total}" in lines
 
 
 def test_several_replicas(invoke: Invoke, small_run: Path) -> None:
@@ -306,12 +306,12 @@ def test_several_replicas(invoke: Invoke, small_run: Path) -> None:
     replicas = plan.to_dict()["replicas"]
     assert "  KV bytes  65,536 a token (fp8)\n" in text
     assert (
-        f"{plan.replicas} replicas of {size / 1e9:.1f} GB have it, {replicas['concurrency_each']} sessions at once on "
+        f"{plan.replicas} replicas of {size / 1e9:.1f} GB reach it, {replicas['concurrency_each']} sessions at once "
         f"each; each needs {replicas['each']['capacity_bytes'] / 1e9:.1f} GB"
     ) in " ".join(text.split())
 
 
-def test_json_is_all_there_is(run: Run, small_run: Path) -> None:
+def test_json_is_the_only_output(run: Run, small_run: Path) -> None:
     done = run("plan", small_run, "--model", "qwen3-8b", "--target-hit-rate", "0.8", "--json")
     assert done.stderr == ""
     plan = agentgen.plan(small_run, model="qwen3-8b", target_hit_rate=0.8)
@@ -337,9 +337,9 @@ def test_the_list_of_models(invoke: Invoke) -> None:
     assert max(map(len, lines)) <= 80
     assert lines[0] == "KV bytes"
     assert [heading.strip() for heading in lines[1].split("  ")[-3:]] == [
-        "bf16 a token",
-        "fp8 a token",
-        "bf16 an open session",
+        "a token, bf16",
+        "a token, fp8",
+        "an open session, bf16",
     ]
     bf16, fp8 = agentgen.models(), agentgen.models("fp8")
     assert [line.split() for line in lines[2:]] == [
@@ -358,12 +358,12 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     ((), "Missing option '--target-hit-rate'"),
     (("--target-hit-rate", "0.5"), "--model and --kv-bytes-per-token: found neither, expected one of them."),
     (("--target-hit-rate", "0.5", "--model", "x", "--kv-bytes-per-token", "1"), "found both, expected one of them."),
-    (("--target-hit-rate", "0.5", "--kv-dtype", "fp8", "--kv-bytes-per-token", "1"), "--kv-dtype is of a --model"),
+    (("--target-hit-rate", "0.5", "--kv-dtype", "fp8", "--kv-bytes-per-token", "1"), "--kv-dtype needs --model"),
     (("--target-hit-rate", "0.5", "--model", "lama-3.1-8b"), "; did you mean llama-3.1-8b?), a config.json"),
     (("--target-hit-rate", "0.5", "--kv-bytes-per-token", "0"), "found 0, expected a whole number from 1"),
-    (("--target-hit-rate", "0", "--model", "x"), "found 0, expected a number above 0, to 1 (or 100%)."),
-    (("--target-hit-rate", "90", "--model", "x"), "found 90, expected a number above 0, to 1 (or 100%)."),
-    (("--target-hit-rate", "101%", "--model", "x"), "found 101%, expected a number above 0, to 1 (or 100%)."),
+    (("--target-hit-rate", "0", "--model", "x"), "found 0, expected a number above 0, at most 1 (or 100%)."),
+    (("--target-hit-rate", "90", "--model", "x"), "found 90, expected a number above 0, at most 1 (or 100%)."),
+    (("--target-hit-rate", "101%", "--model", "x"), "found 101%, expected a number above 0, at most 1 (or 100%)."),
     (("--target-hit-rate", "1", "--model", "x", "--replica-memory", "80"), "found '80', expected a size such as 80GB"),
     (("--target-hit-rate", "1", "--model", "x", "--replica-memory", "8XB"), "expected a size such as 80GB or 64GiB."),
     (("--target-hit-rate", "1", "--model", "x", "--concurrency", "0"), "found 0, expected a whole number from 1"),

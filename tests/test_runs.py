@@ -87,7 +87,7 @@ def test_an_existing_directory_is_left_alone(invoke: Invoke, tmp_path: Path) -> 
     invoke(*generate)
     before = {path: path.read_bytes() for path in (tmp_path / "a").iterdir()}
     result = invoke(*generate, "--seed", 1, code=1)
-    assert "expected none; choose another name, or give --force" in result.stderr
+    assert "expected none; choose another name or give --force" in result.stderr
     assert {path: path.read_bytes() for path in (tmp_path / "a").iterdir()} == before
     invoke(*generate, "--seed", 1, "--force")
     assert manifest_of(tmp_path / "a")["seed"] == 1
@@ -112,7 +112,7 @@ def test_force_checks_everything_before_it_removes_anything(invoke: Invoke, tmp_
     assert {path: path.read_bytes() for path in (tmp_path / "a").iterdir()} == before
 
 
-def test_force_replaces_a_run_in_parts(invoke: Invoke, tmp_path: Path) -> None:
+def test_force_replaces_a_sharded_run(invoke: Invoke, tmp_path: Path) -> None:
     generate = ("generate", *SMALL, "--output", tmp_path, "--name", "a", "--force")
     invoke(*generate, "--shards", 2)
     (tmp_path / "a" / "shard-1-of-2" / "notes").write_text("mine")
@@ -132,7 +132,7 @@ def test_convert_never_replaces_a_file_of_a_run(force: bool, tmp_path: Path) -> 
     agentgen.write_run(tmp_path / "a", sessions=5)
     before = {path: path.read_bytes() for path in (tmp_path / "a").iterdir()}
     jsonl, copy = tmp_path / "a" / "dataset.jsonl", tmp_path / "copy.jsonl"
-    with pytest.raises(agentgen.RunError, match=r"dataset\.jsonl: found a file of the run that is there"):
+    with pytest.raises(agentgen.RunError, match=r"dataset\.jsonl: found a file of a run"):
         agentgen.convert(tmp_path / "a", jsonl, force=force)
     agentgen.convert(jsonl, copy)
     with pytest.raises(agentgen.RunError, match=r"copy\.jsonl: found the source itself"):
@@ -173,7 +173,7 @@ class TestShards:
         lines = [line.strip() for line in result.output.splitlines()]
         assert f"{written['sessions']} sessions" in lines
         assert f"{written['continuations']} of them continue another after a restart" in lines
-        assert re.search(r"^  2 parts +[\d.]+ kB$", result.output, re.MULTILINE)
+        assert re.search(r"^  2 shards +[\d.]+ kB$", result.output, re.MULTILINE)
         assert written["sessions"] - written["continuations"] == 40
         assert "ok: " in invoke("validate", tmp_path / "whole").output
         assert "expected none" in invoke("merge", *runs, "--output", tmp_path / "whole", code=1).stderr
@@ -182,15 +182,15 @@ class TestShards:
     def test_a_resumed_run_says_what_it_kept(self, invoke: Invoke, tmp_path: Path) -> None:
         loud = [part for part in self.SHARDED if part != "--quiet"]
         generate = (*loud, "--output", tmp_path, "--shards", 4, "--resume")
-        assert invoke(*generate).stderr == "agentgen: kept 0 of 4 parts\n"
+        assert invoke(*generate).stderr == "agentgen: kept 0 of 4 shards\n"
         shutil.rmtree(tmp_path / "a" / "shard-1-of-4")
         again = invoke(*generate)
-        assert again.stderr == "agentgen: kept 3 of 4 parts\n"
+        assert again.stderr == "agentgen: kept 3 of 4 shards\n"
         assert re.fullmatch(r"written in \d+\.\d s", again.stdout.splitlines()[-1])
 
     def test_a_whole_run_is_no_shard(self, invoke: Invoke, small_run: Path, tmp_path: Path) -> None:
         result = invoke("merge", small_run, "--output", tmp_path / "whole", code=1)
-        assert f"{small_run}: is a whole data set, expected one of its shards" in result.stderr
+        assert f"{small_run}: found a complete data set, expected a shard" in result.stderr
         result = invoke("merge", tmp_path, "--output", tmp_path / "whole", code=1)
         assert f"{tmp_path}: found no manifest.json, expected the run directory of a shard" in result.stderr
         assert not (tmp_path / "whole").exists()
@@ -206,10 +206,10 @@ class TestShards:
             assert result.stderr.startswith("agentgen: error: ")
             assert not (tmp_path / "whole" / "manifest.json").exists()
 
-    def test_parts_that_are_there_are_offered_to_be_kept(self, invoke: Invoke, tmp_path: Path) -> None:
+    def test_existing_shards_can_be_kept(self, invoke: Invoke, tmp_path: Path) -> None:
         generate = (*self.SHARDED, "--output", tmp_path, "--shards", 4)
         invoke(*generate)
-        assert "choose another name, or give --resume, which keeps its parts" in invoke(*generate, code=1).stderr
+        assert "choose another name or give --resume, which keeps complete shards" in invoke(*generate, code=1).stderr
 
     def test_resume_makes_only_what_is_missing_or_damaged(self, invoke: Invoke, tmp_path: Path) -> None:
         generate = (*self.SHARDED, "--output", tmp_path, "--shards", 4, "--resume")
@@ -230,7 +230,7 @@ class TestShards:
             (("--seed", 8), "seed: found 7, expected 8"),
             (("--sessions", 41), "sessions: found 40, expected 41"),
             (("--layout", "cumulative"), "layout: found incremental, expected cumulative"),
-            (("--config", "default"), "config: found another one"),
+            (("--config", "default"), "config: found another configuration"),
             (("--max-osl", 5000), "max_osl: found None, expected 5000"),
             (("--shards", 5), "found a shard of another split, expected shard-0-of-5"),
         ],
@@ -303,13 +303,13 @@ def test_ctrl_c_stops_and_cleans_up(
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    left = "; 0 of 2 parts are complete: the same command with --resume goes on" if shards else ""
+    left = "; 0 of 2 shards are complete; run the same command with --resume to resume" if shards else ""
     assert (out, err.strip()) == ("", f"agentgen: error: interrupted{left}")
     assert [path for path in (tmp_path / "a").rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one process there")
-def test_parts_of_a_replaced_run_are_not_complete(
+def test_shards_of_a_replaced_run_are_not_complete(
     start: Callable[..., subprocess.Popen[str]], run: Run, tmp_path: Path
 ) -> None:
     generate = ("generate", "--format", "parquet", "--name", "a", "--quiet", "--output", tmp_path, "--shards", 2)
@@ -317,7 +317,7 @@ def test_parts_of_a_replaced_run_are_not_complete(
     process = start(*generate, "--sessions", 50_000_000, "--force")
     until(lambda: not any((tmp_path / "a").rglob("manifest.json")), process)
     process.send_signal(signal.SIGINT)
-    assert "; 0 of 2 parts are complete" in process.communicate(timeout=60)[1]
+    assert "; 0 of 2 shards are complete" in process.communicate(timeout=60)[1]
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_without_a_limit_it_is_what_analyze_finds(small_run: Path) -> None:
 def test_what_goes_in_is_what_is_there(small_run: Path) -> None:
     (trace,) = agentgen.analyze(small_run).to_dict()["traces"]
     simulation = at(
-        small_run, [100_000_000, 400_000_000], workers=2, routing="round-robin", ttl_ms=60_000.0, bound=True
+        small_run, [100_000_000, 400_000_000], replicas=2, routing="round-robin", ttl_ms=60_000.0, belady_bound=True
     )
     for point in simulation.to_dict()["points"]:
         assert sum(point["requests"].values()) == trace["requests"]
@@ -69,7 +69,7 @@ def test_the_worked_example_of_the_documentation(tmp_path: Path) -> None:
         concurrency=2,
         prefill_tokens_per_second=1_000,
         decode_tokens_per_second=100,
-        layout="incremental",
+        trace_layout="incremental",
         trace_block_size=4,
         requests=table,
     )
@@ -116,7 +116,7 @@ def test_a_request_that_is_too_long_ends_its_session(small_run: Path, tmp_path: 
 
 @needs("polars")
 def test_frames(small_run: Path) -> None:
-    simulation = at(small_run, [100_000_000, AMPLE], bound=True)
+    simulation = at(small_run, [100_000_000, AMPLE], belady_bound=True)
     told = simulation.to_dict()["points"]
     assert simulation.points["token_weighted"].to_list() == [point["hit_rates"]["token_weighted"] for point in told]
     assert simulation.points["ttft_p99_ms"].to_list() == [point["times"]["ttft"]["p99"] for point in told]
@@ -126,25 +126,25 @@ def test_frames(small_run: Path) -> None:
         assert frame["capacity_bytes"].unique().sort().to_list() == [100_000_000, AMPLE]
         assert frame.columns[2:] == list(told[0][name][0])
     assert simulation.hit_rate == told[0]["hit_rates"]["token_weighted"]
-    assert simulation == at(small_run, [100_000_000, AMPLE], bound=True)
+    assert simulation == at(small_run, [100_000_000, AMPLE], belady_bound=True)
 
 
-def test_json_is_all_there_is(run: Run, small_run: Path) -> None:
-    done = run("simulate", small_run, "--capacity", "100MB,1GB", "--kv-bytes-per-token", KV, "--bound", "--json")
+def test_json_is_the_only_output(run: Run, small_run: Path) -> None:
+    done = run("simulate", small_run, "--capacity", "100MB,1GB", "--kv-bytes-per-token", KV, "--belady-bound", "--json")
     assert done.stderr == ""
     told = json.loads(done.stdout)
     jsonschema.validate(told, json.loads((ROOT / "schemas" / "simulation.schema.json").read_text(encoding="utf-8")))
-    assert told == at(small_run, [100_000_000, 10**9], bound=True).to_dict()
+    assert told == at(small_run, [100_000_000, 10**9], belady_bound=True).to_dict()
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
         ("--capacity", "300GB", "--model", "llama-3.1-8b"),
-        ("--capacity", "20GB,40GB,300GB", "--model", "llama-3.1-8b", "--kv-dtype", "fp8", "--bound"),
-        ("--capacity", "9TB", "--model", "deepseek-v3", "--workers", "3", "--routing", "round-robin", "--ttl", "90"),
+        ("--capacity", "20GB,40GB,300GB", "--model", "llama-3.1-8b", "--kv-dtype", "fp8", "--belady-bound"),
+        ("--capacity", "9TB", "--model", "deepseek-v3", "--replicas", "3", "--routing", "round-robin", "--ttl", "90"),
         ("--capacity", "60MB", "--kv-bytes-per-token", "1000", "--no-cached-outputs", "--block-size", "16"),
-        ("--capacity", "1MB", "--kv-bytes-per-token", "1000", "--bound"),
+        ("--capacity", "1MB", "--kv-bytes-per-token", "1000", "--belady-bound"),
     ],
 )
 def test_tables_fit_80_columns(arguments: tuple[str, ...], invoke: Invoke, small_run: Path) -> None:
@@ -164,50 +164,50 @@ def test_requests_as_a_file(invoke: Invoke, small_run: Path, tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["requests.parquet"]
 
 
-def test_how_long_it_lasts_is_told_of_each_capacity(invoke: Invoke, small_run: Path) -> None:
+def test_each_capacity_has_its_duration(invoke: Invoke, small_run: Path) -> None:
     asked = ("simulate", small_run, "--kv-bytes-per-token", KV, "--capacity")
-    assert "  lasts " in invoke(*asked, "250MB").stdout
+    assert "  duration " in invoke(*asked, "250MB").stdout
     sweep = invoke(*asked, "250MB,2GB").stdout
-    assert "lasts" not in sweep.split("by capacity")[0]
-    names, *rows = sweep.split("come again\n")[1].splitlines()
-    lasts = [point["duration_ms"] / 1000 for point in at(small_run, [250_000_000, 2 * 10**9]).to_dict()["points"]]
-    assert lasts[0] > lasts[1] > 100
-    assert [line.split()[-1] for line in (names, *rows)] == ["lasts", *(f"{seconds:,.0f}" for seconds in lasts)]
+    assert "duration" not in sweep.split("by capacity")[0]
+    names, *rows = sweep.split("added again\n")[1].splitlines()
+    durations = [point["duration_ms"] / 1000 for point in at(small_run, [250_000_000, 2 * 10**9]).to_dict()["points"]]
+    assert durations[0] > durations[1] > 100
+    assert [line.split()[-1] for line in (names, *rows)] == ["duration", *(f"{seconds:,.0f}" for seconds in durations)]
 
 
-def test_of_nothing_served_there_are_no_figures(invoke: Invoke, small_run: Path) -> None:
-    asked = ("simulate", small_run, "--kv-bytes-per-token", KV, "--bound", "--capacity")
+def test_without_served_requests_there_are_no_figures(invoke: Invoke, small_run: Path) -> None:
+    asked = ("simulate", small_run, "--kv-bytes-per-token", KV, "--belady-bound", "--capacity")
     alone = invoke(*asked, "1MB").stdout
-    assert "\nnothing was served\n" in alone
+    assert "\nno request was served\n" in alone
     assert "%" not in alone
-    assert "lasts" not in alone
+    assert "duration" not in alone
     sweep = invoke(*asked, "1MB,1GB").stdout
     rows = re.findall(r"^  0\.00100 GB(.*)$", sweep, re.MULTILINE)
     assert [row.split() for row in rows] == [["-"] * 6 + ["0", "0"], ["-", "42"]]
 
 
-def test_a_file_that_cannot_be_written_is_no_bad_input(invoke: Invoke, small_run: Path, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written_fails(invoke: Invoke, small_run: Path, tmp_path: Path) -> None:
     table = tmp_path / "missing" / "requests.parquet"
     result = invoke("simulate", small_run, "--capacity", "500blocks", "--parquet", table, code=1)
     assert result.stderr == f"agentgen: error: {table}: No such file or directory\n"
     assert result.stdout == ""
 
 
-def test_one_is_not_several(invoke: Invoke, tmp_path: Path) -> None:
+def test_plural_forms(invoke: Invoke, tmp_path: Path) -> None:
     trace = tmp_path / "trace.jsonl"
     rows: list[dict[str, Any]] = [
         {"session_id": "a", "input_length": 9, "output_length": 1, "hash_ids": [0, 1], "timestamp": 0.0},
         {"session_id": "a", "input_length": 8, "output_length": 1, "hash_ids": [2], "delay": 0.0},
     ]
     trace.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    asked = ("simulate", trace, "--layout", "incremental", "--trace-block-size", 8, "--capacity")
+    asked = ("simulate", trace, "--trace-layout", "incremental", "--trace-block-size", 8, "--capacity")
     assert invoke(*asked, "1block").stdout.splitlines()[-2:] == [
-        "failed: 1 request that needs more blocks than a worker has;",
+        "failed: 1 request that needs more blocks than a replica has;",
         "  1 later turn was never sent",
     ]
     served = invoke(*asked, "9blocks").stdout
     assert "9 blocks: 72 tokens" in served
-    assert not re.search(r"\b1 (requests|sessions|turns|blocks|tokens|workers)\b", served)
+    assert not re.search(r"\b1 (requests|sessions|turns|blocks|tokens|replicas)\b", served)
 
 
 def test_a_capacity_of_more_tokens_than_can_be_counted(small_run: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_capacity_of_more_tokens_than_can_be_counted(small_run: Path) -> None:
     assert point["capacity_tokens"] == 2**64 - 1
 
 
-def test_capacities_in_blocks_are_of_any_model(run: Run, small_run: Path) -> None:
+def test_capacities_in_blocks_need_no_model(run: Run, small_run: Path) -> None:
     blocks = [100, 500]
     told = agentgen.simulate(small_run, capacity_blocks=blocks).to_dict()
     assert [told["kv_bytes_per_token"], told["points"][0]["capacity_bytes"]] == [None, None]
@@ -235,7 +235,7 @@ def test_capacities_in_blocks_are_of_any_model(run: Run, small_run: Path) -> Non
 
 
 @pytest.mark.parametrize("command", [("simulate", "--capacity", "100blocks"), ("analyze",), ("report",)])
-def test_a_number_of_sessions_that_nothing_comes_of_is_refused(
+def test_concurrency_of_a_trace_with_its_own_times_is_refused(
     command: tuple[str, ...], invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -259,16 +259,19 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     ((), "Missing option '--capacity'"),
     (("--capacity", "1GB"), "--model and --kv-bytes-per-token: found neither, expected one of them."),
     (("--capacity", "1GB", "--model", "x", "--kv-bytes-per-token", "1"), "found both, expected one of them."),
-    (("--capacity", "1GB", "--kv-dtype", "fp8", "--kv-bytes-per-token", "1"), "--kv-dtype is of a --model"),
+    (("--capacity", "1GB", "--kv-dtype", "fp8", "--kv-bytes-per-token", "1"), "--kv-dtype needs --model"),
     (("--capacity", "1GB,", "--kv-bytes-per-token", "1"), "found '', expected a size such as 300GB or 5000blocks."),
     (("--capacity", "80", "--kv-bytes-per-token", "1"), "found '80', expected a size such as 300GB"),
     (("--capacity", "1GB", "--kv-bytes-per-token", "1", "--ttl", "-1"), "found -1, expected a number of seconds."),
-    (("--capacity", "1GB", "--kv-bytes-per-token", "1", "--workers", "0"), "found 0, expected a whole number from 1"),
-    (("--capacity", "1GB,2GB", "--kv-bytes-per-token", "1", "--parquet", "x"), "--parquet: found 2 capacities"),
+    (("--capacity", "1GB", "--kv-bytes-per-token", "1", "--replicas", "0"), "found 0, expected a whole number from 1"),
+    (
+        ("--capacity", "1GB,2GB", "--kv-bytes-per-token", "1", "--parquet", "x"),
+        "--parquet: found 2 in --capacity, expected one.",
+    ),
     (("--capacity", "0blocks"), "found '0blocks', expected a size such as 300GB or 5000blocks."),
     (("--capacity", ",".join(["1GB"] * 1001)), "found 1,001 capacities, expected at most 1,000."),
     (("--capacity", "1GB,5blocks"), "found '1GB,5blocks', expected all in bytes or all in blocks."),
-    (("--capacity", "5blocks", "--kv-dtype", "fp8"), "--kv-dtype is of a --model"),
+    (("--capacity", "5blocks", "--kv-dtype", "fp8"), "--kv-dtype needs --model"),
     (("--capacity", "5blocks", "--model", "x", "--kv-bytes-per-token", "1"), "found both, expected one of them."),
     (("--capacity", "1kB", "--kv-bytes-per-token", "1000"), "capacity: found 1000 bytes, expected at least 512000"),
 ]
@@ -289,15 +292,15 @@ def test_bad_arguments(small_run: Path) -> None:
         agentgen.simulate(small_run, capacity_bytes=1, capacity_blocks=1)
     with pytest.raises(TypeError, match="capacity_bytes and capacity_blocks: found neither, expected one of them"):
         agentgen.simulate(small_run)
-    with pytest.raises(TypeError, match="blocksize: found an argument of this name, expected one of block_size, "):
+    with pytest.raises(TypeError, match="blocksize: found an unknown argument, expected one of block_size, "):
         at(small_run, AMPLE, blocksize=1)
-    with pytest.raises(TypeError, match="concurrency: found an argument of this name"):
-        agentgen.plan(small_run, target_hit_rate=0.5, kv_bytes_per_token=1, concurrency=5)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="threads: found an unknown argument"):
+        agentgen.plan(small_run, target_hit_rate=0.5, kv_bytes_per_token=1, threads=5)  # type: ignore[call-arg]
     for asked, message in (
         ({"routing": "random"}, "routing"),
         ({"ttl_ms": -1.0}, "ttl_ms: found -1.0"),
         ({"ttl_ms": float("nan")}, "ttl_ms: found nan"),
-        ({"workers": 0}, "workers: found 0"),
+        ({"replicas": 0}, "replicas: found 0"),
     ):
         with pytest.raises(ValueError, match=message):
             at(small_run, AMPLE, **asked)
@@ -336,4 +339,4 @@ def test_rows_of_requests_replace_no_trace(small_run: Path, tmp_path: Path, invo
     again = ("simulate", trace, *asked[2:], "--parquet", trace)
     assert "a file of a trace" in invoke(*again, code=2).stderr
     assert (small_run / "dataset.parquet").read_bytes() == trace.read_bytes() == before
-    assert "expected a file that may be written over" in invoke(*asked, "--parquet", "/dev/null", code=2).stderr
+    assert "expected a regular file" in invoke(*asked, "--parquet", "/dev/null", code=2).stderr

@@ -356,7 +356,7 @@ def test_a_trace_without_sessions_under_a_hostile_name(show: Open, tmp_path: Pat
     )
     trace.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     (tmp_path / "pages").mkdir()
-    assumed: Any = {**ASSUMED, "layout": "cumulative", "trace_block_size": 512}
+    assumed: Any = {**ASSUMED, "trace_layout": "cumulative", "trace_block_size": 512}
     path = tmp_path / "pages" / simulation.NAME
     path.write_bytes(render.render(simulation.page(trace, assumed)))
     page = show(path)

@@ -35,7 +35,7 @@ def test_a_file_without_rows(invoke: Invoke, tmp_path: Path) -> None:
 )
 def test_the_same_rows_twice(one: str, other: str, invoke: Invoke, small_run: Path) -> None:
     result = invoke("validate", small_run / one, small_run / other, code=2)
-    assert "both hold the same rows; give one (or the directory)" in result.stderr
+    assert "found the same rows twice, expected one file or the directory" in result.stderr
 
 
 def test_findings_name_file_line_and_rule(invoke: Invoke, small_run: Path, tmp_path: Path) -> None:
@@ -45,23 +45,25 @@ def test_findings_name_file_line_and_rule(invoke: Invoke, small_run: Path, tmp_p
     lines[2] = json.dumps(row)
     bad = tmp_path / "bad.jsonl"
     bad.write_text("\n".join(lines) + "\n")
-    result = invoke("validate", bad, "--block-size", 512, "--layout", "incremental", code=1)
-    assert "block size 512 (as the option says)" in result.stdout
+    result = invoke("validate", bad, "--trace-block-size", 512, "--trace-layout", "incremental", code=1)
+    assert "block size 512 (from the option)" in result.stdout
     assert f"{bad}:3: error[id-count]: found " in result.stdout
     assert "; expected " in result.stdout
     assert " error" in result.stdout.splitlines()[-1]
-    report = json.loads(invoke("validate", bad, "--block-size", 512, "--format", "json", code=1).stdout)
+    report = json.loads(invoke("validate", bad, "--trace-block-size", 512, "--format", "json", code=1).stdout)
     assert report["ok"] is False
     assert report["findings"][0]["line"] == 3
     assert report["findings"][0]["rule"] == "id-count"
-    assert agentgen.validate(bad, block_size=512).to_dict()["findings"][0] == report["findings"][0]
+    assert agentgen.validate(bad, trace_block_size=512).to_dict()["findings"][0] == report["findings"][0]
 
 
 def test_more_findings_than_are_shown(invoke: Invoke, small_run: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.jsonl"
     text = (small_run / "dataset.jsonl").read_text()
     bad.write_text(text.replace('"output_length":', '"output_length":-'))
-    result = invoke("validate", bad, "--block-size", 512, "--layout", "incremental", "--max-errors", 3, code=1)
+    result = invoke(
+        "validate", bad, "--trace-block-size", 512, "--trace-layout", "incremental", "--max-errors", 3, code=1
+    )
     shown = [line for line in result.stdout.splitlines() if "error[" in line]
     assert len(shown) == 3
     assert "more (--max-errors shows more)" in result.stdout
@@ -72,7 +74,7 @@ def test_what_cannot_be_read_as_a_trace(content: bytes, run: Run, tmp_path: Path
     bad = tmp_path / "bad.jsonl"
     bad.write_bytes(content)
     code = 1 if agentgen_reads(bad) else 2
-    done = run("validate", bad, "--block-size", 512, "--layout", "incremental", code=code)
+    done = run("validate", bad, "--trace-block-size", 512, "--trace-layout", "incremental", code=code)
     assert str(bad) in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
@@ -80,7 +82,7 @@ def test_what_cannot_be_read_as_a_trace(content: bytes, run: Run, tmp_path: Path
 def agentgen_reads(path: Path) -> bool:
     """Whether validation can say more about a file than that it is no trace."""
     try:
-        agentgen.validate(path, layout="incremental", block_size=512)
+        agentgen.validate(path, trace_layout="incremental", trace_block_size=512)
     except (agentgen.TraceError, OSError):
         return False
     return True
@@ -91,7 +93,7 @@ def test_jsonl_to_parquet_and_back(invoke: Invoke, small_run: Path, tmp_path: Pa
     result = invoke("convert", small_run / "dataset.jsonl", there)
     assert result.stdout.startswith(f"{there}: ")
     invoke("convert", there, tmp_path / "a.jsonl.zst")
-    invoke("convert", tmp_path / "a.jsonl.zst", back, "--from-layout", "incremental", "--block-size", 512)
+    invoke("convert", tmp_path / "a.jsonl.zst", back, "--trace-layout", "incremental", "--trace-block-size", 512)
     assert back.read_bytes() == (small_run / "dataset.jsonl").read_bytes()
 
 
@@ -114,7 +116,7 @@ def test_an_existing_target_is_left_alone(invoke: Invoke, small_run: Path, tmp_p
     target = tmp_path / "a.parquet"
     target.write_text("mine")
     result = invoke("convert", small_run, target, code=1)
-    assert "expected none; choose another name, or give --force" in result.stderr
+    assert "expected none; choose another name or give --force" in result.stderr
     assert target.read_text() == "mine"
     invoke("convert", small_run, target, "--force")
     itself = invoke("convert", target, target, "--force", code=1)
@@ -134,5 +136,5 @@ def test_the_mooncake_conversation_trace(invoke: Invoke) -> None:
 @pytest.mark.parametrize(("name", "code"), [("default_40s.jsonl", 0), ("restarts_120s.jsonl", 1)])
 def test_what_aiperf_writes(name: str, code: int, invoke: Invoke) -> None:
     file = shared(f"aiperf/{name}")
-    result = invoke("validate", file, "--block-size", 512, code=code)
+    result = invoke("validate", file, "--trace-block-size", 512, code=code)
     assert ("error[id-size]" in result.stdout) == bool(code)

@@ -1,4 +1,4 @@
-"""The functions that make and take tables."""
+"""Functions that generate, read, validate, convert and merge traces."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from agentgen import _native
 from agentgen._batches import Batches, Trace
-from agentgen._report import Report
+from agentgen._validation import ValidationReport
 from agentgen.config import load_config
-from agentgen.run import refuse_target, refuse_twice, refuse_whole, utc_now
+from agentgen.run import check_distinct, check_is_shard, check_target, utc_now
 from agentgen.settings import LAYOUTS, MAX_THREADS, MAX_TOKENS, check_choice, check_integer
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def presets() -> dict[str, dict[str, Any]]:
-    """The bundled configurations by name, the default one first; a changed copy is a configuration, too."""
+    """The bundled configurations by name, default first; a modified copy is a valid argument of `generate`."""
     return {name: json.loads(_native.preset(name)) for name in _native.preset_names()}
 
 
@@ -37,31 +37,31 @@ def generate(
     max_isl: int | None = None,
     max_osl: int | None = None,
 ) -> Batches:
-    """Generate a data set as Arrow batches; the same arguments always give the same rows.
+    """Generate a trace as Arrow batches; equal arguments always give equal rows.
 
     Sessions are drawn turn by turn from the configuration's distributions until a reset, a restart, the context limit
-    or their turn count ends them (`docs/trace-model.md` has the model).
+    or their turn count ends them (`docs/trace-model.md`).
 
     Args:
-        config: A bundled preset's name, a configuration file, a run's `manifest.json` or directory, or a mapping of
-            fields; fields not stated have the default preset's values.
-        sessions: Sessions to generate, beside the continuations after restarts (default 1000, or the manifest's).
+        config: Name of a preset, a configuration file, a run's `manifest.json` or directory, or a mapping of fields;
+            missing fields have the values of the default preset.
+        sessions: Sessions to generate, continuations not counted (default 1000, or the manifest's).
         seed: 0 to 2^64 - 1 (default 42, or the manifest's).
         layout: `incremental` or `cumulative`: whether `hash_ids` cover a row's new tokens or the whole prompt
             (default `incremental`, or the manifest's).
-        shard: (index, count), from (0, count): one of `count` parts that together are the data set.
-        threads: Worker threads (default: one a core); the rows do not depend on it.
-        columns: Columns to make (default all).
-        max_isl: Replaces `max_prompt_tokens`, tokens.
-        max_osl: Replaces `generation_length.max`, tokens.
+        shard: (index, count): shard `index` (from 0) of `count`; together they are the data set.
+        threads: Worker threads (default: one per core); the rows do not depend on it.
+        columns: Columns to generate (default: all).
+        max_isl: Overrides `max_prompt_tokens`, tokens.
+        max_osl: Overrides `generation_length.max`, tokens.
 
     Returns:
-        The rows, made while they are taken, in bounded memory, with the GIL released.
+        The rows, generated on demand in bounded memory, with the GIL released.
 
     Raises:
-        ConfigError: The configuration breaks a rule.
+        ConfigError: The configuration is invalid.
         OSError: The configuration file cannot be read.
-        ValueError: Another argument is out of its range, or there is no column of a name in `columns`.
+        ValueError: Another argument is out of range, or `columns` has an unknown name.
 
     Examples:
         >>> import agentgen
@@ -77,7 +77,7 @@ def generate(
     text = loaded.json
 
     def open_stream(wanted: Sequence[str] | None) -> _native.BatchStream:
-        with loaded.named_in_errors():
+        with loaded.source_in_errors():
             return _native.generate(
                 text,
                 seed=chosen.seed,
@@ -90,21 +90,21 @@ def generate(
                 max_osl=chosen.max_osl,
             )
 
-    made_from = {
+    origin_fields = {
         "config": loaded.source,
         "sessions": chosen.sessions,
         "seed": chosen.seed,
         "layout": chosen.layout,
         "shard": chosen.shard,
     }
-    return Batches(open_stream, columns, made_from, check_now=True)
+    return Batches(open_stream, columns, origin_fields, check_now=True)
 
 
 def read(
     paths: StrPath | Sequence[StrPath],
     *,
-    layout: str | None = None,
-    block_size: int | None = None,
+    trace_layout: str | None = None,
+    trace_block_size: int | None = None,
     columns: Sequence[str] | None = None,
     threads: int | None = None,
 ) -> Trace:
@@ -112,17 +112,17 @@ def read(
 
     Args:
         paths: A JSONL (`.gz`, `.zst`) or Parquet file, a run directory, a merged set of shards, or several of these
-            that are one data set.
-        layout: `incremental` or `cumulative`, for a trace that does not say (default: infer it, or refuse).
-        block_size: Tokens a block, for a trace that does not say (default: infer it, or refuse).
-        columns: Columns to read (default all).
-        threads: Worker threads (default: one a core).
+            that form one data set.
+        trace_layout: `incremental` or `cumulative`, for a trace that does not state it (default: inferred).
+        trace_block_size: Block size in tokens, for a trace that does not state it (default: inferred).
+        columns: Columns to read (default: all).
+        threads: Worker threads (default: one per core).
 
     Returns:
-        The rows, read while they are taken, with the GIL released; and the trace's layout, block size and origin.
+        The rows, read on demand with the GIL released; and the trace's layout, block size and origin.
 
     Raises:
-        TraceError: A file is not a trace, or its layout or block size cannot be told.
+        TraceError: A file is not a trace, or its layout or block size cannot be inferred.
         OSError: A file cannot be read.
 
     Examples:
@@ -133,12 +133,14 @@ def read(
         >>> trace.layout, trace.block_size
         ('incremental', 512)
     """
-    _check_reading(layout, block_size, threads)
+    _check_reading(trace_layout, trace_block_size, threads)
     sources = _sources(paths)
-    about = json.loads(_native.inspect(sources, layout=layout, block_size=block_size))
+    about = json.loads(_native.inspect(sources, trace_layout=trace_layout, trace_block_size=trace_block_size))
 
     def open_stream(wanted: Sequence[str] | None) -> _native.BatchStream:
-        return _native.read(sources, layout=layout, block_size=block_size, columns=wanted, threads=threads)
+        return _native.read(
+            sources, trace_layout=trace_layout, trace_block_size=trace_block_size, columns=wanted, threads=threads
+        )
 
     trace = Trace(open_stream, columns, about)
     open_stream(columns).close()
@@ -148,27 +150,27 @@ def read(
 def validate(
     paths: StrPath | Sequence[StrPath],
     *,
-    layout: str | None = None,
-    block_size: int | None = None,
+    trace_layout: str | None = None,
+    trace_block_size: int | None = None,
     max_errors: int = 20,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Report:
-    """Check that a trace can be replayed: each row, and all of them together.
+) -> ValidationReport:
+    """Check that a trace follows the rules of its format: each row, and all rows together.
 
     Args:
         paths: What `read` takes, or files of multi-turn messages (`docs/messages.md`).
-        layout: As for `read`; not for multi-turn messages, which have none.
-        block_size: Likewise.
-        max_errors: Findings to keep; all are counted.
-        threads: Worker threads (default: one a core).
-        progress: Called with (bytes done, bytes in all), at most ten times a second.
+        trace_layout: As for `read`; not for multi-turn messages, which have no layout.
+        trace_block_size: As for `read`; not for multi-turn messages, which have no blocks.
+        max_errors: Maximum number of findings to keep; all are counted.
+        threads: Worker threads (default: one per core).
+        progress: Called with (bytes done, total bytes), at most ten times a second.
 
     Returns:
-        What was checked and what was found; `report.ok` says whether the trace is sound.
+        What was checked and the findings; `ok` is true for a valid trace.
 
     Raises:
-        TraceError: A file cannot be read as a trace at all.
+        TraceError: A file is not readable as a trace.
         OSError: A file cannot be read.
 
     Examples:
@@ -176,17 +178,17 @@ def validate(
         >>> agentgen.validate(directory).ok
         True
     """
-    _check_reading(layout, block_size, threads)
+    _check_reading(trace_layout, trace_block_size, threads)
     check_integer("max_errors", max_errors, 1, MAX_TOKENS)
     text = _native.validate(
         _sources(paths),
-        layout=layout,
-        block_size=block_size,
+        trace_layout=trace_layout,
+        trace_block_size=trace_block_size,
         max_errors=max_errors,
         threads=threads,
         progress=progress,
     )
-    return Report.from_json(text)
+    return ValidationReport.from_json(text)
 
 
 def convert(
@@ -194,43 +196,43 @@ def convert(
     target: StrPath,
     *,
     layout: str | None = None,
-    from_layout: str | None = None,
-    block_size: int | None = None,
+    trace_layout: str | None = None,
+    trace_block_size: int | None = None,
     sort: bool = False,
     threads: int | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
-    """Rewrite a trace in another format or layout.
+    """Convert a trace to another format or layout.
 
     Args:
         paths: What `read` takes.
         target: The file to write: `.jsonl`, `.jsonl.zst` or `.parquet`.
-        layout: `cumulative` to write whole prompts from an incremental trace (default: the trace's own layout).
-        from_layout: The layout of a trace that does not say.
-        block_size: As for `read`.
-        sort: Order the rows by time.
-        threads: Worker threads (default: one a core).
-        force: Replace a `target` that exists.
+        layout: Layout of `target` (default: that of the trace); `cumulative` writes the hash ids of whole prompts.
+        trace_layout: As for `read`.
+        trace_block_size: As for `read`.
+        sort: Sort the rows by time.
+        threads: Worker threads (default: one per core).
+        force: Replace an existing `target`.
 
     Returns:
         `rows`, `sessions`, `layout`, `bytes` and `sha256` of what was written.
 
     Raises:
-        TraceError: A source is not a trace, or cannot be had in that layout or order.
-        RunError: `target` exists, or is a source or a file of a run (`force` or not).
-        OSError: A file cannot be read or written; no partial target is left.
+        TraceError: A source is not a trace, or cannot be converted to that layout or sorted.
+        RunError: `target` exists, or is a source or a file of a run (even with `force`).
+        OSError: A file cannot be read or written; no partial target is left behind.
     """
-    _check_reading(from_layout, block_size, threads)
+    _check_reading(trace_layout, trace_block_size, threads)
     if layout is not None:
         check_choice("layout", layout, LAYOUTS)
     sources = _sources(paths)
-    refuse_target(os.fspath(target), sources, force=force)
+    check_target(os.fspath(target), sources, force=force)
     text = _native.convert(
         sources,
         os.fspath(target),
-        layout=from_layout,
-        block_size=block_size,
-        to_layout=layout,
+        trace_layout=trace_layout,
+        trace_block_size=trace_block_size,
+        layout=layout,
         sort=sort,
         threads=threads,
     )
@@ -239,16 +241,16 @@ def convert(
 
 
 def merge(runs: Sequence[StrPath], directory: StrPath) -> dict[str, Any]:
-    """Join the shards of one data set: writes the manifest, quality and comparison of the whole into `directory`.
+    """Merge the shards of one data set: write its manifest, quality and comparison into `directory`.
 
-    The shards stay where they are; `read`, `scan` and `validate` take `directory` as one data set.
+    No rows are copied; `read`, `scan` and `validate` accept `directory` as one data set.
 
     Args:
         runs: The run directories of all shards, in any order.
-        directory: Where the whole is described (made if missing).
+        directory: Directory of the merged set, created if missing.
 
     Returns:
-        The manifest of the whole.
+        The manifest of the merged set.
 
     Raises:
         RunError: A shard is missing, damaged, or of another data set.
@@ -265,18 +267,18 @@ def merge(runs: Sequence[StrPath], directory: StrPath) -> dict[str, Any]:
         raise TypeError(f"runs: found {str(runs)!r}, expected a list of run directories")
     shards = [os.fspath(run) for run in runs]
     for shard in shards:
-        refuse_whole(shard)
+        check_is_shard(shard)
     text = _native.merge(shards, os.fspath(directory), created=utc_now())
     manifest: dict[str, Any] = json.loads(text)
     return manifest
 
 
 def _sources(paths: StrPath | Sequence[StrPath]) -> list[str]:
-    several = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-    sources = [os.fspath(path) for path in several]
+    listed = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    sources = [os.fspath(path) for path in listed]
     if not sources:
         raise ValueError("paths: found none, expected at least one file or run directory")
-    refuse_twice(sources)
+    check_distinct(sources)
     return sources
 
 
@@ -285,9 +287,9 @@ def _check_threads(threads: int | None) -> None:
         check_integer("threads", threads, 1, MAX_THREADS)
 
 
-def _check_reading(layout: str | None, block_size: int | None, threads: int | None) -> None:
+def _check_reading(trace_layout: str | None, trace_block_size: int | None, threads: int | None) -> None:
     _check_threads(threads)
-    if layout is not None:
-        check_choice("layout", layout, LAYOUTS)
-    if block_size is not None:
-        check_integer("block_size", block_size, 1, MAX_TOKENS)
+    if trace_layout is not None:
+        check_choice("trace_layout", trace_layout, LAYOUTS)
+    if trace_block_size is not None:
+        check_integer("trace_block_size", trace_block_size, 1, MAX_TOKENS)

@@ -1,4 +1,4 @@
-"""Tables that are made while they are read, as often as they are read."""
+"""Tables that are generated or read on demand."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ COLUMNS = (
 
 
 class Batches:
-    """Rows of the canonical table in order, one a request, as Arrow record batches.
+    """Rows of the canonical table in order, one per request, as Arrow record batches.
 
-    Every iteration, and every Arrow library it is handed to (`polars.DataFrame(batches)`, `pyarrow.table(batches)`,
-    DuckDB by name), makes the rows anew with bounded memory. Batches cross without a copy, and no library is needed.
+    Each iteration, and each Arrow library that it is passed to (`polars.DataFrame(batches)`, `pyarrow.table(batches)`,
+    DuckDB by name), produces the rows again in bounded memory. Batches are passed zero-copy.
     """
 
     def __init__(
         self,
         open_stream: Open,
         columns: Sequence[str] | None,
-        made_from: Mapping[str, Any],
+        origin_fields: Mapping[str, Any],
         *,
         check_now: bool = False,
     ) -> None:
         if columns is not None:
             check_columns(columns)
         self._open_stream = open_stream
-        # What is wrong is said here, not at the first batch; the first reader gets this stream.
+        # Errors surface here, not at the first batch; the first reader gets this stream.
         self._opened = open_stream(columns) if check_now else None
         self._columns = None if columns is None else tuple(columns)
-        self._made_from = made_from
+        self._origin_fields = origin_fields
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -59,12 +59,12 @@ class Batches:
         return tuple(name for name in COLUMNS if self._columns is None or name in self._columns)
 
     def select(self, columns: Sequence[str]) -> Batches:
-        """The same rows with these columns only, in the table's order; the others are never made."""
-        return Batches(self._open_stream, columns, self._made_from)
+        """The same rows with these columns only, in the table's order; others are not produced."""
+        return Batches(self._open_stream, columns, self._origin_fields)
 
     def __repr__(self) -> str:
-        stated = {**self._made_from, "columns": self.columns}
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in stated.items())})"
+        fields = {**self._origin_fields, "columns": self.columns}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
 
     def __iter__(self) -> Iterator[Batch]:
         stream = self._open()
@@ -89,20 +89,20 @@ class Batches:
 
 
 class Trace(Batches):
-    """A trace read from files: its rows, and what it says about itself.
+    """A trace read from files: its rows and metadata.
 
     Attributes:
         layout: `incremental` (`hash_ids` cover the row's new tokens) or `cumulative` (the whole prompt).
-        block_size: Tokens a block.
+        block_size: Block size of the trace, tokens.
         layout_from: How the layout is known: `manifest`, `metadata`, `option` or `inferred`.
         block_size_from: How the block size is known, likewise.
         files: The data files, in order.
-        origin: What a generated trace was made from: `config`, `overrides`, `seed`, `sessions`; None for others.
+        origin: Inputs of a generated trace: `config`, `overrides`, `seed`, `sessions`; None for other traces.
     """
 
     def __init__(self, open_stream: Open, columns: Sequence[str] | None, about: dict[str, Any]) -> None:
-        made_from = {name: about[name] for name in ("layout", "block_size", "files")}
-        super().__init__(open_stream, columns, made_from)
+        origin_fields = {name: about[name] for name in ("layout", "block_size", "files")}
+        super().__init__(open_stream, columns, origin_fields)
         self.layout: str = about["layout"]
         self.block_size: int = about["block_size"]
         self.layout_from: str = about["layout_from"]
@@ -112,7 +112,7 @@ class Trace(Batches):
 
 
 def check_columns(columns: Sequence[str]) -> None:
-    """Refuse what is not a list of columns of the table."""
+    """Raise TypeError or ValueError unless these are columns of the table."""
     if isinstance(columns, str):
         raise TypeError(f"columns: found {columns!r}, expected a list of names")
     for name in columns:

@@ -137,7 +137,7 @@ def merge(runs: Sequence[str], directory: str, *, created: str) -> str:
     Raises RunError naming what does not belong together, is missing, or does not have its digest.
     """
 
-def inspect(paths: Sequence[str], *, layout: str | None = None, block_size: int | None = None) -> str:
+def inspect(paths: Sequence[str], *, trace_layout: str | None = None, trace_block_size: int | None = None) -> str:
     """What a trace is, as JSON.
 
     `layout`, `block_size`; `layout_from`, `block_size_from` (manifest, metadata, option or inferred); `files`; `origin`
@@ -147,8 +147,8 @@ def inspect(paths: Sequence[str], *, layout: str | None = None, block_size: int 
 def read(
     paths: Sequence[str],
     *,
-    layout: str | None = None,
-    block_size: int | None = None,
+    trace_layout: str | None = None,
+    trace_block_size: int | None = None,
     columns: Sequence[str] | None = None,
     threads: int | None = None,
 ) -> BatchStream:
@@ -160,8 +160,8 @@ def read(
 def validate(
     paths: Sequence[str],
     *,
-    layout: str | None = None,
-    block_size: int | None = None,
+    trace_layout: str | None = None,
+    trace_block_size: int | None = None,
     max_errors: int = 20,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -175,9 +175,9 @@ def convert(
     sources: Sequence[str],
     target: str,
     *,
+    trace_layout: str | None = None,
+    trace_block_size: int | None = None,
     layout: str | None = None,
-    block_size: int | None = None,
-    to_layout: str | None = None,
     sort: bool = False,
     threads: int | None = None,
 ) -> str:
@@ -190,7 +190,7 @@ def convert(
 class Assumptions(TypedDict):
     """How traces are read, what the cache does, and the reference timeline's parameters."""
 
-    layout: str | None
+    trace_layout: str | None
     trace_block_size: int | None
     block_size: int | None
     cached_outputs: bool
@@ -228,7 +228,6 @@ def plan(
     target_hit_rate: float,
     kv_bytes_per_token: int,
     kv_bytes_per_session: int = 0,
-    concurrency: int | None = None,
     replica_bytes: int | None = None,
     model: str | None = None,
     kv_dtype: str | None = None,
@@ -236,7 +235,7 @@ def plan(
 ) -> str:
     """How much KV memory a trace needs (JSON: `schema("plan")`). `progress` as for `analyze`.
 
-    `concurrency`: slots, instead of those of the assumptions. `model` and `kv_dtype` are told with the answer.
+    `model` and `kv_dtype` are only repeated in the result.
 
     Raises PlanError, TraceError, OSError, KeyboardInterrupt.
     """
@@ -254,10 +253,10 @@ def simulate(
     capacities: Sequence[int],
     in_blocks: bool = False,
     kv_bytes_per_token: int | None = None,
-    workers: int = 1,
+    replicas: int = 1,
     routing: str = "sticky",
     ttl_ms: float | None = None,
-    bound: bool = False,
+    belady_bound: bool = False,
     requests: str | None = None,
     model: str | None = None,
     kv_dtype: str | None = None,

@@ -1,4 +1,4 @@
-"""A polars LazyFrame over rows that need not exist."""
+"""A polars LazyFrame over generated or stored rows."""
 
 from __future__ import annotations
 
@@ -28,29 +28,31 @@ def scan(
     seed: int | None = None,
     layout: str | None = None,
     shard: tuple[int, int] | None = None,
-    block_size: int | None = None,
+    trace_layout: str | None = None,
+    trace_block_size: int | None = None,
     threads: int | None = None,
     max_isl: int | None = None,
     max_osl: int | None = None,
 ) -> pl.LazyFrame:
-    """A lazy polars frame of a data set to generate, or of a trace; only the columns a query uses are made.
+    """A lazy polars frame of a trace to generate or to read; only the columns of a query are produced.
 
     Args:
-        source: A run directory, a trace file, or a list of these is *read*. A preset's name, a `.json`, `.yaml` or
-            `.toml` file (a manifest, too), or a mapping is a configuration to *generate* from. What `generate` or
-            `read` returned is taken as it is.
+        source: A run directory, a trace file, or a list of these is *read*. The name of a preset, a `.json`, `.yaml`
+            or `.toml` file (including a manifest), or a mapping is a configuration to *generate* from. The result of
+            `generate` or `read` is used directly.
         sessions: As for `generate`.
         seed: As for `generate`.
-        layout: As for `generate`, or `read`.
+        layout: As for `generate`.
         shard: As for `generate`.
-        block_size: As for `read`.
+        trace_layout: As for `read`.
+        trace_block_size: As for `read`.
         threads: As for `generate`, or `read`.
         max_isl: As for `generate`.
         max_osl: As for `generate`.
 
     Raises:
         ImportError: polars is missing: `pip install 'agentgen-traces[polars]'`.
-        TypeError: An argument says how to generate and the source is read, or the other way round.
+        TypeError: An argument of `generate` is given for a source that is read, or one of `read` for a configuration.
         ConfigError, TraceError, OSError, ValueError: As `generate` and `read`.
 
     Examples:
@@ -59,17 +61,17 @@ def scan(
         >>> first_turns.select(pl.len()).collect().item()
         10
     """
-    generating = {"sessions": sessions, "seed": seed, "shard": shard, "max_isl": max_isl, "max_osl": max_osl}
-    reading = {"block_size": block_size}
-    either = {"layout": layout, "threads": threads}
+    generating = {"sessions": sessions, "seed": seed, "layout": layout, "shard": shard}
+    generating |= {"max_isl": max_isl, "max_osl": max_osl}
+    reading = {"trace_layout": trace_layout, "trace_block_size": trace_block_size}
     if isinstance(source, Batches):
-        _refuse({**generating, **reading, **either}, "the source has its rows already")
+        _refuse({**generating, **reading, "threads": threads}, "the source already defines its rows")
         return _lazy_frame(source)
     if _is_trace(source):
         _refuse(generating, "a trace is read, not generated")
-        return _lazy_frame(read(source, layout=layout, block_size=block_size, threads=threads))
-    _refuse(reading, "the configuration states it")
-    return _lazy_frame(generate(source, **generating, **either))  # type: ignore[arg-type]
+        return _lazy_frame(read(source, trace_layout=trace_layout, trace_block_size=trace_block_size, threads=threads))
+    _refuse(reading, "the configuration defines it")
+    return _lazy_frame(generate(source, threads=threads, **generating))  # type: ignore[arg-type]
 
 
 def _is_trace(source: ConfigLike | Sequence[StrPath]) -> TypeIs[StrPath | Sequence[StrPath]]:
@@ -100,7 +102,7 @@ def _lazy_frame(batches: Batches) -> pl.LazyFrame:
         made = batches
         if with_columns is not None:
             tested = predicate.meta.root_names() if predicate is not None else []
-            # A table without columns has no height either, so a bare row count is counted over a cheap one.
+            # A frame without columns has no height, so a row count needs one cheap column.
             made = batches.select([*with_columns, *tested] or ["turn_index"])
         for batch in made:
             frame = pl.DataFrame(batch)

@@ -1,4 +1,4 @@
-"""What somebody may have meant who wrote a name that does not exist."""
+"""Suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """` (did you mean NAME?)`: the name that starts with the word, or else resembles it; empty for none."""
+    """` (did you mean NAME?)` with the name that starts with the word or else resembles it; empty without one."""
     known = list(names)
     near = [name for name in known if word and name.startswith(word)] or difflib.get_close_matches(word, known, n=1)
     return f" (did you mean {near[0]}?)" if near else ""

@@ -1,22 +1,21 @@
-"""What goes wrong, and the exit code the command turns it into.
+"""Exceptions, with the exit codes of the command.
 
     Exception
     └── AgentgenError
-        ├── ConfigError (also a ValueError)   1   a configuration breaks a rule
-        ├── TraceError  (also a ValueError)   2   a file is not a trace that can be read
-        ├── ModelError  (also a ValueError)   2   a model is not known, or its config.json does not say what it keeps
-        ├── HistoryError                      -   a session's next request cannot be made: that session has failed
-        ├── ReplayError                       2   a replay cannot start: the server, the model or a setting
-        ├── RunError                          1   run directories do not fit together
-        └── PlanError                         1   no memory gives what was asked for
+        ├── ConfigError (also a ValueError)   1   a configuration is invalid
+        ├── TraceError  (also a ValueError)   2   a file is not a readable trace
+        ├── ModelError  (also a ValueError)   2   a model is unknown, or its config.json does not state its KV size
+        ├── HistoryError                      -   the next request of a session cannot be built; the session fails
+        ├── ReplayError                       2   a replay cannot start: server, model or settings
+        ├── RunError                          1   a run directory is incomplete, in use, or does not match others
+        └── PlanError                         1   no amount of memory reaches the target
 
-Beside them: `OSError` from the operating system (2 when an input cannot be read, 1 otherwise) and `KeyboardInterrupt`
-(130).
+Also raised: `OSError` (2 when an input cannot be read, 1 otherwise) and `KeyboardInterrupt` (130).
 """
 
 from __future__ import annotations
 
-from agentgen._text import printable
+from agentgen.text.format import printable
 
 
 class AgentgenError(Exception):
@@ -53,7 +52,19 @@ class TraceError(AgentgenError, ValueError):
 
 
 class ModelError(AgentgenError, ValueError):
-    """The KV bytes of a model's tokens cannot be told: an unknown name, or a field of its `config.json`."""
+    """The KV size of a model is unknown: its name, or a field of its `config.json`.
+
+    Attributes:
+        reason: What was found and what was expected.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """The reason and the alternative."""
+        return f"{self.reason} (or give kv_bytes_per_token)"
 
 
 class HistoryError(AgentgenError):

@@ -1,4 +1,4 @@
-"""Run directories: their names, what may be overwritten, and runs in several shards."""
+"""Run directories: names, overwriting, and runs in several shards."""
 
 from __future__ import annotations
 
@@ -47,28 +47,28 @@ def write_run(
     """Generate a data set into a run directory: data files, `manifest.json`, `quality.json`, `comparison.txt`.
 
     Args:
-        directory: Made if missing. Files have their names only when they are complete, the manifest last.
-        config: As for `agentgen.generate`; so are the arguments not named here.
-        sessions: Sessions to generate.
-        seed: Seed of all draws.
-        layout: `incremental` or `cumulative`.
-        formats: `jsonl`, `parquet` or both (default both, or the manifest's).
-        compression: `none` or `zstd`, of the JSONL file (default `none`, or the manifest's).
-        shard: (index, count); `agentgen.merge` joins the directories of all shards.
-        threads: Worker threads.
-        max_isl: Replaces `max_prompt_tokens`, tokens.
-        max_osl: Replaces `generation_length.max`, tokens.
+        directory: Created if missing. Each file gets its name when it is complete, the manifest last.
+        config: As for `agentgen.generate`.
+        sessions: As for `agentgen.generate`.
+        seed: As for `agentgen.generate`.
+        layout: As for `agentgen.generate`.
+        formats: Data files to write: `jsonl`, `parquet` or both (default: both, or the manifest's).
+        compression: Compression of the JSONL file: `none` or `zstd` (default: `none`, or the manifest's).
+        shard: As for `agentgen.generate`; `agentgen.merge` joins the run directories of all shards.
+        threads: As for `agentgen.generate`.
+        max_isl: As for `agentgen.generate`.
+        max_osl: As for `agentgen.generate`.
         force: Replace the run in a directory that is not empty.
-        progress: Called with (sessions done, sessions in all), at most ten times a second.
+        progress: Called with (sessions done, total sessions), at most ten times a second.
 
     Returns:
         The manifest.
 
     Raises:
-        ConfigError: The configuration breaks a rule.
+        ConfigError: The configuration is invalid.
         RunError: The directory is not empty.
-        OSError: A file cannot be read or written; nothing that looks whole is left behind.
-        ValueError: Another argument is out of its range.
+        OSError: A file cannot be read or written; no incomplete file is left behind.
+        ValueError: Another argument is out of range.
     """
     loaded = load_config(config)
     settings = loaded.settings.updated(
@@ -87,12 +87,12 @@ def write_run(
 
 
 def utc_now() -> str:
-    """The time as RFC 3339 has it, to the second."""
+    """The current time in RFC 3339, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def default_name(config: str, settings: Settings) -> str:
-    """Name of a new run's directory: `<config>_<sessions>s_seed<seed>_<UTC time>`, a shard's with its number."""
+    """Name of a new run directory: `<config>_<sessions>s_seed<seed>[_shard<i>of<n>]_<UTC time>`."""
     index, count = settings.shard
     shard = f"_shard{index}of{count}" if count > 1 else ""
     return f"{config}_{settings.sessions}s_seed{settings.seed}{shard}_{datetime.now(UTC):%Y%m%d-%H%M%S}"
@@ -107,10 +107,10 @@ def write(
     force: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Write one run, or one shard, into a directory of its own; returns the manifest."""
-    refuse_full(directory, force=force)
-    loaded.resolve(settings)  # before anything of an older run goes
-    with loaded.named_in_errors():
+    """Write one run, or one shard, into its own directory; return the manifest."""
+    check_empty(directory, force=force)
+    loaded.resolve(settings)  # before files of an older run are replaced
+    with loaded.source_in_errors():
         text = _native.write_run(
             str(directory),
             loaded.json,
@@ -132,18 +132,18 @@ def write(
 
 
 def complete_shards(directory: Path, loaded: LoadedConfig, settings: Settings, count: int) -> list[Path]:
-    """The shards of this data set below `directory` that need not be written again.
+    """The complete shards of this data set below `directory`.
 
     Raises:
-        RunError: There are shards of another data set.
+        RunError: The directory has shards of another data set.
     """
-    parts = _shards(directory, count)
-    _refuse_strangers(directory, parts)
+    shards = _shards(directory, count)
+    _check_shard_names(directory, shards)
     complete = []
-    for index, part in enumerate(parts):
-        if _native.verify_run(str(part)):
-            _refuse_other(part, loaded, settings.updated(shard=(index, count)))
-            complete.append(part)
+    for index, shard in enumerate(shards):
+        if _native.verify_run(str(shard)):
+            _check_same_settings(shard, loaded, settings.updated(shard=(index, count)))
+            complete.append(shard)
     return complete
 
 
@@ -157,30 +157,30 @@ def write_shards(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Write the shards of a data set that are not `kept` below `directory` and join all; returns the joint manifest."""
-    loaded.resolve(settings)  # before anything of an older run goes
-    parts = _shards(directory, count)
-    for place in (directory, *(part for part in parts if part not in kept)):
-        (place / MANIFEST).unlink(missing_ok=True)  # a set is whole when all of its shards are, and none is an old one
-    for index, part in enumerate(parts):
-        share = settings.updated(shard=(index, count))
+    """Write the shards that are not `kept` below `directory`, and merge all; return the merged manifest."""
+    loaded.resolve(settings)  # before files of an older run are replaced
+    shards = _shards(directory, count)
+    for place in (directory, *(shard for shard in shards if shard not in kept)):
+        (place / MANIFEST).unlink(missing_ok=True)  # only complete shards of this data set have a manifest
+    for index, shard in enumerate(shards):
         before = index * settings.sessions // count
-        if part in kept:
+        if shard in kept:
             continue
 
-        def report(done: int, _in_all: int, before: int = before) -> None:
+        def report(done: int, _total: int, before: int = before) -> None:
             if progress:
                 progress(before + done, settings.sessions)
 
-        write(part, loaded, share, threads=threads, force=True, progress=report)
-    text = _native.merge([str(part) for part in parts], str(directory), created=utc_now())
+        part = settings.updated(shard=(index, count))
+        write(shard, loaded, part, threads=threads, force=True, progress=report)
+    text = _native.merge([str(shard) for shard in shards], str(directory), created=utc_now())
     manifest: dict[str, Any] = json.loads(text)
     _remove_leftovers(directory, manifest)
     return manifest
 
 
 def _remove_leftovers(directory: Path, manifest: Mapping[str, Any]) -> None:
-    """Remove the files of an older run that the new one in its place does not have."""
+    """Remove files of an older run that the new run in its place does not have."""
     files = {file["name"] for file in manifest["files"]}
     for name in {*DATA_FILES, "statistics.json", *PAGES} - files:
         (directory / name).unlink(missing_ok=True)
@@ -190,7 +190,7 @@ def _remove_leftovers(directory: Path, manifest: Mapping[str, Any]) -> None:
             continue
         for name in (MANIFEST, *DATA_FILES, *SIDECARS, *PAGES):
             (part / name).unlink(missing_ok=True)
-        if not any(part.iterdir()):  # else it has what no run wrote
+        if not any(part.iterdir()):  # otherwise it has files of others
             part.rmdir()
 
 
@@ -199,72 +199,72 @@ def _shards(directory: Path, count: int) -> list[Path]:
     return [directory / f"shard-{index:0{width}}-of-{count}" for index in range(count)]
 
 
-def refuse_full(directory: Path, *, force: bool, option: str = "force=True") -> None:
-    """Refuse a directory with files in it, unless forced; `option` says how to go on with it."""
+def check_empty(directory: Path, *, force: bool, option: str = "force=True") -> None:
+    """Raise RunError for a directory with files, unless forced; `option` is how to force."""
     if directory.exists() and not directory.is_dir():
         raise RunError(f"{directory}: found a file, expected a directory or nothing; choose another name")
     if not force and directory.is_dir() and any(directory.iterdir()):
         raise RunError(
-            f"{directory}: found a directory with files, expected none; choose another name, or give {option}"
+            f"{directory}: found a directory with files, expected none; choose another name or give {option}"
         )
 
 
-def refuse_target(target: str, sources: Sequence[str], *, force: bool, option: str = "force=True") -> None:
-    """Refuse a source and a file of a run as a target; and a file that exists, unless forced (`option` says how to)."""
+def check_target(target: str, sources: Sequence[str], *, force: bool, option: str = "force=True") -> None:
+    """Raise RunError for a target that is a source, a file of a run or, unless forced, an existing file."""
     path = Path(target)
     if path.exists() and any(Path(source).exists() and path.samefile(source) for source in sources):
-        raise RunError(f"{target}: found the source itself, expected another file")
+        raise RunError(f"{target}: found the source, expected another file")
     if path.name in listed(path.parent / MANIFEST):
-        raise RunError(f"{target}: found a file of the run that is there, expected another name or directory")
+        raise RunError(f"{target}: found a file of a run, expected another name or directory")
     if not force and Path(target).exists():
-        raise RunError(f"{target}: found a file, expected none; choose another name, or give {option}")
+        raise RunError(f"{target}: found a file, expected none; choose another name or give {option}")
 
 
 def listed(manifest: Path) -> set[str]:
-    """The files that a manifest lists; none if it is not there or not one that can be read."""
+    """Names of the files that a manifest lists; empty without a readable manifest."""
     try:
         return {file["name"] for file in json.loads(manifest.read_text(encoding="utf-8"))["files"]}
     except (OSError, ValueError, LookupError, TypeError):
         return set()
 
 
-def refuse_twice(sources: list[str]) -> None:
-    """Refuse the files of one run, which hold the same rows, as two parts of a data set."""
+def check_distinct(sources: list[str]) -> None:
+    """Raise TraceError if two sources are the same run, whose files hold the same rows."""
     homes: dict[Path, str] = {}
     for source in sources:
         path = Path(source)
         home = path.parent if path.name in DATA_FILES and (path.parent / MANIFEST).exists() else path
         other = homes.setdefault(home.resolve(), source)
         if other is not source:
-            raise TraceError(f"{other} and {source}: both hold the same rows; give one (or the directory)")
+            raise TraceError(f"{other} and {source}: found the same rows twice, expected one file or the directory")
 
 
-def refuse_whole(run: str) -> None:
-    """Refuse a run that is no shard; what else may be wrong with it is for the core to say."""
+def check_is_shard(run: str) -> None:
+    """Raise RunError for a run that is not a shard; the core checks everything else."""
     manifest = Path(run) / MANIFEST
     if not manifest.is_file():
         raise RunError(f"{run}: found no {MANIFEST}, expected the run directory of a shard")
     if load_config(manifest).settings.shard == (0, 1):
-        raise RunError(f"{run}: is a whole data set, expected one of its shards")
+        raise RunError(f"{run}: found a complete data set, expected a shard")
 
 
-def _refuse_strangers(directory: Path, parts: list[Path]) -> None:
+def _check_shard_names(directory: Path, shards: list[Path]) -> None:
     for found in sorted(directory.glob("shard-*-of-*")):
-        if found not in parts:
+        if found not in shards:
             raise RunError(
-                f"{found}: found a shard of another split, expected {parts[0].name} to {parts[-1].name}; "
-                "resume with the number of shards that the run began with"
+                f"{found}: found a shard of another split, expected {shards[0].name} to {shards[-1].name}; "
+                "resume with the same number of shards"
             )
 
 
-def _refuse_other(part: Path, loaded: LoadedConfig, settings: Settings) -> None:
-    """Refuse to join a shard that other arguments made."""
-    there = load_config(part)
+def _check_same_settings(shard: Path, loaded: LoadedConfig, settings: Settings) -> None:
+    """Raise RunError for a shard of other settings."""
+    existing = load_config(shard)
     pairs: dict[str, tuple[object, object]] = {
-        name: (getattr(there.settings, name), getattr(settings, name)) for name in vars(settings)
+        name: (getattr(existing.settings, name), getattr(settings, name)) for name in vars(settings)
     }
-    pairs["config"] = (there.config, loaded.config)
+    pairs["config"] = (existing.config, loaded.config)
     for name, (found, expected) in pairs.items():
         if found != expected:
-            shown = "another one" if name == "config" else f"{found}, expected {expected}"
-            raise RunError(f"{part}: {name}: found {shown}; resume with the arguments that the run began with")
+            shown = "another configuration" if name == "config" else f"{found}, expected {expected}"
+            raise RunError(f"{shard}: {name}: found {shown}; resume with the same options")

@@ -1,4 +1,4 @@
-"""What a data set is made from beside its configuration, and how to write it down: one set of defaults for all."""
+"""Settings of a run beside its configuration, and checks of arguments."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ MAX_THREADS = 1024
 
 @dataclass(frozen=True)
 class Settings:
-    """The arguments that, with a configuration, determine a run's rows and files.
+    """The settings that, with a configuration, determine a run's rows and files.
 
     Attributes:
-        sessions: Primary sessions of the whole data set.
-        seed: Seed of all draws.
-        layout: What `hash_ids` cover: the row's new tokens, or the whole prompt.
+        sessions: Root sessions of the whole data set.
+        seed: Seed of the random numbers.
+        layout: `hash_ids` cover the new tokens of a row (`incremental`) or its whole prompt (`cumulative`).
         formats: The data files to write.
-        compression: Of the JSONL file.
-        max_isl: Replaces the configuration's `max_prompt_tokens`.
-        max_osl: Replaces the configuration's `generation_length.max`.
-        shard: (index, count): which part of the data set, from 0.
+        compression: Compression of the JSONL file.
+        max_isl: Overrides `max_prompt_tokens` of the configuration, tokens.
+        max_osl: Overrides `generation_length.max` of the configuration, tokens.
+        shard: (index, count) of the shard, from 0.
     """
 
     sessions: int = 1000
@@ -74,19 +74,19 @@ class Settings:
         self._set("shard", (check_integer("shard index", index, 0, count - 1), count))
 
     def _set(self, name: str, value: object) -> None:
-        """Put the plain integer in place of another library's."""
+        """Replace the integer of another library by a plain one."""
         object.__setattr__(self, name, value)
 
-    def updated(self, **stated: Any) -> Settings:
-        """These settings with those that are not None put in place."""
-        chosen = replace(self, **{name: value for name, value in stated.items() if value is not None})
-        if stated.get("compression") == "zstd" and "jsonl" not in chosen.formats:
-            raise ValueError("compression: found zstd, which is of the JSONL file; expected jsonl in the formats")
+    def updated(self, **changes: Any) -> Settings:
+        """A copy with the changes that are not None."""
+        chosen = replace(self, **{name: value for name, value in changes.items() if value is not None})
+        if changes.get("compression") == "zstd" and "jsonl" not in chosen.formats:
+            raise ValueError("compression: found zstd, expected jsonl among the formats")
         return chosen
 
 
 def check_integer(name: str, value: Any, low: int, high: int) -> int:
-    """The whole number, of whatever integer type; refuses what is none from `low` to `high`."""
+    """The value as an int; raises unless it is a whole number from `low` to `high`, of any integer type."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name}: found {value!r}, expected a whole number from {low} to {high}")
     number = operator.index(value)
@@ -96,6 +96,6 @@ def check_integer(name: str, value: Any, low: int, high: int) -> int:
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """Refuse what is not one of `choices`."""
+    """Raise ValueError unless the value is one of `choices`."""
     if value not in choices:
         raise ValueError(f"{name}: found {value!r}, expected one of {', '.join(choices)}")

@@ -1,4 +1,5 @@
-"""What a prefix cache can find in a trace, and the memory that it takes.
+"""Analysis, capacity planning and simulation of traces.
 
-`figures` (arguments, JSON, frames) → `analyze`, `plan` (public functions) → `text`, `plan_text`, `plots` (for people).
+`figures` (arguments, JSON, frames) → `analyze`, `plan`, `simulate` (public functions) → `text`, `plan_text`,
+`simulate_text`, `plots` (output for people).
 """

@@ -1,4 +1,4 @@
-"""What a trace is made of, and what a prefix cache would find of it."""
+"""Lengths of traces, and the hits of a prefix cache."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from agentgen import _native
-from agentgen.analysis.figures import Figures, assumptions
-from agentgen.analysis.text import READINGS
+from agentgen.analysis.figures import READINGS, Figures, assumptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import polars as pl
+    from rich.console import RenderableType
 
-    from agentgen.analysis.figures import Playing, Progress
+    from agentgen.analysis.figures import AnalysisArguments, Progress
 
     StrPath = str | os.PathLike[str]
 
 _RATE = {"hit_rate": "Float64"}
-_FOUND = {"prompt_tokens": "UInt64", "hit_tokens": "UInt64", **_RATE}
+_HITS = {"prompt_tokens": "UInt64", "hit_tokens": "UInt64", **_RATE}
 _STATISTICS = dict.fromkeys(("mean", "std", "median", "p05", "p25", "p75", "p95", "p99"), "Float64")
 
 
 class Analysis(Figures):
-    """The analyses of one trace or several; `docs/reuse.md` defines every figure.
+    """The analysis of one trace or several; `docs/reuse.md` defines every figure.
 
-    Frames need polars. `str` gives the tables of the command.
+    The properties are polars frames. `str` gives the tables of the command.
     """
 
     def __repr__(self) -> str:
-        return f"Analysis(traces={[trace['trace'] for trace in self._stated['traces']]!r})"
+        return f"Analysis(traces={[trace['trace'] for trace in self._data['traces']]!r})"
 
-    def __str__(self) -> str:
-        from agentgen.analysis.text import lines  # noqa: PLC0415  only those who print need it
+    def _pieces(self) -> Iterator[RenderableType]:
+        from agentgen.analysis.text import pieces  # noqa: PLC0415  rich is slow to import
 
-        return "\n".join(lines(self._stated))
+        return pieces(self._data)
 
     @property
     def rates(self) -> pl.DataFrame:
         """Hit rates of an infinite cache by reading (`linked`, `standalone`) and definition."""
 
         def rows() -> Iterator[dict[str, Any]]:
-            for trace in self._stated["traces"]:
+            for trace in self._data["traces"]:
                 for reading in READINGS:
                     for definition, rate in (trace["reuse"][reading] or {}).items():
                         yield {
@@ -57,37 +57,37 @@ class Analysis(Figures):
 
     @property
     def layers(self) -> pl.DataFrame:
-        """Tokens of the prompts by layer, and those found (infinite cache, linked)."""
-        return self._of_reuse("layers", "by_layer", {"layer": "String", **_FOUND})
+        """Prompt tokens and cache hits by layer (infinite cache, reading `linked`)."""
+        return self._reuse_frame("layers", "by_layer", {"layer": "String", **_HITS})
 
     @property
     def turns(self) -> pl.DataFrame:
-        """Tokens of the prompts by turn index, and those found (infinite cache, linked)."""
-        return self._of_reuse("turns", "by_turn", {"turn_index": "UInt32", "requests": "UInt64", **_FOUND})
+        """Prompt tokens and cache hits by turn index (infinite cache, reading `linked`)."""
+        return self._reuse_frame("turns", "by_turn", {"turn_index": "UInt32", "requests": "UInt64", **_HITS})
 
     @property
     def curve(self) -> pl.DataFrame:
-        """Blocks found / all blocks of the prompts, by the capacity of the cache."""
+        """Hit rate (blocks found / all blocks of the prompts) of an LRU cache by capacity."""
         columns = {"capacity_blocks": "UInt64", "capacity_tokens": "UInt64", **_RATE}
-        return self._of_reuse("curve", "capacity_curve", columns)
+        return self._reuse_frame("curve", "capacity_curve", columns)
 
     @property
     def ttl(self) -> pl.DataFrame:
-        """Tokens found / tokens of the prompts, by how long blocks are kept (null: forever)."""
-        return self._of_reuse("ttl", "ttl", {"ttl_ms": "Float64", **_RATE})
+        """Hit rate (tokens found / tokens of the prompts) by time to live (null: unlimited)."""
+        return self._reuse_frame("ttl", "ttl", {"ttl_ms": "Float64", **_RATE})
 
     @property
     def working_set(self) -> pl.DataFrame:
-        """Tokens used so far, still needed, and used in the last 5 minutes, over time."""
+        """Distinct tokens used so far, used and needed again, and used in the last 5 minutes, over time."""
         columns = dict.fromkeys(("distinct_tokens", "live_tokens", "recent_tokens"), "UInt64")
-        return self._of_reuse("working_set", "working_set", {"time_ms": "Float64", **columns})
+        return self._reuse_frame("working_set", "working_set", {"time_ms": "Float64", **columns})
 
     @property
     def lengths(self) -> pl.DataFrame:
-        """Count, mean, deviation and percentiles of each length; of those that a trace has."""
+        """Count, mean, standard deviation and percentiles of each length that the trace has."""
         rows = (
             {"trace": trace["trace"], "metric": metric, **observed}
-            for trace in self._stated["traces"]
+            for trace in self._data["traces"]
             for metric, observed in trace["lengths"].items()
             if observed is not None
         )
@@ -97,13 +97,13 @@ class Analysis(Figures):
     def distances(self) -> pl.DataFrame:
         """Two-sample Kolmogorov-Smirnov distances of the lengths, from the first trace to each other one."""
         columns = {"trace": "String", "other": "String", "metric": "String", "ks": "Float64"}
-        return self._frame("distances", columns, self._stated["distances"])
+        return self._frame("distances", columns, self._data["distances"])
 
     def plot(self, directory: StrPath) -> list[Path]:
-        """Draw capacity curve, time to live, turns and working set, each as PNG and SVG; files there are replaced.
+        """Plot capacity curve, time to live, turns and working set, each as PNG and SVG; existing files are replaced.
 
         Args:
-            directory: Made if missing.
+            directory: Created if missing.
 
         Returns:
             The files.
@@ -114,10 +114,10 @@ class Analysis(Figures):
         """
         from agentgen.analysis.plots import draw  # noqa: PLC0415  an extra
 
-        return draw(self._stated["traces"], Path(directory))
+        return draw(self._data["traces"], Path(directory))
 
-    def _of_reuse(self, name: str, part: str, columns: dict[str, str]) -> pl.DataFrame:
-        rows = ({"trace": trace["trace"], **row} for trace in self._stated["traces"] for row in trace["reuse"][part])
+    def _reuse_frame(self, name: str, part: str, columns: dict[str, str]) -> pl.DataFrame:
+        rows = ({"trace": trace["trace"], **row} for trace in self._data["traces"] for row in trace["reuse"][part])
         return self._frame(name, {"trace": "String", **columns}, rows)
 
 
@@ -125,31 +125,31 @@ def analyze(
     traces: StrPath | Sequence[StrPath],
     *,
     progress: Progress | None = None,
-    **stated: Unpack[Playing],
+    **arguments: Unpack[AnalysisArguments],
 ) -> Analysis:
-    """Lengths, and what a prefix cache finds, of one trace or of several side by side.
+    """Analyze lengths and prefix-cache hits of one trace, or of several side by side.
 
-    Figures that depend on the order of requests across sessions are of the reference timeline: requests at their own
-    times, sessions at their arrivals or, where a trace has neither, in file order on `concurrency` slots.
+    Figures that depend on request order share one reference timeline: requests at their recorded times, sessions at
+    their arrivals or, where a trace has neither, in file order on `concurrency` slots.
 
     Args:
         traces: A JSONL (`.gz`, `.zst`) or Parquet file, a run directory or a merged set of shards; or several of
-            these, each a trace of its own.
-        block_size: Tokens a block of the cache (default: of the trace).
+            these to compare.
+        block_size: Block size of the cache, tokens (default: the trace's).
         cached_outputs: Whether the KV of outputs stays in the cache (default: true).
-        concurrency: Sessions open at once (default: 50), of traces without arrivals; refused of one that has them.
-        prefill_tokens_per_second: How fast new tokens of a prompt are computed (default: 20,000).
-        decode_tokens_per_second: How fast an output's tokens follow each other (default: 60).
-        layout: `incremental` or `cumulative`, for a trace that does not say.
-        trace_block_size: Tokens a hash id, for a trace that does not say.
-        threads: Threads that parse (default: one a core); the figures do not depend on it.
-        progress: Called with (sessions done, 0: how many there are is not known), at most ten times a second.
+        concurrency: Sessions open at once (default: 50); only for traces without arrivals.
+        prefill_tokens_per_second: Prefill rate for prompt tokens that are not cached (default: 20,000).
+        decode_tokens_per_second: Decode rate of one request (default: 60).
+        trace_layout: `incremental` or `cumulative`, for a trace that does not state it.
+        trace_block_size: Tokens a hash id, for a trace that does not state it.
+        threads: Worker threads (default: one per core); the figures do not depend on it.
+        progress: Called with (sessions done, 0), at most ten times a second; the total is not known.
 
     Raises:
-        TraceError: A file is not a trace, or its layout or block size cannot be told; or `concurrency` is given for a
-            trace with times of its own.
+        TraceError: A file is not a trace, or its layout or block size cannot be inferred; or `concurrency` is given
+            for a trace with its own times.
         OSError: A file cannot be read.
-        ValueError: Another argument is out of its range.
+        ValueError: An argument is out of range.
 
     Examples:
         >>> manifest = agentgen.write_run(directory, sessions=10)
@@ -157,9 +157,9 @@ def analyze(
         >>> analysis.to_dict()["traces"][0]["requests"] == manifest["written"]["turns"]
         True
     """
-    assumed = assumptions(stated)
-    several = [traces] if isinstance(traces, (str, os.PathLike)) else traces
-    paths = [os.fspath(trace) for trace in several]
+    assumed = assumptions(arguments)
+    listed = [traces] if isinstance(traces, (str, os.PathLike)) else traces
+    paths = [os.fspath(trace) for trace in listed]
     if not paths:
         raise ValueError("traces: found none, expected at least one file or run directory")
     for path in paths:

@@ -1,4 +1,4 @@
-"""What analyses and plans share: how they are asked for, and figures as JSON and as polars frames."""
+"""What analyses, plans and simulations share: arguments, and figures as JSON and polars frames."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from agentgen.settings import LAYOUTS, MAX_THREADS, MAX_TOKENS, check_choice, check_integer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import polars as pl
+    from rich.console import RenderableType
 
     from agentgen._native import Assumptions
 
     Progress = Callable[[int, int], None]
 
-# As in the compiled module, which the command does not load for its help; a test keeps them equal.
+# As in the compiled module, which --help does not load; a test keeps them equal.
 CONCURRENCY = 50
 PREFILL_TOKENS_PER_SECOND = 20_000.0
 DECODE_TOKENS_PER_SECOND = 60.0
-# Tokens a second; below it times grow beyond what a number can say.
-LEAST_RATE = 0.001
+MIN_RATE = 0.001  # tokens per second; below it, times overflow
 MAX_CONCURRENCY = 1_000_000
 MAX_BYTES = 2**53 - 1
 MAX_CAPACITIES = 1_000
+READINGS = ("linked", "standalone")  # of restart sessions
 
 
 class Figures:
-    """What the compiled core found out, which nobody can change."""
+    """Immutable figures computed by the core; `str` and rich print the tables of the command."""
 
     def __init__(self, text: str) -> None:
         self._text = text
 
     @cached_property
-    def _stated(self) -> dict[str, Any]:
+    def _data(self) -> dict[str, Any]:
         return self.to_dict()
 
     def __eq__(self, other: object) -> bool:
@@ -46,16 +47,30 @@ class Figures:
         return hash(self._text)
 
     def to_dict(self) -> dict[str, Any]:
-        """All figures as plain data of the caller's own."""
-        stated: dict[str, Any] = json.loads(self._text)
-        return stated
+        """All figures as plain data, a new copy with each call."""
+        data: dict[str, Any] = json.loads(self._text)
+        return data
 
     def to_json(self) -> str:
         """All figures as the JSON that the command prints."""
-        return json.dumps(self._stated, indent=2)
+        return json.dumps(self._data, indent=2)
+
+    def __str__(self) -> str:
+        """The tables of the command, in 80 columns."""
+        from agentgen.text.layout import plain  # noqa: PLC0415  rich is slow to import
+
+        return plain(self)
+
+    def __rich__(self) -> RenderableType:
+        from rich.console import Group  # noqa: PLC0415  slow to import
+
+        return Group(*self._pieces())
+
+    def _pieces(self) -> Iterator[RenderableType]:
+        raise NotImplementedError
 
     def _frame(self, name: str, columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
-        """A polars frame; `columns` gives each its polars type by name."""
+        """A polars frame; `columns` maps each name to its polars type."""
         try:
             import polars as pl  # noqa: PLC0415  an extra
         except ImportError as error:
@@ -66,58 +81,58 @@ class Figures:
         return pl.DataFrame([[row[column] for column in columns] for row in rows], schema=schema, orient="row")
 
 
-class Reading(TypedDict, total=False):
-    """How a trace is read, what the cache keeps, and how fast time goes; what is left out is as documented."""
+class PlanArguments(TypedDict, total=False):
+    """Keyword arguments of `plan`: how the trace is read, the cache and the reference timeline."""
 
     block_size: int | None
     cached_outputs: bool
+    concurrency: int | None
     prefill_tokens_per_second: float
     decode_tokens_per_second: float
-    layout: str | None
+    trace_layout: str | None
     trace_block_size: int | None
 
 
-class Playing(Reading, total=False):
-    """The same, and how a trace is played."""
+class AnalysisArguments(PlanArguments, total=False):
+    """Keyword arguments of `analyze`, `report` and `simulate`: those of `plan`, and threads."""
 
-    concurrency: int | None
     threads: int | None
 
 
-def assumptions(stated: Mapping[str, Any], names: Iterable[str] = Playing.__annotations__) -> Assumptions:
-    """The arguments that `analyze`, `plan`, `report` and `simulate` share, checked, as the compiled core takes them.
+def assumptions(arguments: Mapping[str, Any], names: Iterable[str] = AnalysisArguments.__annotations__) -> Assumptions:
+    """Check the arguments that `analyze`, `plan`, `report` and `simulate` share; return them as the core takes them.
 
     Raises:
-        TypeError: One has a name that is not among `names`.
-        ValueError: One is out of its range.
+        TypeError: An argument is not among `names`.
+        ValueError: An argument is out of range.
     """
-    if unknown := set(stated).difference(names):
-        raise TypeError(f"{min(unknown)}: found an argument of this name, expected one of {', '.join(names)}")
-    layout = stated.get("layout")
-    if layout is not None:
-        check_choice("layout", layout, LAYOUTS)
+    if unknown := set(arguments).difference(names):
+        raise TypeError(f"{min(unknown)}: found an unknown argument, expected one of {', '.join(names)}")
+    trace_layout = arguments.get("trace_layout")
+    if trace_layout is not None:
+        check_choice("trace_layout", trace_layout, LAYOUTS)
     return {
-        "layout": layout,
-        "trace_block_size": _optional(stated, "trace_block_size", MAX_TOKENS),
-        "block_size": _optional(stated, "block_size", MAX_TOKENS),
-        "cached_outputs": bool(stated.get("cached_outputs", True)),
-        "concurrency": _optional(stated, "concurrency", MAX_CONCURRENCY),
-        "prefill_tokens_per_second": _rate(stated, "prefill_tokens_per_second", PREFILL_TOKENS_PER_SECOND),
-        "decode_tokens_per_second": _rate(stated, "decode_tokens_per_second", DECODE_TOKENS_PER_SECOND),
-        "threads": _optional(stated, "threads", MAX_THREADS),
+        "trace_layout": trace_layout,
+        "trace_block_size": _optional(arguments, "trace_block_size", MAX_TOKENS),
+        "block_size": _optional(arguments, "block_size", MAX_TOKENS),
+        "cached_outputs": bool(arguments.get("cached_outputs", True)),
+        "concurrency": _optional(arguments, "concurrency", MAX_CONCURRENCY),
+        "prefill_tokens_per_second": _rate(arguments, "prefill_tokens_per_second", PREFILL_TOKENS_PER_SECOND),
+        "decode_tokens_per_second": _rate(arguments, "decode_tokens_per_second", DECODE_TOKENS_PER_SECOND),
+        "threads": _optional(arguments, "threads", MAX_THREADS),
     }
 
 
 def check_one_of(**alternatives: object) -> None:
-    """Refuse what is stated in neither of two ways, or in both."""
-    stated = sum(value is not None for value in alternatives.values())
-    if stated != 1:
-        found = "both" if stated else "neither"
+    """Raise TypeError unless exactly one of the alternatives is given."""
+    given = sum(value is not None for value in alternatives.values())
+    if given != 1:
+        found = "both" if given else "neither"
         raise TypeError(f"{' and '.join(alternatives)}: found {found}, expected one of them")
 
 
 def check_number(name: str, value: Any, expected: str) -> float:
-    """The value as a float; refuses what is no finite number."""
+    """The value as a float; raises ValueError unless it is a finite number."""
     try:
         number = math.nan if isinstance(value, (bool, str)) else float(value)
     except (TypeError, ValueError):
@@ -127,14 +142,14 @@ def check_number(name: str, value: Any, expected: str) -> float:
     return number
 
 
-def _optional(stated: Mapping[str, Any], name: str, high: int) -> int | None:
-    value = stated.get(name)
+def _optional(arguments: Mapping[str, Any], name: str, high: int) -> int | None:
+    value = arguments.get(name)
     return None if value is None else check_integer(name, value, 1, high)
 
 
-def _rate(stated: Mapping[str, Any], name: str, default: float) -> float:
-    expected = f"a number from {LEAST_RATE} on"
-    number = check_number(name, stated.get(name, default), expected)
-    if number < LEAST_RATE:
-        raise ValueError(f"{name}: found {stated[name]!r}, expected {expected}")
+def _rate(arguments: Mapping[str, Any], name: str, default: float) -> float:
+    expected = f"a number of at least {MIN_RATE}"
+    number = check_number(name, arguments.get(name, default), expected)
+    if number < MIN_RATE:
+        raise ValueError(f"{name}: found {arguments[name]!r}, expected {expected}")
     return number

@@ -1,4 +1,4 @@
-"""What a model keeps of a token: by its name, or from its `config.json`."""
+"""The KV size of a model: by name, or from its `config.json`."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 KV_DTYPES = ("bf16", "fp8")
 CONFIG = "config.json"
-INSTEAD = ", or state kv_bytes_per_token"
-VARIANTS = {"instruct", "it", "chat", "base", "hf", "fp8", "awq"}  # of a model, with the cache of that model
-LONG = 4  # letters of a word in which one may be wrong
-ALIKE = 0.7
+# Suffixes of model names that do not change the KV size.
+VARIANTS = {"instruct", "it", "chat", "base", "hf", "fp8", "awq"}
+MIN_FUZZY_LETTERS = 4  # shorter words must match exactly
+MIN_SIMILARITY = 0.7
 
 
-def kept(model: StrPath | None, kv_bytes_per_token: int | None, kv_dtype: str) -> dict[str, Any]:
-    """What is kept of a token: by a model, or as stated."""
+def kv_size(model: StrPath | None, kv_bytes_per_token: int | None, kv_dtype: str) -> dict[str, Any]:
+    """KV bytes per token and session: of a model, or as given."""
     if model is not None:
         return find_model(model, kv_dtype)
     return {"kv_bytes_per_token": check_integer("kv_bytes_per_token", kv_bytes_per_token, 1, MAX_TOKENS)}
 
 
 def find_model(model: StrPath, kv_dtype: str) -> dict[str, Any]:
-    """What a model keeps, by its name or by the path of its `config.json` or of the directory that holds it."""
+    """KV size of a model, by its name or the path of its `config.json` or of the directory that holds it."""
     check_choice("kv_dtype", kv_dtype, KV_DTYPES)
     names = _native.model_names()
     if isinstance(model, str) and model.lower() in names:
@@ -45,7 +45,7 @@ def find_model(model: StrPath, kv_dtype: str) -> dict[str, Any]:
         try:
             text = _native.model(config_json=config, kv_dtype=kv_dtype)
         except ModelError as error:
-            raise ModelError(f"{path}: {error}{INSTEAD}") from None
+            raise ModelError(f"{path}: {error.reason}") from None
     known: dict[str, Any] = json.loads(text)
     return known
 
@@ -54,24 +54,26 @@ def _config_of(model: str, names: Iterable[str]) -> Path:
     path = Path(model)
     if path.is_dir():
         if not (path / CONFIG).exists():
-            raise ModelError(f"model: found no {CONFIG} in {model!r}, expected the directory of a model{INSTEAD}")
+            raise ModelError(f"model: found no {CONFIG} in {model!r}, expected the directory of a model")
         return path / CONFIG
     if not path.exists():
         meant = next((f"; did you mean {name}?" for name in names if _may_mean(model, name)), "")
-        expected = f"a name (agentgen models lists them{meant}), a {CONFIG} or its directory{INSTEAD}"
+        expected = f"a name (agentgen models lists them{meant}), a {CONFIG} or its directory"
         raise ModelError(f"model: found {model!r}, expected {expected}")
     return path
 
 
 def _may_mean(asked: str, name: str) -> bool:
-    """Whether `org/Name-Instruct` or a slip of the pen stands for a name: never for one of another size or version."""
+    """Whether `asked` (`org/Name-Instruct`, or misspelt) means `name`; sizes and versions must be equal."""
     words = asked.rstrip("/").rpartition("/")[2].lower().split("-")
     told = "-".join(word for word in words if word not in VARIANTS)
     mine, known = (re.findall("[0-9]+|[a-z]+", text) for text in (told, name))
     return len(mine) == len(known) and all(
         word == other
         or (
-            min(len(word), len(other)) >= LONG and word.isalpha() and SequenceMatcher(None, word, other).ratio() > ALIKE
+            min(len(word), len(other)) >= MIN_FUZZY_LETTERS
+            and word.isalpha()
+            and SequenceMatcher(None, word, other).ratio() > MIN_SIMILARITY
         )
         for word, other in zip(mine, known, strict=True)
     )

@@ -5,9 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from agentgen._text import printable
-from agentgen.analysis.tables import counted, trace_names
 from agentgen.analysis.timeline import order
+from agentgen.text.format import counted, printable, trace_names
 
 try:
     import matplotlib as mpl

@@ -1,4 +1,4 @@
-"""A trace on a simulated serving system."""
+"""A trace on simulated serving replicas."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from agentgen import _native
 from agentgen.analysis.figures import MAX_BYTES, MAX_CAPACITIES, Figures, assumptions, check_number, check_one_of
-from agentgen.analysis.model import kept
+from agentgen.analysis.model import kv_size
 from agentgen.settings import check_choice, check_integer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import polars as pl
+    from rich.console import RenderableType
 
-    from agentgen.analysis.figures import Playing, Progress
+    from agentgen.analysis.figures import AnalysisArguments, Progress
 
     StrPath = str | os.PathLike[str]
 
 ROUTINGS = ("sticky", "round-robin")
-MAX_WORKERS = 10_000
+MAX_REPLICAS = 10_000
 
 _COUNTS = ("capacity_bytes", "capacity_blocks", "capacity_tokens")
 _SERIES = {
@@ -42,11 +43,11 @@ _TIMES = ("mean", "median", "p95", "p99")
 
 
 class Simulation(Figures):
-    """What was found out at each capacity; `docs/simulator.md` defines every figure. `str` gives the tables.
+    """The result at each capacity; `docs/simulator.md` defines every figure. `str` gives the tables of the command.
 
     Attributes:
         hit_rate: Tokens found / tokens of the prompts served, at the first capacity.
-        failed: Requests that need more than a worker has, at the first capacity.
+        failed: Requests that need more blocks than a replica has, at the first capacity.
     """
 
     hit_rate: float
@@ -54,21 +55,21 @@ class Simulation(Figures):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        first = self._stated["points"][0]
+        first = self._data["points"][0]
         self.hit_rate = first["hit_rates"]["token_weighted"]
         self.failed = first["requests"]["failed"]
 
     def __repr__(self) -> str:
-        return f"Simulation(trace={self._stated['trace']!r}, capacities={len(self._stated['points'])})"
+        return f"Simulation(trace={self._data['trace']!r}, capacities={len(self._data['points'])})"
 
-    def __str__(self) -> str:
-        from agentgen.analysis.simulate_text import lines  # noqa: PLC0415  only those who print need it
+    def _pieces(self) -> Iterator[RenderableType]:
+        from agentgen.analysis.simulate_text import pieces  # noqa: PLC0415  rich is slow to import
 
-        return "\n".join(lines(self._stated))
+        return pieces(self._data)
 
     @property
     def points(self) -> pl.DataFrame:
-        """A row for each capacity: hit rates, times (ms), blocks, requests."""
+        """A row per capacity: hit rates, times (ms), blocks, requests."""
         rates = ("block_references", "full_blocks", "token_weighted", "request_mean", "session_mean")
         times = [(name, part) for name in ("ttft", "queueing", "latency") for part in _TIMES]
         blocks = ("added", "refetched", "evicted", "expired", "resident")
@@ -81,7 +82,7 @@ class Simulation(Figures):
                 **point["requests"],
                 "belady_bound_block_references": (point["belady_bound"] or {}).get("block_references"),
             }
-            for point in self._stated["points"]
+            for point in self._data["points"]
         ]
         columns = {
             **dict.fromkeys(_COUNTS, "UInt64"),
@@ -95,21 +96,21 @@ class Simulation(Figures):
 
     @property
     def series(self) -> pl.DataFrame:
-        """What happened over time, in at most 512 parts, at each capacity."""
-        return self._of_points("series", "series", _SERIES)
+        """Figures over time, in at most 512 intervals, at each capacity."""
+        return self._points_frame("series", "series", _SERIES)
 
     @property
     def by_turn(self) -> pl.DataFrame:
-        """The requests of each turn index, at each capacity."""
-        return self._of_points("by_turn", "by_turn", _TURNS)
+        """Figures by turn index, at each capacity."""
+        return self._points_frame("by_turn", "by_turn", _TURNS)
 
     @property
     def blocks_by_layer(self) -> pl.DataFrame:
-        """Blocks that came and went, by the part of the prompt that they are of, at each capacity."""
-        return self._of_points("blocks_by_layer", "blocks_by_layer", _LAYERS)
+        """Blocks added and evicted by prompt layer, at each capacity."""
+        return self._points_frame("blocks_by_layer", "blocks_by_layer", _LAYERS)
 
-    def _of_points(self, name: str, part: str, columns: Mapping[str, str]) -> pl.DataFrame:
-        points: Iterable[Mapping[str, Any]] = self._stated["points"]
+    def _points_frame(self, name: str, part: str, columns: Mapping[str, str]) -> pl.DataFrame:
+        points: Iterable[Mapping[str, Any]] = self._data["points"]
         sizes = ("capacity_bytes", "capacity_blocks")
         rows = ({**{size: point[size] for size in sizes}, **row} for point in points for row in point[part])
         return self._frame(name, {**dict.fromkeys(sizes, "UInt64"), **columns}, rows)
@@ -123,47 +124,47 @@ def simulate(
     kv_bytes_per_token: int | None = None,
     model: StrPath | None = None,
     kv_dtype: str = "bf16",
-    workers: int = 1,
+    replicas: int = 1,
     routing: str = "sticky",
     ttl_ms: float | None = None,
-    bound: bool = False,
+    belady_bound: bool = False,
     requests: StrPath | None = None,
     progress: Progress | None = None,
-    **stated: Unpack[Playing],
+    **arguments: Unpack[AnalysisArguments],
 ) -> Simulation:
-    """Serve a trace in virtual time: what a prefix cache of limited size finds, and how long requests wait.
+    """Simulate serving a trace: prefix-cache hits, queueing and latency at a limited capacity.
 
     Args:
-        trace: As for `analyze`; one.
-        capacity_bytes: KV memory of a worker; or several of these, each simulated by itself, several at a time.
-        capacity_blocks: The same in blocks, instead: neither `model` nor `kv_bytes_per_token` is needed then.
-        kv_bytes_per_token: KV bytes of a token, of a model that is not known.
+        trace: One trace, as for `analyze`.
+        capacity_bytes: KV memory of a replica; or several sizes, each simulated separately, in parallel.
+        capacity_blocks: The same in blocks, which needs neither `model` nor `kv_bytes_per_token`.
+        kv_bytes_per_token: KV bytes per token; instead of `model`.
         model: A name of `models`, or the path of a model's `config.json` or of its directory; instead of
             `kv_bytes_per_token`.
-        kv_dtype: `bf16` or `fp8`: in which numbers the model's KV is kept.
-        concurrency: Sessions open at once (default: 50), of a trace without arrivals; refused of one that has them.
-        workers: Each with a queue, a prefill unit and a cache.
-        routing: `sticky` (a session stays where it is) or `round-robin` (request by request).
-        ttl_ms: Blocks that nobody has used for longer than this are gone.
-        bound: Whether to find out what the best policy, which knows the future, would have found. Memory then grows
-            with the requests.
-        requests: Where to write a Parquet file with a row for each request; only of one capacity.
+        kv_dtype: Data type of the model's KV: `bf16` or `fp8`.
+        concurrency: Sessions open at once (default: 50); only for a trace without arrivals.
+        replicas: Serving replicas, each with a queue, a prefill unit and a cache.
+        routing: `sticky` (all requests of a session to one replica) or `round-robin`.
+        ttl_ms: Evict blocks idle for longer than this.
+        belady_bound: Also compute the hit rate of Belady's policy, an upper bound for every eviction policy. Memory
+            then grows with the number of requests.
+        requests: Parquet file to write with a row per request; only with one capacity.
         block_size: As for `analyze`.
         cached_outputs: As for `analyze`.
-        prefill_tokens_per_second: How fast a worker computes what it does not find, one prompt after the other.
-        decode_tokens_per_second: How fast an output's tokens follow each other.
-        layout: As for `analyze`.
+        prefill_tokens_per_second: Prefill rate of a replica for prompt tokens that are not cached.
+        decode_tokens_per_second: Decode rate of one request.
+        trace_layout: As for `analyze`.
         trace_block_size: As for `analyze`.
-        threads: Threads that parse and simulate (default: one a core); the figures do not depend on it.
-        progress: Called with (sessions done, of each capacity; 0), at most ten times a second.
+        threads: Worker threads (default: one per core); the figures do not depend on it.
+        progress: Called with (sessions done, summed over the capacities; 0), at most ten times a second.
 
     Raises:
-        ModelError: The model is not known, or its `config.json` does not say what it keeps of a token.
-        TraceError: The file is not a trace, or a capacity is less than a block; or `concurrency` is given for a trace
-            with times of its own.
+        ModelError: The model is unknown, or its `config.json` does not state its KV size.
+        TraceError: The file is not a trace, or a capacity is smaller than a block; or `concurrency` is given for a
+            trace with its own times.
         OSError: A file cannot be read or written.
         TypeError: Neither or both of `kv_bytes_per_token` and `model` are given, or of the two capacities.
-        ValueError: Another argument is out of its range.
+        ValueError: An argument is out of range.
 
     Examples:
         >>> manifest = agentgen.write_run(directory, sessions=10)
@@ -175,35 +176,37 @@ def simulate(
     in_blocks = capacity_bytes is None
     if not in_blocks or model is not None or kv_bytes_per_token is not None:
         check_one_of(kv_bytes_per_token=kv_bytes_per_token, model=model)
-        keeps = kept(model, kv_bytes_per_token, kv_dtype)
+        kv = kv_size(model, kv_bytes_per_token, kv_dtype)
     else:
-        keeps = {"kv_bytes_per_token": None}
+        kv = {"kv_bytes_per_token": None}
     name, capacities = ("capacity_blocks", capacity_blocks) if in_blocks else ("capacity_bytes", capacity_bytes)
-    several = list(capacities) if isinstance(capacities, Iterable) else [capacities]
-    if not 1 <= len(several) <= MAX_CAPACITIES:
-        raise ValueError(f"{name}: found {len(several)} capacities, expected 1 to {MAX_CAPACITIES:,}")
-    if requests is not None and len(several) > 1:
-        raise ValueError(f"requests: found {len(several)} capacities, expected one: a file has the requests of one")
+    listed = list(capacities) if isinstance(capacities, Iterable) else [capacities]
+    if not 1 <= len(listed) <= MAX_CAPACITIES:
+        raise ValueError(f"{name}: found {len(listed)} capacities, expected 1 to {MAX_CAPACITIES:,}")
+    if requests is not None and len(listed) > 1:
+        raise ValueError(
+            f"requests: found {len(listed)} capacities, expected one (the file holds the requests of one capacity)"
+        )
     check_choice("routing", routing, ROUTINGS)
     if ttl_ms is not None:
         expected = "a number of at least 0"
         ttl_ms = check_number("ttl_ms", ttl_ms, expected)
         if ttl_ms < 0:
             raise ValueError(f"ttl_ms: found {ttl_ms!r}, expected {expected}")
-    assumed = assumptions(stated)
+    assumed = assumptions(arguments)
     text = _native.simulate(
         os.fspath(trace),
         assumed,
-        capacities=[check_integer(name, capacity, 1, MAX_BYTES) for capacity in several],
+        capacities=[check_integer(name, capacity, 1, MAX_BYTES) for capacity in listed],
         in_blocks=in_blocks,
-        kv_bytes_per_token=keeps["kv_bytes_per_token"],
-        workers=check_integer("workers", workers, 1, MAX_WORKERS),
+        kv_bytes_per_token=kv["kv_bytes_per_token"],
+        replicas=check_integer("replicas", replicas, 1, MAX_REPLICAS),
         routing=routing,
         ttl_ms=ttl_ms,
-        bound=bool(bound),
+        belady_bound=bool(belady_bound),
         requests=None if requests is None else os.fspath(requests),
         model=None if model is None else os.fspath(model),
-        kv_dtype=keeps.get("kv_dtype"),
+        kv_dtype=kv.get("kv_dtype"),
         progress=progress,
     )
     return Simulation(text)

@@ -1,24 +1,27 @@
-"""An analysis for a person: tables that name the definition of every figure."""
+"""An analysis as text: tables whose titles name the definition of every figure."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
-from agentgen._report import SAID_BY
-from agentgen.analysis.tables import NONE, counted, duration, fold, number, percent, short, table, trace_names
-from agentgen.analysis.timeline import LABEL, cache, timeline
+from agentgen._validation import ORIGINS
+from agentgen.analysis.figures import READINGS
+from agentgen.analysis.timeline import cache, timeline_facts
+from agentgen.text.format import NONE, counted, duration, number, percent, short, trace_names
+from agentgen.text.layout import BLANK, Facts, Table, line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    Stated = dict[str, Any]
+    from rich.console import RenderableType
+
+    Trace = Mapping[str, Any]
 
 CAPACITIES = 12
 TURNS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 SHARES = (0.5, 0.9, 0.99, 1.0)
 STATISTICS = ("mean", "median", "p95")
-READINGS = ("linked", "standalone")
 
 METRICS = {
     "initial_context": "first prompt, tokens",
@@ -44,72 +47,64 @@ LAYERS = {
     "history": "after the first prompt",
 }
 WORKING_SET = (
-    ("distinct_tokens", "tokens used at all"),
+    ("distinct_tokens", "distinct tokens"),
     ("live_tokens", "tokens used and needed again, at the peak"),
-    ("recent_tokens", "tokens used in 5 minutes, at the peak"),
+    ("recent_tokens", "tokens used within 5 minutes, at the peak"),
 )
 
 
-def lines(analysis: Stated) -> Iterator[str]:
+def pieces(analysis: Mapping[str, Any]) -> Iterator[RenderableType]:
     """All tables; several traces side by side, under letters."""
-    traces: list[Stated] = analysis["traces"]
+    traces: list[Trace] = analysis["traces"]
     names = trace_names(len(traces)) if len(traces) > 1 else [""]
     for name, trace in zip(names, traces, strict=True):
-        yield from _what_it_is(name, trace)
-    yield ""
-    if len(traces) == 1:
-        yield from _lengths(traces[0])
+        yield line(f"{name}  {trace['trace']}" if name else trace["trace"])
+        yield Facts(list(_facts(trace)))
+    tables: list[Table | None] = [
+        _lengths(traces[0]) if len(traces) == 1 else _lengths_side_by_side(names, traces, analysis["distances"]),
+        *(table(names, traces) for table in (_rates, _layers, _turns, _curve, _capacities, _ttl, _working_set)),
+    ]
+    for table in tables:
+        if table is not None:
+            yield BLANK
+            yield table
+
+
+def _facts(trace: Trace) -> Iterator[tuple[str, list[str]]]:
+    layout_from = ORIGINS.get(trace["layout_from"], f"from the {trace['layout_from']}")
+    yield "rows", [f"{trace['layout']} ({layout_from}), {counted(trace['trace_block_size'], 'token')} a hash id"]
+    requests = f"{counted(trace['requests'], 'request')};"
+    if not trace["sessions"]:
+        yield "holds", [requests, "sessions not named"]
+    elif not trace["continuations"]:
+        yield "holds", [requests, counted(trace["sessions"], "session")]
     else:
-        yield from _lengths_side_by_side(names, traces, analysis["distances"])
-    for part in (_rates, _layers, _turns, _curve, _shares, _ttl, _working_set):
-        shown = list(part(names, traces))
-        if shown:
-            yield ""
-            yield from shown
-
-
-def _headings(names: Iterable[str], *columns: str) -> list[str]:
-    """Each of the columns for each of the traces."""
-    return [f"{name} {column}".strip() for name in names for column in columns]
-
-
-def _what_it_is(name: str, trace: Stated) -> Iterator[str]:
-    yield f"{name}  {trace['trace']}" if name else trace["trace"]
-    rest = " " * LABEL
-    layout_from = SAID_BY.get(trace["layout_from"], f"from the {trace['layout_from']}")
-    yield f"  rows      {trace['layout']} ({layout_from}), {counted(trace['trace_block_size'], 'token')} a hash id"
-    holds = [f"{counted(trace['requests'], 'request')};", "sessions not named"]
-    if trace["sessions"]:
-        holds[1] = counted(trace["sessions"], "session")
-    if trace["continuations"]:
-        holds[1] += ","
-        continues = "continues" if trace["continuations"] == 1 else "continue"
-        holds.append(f"{trace['continuations']:,} of them {continues} another")
-        if unknown := trace["continuations"] - trace["linked_continuations"]:
-            holds.append(f"{unknown:,} of these one that is not known")
-    yield from fold(holds, first="  holds     ", rest=rest)
+        sessions = f"{counted(trace['sessions'], 'session')},"
+        unknown = trace["continuations"] - trace["linked_continuations"]
+        orphans = f" ({unknown:,} of an unknown session)" if unknown else ""
+        yield "holds", [requests, sessions, f"{counted(trace['continuations'], 'continuation')} included{orphans}"]
     if trace["end_reasons"]:
         *ends, last = (f"{count:,} {reason}" for reason, count in trace["end_reasons"].items())
-        yield from fold((*(f"{end}," for end in ends), last), first="  ended     ", rest=rest)
+        yield "ended", [*(f"{end}," for end in ends), last]
     new = f", {trace['input_tokens']:,} of them new" if trace["sessions"] else ""
-    yield f"  prompts   {counted(trace['prompt_tokens'], 'token')}{new}"
-    yield f"  outputs   {counted(trace['output_tokens'], 'token')}"
-    kept = cache(trace["block_size"], cached_outputs=trace["reuse"]["cached_outputs"], sessions=trace["sessions"])
-    yield f"  cache     {kept}"
-    yield from timeline(trace["timeline"], trace["sessions"])
+    yield "prompts", [f"{counted(trace['prompt_tokens'], 'token')}{new}"]
+    yield "outputs", [counted(trace["output_tokens"], "token")]
+    outputs = trace["reuse"]["cached_outputs"]
+    yield "cache", [cache(trace["block_size"], cached_outputs=outputs, sessions=trace["sessions"])]
+    yield from timeline_facts(trace["timeline"], trace["sessions"])
 
 
-def _lengths(trace: Stated) -> Iterator[str]:
+def _lengths(trace: Trace) -> Table:
     headings = ("count", "mean", "median", "p05", "p95", "p99")
     rows = [
         (name, [number(trace["lengths"][metric][heading]) for heading in headings])
         for metric, name in METRICS.items()
         if trace["lengths"][metric]
     ]
-    yield from table("lengths", headings, rows)
+    return Table("lengths", headings, rows)
 
 
-def _lengths_side_by_side(names: list[str], traces: list[Stated], distances: list[Stated]) -> Iterator[str]:
+def _lengths_side_by_side(names: list[str], traces: list[Trace], distances: list[Mapping[str, Any]]) -> Table:
     apart = {(distance["other"], distance["metric"]): f"{distance['ks']:.3f}" for distance in distances}
     rows = []
     for metric, name in METRICS.items():
@@ -120,10 +115,10 @@ def _lengths_side_by_side(names: list[str], traces: list[Stated], distances: lis
                 rows.append((label + statistic, [number(each and each[statistic]) for each in found]))
                 label = " " * len(label)
             rows.append((f"{label}KS", [apart.get((trace["trace"], metric), NONE) for trace in traces]))
-    yield from table("lengths (KS: two-sample Kolmogorov-Smirnov distance from A, 0 to 1)", names, rows)
+    return Table("lengths (KS: two-sample Kolmogorov-Smirnov distance from A, 0 to 1)", names, rows)
 
 
-def _rates(names: list[str], traces: list[Stated]) -> Iterator[str]:
+def _rates(names: list[str], traces: list[Trace]) -> Table:
     known = [[reading for reading in READINGS if trace["reuse"][reading]] for trace in traces]
     found = {
         f"{name} {reading}".strip(): trace["reuse"][reading]
@@ -135,101 +130,109 @@ def _rates(names: list[str], traces: list[Stated]) -> Iterator[str]:
         for definition, words in DEFINITIONS.items()
         if any(rates[definition] is not None for rates in found.values())
     ]
-    read_both_ways = len(found) > len(traces)
     title = "hit rate of an infinite cache, by definition"
-    yield from table(title, list(found) if read_both_ways else names, rows, [len(readings) for readings in known])
-    if read_both_ways:
-        yield "  linked: a restart session continues its parent's tokens; standalone: its rows"
-        yield "  are read without the parent. All figures below are linked."
+    if len(found) == len(traces):
+        return Table(title, names, rows)
+    notes = (
+        "linked: a continuation extends its parent session's tokens;",
+        "standalone: it is a session of its own. The tables below use linked.",
+    )
+    return Table(title, list(found), rows, [len(readings) for readings in known], notes)
 
 
-def _layers(names: list[str], traces: list[Stated]) -> Iterator[str]:
+def _layers(names: list[str], traces: list[Trace]) -> Table | None:
     by_layer = [{rate["layer"]: rate for rate in trace["reuse"]["by_layer"]} for trace in traces]
     known = [layer for layer in LAYERS if any(layer in rates for rates in by_layer)]
-    if len(known) > 1:
-        shares_known = not {"l1", "l1_5"}.isdisjoint(known)
-        rows = []
-        for layer in known:
-            cells = []
-            for rates, trace in zip(by_layer, traces, strict=True):
-                rate = rates.get(layer, {})
-                share = rate["prompt_tokens"] / trace["prompt_tokens"] if rate else None
-                cells += [percent(share), percent(rate.get("hit_rate"))]
-            rows.append((LAYERS[layer] if shares_known else LAYERS[layer].removeprefix("L2: rest of the "), cells))
-        title = "by part of the prompt: its share of all tokens; tokens found / its tokens"
-        yield from table(title, _headings(names, "share", "found"), rows, [2] * len(names))
+    if len(known) < 2:  # noqa: PLR2004  one alone is the whole
+        return None
+    shares_known = not {"l1", "l1_5"}.isdisjoint(known)
+    rows = []
+    for layer in known:
+        cells = []
+        for rates, trace in zip(by_layer, traces, strict=True):
+            rate = rates.get(layer, {})
+            share = rate["prompt_tokens"] / trace["prompt_tokens"] if rate else None
+            cells += [percent(share), percent(rate.get("hit_rate"))]
+        rows.append((LAYERS[layer] if shares_known else LAYERS[layer].removeprefix("L2: rest of the "), cells))
+    title = "by part of the prompt: its share of all prompt tokens; tokens found / its tokens"
+    return Table(title, _headings(names, "share", "found"), rows, [2] * len(names))
 
 
-def _turns(names: list[str], traces: list[Stated]) -> Iterator[str]:
+def _turns(names: list[str], traces: list[Trace]) -> Table | None:
     by_turn = [{rate["turn_index"]: rate for rate in trace["reuse"]["by_turn"]} for trace in traces]
     last = max(max(turns, default=0) for turns in by_turn)
-    if last > 0:
-        rows = []
-        for turn in TURNS:
-            if turn <= last:
-                cells = []
-                for turns in by_turn:
-                    rate = turns.get(turn, {"requests": 0 if turns else None, "hit_rate": None})
-                    cells += [number(rate["requests"]), percent(rate["hit_rate"])]
-                rows.append((f"turn {turn}", cells))
-        title = "by turn: requests; tokens found / tokens of their prompts"
-        yield from table(title, _headings(names, "requests", "found"), rows, [2] * len(names))
+    if last == 0:
+        return None
+    rows = []
+    for turn in TURNS:
+        if turn <= last:
+            cells = []
+            for turns in by_turn:
+                rate = turns.get(turn, {"requests": 0 if turns else None, "hit_rate": None})
+                cells += [number(rate["requests"]), percent(rate["hit_rate"])]
+            rows.append((f"turn {turn}", cells))
+    title = "by turn: requests; tokens found / tokens of their prompts"
+    return Table(title, _headings(names, "requests", "found"), rows, [2] * len(names))
 
 
-def _curve(names: list[str], traces: list[Stated]) -> Iterator[str]:
+def _curve(names: list[str], traces: list[Trace]) -> Table:
     curves = [trace["reuse"]["capacity_curve"] for trace in traces]
     rows = [
         (f"{short(tokens)} tokens", [percent(rate_at(curve, tokens)) for curve in curves])
         for tokens in round_capacities(max(curve[-1]["capacity_tokens"] for curve in curves))
         if tokens >= min(trace["block_size"] for trace in traces)
     ]
-    rows.append(("no limit", [percent(curve[-1]["hit_rate"]) for curve in curves]))
-    yield from table("LRU cache by capacity: blocks found / all blocks of the prompts", names, rows)
+    rows.append(("unlimited", [percent(curve[-1]["hit_rate"]) for curve in curves]))
+    return Table("LRU cache by capacity: blocks found / all blocks of the prompts", names, rows)
 
 
-def _shares(names: list[str], traces: list[Stated]) -> Iterator[str]:
+def _capacities(names: list[str], traces: list[Trace]) -> Table:
     rows = []
     for share in SHARES:
-        label = f"{100 * share:.0f} % of the rate without a limit"
+        label = f"{100 * share:.0f} % of the unlimited hit rate"
         rows.append((label, [number(_capacity_for(trace["reuse"]["capacity_curve"], share)) for trace in traces]))
-    yield from table("LRU cache by hit rate: capacity, tokens", names, rows)
+    return Table("LRU cache by hit rate: capacity, tokens", names, rows)
 
 
-def _ttl(names: list[str], traces: list[Stated]) -> Iterator[str]:
+def _ttl(names: list[str], traces: list[Trace]) -> Table:
     columns = [[point["hit_rate"] for point in trace["reuse"]["ttl"]] for trace in traces]
     ttls = [point["ttl_ms"] for point in traces[0]["reuse"]["ttl"]]
     rows = []
     for ttl_ms, *rates in zip(ttls, *columns, strict=True):
-        rows.append(("no limit" if ttl_ms is None else duration(ttl_ms), [percent(rate) for rate in rates]))
+        rows.append(("unlimited" if ttl_ms is None else duration(ttl_ms), [percent(rate) for rate in rates]))
     while len(rows) > 2 and rows[-2][1] == rows[-3][1] == rows[-1][1]:  # noqa: PLR2004  longer ones find no more
         del rows[-2]
-    title = "infinite cache by time to live after the last use: tokens found / tokens"
-    yield from table(title, names, rows)
+    return Table("infinite cache by time to live after the last use: tokens found / tokens", names, rows)
 
 
-def _working_set(names: list[str], traces: list[Stated]) -> Iterator[str]:
+def _working_set(names: list[str], traces: list[Trace]) -> Table:
     rows = [
         (words, [number(max(point[kind] for point in trace["reuse"]["working_set"])) for trace in traces])
         for kind, words in WORKING_SET
     ]
-    rows.append(("blocks used at all", [number(trace["reuse"]["size"]["distinct_blocks"]) for trace in traces]))
-    yield from table("working set: distinct blocks, and the tokens in them", names, rows)
+    rows.append(("distinct blocks", [number(trace["reuse"]["size"]["distinct_blocks"]) for trace in traces]))
+    return Table("working set: distinct blocks, and the tokens in them", names, rows)
+
+
+def _headings(names: Iterable[str], *columns: str) -> list[str]:
+    """Each of the columns for each of the traces."""
+    return [f"{name} {column}".strip() for name in names for column in columns]
 
 
 def round_capacities(largest: int) -> list[int]:
-    """A dozen round numbers (1, 2, 5, 10, ...), of which the last is the first that is not below `largest`."""
+    """Up to 12 round numbers (1, 2, 5, 10, ...), of which the last is the first that is at least `largest`."""
     series = [digit * 10**exponent for exponent in range(19) for digit in (1, 2, 5)]
     end = next(index for index, capacity in enumerate(series) if capacity >= largest) + 1
     return series[max(0, end - CAPACITIES) : end]
 
 
-def rate_at(curve: list[Stated], tokens: int) -> float:
-    """The hit rate of the largest point within a capacity: exact at round ones, which are points."""
+def rate_at(curve: Sequence[Mapping[str, Any]], tokens: int) -> float:
+    """The hit rate of the largest point within a capacity; exact at round capacities, which are points."""
     index = bisect_right(curve, tokens, key=lambda point: point["capacity_tokens"])
     return float(curve[index - 1]["hit_rate"])
 
 
-def _capacity_for(curve: list[Stated], share: float) -> int:
-    """The first point that has this share of the limit."""
+def _capacity_for(curve: Sequence[Mapping[str, Any]], share: float) -> int:
+    """Tokens of the first point that has this share of the unlimited hit rate."""
     least = share * curve[-1]["hit_rate"]
     return next(int(point["capacity_tokens"]) for point in curve if point["hit_rate"] >= least)

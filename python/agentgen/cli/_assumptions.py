@@ -1,4 +1,4 @@
-"""What `analyze`, `plan`, `report` and `simulate` assume of the cache, of time, of a token's KV, and of traces."""
+"""Options that `analyze`, `plan`, `report` and `simulate` share: the cache, the timeline, the trace, the model's KV."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from agentgen.analysis.figures import (
     PREFILL_TOKENS_PER_SECOND,
 )
 from agentgen.analysis.model import KV_DTYPES
-from agentgen.cli._options import Whole
+from agentgen.cli._options import Whole, trace_block_size_option, trace_layout_option
 from agentgen.cli._quantities import Rate
-from agentgen.settings import LAYOUTS, MAX_TOKENS
+from agentgen.settings import MAX_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ _ASSUMPTIONS = (
         "--block-size",
         type=Whole(1, MAX_TOKENS),
         metavar="TOKENS",
-        help="Tokens a block of the cache (vLLM: 16); the trace's own by default.",
+        help="Block size of the cache (vLLM: 16). [default: the trace's]",
     ),
     click.option(
         "--no-cached-outputs",
@@ -33,7 +33,7 @@ _ASSUMPTIONS = (
         is_flag=True,
         default=True,
         flag_value=False,
-        help="The KV of outputs is not kept.",
+        help="Do not cache the KV of outputs.",
     ),
     click.option(
         "--prefill-rate",
@@ -41,7 +41,7 @@ _ASSUMPTIONS = (
         type=Rate(),
         default=PREFILL_TOKENS_PER_SECOND,
         metavar="TOKENS",
-        help=f"New tokens of a prompt computed in a second. [default: {PREFILL_TOKENS_PER_SECOND:.0f}]",
+        help=f"Prefill rate, uncached prompt tokens per second. [default: {PREFILL_TOKENS_PER_SECOND:.0f}]",
     ),
     click.option(
         "--decode-rate",
@@ -49,65 +49,62 @@ _ASSUMPTIONS = (
         type=Rate(),
         default=DECODE_TOKENS_PER_SECOND,
         metavar="TOKENS",
-        help=f"Tokens of an output made in a second. [default: {DECODE_TOKENS_PER_SECOND:.0f}]",
+        help=f"Decode rate of each request, tokens per second. [default: {DECODE_TOKENS_PER_SECOND:.0f}]",
     ),
-    click.option("--layout", type=click.Choice(LAYOUTS), help="Layout of a trace that does not say."),
     click.option(
-        "--trace-block-size",
-        type=Whole(1, MAX_TOKENS),
-        metavar="TOKENS",
-        help="Tokens a hash id, of a trace that does not say.",
+        "--concurrency",
+        type=Whole(1, MAX_CONCURRENCY),
+        metavar="N",
+        help="Open sessions, including those that wait for a person (so not max_num_seqs); only for a trace without "
+        f"arrivals. [default: {CONCURRENCY}]",
     ),
+    trace_layout_option,
+    trace_block_size_option,
 )
-
 
 _MODEL = (
     click.option(
-        "--model", metavar="NAME|PATH", help="A name of agentgen models, or a model's config.json or its directory."
+        "--model",
+        metavar="NAME|PATH",
+        help="Model: a name of agentgen models, or a config.json or its directory.",
     ),
     click.option(
-        "--kv-bytes-per-token", type=Whole(1, MAX_TOKENS), metavar="BYTES", help="KV of a token, instead of --model."
+        "--kv-bytes-per-token",
+        type=Whole(1, MAX_TOKENS),
+        metavar="BYTES",
+        help="KV bytes per token, instead of --model.",
     ),
     click.option(
-        "--kv-dtype", type=click.Choice(KV_DTYPES), help="Numbers that the model's KV is kept in. [default: bf16]"
+        "--kv-dtype", type=click.Choice(KV_DTYPES), help=f"Data type of the model's KV. [default: {KV_DTYPES[0]}]"
     ),
-)
-
-
-concurrency_option = click.option(
-    "--concurrency",
-    type=Whole(1, MAX_CONCURRENCY),
-    metavar="N",
-    help="Sessions open at once, those that wait for a person included, of a trace without arrivals. "
-    f"[default: {CONCURRENCY}]",
 )
 
 
 def assumption_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What `analyze`, `plan` and `simulate` assume: of the cache, of time, and of a trace that does not say."""
+    """Add the options of the cache, the reference timeline and the trace."""
     return _with(_ASSUMPTIONS, command)
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What `plan` and `simulate` know of a token's KV."""
+    """Add the options of a model's KV size."""
     return _with(_MODEL, command)
 
 
 def check_model(
     model: str | None, kv_bytes_per_token: int | None, kv_dtype: str | None, *, needed: bool = True
 ) -> None:
-    """Refuse what does not tell a token's KV in one way; unless it is `needed`, it may be left out."""
-    stated = (model is not None) + (kv_bytes_per_token is not None)
-    if stated > 1 or (needed and not stated):
-        found = "both" if stated else "neither"
+    """Raise a usage error unless the KV size is given in one way (or not at all, unless `needed`)."""
+    given = (model is not None) + (kv_bytes_per_token is not None)
+    if given > 1 or (needed and not given):
+        found = "both" if given else "neither"
         raise click.UsageError(f"--model and --kv-bytes-per-token: found {found}, expected one of them.")
-    check_dtype(kv_dtype, of_a_model=model is not None)
+    check_dtype(kv_dtype, has_model=model is not None)
 
 
-def check_dtype(kv_dtype: str | None, *, of_a_model: bool) -> None:
-    """Refuse numbers that nothing is kept in."""
-    if kv_dtype and not of_a_model:
-        raise click.UsageError("--kv-dtype is of a --model; --kv-bytes-per-token is what it comes to.")
+def check_dtype(kv_dtype: str | None, *, has_model: bool) -> None:
+    """Raise a usage error for --kv-dtype without a model that it applies to."""
+    if kv_dtype and not has_model:
+        raise click.UsageError("--kv-dtype needs --model (--kv-bytes-per-token already depends on the data type).")
 
 
 def _with(options: Sequence[Callable[..., Any]], command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""The group of commands, each of which is imported when it is run."""
+"""The command group; each command is imported when it runs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, NoReturn
 
 import click
 
-from agentgen import __version__
+from agentgen._native import __version__
 from agentgen.cli._errors import exit_code
 from agentgen.cli._group import Suggesting
 
-# In the order of work; each is the attribute `command` of the module of its name.
+# In the order of work; each is the attribute `command` of the module of its name. The only list of commands.
 COMMANDS = (
     "generate",
     "validate",
@@ -31,23 +31,23 @@ COMMANDS = (
 
 
 class Commands(Suggesting):
-    """Imports a command when it is named, and turns what goes wrong in it into one line and an exit code."""
+    """Imports commands on demand, and turns exceptions into one line on standard error and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """All commands, in the order of work."""
+        """The names of all commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command, imported."""
+        """Import a command."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"agentgen.cli.{cmd_name}").command
         return command
 
     def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
-        """Run, and exit with 0 (ok), 1 (findings or failed), 2 (usage or unreadable) or 130 (interrupted)."""
+        """Run and exit: 0 ok, 1 findings or failed, 2 usage or unreadable input, 130 interrupted."""
         for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show is no reason to fail
+            if hasattr(stream, "reconfigure"):  # names that the terminal cannot encode
                 stream.reconfigure(errors="backslashreplace")
         try:
             result = super().main(args, prog_name or "agentgen", **{**extra, "standalone_mode": False})
@@ -62,8 +62,8 @@ class Commands(Suggesting):
 )
 @click.version_option(__version__, prog_name="agentgen", message="%(prog)s %(version)s")
 def main() -> None:
-    """Agentic LLM request traces with KV-cache identity: generate, check, analyze.
+    """Generate, validate, analyze, simulate and replay traces of LLM coding agents.
 
-    Exit codes: 0 ok, 1 findings or failed, 2 usage or unreadable input,
+    Exit codes: 0 ok, 1 findings or failed, 2 usage error or unreadable input,
     130 interrupted.
     """

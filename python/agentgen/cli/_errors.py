@@ -1,4 +1,4 @@
-"""The one place where an exception becomes a line on standard error and an exit code."""
+"""Exceptions as lines on standard error and exit codes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from agentgen._suggest import did_you_mean
-from agentgen._text import printable
 from agentgen.errors import AgentgenError, ConfigError, ModelError, ReplayError, TraceError
+from agentgen.text.format import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,12 +23,12 @@ INTERRUPTED = 130
 
 
 class UnreadableError(AgentgenError):
-    """An input that the operating system refuses to read."""
+    """An input that the operating system cannot read."""
 
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """What the operating system refuses in here is an input: not a failure of the program, but of its use."""
+    """Report operating-system errors inside the block as unreadable input (exit code 2), not as failures."""
     try:
         yield
     except OSError as error:
@@ -36,33 +36,36 @@ def reading() -> Iterator[None]:
 
 
 def exit_code(error: BaseException) -> int:
-    """Say what went wrong; returns the exit code. Raises again what must be a bug."""
+    """Print the error and return its exit code; exceptions that are bugs are raised again."""
     match error:
         case click.exceptions.Exit():
             return error.exit_code
         case click.Abort() | KeyboardInterrupt():
-            # click puts its Abort in place of a KeyboardInterrupt, which may say what is there to go on with.
-            _say("; ".join(("interrupted", *map(str, (error.__cause__ or error).args))))
+            # click replaces KeyboardInterrupt by Abort; the original may say how to resume.
+            _print("; ".join(("interrupted", *map(str, (error.__cause__ or error).args))))
             return INTERRUPTED
         case click.exceptions.NoArgsIsHelpError():
             click.echo(error.format_message(), err=True)
             return USAGE
         case click.UsageError():
-            _say(_misused(error))
+            _print(_usage(error))
             return USAGE
-        case TraceError() | ModelError() | ReplayError() | UnreadableError():
-            _say(str(error))
+        case ModelError():
+            _print(f"{error.reason} (or give --kv-bytes-per-token)")
+            return USAGE
+        case TraceError() | ReplayError() | UnreadableError():
+            _print(str(error))
             return USAGE
         case AgentgenError():
-            _say(*(str(error).split("\n") if isinstance(error, ConfigError) else [str(error)]))
+            _print(*(str(error).split("\n") if isinstance(error, ConfigError) else [str(error)]))
             return FAILED
         case OSError():
-            _say_failed(error)
+            _print_failed(error)
             return FAILED
     raise error
 
 
-def _misused(error: click.UsageError) -> str:
+def _usage(error: click.UsageError) -> str:
     if not error.ctx:
         return error.format_message()
     message = error.format_message()
@@ -76,21 +79,21 @@ def _reason(error: OSError) -> str:
     reason = error.strerror or str(error)
     if not error.filename:
         return reason
-    left = "; nothing that looks whole is left" if error.errno == errno.ENOSPC else ""
+    left = "; no incomplete file is left behind" if error.errno == errno.ENOSPC else ""
     return f"{error.filename}: {reason}{left}"
 
 
-def _say_failed(error: OSError) -> None:
+def _print_failed(error: OSError) -> None:
     if error.filename or not error.strerror:
-        _say(_reason(error))
+        _print(_reason(error))
         return
-    # Only standard output has no name.
-    if not isinstance(error, BrokenPipeError):  # whoever read a pipe has seen enough
-        _say(f"standard output: {error.strerror}")
-    # Python would complain once more when it flushes at its end.
+    # Only errors of standard output have no file name.
+    if not isinstance(error, BrokenPipeError):  # the reader closed the pipe, which is no error
+        _print(f"standard output: {error.strerror}")
+    # Python would report the error again when it flushes at exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _say(*lines: str) -> None:
+def _print(*lines: str) -> None:
     for line in lines:
         click.echo(f"agentgen: error: {printable(line)}", err=True)

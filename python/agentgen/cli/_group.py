@@ -1,4 +1,4 @@
-"""Groups of commands that know what a misspelt name may have meant."""
+"""Command groups that suggest the nearest name for a misspelt command."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from agentgen._suggest import did_you_mean
 
 
 class Suggesting(click.Group):
-    """A group that names the nearest of its commands, where click names several or none."""
+    """A group that suggests one command, where click suggests several or none."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command of the first argument."""
+        """Find the command that the first argument names."""
         name = args[0]
         if not (ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name)):
             ctx.fail(f"No such command {name!r}{did_you_mean(name, self.list_commands(ctx))}.")

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import re
-import sys
-import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from agentgen.analysis.tables import counted
-from agentgen.settings import FORMATS, MAX_SESSIONS, MAX_THREADS, MAX_TOKENS
+from agentgen.settings import FORMATS, LAYOUTS, MAX_SESSIONS, MAX_THREADS, MAX_TOKENS
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from click._termui_impl import ProgressBar
-
-LONGEST = 40  # characters of a number
-LONG = 0.5  # seconds: what is done sooner needs no progress bar
+MAX_CHARACTERS = 40  # of a number
 
 
 class Whole(click.ParamType[int]):
-    """A whole number of a range, which the help leaves out: the message says it to whoever needs it."""
+    """A whole number in a range; the range is in the error message, not in the help."""
 
     name = "whole number"
 
@@ -32,10 +22,10 @@ class Whole(click.ParamType[int]):
         self.high = high
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """From digits, which `_` may group."""
+        """Parse digits, which `_` may group."""
         text = str(value)
         if (
-            len(text) > LONGEST
+            len(text) > MAX_CHARACTERS
             or not re.fullmatch(r"-?[0-9]+(_[0-9]+)*", text)
             or not self.low <= int(value) <= self.high
         ):
@@ -44,27 +34,27 @@ class Whole(click.ParamType[int]):
 
 
 class ShardType(click.ParamType[tuple[int, int]]):
-    """`i/n`: part i of n, from 0."""
+    """`i/n`: shard i of n, from 0."""
 
     name = "shard"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """From `i/n` to (i, n)."""
+        """Parse `i/n` to (i, n)."""
         if isinstance(value, tuple):
             return value
-        match = re.fullmatch(r"([0-9]+)/([0-9]+)", value) if len(value) <= LONGEST else None
+        match = re.fullmatch(r"([0-9]+)/([0-9]+)", value) if len(value) <= MAX_CHARACTERS else None
         if not match or not int(match[1]) < int(match[2]) <= MAX_SESSIONS:
             self.fail(f"found {value!r}, expected i/n with 0 <= i < n <= {MAX_SESSIONS}.", param, ctx)
         return int(match[1]), int(match[2])
 
 
 class FormatsType(click.ParamType[tuple[str, ...]]):
-    """Names of formats, separated by commas."""
+    """Names of file formats, separated by commas."""
 
     name = "formats"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """From `a,b` to (a, b), each once."""
+        """Parse `a,b` to (a, b), without repeats."""
         if isinstance(value, tuple):
             return value
         names = tuple(dict.fromkeys(part.strip() for part in value.split(",")))
@@ -78,60 +68,14 @@ threads_option = click.option(
     "--threads",
     type=Whole(1, MAX_THREADS),
     metavar="N",
-    help="Worker threads; the result does not depend on it. [default: one a core]",
+    help="Worker threads; results do not depend on it. [default: one per core]",
 )
-block_size_option = click.option(
-    "--block-size", type=Whole(1, MAX_TOKENS), metavar="TOKENS", help="Block size of a trace that does not say."
+trace_block_size_option = click.option(
+    "--trace-block-size",
+    type=Whole(1, MAX_TOKENS),
+    metavar="TOKENS",
+    help="Block size of a trace that does not state it, tokens.",
 )
-
-
-@contextmanager
-def progress_bar(
-    label: str, *, counted: bool = False, shown: bool = True
-) -> Iterator[Callable[[int, int], None] | None]:
-    """A callback (done, in all) that draws a bar on standard error, if that is a terminal and the work is long.
-
-    What is `counted` has its numbers shown.
-    """
-    if not (shown and sys.stderr.isatty()):
-        yield None
-        return
-    started = time.monotonic()
-    bar: ProgressBar[int] | None = None
-
-    def progress(done: int, in_all: int) -> None:
-        nonlocal bar
-        if bar is None:
-            if time.monotonic() - started < LONG:
-                return
-            bar = click.progressbar(length=in_all, label=label, file=sys.stderr, show_pos=counted)
-            bar.render_progress()
-        bar.update(done - bar.pos)
-
-    try:
-        yield progress
-    finally:
-        if bar is not None:
-            bar.render_finish()
-
-
-@contextmanager
-def progress_count(label: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None] | None]:
-    """As `progress_bar`, for sessions of which nobody knows how many there are: their number, on one line."""
-    if not (shown and sys.stderr.isatty()):
-        yield None
-        return
-    started = time.monotonic()
-    told = False
-
-    def progress(done: int, _in_all: int) -> None:
-        nonlocal told
-        if told or time.monotonic() - started >= LONG:
-            click.echo(f"\r{label}: {counted(done, 'session')}", nl=False, err=True)
-            told = True
-
-    try:
-        yield progress
-    finally:
-        if told:
-            click.echo(err=True)
+trace_layout_option = click.option(
+    "--trace-layout", type=click.Choice(LAYOUTS), help="Layout of a trace that does not state it."
+)

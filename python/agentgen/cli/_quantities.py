@@ -1,4 +1,4 @@
-"""Types of options that are quantities: rates, shares, sizes, capacities, durations."""
+"""Option types of quantities: rates, shares, sizes, capacities, durations."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import click
 
-from agentgen.analysis.figures import LEAST_RATE, MAX_BYTES, MAX_CAPACITIES
-from agentgen.cli._options import LONGEST
+from agentgen.analysis.figures import MAX_BYTES, MAX_CAPACITIES, MIN_RATE
+from agentgen.cli._options import MAX_CHARACTERS
 
 UNITS = {
     "b": 1,
@@ -19,35 +19,35 @@ UNITS = {
 
 
 class Rate(click.ParamType[float]):
-    """Tokens a second; with `or_none` also 0, for no time at all."""
+    """Tokens per second; with `zero_allowed` also 0, for no delay."""
 
     name = "rate"
 
-    def __init__(self, *, or_none: bool = False) -> None:
-        self.or_none = or_none
+    def __init__(self, *, zero_allowed: bool = False) -> None:
+        self.zero_allowed = zero_allowed
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """From a decimal number that is not too small."""
+        """Parse a decimal number of at least `MIN_RATE`."""
         rate = _decimal(str(value))
-        if not (LEAST_RATE <= rate < math.inf or (self.or_none and rate == 0)):
-            none = ", or 0 for no time" if self.or_none else ""
-            self.fail(f"found {value}, expected a number from {LEAST_RATE} on{none}.", param, ctx)
+        if not (MIN_RATE <= rate < math.inf or (self.zero_allowed and rate == 0)):
+            zero = ", or 0 for no delay" if self.zero_allowed else ""
+            self.fail(f"found {value}, expected a number of at least {MIN_RATE}{zero}.", param, ctx)
         return rate
 
 
 class Share(click.ParamType[float]):
-    """A part of the whole: `0.9` or `90%`."""
+    """A fraction: `0.9` or `90%`."""
 
     name = "share"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """From a decimal number above 0, to 1 or 100 %."""
+        """Parse a decimal number above 0 and at most 1 or 100 %."""
         text, whole = str(value), 1
         if text.endswith("%"):
             text, whole = text.removesuffix("%").rstrip(), 100
         share = _decimal(text) / whole
         if not 0 < share <= 1:
-            self.fail(f"found {value}, expected a number above 0, to 1 (or 100%).", param, ctx)
+            self.fail(f"found {value}, expected a number above 0, at most 1 (or 100%).", param, ctx)
         return share
 
 
@@ -57,26 +57,26 @@ class ByteSize(click.ParamType[int]):
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """From a number and a unit to whole bytes."""
+        """Parse a number with a unit to whole bytes."""
         if not (count := _bytes(str(value))):
             self.fail(f"found {value!r}, expected a size such as 80GB or 64GiB.", param, ctx)
         return count
 
 
 class Capacity(NamedTuple):
-    """KV memory of a worker."""
+    """KV memory of a replica."""
 
     size: int
     in_blocks: bool
 
 
 class CapacityType(click.ParamType[Capacity]):
-    """KV memory: bytes with a unit, or blocks, of which there must be one."""
+    """KV memory: bytes with a unit, or at least one block."""
 
     name = "capacity"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Capacity:
-        """From `300GB`, or from `5000blocks`."""
+        """Parse `300GB` or `5000blocks`."""
         if isinstance(value, Capacity):
             return value
         text = str(value)
@@ -88,12 +88,12 @@ class CapacityType(click.ParamType[Capacity]):
 
 
 class CapacitiesType(click.ParamType[list[Capacity]]):
-    """Capacities with commas between them, all of one kind."""
+    """Capacities separated by commas, all in bytes or all in blocks."""
 
     name = "capacities"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[Capacity]:
-        """From `100GB,200GB`, in that order."""
+        """Parse `100GB,200GB`, keeping the order."""
         if isinstance(value, list):
             return value
         found = [CapacityType().convert(part.strip(), param, ctx) for part in str(value).split(",")]
@@ -110,7 +110,7 @@ class Seconds(click.ParamType[float]):
     name = "seconds"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """From a decimal number of seconds to milliseconds."""
+        """Parse a decimal number of seconds to milliseconds."""
         seconds = _decimal(str(value))
         if not 0 <= seconds < math.inf:
             self.fail(f"found {value}, expected a number of seconds.", param, ctx)
@@ -118,8 +118,8 @@ class Seconds(click.ParamType[float]):
 
 
 def _bytes(text: str) -> int:
-    """The bytes that a number and a unit write; 0 if they are none, or too many."""
-    match = re.fullmatch(r"([0-9]+)(?:\.([0-9]+))? ?([A-Za-z]+)", text) if len(text) <= LONGEST else None
+    """The bytes of a number with a unit; 0 if it is malformed or too large."""
+    match = re.fullmatch(r"([0-9]+)(?:\.([0-9]+))? ?([A-Za-z]+)", text) if len(text) <= MAX_CHARACTERS else None
     unit = UNITS.get(match[3].lower()) if match else None
     if not match or not unit:
         return 0
@@ -129,6 +129,6 @@ def _bytes(text: str) -> int:
 
 
 def _decimal(text: str) -> float:
-    """The number that plain digits write; NaN if they are none."""
-    plain = len(text) <= LONGEST and re.fullmatch(r"([0-9]+(\.[0-9]+)?|\.[0-9]+)([eE][+-]?[0-9]+)?", text)
+    """The number of plain digits; NaN if it is malformed."""
+    plain = len(text) <= MAX_CHARACTERS and re.fullmatch(r"([0-9]+(\.[0-9]+)?|\.[0-9]+)([eE][+-]?[0-9]+)?", text)
     return float(text) if plain else math.nan

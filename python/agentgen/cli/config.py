@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from agentgen import _native
-from agentgen._text import printable
 from agentgen.cli._errors import reading
 from agentgen.cli._group import Suggesting
 from agentgen.config import json_schema, load_config
+from agentgen.text.format import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rich.console import RenderableType
 
 
-@click.group("config", cls=Suggesting, short_help="List, show and check configurations.")
+@click.group("config", cls=Suggesting)
 def command() -> None:
     """List, show and check configurations."""
 
 
 @command.command("list")
 def list_presets() -> None:
-    """Print the names of the bundled presets, the default one first."""
+    """Print the names of the bundled presets, default first."""
     click.echo("\n".join(_native.preset_names()))
 
 
 @command.command("show")
 @click.argument("name", metavar="NAME|FILE")
 def show(name: str) -> None:
-    """Print a preset, or a file with all that it leaves out, as JSON."""
+    """Print a preset, or a file completed with defaults, as JSON."""
     with reading():
         loaded = load_config(name)
     click.echo(json.dumps(loaded.config, indent=2))
@@ -36,47 +41,53 @@ def show(name: str) -> None:
 
 @command.command("schema")
 def schema() -> None:
-    """Print the JSON Schema of configuration files, for editors."""
+    """Print the JSON Schema of configuration files."""
     click.echo(json.dumps(json_schema(), indent=2))
 
 
 @command.command("check")
 @click.argument("name", metavar="NAME|FILE")
 def check(name: str) -> None:
-    """Check every rule; print what the targets come to.
+    """Check a configuration; print stated and effective distributions.
 
-    Stated values are the targets; drawn ones follow from the cuts and the
-    rounding, before the context limit drops turns that do not fit.
+    Effective values account for truncation and rounding, but not for turns
+    dropped at the context limit.
     """
+    from agentgen.text import layout  # noqa: PLC0415  rich is slow to import
+
     with reading():
         loaded = load_config(name)
-    solved = loaded.resolve(loaded.settings)
-    click.echo(f"{printable(loaded.source)}: ok")
-    click.echo()
-    click.echo(f"{'':<32}{'mean':>11}{'median':>11}{'mean':>13}{'median':>11}")
-    click.echo(f"{'':<32}{'stated':>11}{'stated':>11}{'drawn':>13}{'drawn':>11}")
-    tokens = {path: field for path, field in solved["effective"].items() if not isinstance(field, dict)}
-    for path, field in solved["effective"].items():
-        if path not in tokens:
-            target, effective = field["target"], field["effective"]
-            click.echo(
-                f"{path:<32}{_number(target['mean']):>11}{_number(target['median']):>11}"
-                f"{_number(effective['mean']):>13}{_number(effective['median']):>11}"
-            )
-    turns = solved["config"]["turns"]
-    if turns:
-        click.echo(f"{'turns':<32}{_number(turns['mean']):>11}{_number(turns['median']):>11}")
-    click.echo()
-    click.echo("drawn: before the context limit drops the turns that do not fit")
-    if turns:
-        click.echo(f"turns: clamped to {turns['min']:,}..{turns['max']:,}, which moves their mean (not calibrated)")
-    click.echo(
-        f"prefix: L1 {tokens['layer1_tokens']:,} + L1.5 {tokens['layer1_5_tokens']:,} tokens in whole blocks; "
-        f"prompts below {tokens['max_prompt_tokens']:,}"
-    )
-    for warning in solved["warnings"]:
+    resolved = loaded.resolve(loaded.settings)
+    click.echo(f"{printable(loaded.source)}: ok\n")
+    layout.show(*_pieces(resolved))
+    for warning in resolved["warnings"]:
         click.echo(f"agentgen: warning: {warning}", err=True)
 
 
-def _number(value: Any) -> str:
+def _pieces(resolved: Mapping[str, Any]) -> Iterator[RenderableType]:
+    from agentgen.text.layout import BLANK, Table, paragraph  # noqa: PLC0415  as above
+
+    rows = []
+    tokens = {}
+    for path, value in resolved["effective"].items():
+        if isinstance(value, dict):
+            values = [value[kind][statistic] for kind in ("target", "effective") for statistic in ("mean", "median")]
+            rows.append((path, [_number(value) for value in values]))
+        else:
+            tokens[path] = value
+    turns = resolved["config"]["turns"]
+    if turns:
+        rows.append(("turns", [_number(turns["mean"]), _number(turns["median"]), "", ""]))
+    yield Table("", ("stated mean", "median", "effective mean", "median"), rows, [2, 2])
+    yield BLANK
+    yield paragraph("effective: before turns are dropped at the context limit")
+    if turns:
+        yield paragraph(f"turns: clamped to {turns['min']:,}..{turns['max']:,}; not calibrated, so the mean shifts")
+    yield paragraph(
+        f"prefix: L1 {tokens['layer1_tokens']:,} + L1.5 {tokens['layer1_5_tokens']:,} tokens in whole blocks; "
+        f"prompts below {tokens['max_prompt_tokens']:,}"
+    )
+
+
+def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:,.1f}".removesuffix(".0")

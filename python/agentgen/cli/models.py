@@ -5,19 +5,22 @@ from __future__ import annotations
 import click
 
 from agentgen.analysis.plan import models
-from agentgen.analysis.tables import NONE, table
+from agentgen.text.format import NONE
 
 
-@click.command("models", short_help="List the models whose KV bytes are known.")
+@click.command("models")
 def command() -> None:
-    """List the models whose KV bytes are known: `--model` of plan, simulate and serve.
+    """List models with known KV size.
 
-    An open session takes its bytes beside those of its tokens (sliding
-    windows), half of them in fp8.
+    The names are values of --model of plan, simulate and serve. Models with
+    sliding-window attention also hold a fixed number of bytes for each open
+    session; fp8 halves both sizes.
     """
+    from agentgen.text.layout import Table, show  # noqa: PLC0415  rich is slow to import
+
     bf16, fp8 = models("bf16"), models("fp8")
     rows = []
     for name, model in bf16.items():
         sizes = (model["kv_bytes_per_token"], fp8[name]["kv_bytes_per_token"], model["kv_bytes_per_session"])
         rows.append((name, [f"{size:,}" if size else NONE for size in sizes]))
-    click.echo("\n".join(table("KV bytes", ("bf16 a token", "fp8 a token", "bf16 an open session"), rows)))
+    show(Table("KV bytes", ("a token, bf16", "a token, fp8", "an open session, bf16"), rows))

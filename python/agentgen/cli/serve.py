@@ -47,9 +47,11 @@ class FaultType(click.ParamType[dict[str, Any]]):
 
 
 @click.command("serve", short_help="Serve an OpenAI-compatible API that models time and cache.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Host name or address to listen on.")
 @click.option(
-    "--port", type=Whole(0, MAX_PORT), default=8000, metavar="N", help="Port; 0 lets the system choose. [default: 8000]"
+    "--host", default="127.0.0.1", show_default=True, metavar="HOST", help="Host name or address to listen on."
+)
+@click.option(
+    "--port", type=Whole(0, MAX_PORT), default=8000, metavar="N", help="Port; 0 for any free port. [default: 8000]"
 )
 @click.option(
     "--model",
@@ -75,14 +77,14 @@ class FaultType(click.ParamType[dict[str, Any]]):
 )
 @click.option(
     "--prefill-rate",
-    type=Rate(or_none=True),
+    type=Rate(zero_allowed=True),
     default=PREFILL_TOKENS_PER_SECOND,
     metavar="TOKENS",
     help=f"Prefill rate in tokens per second; 0 for no time. [default: {PREFILL_TOKENS_PER_SECOND:.0f}]",
 )
 @click.option(
     "--decode-rate",
-    type=Rate(or_none=True),
+    type=Rate(zero_allowed=True),
     default=DECODE_TOKENS_PER_SECOND,
     metavar="TOKENS",
     help=f"Decode rate per request in tokens per second; 0 for no time. [default: {DECODE_TOKENS_PER_SECOND:.0f}]",
@@ -194,10 +196,10 @@ def _blocks(
                 found = "none" if capacity is None else f"{capacity.size}blocks"
                 raise click.UsageError(f"{option} needs a --capacity in bytes, such as 300GB; found {found}.")
         return capacity.size if capacity else None
-    check_dtype(kv_dtype, of_a_model=kv_bytes_per_token is None)
+    check_dtype(kv_dtype, has_model=kv_bytes_per_token is None)
     if kv_bytes_per_token is None:
         if model is None:
-            raise click.UsageError("--capacity in bytes needs a --model or --kv-bytes-per-token.")
+            raise click.UsageError("--capacity in bytes needs --model or --kv-bytes-per-token.")
         kv_bytes_per_token = int(find_model(model, kv_dtype or KV_DTYPES[0])["kv_bytes_per_token"])
     try:
         return _native.capacity_blocks(capacity.size, kv_bytes_per_token, block_size)

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agentgen._text import printable
 from agentgen.analysis.model import KV_DTYPES
-from agentgen.analysis.simulate import MAX_WORKERS, ROUTINGS, simulate
-from agentgen.cli._assumptions import assumption_options, check_model, concurrency_option, model_options
+from agentgen.analysis.simulate import MAX_REPLICAS, ROUTINGS, simulate
+from agentgen.cli._assumptions import assumption_options, check_model, model_options
 from agentgen.cli._errors import reading
-from agentgen.cli._options import Whole, progress_count, threads_option
+from agentgen.cli._options import Whole, threads_option
+from agentgen.cli._print import print_figures
 from agentgen.cli._quantities import CapacitiesType, Seconds
-from agentgen.cli._soundness import soundness
+from agentgen.cli._validity import warn_if_invalid
 from agentgen.errors import AgentgenError
 from agentgen.run import listed
 from agentgen.settings import MANIFEST
+from agentgen.text.format import printable
+from agentgen.text.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from agentgen.cli._quantities import Capacity
 
 
-@click.command("simulate", short_help="What a cache of limited size finds, and how requests wait.")
+@click.command("simulate")
 @click.argument("trace", metavar="TRACE", type=click.Path(exists=True))
 @click.option(
     "--capacity",
@@ -34,28 +36,34 @@ if TYPE_CHECKING:
     type=CapacitiesType(),
     required=True,
     metavar="SIZE[,SIZE...]",
-    help="KV memory of a worker, such as 300GB, or 5000blocks of any model; several are simulated in parallel, for one "
-    "table.",
+    help="KV memory of a replica, such as 300GB or 5000blocks; several are simulated in parallel and compared.",
 )
 @model_options
-@concurrency_option
 @click.option(
-    "--workers",
-    type=Whole(1, MAX_WORKERS),
+    "--replicas",
+    type=Whole(1, MAX_REPLICAS),
     default=1,
     show_default=True,
-    metavar="W",
-    help="Workers, each with a queue, a prefill unit and a cache.",
+    metavar="N",
+    help="Serving replicas, each with a queue, a prefill unit and a cache.",
 )
 @click.option(
     "--routing",
     type=click.Choice(ROUTINGS),
     default=ROUTINGS[0],
     show_default=True,
-    help="A session stays with its worker, or requests go to one after the other.",
+    help="Send all requests of a session to one replica, or requests to the replicas in turn.",
 )
-@click.option("--ttl", "ttl_ms", type=Seconds(), metavar="SECONDS", help="Blocks not used for longer are gone.")
-@click.option("--bound", is_flag=True, help="Also find what the best policy would find, which knows the future.")
+@click.option(
+    "--ttl",
+    "ttl_ms",
+    type=Seconds(),
+    metavar="SECONDS",
+    help="Evict blocks idle for longer than this. [default: no limit]",
+)
+@click.option(
+    "--belady-bound", is_flag=True, help="Also compute the hit rate of Belady's optimal policy, an upper bound."
+)
 @assumption_options
 @threads_option
 @click.option(
@@ -63,7 +71,7 @@ if TYPE_CHECKING:
     "requests",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="Write a row for each request: times, worker, what it found.",
+    help="Parquet file to write, a row per request: times, replica, hits.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
 def command(
@@ -77,21 +85,21 @@ def command(
     as_json: bool,
     **stated: Any,
 ) -> None:
-    """Serve a trace in virtual time, with a prefix cache of limited size.
+    """Simulate serving a trace with a limited prefix cache.
 
-    Sessions start as in agentgen analyze; a turn is sent when its delay after the
-    response before is over. Requests wait for the prefill unit and for room in
-    the cache, which holds what they read and write and evicts the least recently
+    Sessions start as on the reference timeline of agentgen analyze; a turn is
+    sent after its delay from the end of the previous response. A request waits
+    for the prefill unit and for free blocks; the cache evicts the least recently
     used blocks. docs/simulator.md defines every figure.
     """
     in_blocks, sizes = capacities[0].in_blocks, [capacity.size for capacity in capacities]
     check_model(model, kv_bytes_per_token, kv_dtype, needed=not in_blocks)
     if requests is not None and len(capacities) > 1:
-        raise click.UsageError(f"--parquet: found {len(capacities)} capacities, expected one.")
+        raise click.UsageError(f"--parquet: found {len(capacities)} in --capacity, expected one.")
     if requests is not None:
         _check_target(Path(requests), Path(trace))
-    sound = soundness([trace], layout=stated["layout"], block_size=stated["trace_block_size"])
-    with reading(), sound, _writing(requests), progress_count("simulating", shown=not as_json) as progress:
+    checked = warn_if_invalid([trace], trace_layout=stated["trace_layout"], trace_block_size=stated["trace_block_size"])
+    with reading(), checked, _writing(requests), progress("simulating", "session", shown=not as_json) as report:
         simulation = simulate(
             trace,
             capacity_bytes=None if in_blocks else sizes,
@@ -100,20 +108,17 @@ def command(
             kv_bytes_per_token=kv_bytes_per_token,
             kv_dtype=kv_dtype or KV_DTYPES[0],
             requests=requests,
-            progress=progress,
+            progress=report,
             **stated,
         )
-    if as_json:
-        click.echo(simulation.to_json())
-        return
-    click.echo("\n".join(map(printable, str(simulation).splitlines())))
-    if requests is not None:
+    print_figures(simulation, as_json=as_json)
+    if requests is not None and not as_json:
         click.echo(f"\nrequests  {printable(requests)}")
 
 
 @contextmanager
 def _writing(target: str | None) -> Iterator[None]:
-    """What the operating system refuses of this file is no fault of an input."""
+    """Report an operating-system error of the output file as a failure, not as an unreadable input."""
     try:
         yield
     except OSError as error:
@@ -123,9 +128,9 @@ def _writing(target: str | None) -> Iterator[None]:
 
 
 def _check_target(target: Path, trace: Path) -> None:
-    """Refuse to write over what is read."""
+    """Raise a usage error if the output would replace a file of a trace."""
     if target.exists() and not target.is_file():
-        raise click.UsageError(f"--parquet: found {target}, expected a file that may be written over.")
+        raise click.UsageError(f"--parquet: found {target}, expected a regular file.")
     in_run = target.name in {MANIFEST, *listed(target.parent / MANIFEST)}
     if target.exists() and (in_run or target.samefile(trace)):
-        raise click.UsageError(f"--parquet: found {target}, a file of a trace, expected another.")
+        raise click.UsageError(f"--parquet: found {target}, a file of a trace, expected another file.")

@@ -1,6 +1,6 @@
-"""Configurations: where they come from and what they may hold.
+"""Configurations: loading, fields and checks.
 
-pydantic and PyYAML take longer to import than most commands take to run, so they are imported on first use.
+pydantic and PyYAML are imported on first use: that takes longer than most commands run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["json_schema", "load_config"]
 
 
 def load_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> LoadedConfig:
-    """Load a preset's name, a file, a run's manifest, or a mapping; see `agentgen.config.load`."""
+    """Load a preset, a file, the manifest of a run or a mapping; see `agentgen.config.load`."""
     from agentgen.config import load  # noqa: PLC0415
 
     return load.load_config(config)

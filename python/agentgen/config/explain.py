@@ -1,4 +1,4 @@
-"""pydantic's findings in the words of this program: `path: found VALUE, expected RULE`."""
+"""pydantic errors as messages: `path: found VALUE, expected RULE`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 TAGS = {"auto", "factor", "closed", "poisson"}
-LONGEST_VALUE = 60
-# What a run has beside its configuration, and the option that states it.
+MAX_CHARACTERS = 60
+# Settings of a run that are options, not fields of the configuration.
 OPTIONS = {
     "sessions": "--sessions",
     "seed": "--seed",
@@ -57,7 +57,7 @@ EXPECTED_OF_MODEL = {
 
 
 def broken_rules(error: ValidationError) -> list[tuple[str, str]]:
-    """(path, rule) of each finding, in the order of the models."""
+    """(path, message) of each error, in the order of the models."""
     return [_broken_rule(finding) for finding in error.errors(include_url=False)]
 
 
@@ -80,7 +80,7 @@ def _broken_rule(finding: ErrorDetails) -> tuple[str, str]:
 
 
 def _without_tags(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """The path in the file: pydantic adds the chosen member of a union after the field's name."""
+    """The path in the file: pydantic appends the chosen union member to the name of the field."""
     return tuple(
         part
         for position, part in enumerate(loc)
@@ -107,7 +107,7 @@ def _unknown(where: tuple[int | str, ...], value: Any) -> str:
     key = str(where[-1])
     if len(where) == 1 and key in OPTIONS:
         example = f" {value}" if isinstance(value, (int, str)) else ""
-        return f"found a field, expected an option beside the configuration: {OPTIONS[key]}{example}"
+        return f"found a setting of the run, expected it as the option {OPTIONS[key]}{example}"
     elsewhere = dict(_all_fields(Config, "")).get(key)
     hint = f" (did you mean {elsewhere}?)" if elsewhere else did_you_mean(key, siblings)
     return f"found an unknown field, expected one of {', '.join(siblings)}{hint}"
@@ -126,4 +126,4 @@ def _shown(value: Any) -> str:
         text = json.dumps(value, default=str, ensure_ascii=False)
     except (TypeError, ValueError):
         text = str(value)
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
+    return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 3]}..."

@@ -1,4 +1,4 @@
-"""From a preset's name, a file, a run's manifest or a mapping to a complete, checked configuration."""
+"""Load complete, checked configurations from presets, files, manifests and mappings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from agentgen import _native
 from agentgen._suggest import did_you_mean
 from agentgen.config.explain import broken_rules
-from agentgen.config.models import LAW, Config, complete, part_laws
+from agentgen.config.models import DISTRIBUTION_PARAMETERS, Config, complete, partial_distributions
 from agentgen.errors import ConfigError
 from agentgen.settings import CONFIG_SUFFIXES, MANIFEST, TRACE_SUFFIXES, Settings
 
@@ -31,13 +31,13 @@ RUN_NAME = re.compile(r"(?P<config>.+)_\d+s_seed\d+_\d{8}-\d{6}")
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A complete configuration, and what came with it.
+    """A complete configuration with its origin.
 
     Attributes:
-        name: For names of run directories.
-        source: For messages: the preset's name or the file.
-        config: Every field, as plain data.
-        settings: The manifest's, if it came from one; else the defaults.
+        name: Name in run directories.
+        source: Name in messages: the preset or the file.
+        config: All fields, as plain data.
+        settings: Those of the manifest, if it came from one; otherwise the defaults.
     """
 
     name: str
@@ -47,12 +47,12 @@ class LoadedConfig:
 
     @property
     def json(self) -> str:
-        """The configuration as one line of JSON, keys in the models' order."""
+        """The configuration as one line of JSON, keys in the order of the models."""
         return json.dumps(self.config, allow_nan=False)
 
     @contextmanager
-    def named_in_errors(self) -> Iterator[None]:
-        """Let the compiled core's errors say which file they are about."""
+    def source_in_errors(self) -> Iterator[None]:
+        """Add the source to configuration errors of the core."""
         try:
             yield
         except ConfigError as error:
@@ -65,9 +65,9 @@ class LoadedConfig:
             `config` (after overrides), `effective` (stated, solved and effective values), `warnings`, `ids`.
 
         Raises:
-            ConfigError: A rule is broken.
+            ConfigError: A rule between fields is violated.
         """
-        with self.named_in_errors():
+        with self.source_in_errors():
             solved: dict[str, Any] = json.loads(
                 _native.resolve(
                     self.json, sessions=settings.sessions, max_isl=settings.max_isl, max_osl=settings.max_osl
@@ -81,10 +81,10 @@ def load_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> LoadedCon
 
     Args:
         config: A bundled preset's name, a `.json`, `.yaml`, `.yml` or `.toml` file, a run's `manifest.json` or its
-            directory, or a mapping. A preset's name wins over a file's; write `./default` for the file.
+            directory, or a mapping. The name of a preset takes precedence over a file; write `./default` for the file.
 
     Raises:
-        ConfigError: A file is not what its name says, or fields break rules; one line for each.
+        ConfigError: A file cannot be parsed, or fields are invalid; one line for each.
         OSError: The file is missing or cannot be read.
     """
     if isinstance(config, Mapping):
@@ -111,23 +111,25 @@ def load_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> LoadedCon
 
 
 def checked(stated: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """The complete configuration of the stated fields."""
+    """The complete, checked configuration of the stated fields."""
     try:
         config = Config.model_validate(complete(stated)).model_dump()
     except ValidationError as error:
         (path, rule), *more = broken_rules(error)
         raise ConfigError(path, rule, source, tuple(more)) from None
-    broken = tuple((path, _part_law(law, default)) for path, law, default in part_laws(stated))
+    broken = tuple(
+        (path, _partial_distribution(fields, default)) for path, fields, default in partial_distributions(stated)
+    )
     if broken:
         raise ConfigError(*broken[0], source, broken[1:])
     return config
 
 
-def _part_law(stated: Mapping[str, Any], default: Mapping[str, Any]) -> str:
-    found = ", ".join(name for name in stated if name in LAW) or "none of them"
+def _partial_distribution(stated: Mapping[str, Any], default: Mapping[str, Any]) -> str:
+    found = ", ".join(name for name in stated if name in DISTRIBUTION_PARAMETERS) or "none of them"
     return (
         f"found {found}, expected exactly one of mean + median, mean + sigma, mu + sigma: "
-        f"a distribution is replaced as a whole (the default's is {json.dumps(default)})"
+        f"a distribution is replaced as a whole (default: {json.dumps(default)})"
     )
 
 
@@ -137,7 +139,7 @@ def parse(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError("", f"byte {error.start} is not UTF-8", str(file)) from None
+        raise ConfigError("", f"found byte {error.start} that is not UTF-8, expected UTF-8", str(file)) from None
     reader = readers.get(file.suffix.lower())
     if reader is None:
         raise ConfigError("", f"found a {file.suffix or 'nameless'} file, expected .json, .yaml or .toml", str(file))
@@ -182,7 +184,7 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML that refuses a key given twice, and knows 1e-3 as the number it is in YAML 1.2."""
+    """YAML without repeated keys, in which 1e-3 is a number as in YAML 1.2."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         seen = set()
@@ -208,15 +210,15 @@ def _yaml(text: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
     except (LookupError, AttributeError, TypeError):  # PyYAML's own, of `!!bool maybe` and the like
-        raise yaml.YAMLError("found a value that is not what its tag (!!) says") from None
+        raise yaml.YAMLError("found a value that does not match its tag (!!)") from None
 
 
 def _section(manifest: Mapping[str, Any], name: str, source: str) -> Mapping[str, Any]:
     if name not in manifest:
-        raise ConfigError(name, "found nothing, expected what generate wrote", source)
+        raise ConfigError(name, "found nothing, expected the value that agentgen generate writes", source)
     section = manifest[name]
     if not isinstance(section, Mapping):
-        raise ConfigError(name, "found no object, expected the one that generate wrote", source)
+        raise ConfigError(name, "found another type, expected the object that agentgen generate writes", source)
     return section
 
 
@@ -224,7 +226,7 @@ def _check_versions(manifest: Mapping[str, Any], source: str) -> None:
     for what, known in (("schema", SCHEMA_VERSION), ("format", _native.FORMAT_VERSION)):
         found = manifest.get(f"{what}_version", known)
         if found != known:
-            rule = f"found {what} version {found}, expected {known} (use the agentgen that wrote it)"
+            rule = f"found {what} version {found}, expected {known} (use the version of agentgen that wrote it)"
             raise ConfigError("", rule, source)
 
 
@@ -242,6 +244,8 @@ def _settings(manifest: Mapping[str, Any], source: str) -> Settings:
             shard=(shard["index"], shard["count"]),
         )
     except KeyError as error:
-        raise ConfigError(str(error.args[0]), "found nothing, expected what generate wrote", source) from None
+        raise ConfigError(
+            str(error.args[0]), "found nothing, expected the value that agentgen generate writes", source
+        ) from None
     except (TypeError, ValueError) as error:
-        raise ConfigError("", f"not a manifest that generate wrote: {error}", source) from None
+        raise ConfigError("", f"not a manifest of agentgen generate: {error}", source) from None

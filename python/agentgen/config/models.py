@@ -1,7 +1,7 @@
-"""The configuration as typed models: the ranges of single fields, and the JSON Schema made from them.
+"""Models of the configuration: the ranges of single fields, and the JSON Schema.
 
-The compiled core has the same types and holds the rules between fields; `complete` fills a stated configuration up with
-the default preset's values, so that these models and the core always see a whole one.
+The core has equal types and the rules between fields. `complete` adds the default preset's values to the stated fields,
+so that these models and the core always see a complete configuration.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from pydantic import (
 from pydantic.json_schema import GenerateJsonSchema
 
 from agentgen import _native
+from agentgen.settings import MAX_TOKENS
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
-MAX_TOKENS = 2**31 - 1
 MAX_U32 = 2**32 - 1
 LARGEST_SAFE_INTEGER = 2**53
-LAW = {"mean", "median", "mu", "sigma"}
-PARAMETERS_OF_A_LAW = 2
+DISTRIBUTION_PARAMETERS = {"mean", "median", "mu", "sigma"}
+PARAMETERS_NEEDED = 2
 
 
 def _short(value: float) -> float:
-    """Whole numbers without a decimal point, as a person writes them."""
+    """Whole numbers without a decimal point."""
     return int(value) if value.is_integer() and abs(value) < LARGEST_SAFE_INTEGER else value
 
 
@@ -54,18 +54,18 @@ class Section(BaseModel):
 
 
 class Distribution(Section):
-    """A lognormal, cut off at `min` and `max`: exactly one of mean + median, mean + sigma, mu + sigma."""
+    """A lognormal truncated to `min` ... `max`: exactly one of mean + median, mean + sigma, mu + sigma."""
 
     mean: Scale | None = None
-    """Mean, in the field's unit; with `calibrate`, of what is written."""
+    """Mean, in the unit of the field; with `calibrate`, of the values written."""
     median: Scale | None = None
-    """Median, in the field's unit; at most the mean."""
+    """Median, in the unit of the field; at most the mean."""
     mu: Annotated[Number, Field(ge=-700, le=700)] | None = None
     """Mean of the logarithm."""
     sigma: Annotated[Number, Field(ge=0, le=10)] | None = None
-    """Standard deviation of the logarithm; 0 gives the median every time."""
+    """Standard deviation of the logarithm; 0 for a constant, the median."""
     min: Annotated[Number, Field(ge=0)] | None = None
-    """No draw is smaller, in the field's unit."""
+    """Smallest value, in the unit of the field."""
 
     @model_serializer(mode="wrap")
     def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -73,17 +73,17 @@ class Distribution(Section):
 
 
 class Length(Distribution):
-    """A lognormal number of tokens, cut off at `min` and `max`: one of mean + median, mean + sigma, mu + sigma."""
+    """A lognormal token count truncated to `min` ... `max`: one of mean + median, mean + sigma, mu + sigma."""
 
     max: Annotated[Number, Field(ge=1)] | None = None
-    """No draw is larger, tokens."""
+    """Largest value, tokens."""
 
 
 class Delay(Distribution):
-    """A lognormal time in ms, cut off at `min` and `max`: exactly one of mean + median, mean + sigma, mu + sigma."""
+    """A lognormal time in ms truncated to `min` ... `max`: one of mean + median, mean + sigma, mu + sigma."""
 
     max: Annotated[Number, Field(gt=0)] | None = None
-    """No draw is larger, ms."""
+    """Largest value, ms."""
 
 
 def _bias_kind(value: object) -> str:
@@ -91,25 +91,25 @@ def _bias_kind(value: object) -> str:
 
 
 class NewTokens(Length):
-    """A length with a bias against the loss of large turns at the context limit."""
+    """A token count with a correction for large turns that the context limit drops."""
 
     bias: Annotated[
         Annotated[Literal["auto"], Tag("auto")] | Annotated[Scale, Tag("factor")], Discriminator(_bias_kind)
     ] = "auto"
-    """Factor on the median, or "auto": solved, so that the turns written have the stated mean."""
+    """Factor on the median, or "auto": solved so that the turns written have the stated mean."""
 
 
 class Groups(Section):
-    """The groups of L1.5, chosen with weight k^-zipf_alpha for k = 1, 2, ..."""
+    """The groups of L1.5; group k = 1, 2, ... is chosen with weight k^-zipf_alpha."""
 
     num_groups: Annotated[Whole, Field(ge=1, le=10_000_000)]
     """Number of groups."""
     zipf_alpha: Annotated[Number, Field(ge=0)]
-    """Exponent of the weights; 0 makes all groups alike."""
+    """Exponent of the weights; 0 for equal weights."""
 
 
 class Cache(Section):
-    """The layers of a first prompt."""
+    """The prefix layers of a first prompt."""
 
     layer1_tokens: Tokens
     """L1: tokens that all sessions share; rounded up to whole blocks."""
@@ -118,57 +118,57 @@ class Cache(Section):
     layer1_5_groups: Groups
     """The groups of L1.5."""
     layer2: Length
-    """L2: tokens of a session's own."""
+    """L2: tokens that belong to one session."""
 
 
 class ContextSpeedup(Section):
     """Factor max(floor, 1 - slope * previous context / max_prompt_tokens) on every delay."""
 
     slope: Annotated[Number, Field(ge=0)]
-    """Share of the delay lost at a full context."""
+    """Relative reduction of the delay at a full context."""
     floor: Probability
     """Smallest factor."""
 
 
 class InterTurnDelay(Section):
-    """Pause between the end of a response and the next turn: of two kinds."""
+    """Delay between the end of a response and the next turn, of two kinds."""
 
     agentic_fraction: Probability
-    """Share of the turns that a tool result starts; a person starts the others."""
+    """Share of the turns that start with a tool result; the others start with a person's request."""
     agentic_delay: Delay
-    """Pause before a tool result, ms."""
+    """Delay before a tool result, ms."""
     human_delay: Delay
-    """Pause before a person's next request, ms."""
+    """Delay before a person's next request, ms."""
     max: Annotated[Number, Field(ge=0)] | None
-    """Hard clip of either, ms; null for none."""
+    """Upper limit of both, ms; null for none."""
     context_speedup: ContextSpeedup | None
-    """Shorter delays at a longer context; null for none."""
+    """Shorter delays with longer contexts; null for none."""
 
 
 class Reset(Section):
-    """The hazard with which a session ends before each turn."""
+    """The hazard that a session ends before each turn."""
 
     base_probability: Probability
     """Probability at an empty context."""
     context_scaling: Annotated[Number, Field(ge=1)]
-    """Factor on it at a full context, linear between."""
+    """Factor on the probability at a full context, linear in between."""
 
 
 class Turns(Section):
-    """Sessions of a drawn number of turns: lognormal, rounded, limited to `min` ... `max`."""
+    """Turn counts of sessions: lognormal, rounded, clamped to `min` ... `max`."""
 
     mean: Annotated[Number, Field(gt=0)]
-    """Mean number of turns, from `min` to `max`."""
+    """Mean number of turns; `min` to `max`."""
     median: Annotated[Number, Field(gt=0)]
     """Median number of turns; at most the mean."""
     min: Annotated[Whole, Field(ge=1, le=MAX_TOKENS)]
-    """Fewest turns."""
+    """Smallest number of turns."""
     max: Annotated[Whole, Field(ge=1, le=MAX_TOKENS)]
-    """Most turns."""
+    """Largest number of turns."""
     allow_truncation: Flag = False
-    """Keep a session that meets the context limit before its turn count, instead of drawing it again."""
+    """Keep a session that reaches the context limit before its turn count, instead of drawing it again."""
     max_session_attempts: Annotated[Whole, Field(ge=1, le=MAX_U32)] | None = None
-    """How often a session is drawn before giving up; null for 100, and with `allow_truncation`."""
+    """Draws of a session before generation fails; null for 100, and with `allow_truncation`."""
 
 
 class Rate(Section):
@@ -193,31 +193,31 @@ class Config(Section):
     """Configuration of `agentgen generate`; an absent field has the default preset's value."""
 
     max_prompt_tokens: Annotated[Whole, Field(ge=3, le=MAX_TOKENS)]
-    """Context limit: every prompt is shorter, tokens."""
+    """Context limit, tokens; every prompt is shorter."""
     block_size: Annotated[Whole, Field(ge=1, le=MAX_TOKENS)]
     """KV block size, tokens."""
     cache: Cache
-    """The layers of a first prompt."""
+    """The prefix layers of a first prompt."""
     new_tokens_per_turn: NewTokens
     """New prompt tokens of every turn after the first."""
     generation_length: Length
     """Output tokens of every turn."""
     inter_turn_delay: InterTurnDelay
-    """Pause between the end of a response and the next turn."""
+    """Delay between the end of a response and the next turn."""
     reset: Reset | None
-    """How sessions end at random; null with `turns`."""
+    """Random ends of sessions; null with `turns`."""
     turns: Turns | None
     """Explicit turn counts, instead of `reset`; null for none."""
     restart_initial_probability: Probability
-    """Probability that the first session is split by a restart; falls to 0 over the first 75 % of the sessions."""
+    """Probability that a restart splits the first session; falls to 0 over the first 75 % of the sessions."""
     restart_turn_range: Annotated[list[Annotated[Whole, Field(ge=1, le=MAX_TOKENS)]], Field(min_length=2, max_length=2)]
     """Turn index at which a restart splits a session: uniform in [min, max)."""
     arrival: Annotated[
         Annotated[Literal["closed"], Tag("closed")] | Annotated[Poisson, Tag("poisson")], Discriminator(_arrival_kind)
     ]
-    """When sessions arrive: "closed" (no times; the replayer's concurrency decides) or {"poisson": {"rate": ...}}."""
+    """Arrivals: "closed" (no times; concurrency of the replay) or {"poisson": {"rate": sessions per second}}."""
     calibrate: Flag
-    """Solve the distributions' parameters so that what is written has the stated mean and median."""
+    """Solve the parameters of the distributions so that the values written have the stated mean and median."""
 
 
 def section_of(model: type[Section], field: str) -> type[Section] | None:
@@ -234,7 +234,7 @@ def _sections(annotation: Any) -> Iterator[type[Section]]:
 
 
 def complete(stated: Mapping[str, Any]) -> dict[str, Any]:
-    """The stated fields over the default preset's; a distribution is replaced as a whole."""
+    """The stated fields over the default preset; a distribution is replaced as a whole."""
     whole = _overlay(Config, json.loads(_native.preset("default")), stated)
     if stated.get("turns") is not None and "reset" not in stated:
         whole["reset"] = None
@@ -253,20 +253,20 @@ def _overlay(model: type[Section], base: dict[str, Any], stated: Mapping[str, An
     return merged
 
 
-def part_laws(stated: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """Path, stated and default fields of each distribution that does not state two parameters of its law."""
-    yield from _part_laws(Config, json.loads(_native.preset("default")), stated, "")
+def partial_distributions(stated: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Path, stated and default fields of each distribution that states fewer than two parameters."""
+    yield from _partial_distributions(Config, json.loads(_native.preset("default")), stated, "")
 
 
-def _part_laws(
+def _partial_distributions(
     model: type[Section], preset: Mapping[str, Any], stated: Mapping[str, Any], above: str
 ) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     for key, value in stated.items():
         inner, below = section_of(model, key), preset.get(key)
         if inner and isinstance(value, dict) and isinstance(below, dict):
             if not issubclass(inner, Distribution):
-                yield from _part_laws(inner, below, value, f"{above}{key}.")
-            elif len(LAW & value.keys()) < PARAMETERS_OF_A_LAW:
+                yield from _partial_distributions(inner, below, value, f"{above}{key}.")
+            elif len(DISTRIBUTION_PARAMETERS & value.keys()) < PARAMETERS_NEEDED:
                 yield above + key, value, below
 
 
@@ -276,7 +276,7 @@ class _Untitled(GenerateJsonSchema):
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema of a configuration file: nothing that the default preset states is required."""
+    """JSON Schema of a configuration file; no field is required."""
     schema = Config.model_json_schema(schema_generator=_Untitled)
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
     _relax(schema, schema["$defs"], Config, json.loads(_native.preset("default")))

@@ -1,4 +1,4 @@
-"""One page: data, style and scripts in a file that needs nothing else and cannot ask for anything else."""
+"""Self-contained HTML pages: data, style and scripts in one file that cannot load anything else."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from html import escape
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from agentgen.errors import AgentgenError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-LIMIT = 3_000_000  # bytes of a page, whatever the data
+    from jinja2 import Template
+
+LIMIT = 3_000_000  # bytes per page
 CHARTS = "vega.js"
-# What every page starts with, in the order in which they need each other.
+# Scripts that every page starts with, each after those that it imports.
 SHARED = ("format.js", "dom.js", "theme.js", "chart.js")
 
 _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
@@ -27,16 +29,16 @@ _EXPORT = re.compile(r"^export (?=(?:async )?(?:const|let|function|class) )", re
 
 @dataclass(frozen=True)
 class Page:
-    """What makes one page different from another.
+    """The content of one page.
 
     Attributes:
-        name: The file's name, such as `report.html`.
-        title: What a browser's tab shows, and the page's first heading.
+        name: File name, such as `report.html`.
+        title: Title of the document, and its first heading.
         lead: One sentence below the heading.
-        modules: Scripts of the page below `static`, after those that all pages share, each after those it needs.
-        data: What `pageData()` gives the scripts; plain data.
-        workers: Scripts for Web Workers by the name with which `workerUrl(name)` finds them.
-        siblings: Names and titles of the pages that are written beside this one, itself included.
+        modules: Scripts of the page below `static`, after `SHARED`, each after those that it imports.
+        data: Plain data that `pageData()` returns to the scripts.
+        workers: Scripts of Web Workers, by the name for `workerUrl(name)`.
+        siblings: Names and titles of the pages in the navigation, including this one.
     """
 
     name: str
@@ -49,33 +51,35 @@ class Page:
 
 
 def render(page: Page) -> bytes:
-    """The file.
+    """The file of a page.
 
     Raises:
-        AgentgenError: The chart library is missing; or the page is too large, which whoever made its data prevents.
+        AgentgenError: The chart library is missing, or the page exceeds `LIMIT`.
     """
     scripts = [_static(CHARTS), joined((*SHARED, *page.modules))]
-    html = "".join(
-        (
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy(scripts, workers=bool(page.workers))}">\n',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
-            f"<title>{escape(page.title)}</title>\n",
-            f"<style>\n{_static('style.css')}</style>\n</head>\n<body>\n",
-            '<a class="skip" href="#main">Skip to the content</a>\n',
-            f'<header><nav aria-label="Pages"><span class="brand">agentgen</span>{_links(page)}</nav>',
-            '<button type="button" id="theme" hidden></button></header>\n',
-            f'<main id="main" tabindex="-1">\n<h1>{escape(page.title)}</h1>\n<p class="lead">{escape(page.lead)}</p>\n',
-            "<noscript><p>The scripts that this page holds are switched off.</p></noscript>\n</main>\n",
-            f'<script type="application/json" id="data">{embedded(page.data)}</script>\n',
-            *(_worker(name, modules) for name, modules in page.workers.items()),
-            *(f"<script>{script}</script>\n" for script in scripts),
-            "</body>\n</html>\n",
-        )
-    ).encode("utf-8", "replace")
-    if len(html) > LIMIT:
-        raise AgentgenError(f"{page.name}: found {len(html):,} bytes, expected at most {LIMIT:,}")
-    return html
+    workers = {name: joined(modules) for name, modules in page.workers.items()}
+    html = _template().render(
+        page=page,
+        policy=policy(scripts, has_workers=bool(workers)),
+        style=_static("style.css"),
+        data=embedded(page.data),
+        workers=workers,
+        scripts=scripts,
+    )
+    content = html.encode("utf-8", "replace")
+    if len(content) > LIMIT:
+        raise AgentgenError(f"{page.name}: found {len(content):,} bytes, expected at most {LIMIT:,}")
+    return content
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  slow to import
+
+    environment = Environment(
+        loader=PackageLoader("agentgen.pages"), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    return environment.get_template("page.html")
 
 
 def room(page: Page) -> int:
@@ -84,41 +88,28 @@ def room(page: Page) -> int:
 
 
 def embedded(data: Any) -> str:
-    """Data as JSON that no parser of HTML takes for anything else; ASCII, so that nothing depends on the encoding."""
+    """Data as ASCII JSON without the characters that HTML parsers act on."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def policy(scripts: list[str], *, workers: bool) -> str:
-    """The Content-Security-Policy: these scripts, by their digests, and nothing from anywhere else."""
+def policy(scripts: Sequence[str], *, has_workers: bool) -> str:
+    """The Content-Security-Policy: only these scripts, by their digests, and no other resource."""
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
     allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     rules = ["default-src 'none'", f"script-src {allowed}", "style-src 'unsafe-inline'"]
-    rules += ["worker-src blob:"] if workers else []
+    rules += ["worker-src blob:"] if has_workers else []
     return "; ".join([*rules, "base-uri 'none'", "form-action 'none'"])
 
 
 def joined(modules: tuple[str, ...]) -> str:
-    """Modules as one script: their `import` lines and the word `export` are for those who run them one by one."""
+    """Modules as one script, without `import` lines and the keyword `export`."""
     text = "\n".join(_EXPORT.sub("", _IMPORT.sub("", _static(module))) for module in modules)
     return f'(() => {{\n"use strict";\n{text}\n}})();\n'
 
 
-def _worker(name: str, modules: tuple[str, ...]) -> str:
-    # Not a script yet: the page hands the text to a Worker.
-    return f'<script type="text/plain" id="worker-{escape(name)}">{joined(modules)}</script>\n'
-
-
-def _links(page: Page) -> str:
-    links = []
-    for name, title in page.siblings:
-        here = ' aria-current="page"' if name == page.name else ""
-        links.append(f'<a href="{escape(name)}"{here}>{escape(title)}</a>')
-    return "".join(links)
-
-
 def _static(name: str) -> str:
-    """A file of the package; none of them may end the script that it stands in."""
+    """A file of the package; none of them contains a closing script tag."""
     try:
         text = files("agentgen.pages").joinpath("static", *name.split("/")).read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentgen import _native
-from agentgen._text import printable
 from agentgen.errors import RunError
 from agentgen.run import listed
 from agentgen.settings import MANIFEST
+from agentgen.text.format import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

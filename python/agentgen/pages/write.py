@@ -15,7 +15,7 @@ from agentgen.pages.survey import SESSIONS, refuse_changed, survey
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from agentgen.analysis.figures import Playing, Progress
+    from agentgen.analysis.figures import AnalysisArguments, Progress
     from agentgen.pages.survey import Survey
 
     StrPath = str | os.PathLike[str]
@@ -29,7 +29,7 @@ def report(
     compare: StrPath | None = None,
     output: StrPath | None = None,
     progress: Progress | None = None,
-    **stated: Unpack[Playing],
+    **arguments: Unpack[AnalysisArguments],
 ) -> list[Path]:
     """Write the pages of a trace: each one HTML file that needs no network; those that are there are replaced.
 
@@ -44,7 +44,7 @@ def report(
         concurrency: Sessions open at once (default: 50), of traces without arrivals; refused of one that has them.
         prefill_tokens_per_second: How fast new tokens of a prompt are computed.
         decode_tokens_per_second: How fast an output's tokens follow each other.
-        layout: `incremental` or `cumulative`, for a trace that does not say.
+        trace_layout: `incremental` or `cumulative`, for a trace that does not say.
         trace_block_size: Tokens a hash id, for a trace that does not say.
         threads: Threads that parse (default: one a core).
         progress: Called with (sessions done, 0), at most ten times a second.
@@ -59,7 +59,7 @@ def report(
         OSError: A file cannot be read or written.
         ValueError: Another argument is out of its range.
     """
-    pages = rendered(trace, compare=compare, progress=progress, **stated)
+    pages = rendered(trace, compare=compare, progress=progress, **arguments)
     return write(pages, output or home(trace, compare))
 
 
@@ -68,7 +68,7 @@ def rendered(
     *,
     compare: StrPath | None = None,
     progress: Progress | None = None,
-    **stated: Unpack[Playing],
+    **arguments: Unpack[AnalysisArguments],
 ) -> dict[str, bytes]:
     """The pages of a trace by the names of their files, as `report` writes them."""
     traces = [os.fspath(trace)] + ([] if compare is None else [os.fspath(compare)])
@@ -76,18 +76,18 @@ def rendered(
         raise ValueError(f"compare: found {traces[0]!r} twice, expected another trace")
     for one in traces:
         refuse_changed(one)
-    return _rendered(traces, progress=progress, **stated)
+    return _rendered(traces, progress=progress, **arguments)
 
 
-def report_new(run: StrPath, **stated: Unpack[Playing]) -> list[Path]:
+def report_new(run: StrPath, **arguments: Unpack[AnalysisArguments]) -> list[Path]:
     """Write the pages of a run into it right after its rows, which nobody can have changed: none is hashed again."""
-    return write(_rendered([os.fspath(run)], **stated), run)
+    return write(_rendered([os.fspath(run)], **arguments), run)
 
 
 def _rendered(
-    traces: Sequence[str], *, progress: Progress | None = None, **stated: Unpack[Playing]
+    traces: Sequence[str], *, progress: Progress | None = None, **arguments: Unpack[AnalysisArguments]
 ) -> dict[str, bytes]:
-    assumed = assumptions(stated)
+    assumed = assumptions(arguments)
     found = survey(traces, assumed, progress=progress)
     pages = [part.page(found, SIBLINGS, sample=SESSIONS) for part in (overview, explorer)]
     pages.append(simulation.page(traces[0], assumed, SIBLINGS, sessions=_sessions(found)))

@@ -11,7 +11,9 @@ from agentgen.analysis.figures import Figures
 from agentgen.settings import MAX_SEED, check_integer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rich.console import RenderableType
 
     StrPath = str | os.PathLike[str]
 
@@ -22,11 +24,10 @@ class Summary(Figures):
     `str` gives the tables that `agentgen replay` prints.
     """
 
-    def __str__(self) -> str:
-        from agentgen.replay.summary_text import pieces  # noqa: PLC0415  only printing needs it
-        from agentgen.text.layout import plain  # noqa: PLC0415
+    def _pieces(self) -> Iterator[RenderableType]:
+        from agentgen.replay.summary_text import pieces  # noqa: PLC0415  rich is slow to import
 
-        return plain(*pieces(self._stated))
+        return pieces(self._data)
 
 
 class Comparison(Figures):
@@ -35,11 +36,10 @@ class Comparison(Figures):
     `str` gives the table that `agentgen compare` prints.
     """
 
-    def __str__(self) -> str:
-        from agentgen.replay.compare_text import pieces  # noqa: PLC0415  only printing needs it
-        from agentgen.text.layout import plain  # noqa: PLC0415
+    def _pieces(self) -> Iterator[RenderableType]:
+        from agentgen.replay.compare_text import pieces  # noqa: PLC0415  rich is slow to import
 
-        return plain(*pieces(self._stated))
+        return pieces(self._data)
 
 
 def compare(runs: Mapping[str, Sequence[StrPath]], *, seed: int = 0) -> Comparison:

@@ -23,7 +23,7 @@ def trace_warnings(trace: Path, trace_block_size: int | None) -> list[str]:
     Raises:
         ReplayError: The prompts would not be those of the trace.
     """
-    report = validate(trace, block_size=trace_block_size, max_errors=MAX_FINDINGS)
+    report = validate(trace, trace_block_size=trace_block_size, max_errors=MAX_FINDINGS)
     errors = [finding for finding in report.findings if finding.severity == "error"]
     listed = f"agentgen validate lists {counted(report.errors, 'error')}"
     for finding in errors:

@@ -18,7 +18,7 @@ use crate::generate::{json, layout};
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct Assumptions {
-    layout: Option<String>,
+    trace_layout: Option<String>,
     trace_block_size: Option<u32>,
     block_size: Option<u32>,
     cached_outputs: bool,
@@ -31,7 +31,7 @@ pub(crate) struct Assumptions {
 impl Assumptions {
     pub(crate) fn options(self) -> PyResult<Options> {
         Ok(Options {
-            layout: self.layout.as_deref().map(layout).transpose()?,
+            layout: self.trace_layout.as_deref().map(layout).transpose()?,
             trace_block_size: self.trace_block_size,
             block_size: self.block_size,
             cached_outputs: self.cached_outputs,
@@ -57,7 +57,7 @@ pub(crate) fn analyze(
 
 #[pyfunction]
 #[pyo3(signature = (trace, assumptions, *, target_hit_rate, kv_bytes_per_token, kv_bytes_per_session=0,
-                    concurrency=None, replica_bytes=None, model=None, kv_dtype=None, progress=None))]
+                    replica_bytes=None, model=None, kv_dtype=None, progress=None))]
 #[allow(clippy::too_many_arguments)] // each is a keyword of the Python function
 pub(crate) fn plan(
     py: Python<'_>,
@@ -66,7 +66,6 @@ pub(crate) fn plan(
     target_hit_rate: f64,
     kv_bytes_per_token: u64,
     kv_bytes_per_session: u64,
-    concurrency: Option<usize>,
     replica_bytes: Option<u64>,
     model: Option<String>,
     kv_dtype: Option<String>,
@@ -78,7 +77,7 @@ pub(crate) fn plan(
         kv_bytes_per_token,
         kv_bytes_per_session,
         replica_bytes,
-        concurrency,
+        concurrency: options.concurrency,
         model,
         kv_dtype,
     };

@@ -15,8 +15,8 @@ use crate::error::bad_argument;
 use crate::generate::json;
 
 #[pyfunction]
-#[pyo3(signature = (trace, assumptions, *, capacities, in_blocks=false, kv_bytes_per_token=None, workers=1,
-                    routing="sticky", ttl_ms=None, bound=false, requests=None, model=None, kv_dtype=None, progress=None))]
+#[pyo3(signature = (trace, assumptions, *, capacities, in_blocks=false, kv_bytes_per_token=None, replicas=1,
+                    routing="sticky", ttl_ms=None, belady_bound=false, requests=None, model=None, kv_dtype=None, progress=None))]
 #[allow(clippy::too_many_arguments)] // each is a keyword of the Python function
 pub(crate) fn simulate(
     py: Python<'_>,
@@ -25,10 +25,10 @@ pub(crate) fn simulate(
     capacities: Vec<u64>,
     in_blocks: bool,
     kv_bytes_per_token: Option<u64>,
-    workers: u32,
+    replicas: u32,
     routing: &str,
     ttl_ms: Option<f64>,
-    bound: bool,
+    belady_bound: bool,
     requests: Option<PathBuf>,
     model: Option<String>,
     kv_dtype: Option<String>,
@@ -45,10 +45,10 @@ pub(crate) fn simulate(
         kv_bytes_per_token,
         model,
         kv_dtype,
-        replicas: workers,
+        replicas,
         routing,
         ttl_ms,
-        belady_bound: bound,
+        belady_bound,
         requests,
     };
     let (cancel, done) = (Cancel::default(), Arc::new(AtomicU64::new(0)));

@@ -19,14 +19,14 @@ fn options(layout_name: Option<&str>, block_size: Option<u32>) -> PyResult<ReadO
 }
 
 #[pyfunction]
-#[pyo3(signature = (paths, *, layout=None, block_size=None))]
+#[pyo3(signature = (paths, *, trace_layout=None, trace_block_size=None))]
 pub(crate) fn inspect(
     py: Python<'_>,
     paths: Vec<PathBuf>,
-    layout: Option<&str>,
-    block_size: Option<u32>,
+    trace_layout: Option<&str>,
+    trace_block_size: Option<u32>,
 ) -> PyResult<String> {
-    let options = options(layout, block_size)?;
+    let options = options(trace_layout, trace_block_size)?;
     let source = py.detach(|| source::resolve(&paths, options)).map_err(Failure::from)?;
     let told = serde_json::json!({
         "layout": source.meta.layout,
@@ -40,16 +40,16 @@ pub(crate) fn inspect(
 }
 
 #[pyfunction]
-#[pyo3(signature = (paths, *, layout=None, block_size=None, columns=None, threads=None))]
+#[pyo3(signature = (paths, *, trace_layout=None, trace_block_size=None, columns=None, threads=None))]
 pub(crate) fn read(
     py: Python<'_>,
     paths: Vec<PathBuf>,
-    layout: Option<&str>,
-    block_size: Option<u32>,
+    trace_layout: Option<&str>,
+    trace_block_size: Option<u32>,
     columns: Option<Vec<String>>,
     threads: Option<usize>,
 ) -> PyResult<BatchStream> {
-    let (options, columns) = (options(layout, block_size)?, self::columns(columns)?);
+    let (options, columns) = (options(trace_layout, trace_block_size)?, self::columns(columns)?);
     let stream = py.detach(|| {
         let source = source::resolve(&paths, options)?;
         let cancel = Cancel::default();
@@ -60,20 +60,20 @@ pub(crate) fn read(
 }
 
 #[pyfunction]
-#[pyo3(signature = (sources, target, *, layout=None, block_size=None, to_layout=None, sort=false, threads=None))]
+#[pyo3(signature = (sources, target, *, trace_layout=None, trace_block_size=None, layout=None, sort=false, threads=None))]
 #[allow(clippy::too_many_arguments)] // each is a keyword of the Python function
 pub(crate) fn convert(
     py: Python<'_>,
     sources: Vec<PathBuf>,
     target: PathBuf,
+    trace_layout: Option<&str>,
+    trace_block_size: Option<u32>,
     layout: Option<&str>,
-    block_size: Option<u32>,
-    to_layout: Option<&str>,
     sort: bool,
     threads: Option<usize>,
 ) -> PyResult<String> {
-    let options = options(layout, block_size)?;
-    let to_layout: Option<Layout> = to_layout.map(self::layout).transpose()?;
+    let options = options(trace_layout, trace_block_size)?;
+    let layout: Option<Layout> = layout.map(self::layout).transpose()?;
     let cancel = Cancel::default();
     let converted = enter(
         py,
@@ -81,7 +81,7 @@ pub(crate) fn convert(
         |_| Ok(()),
         || {
             let source = source::resolve(&sources, options)?;
-            rewrite(&source, &target, to_layout, sort, thread_count(threads), &cancel)
+            rewrite(&source, &target, layout, sort, thread_count(threads), &cancel)
         },
     )?;
     serde_json::to_string(&converted).map_err(|e| bad_argument(e.to_string()))

@@ -12,19 +12,19 @@ use crate::error::bad_argument;
 use crate::generate::layout;
 
 #[pyfunction]
-#[pyo3(signature = (paths, *, layout=None, block_size=None, max_errors=20, threads=None, progress=None))]
+#[pyo3(signature = (paths, *, trace_layout=None, trace_block_size=None, max_errors=20, threads=None, progress=None))]
 #[allow(clippy::too_many_arguments)] // each is a keyword of the Python function
 pub(crate) fn validate(
     py: Python<'_>,
     paths: Vec<PathBuf>,
-    layout: Option<&str>,
-    block_size: Option<u32>,
+    trace_layout: Option<&str>,
+    trace_block_size: Option<u32>,
     max_errors: usize,
     threads: Option<usize>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<String> {
-    let layout = layout.map(self::layout).transpose()?;
-    let options = Options { layout, block_size, max_errors, threads: thread_count(threads) };
+    let layout = trace_layout.map(layout).transpose()?;
+    let options = Options { layout, block_size: trace_block_size, max_errors, threads: thread_count(threads) };
     let (cancel, done, total) = (Cancel::default(), AtomicU64::new(0), AtomicU64::new(0));
     let tell =
         |py: Python<'_>| report(progress.as_ref(), py, done.load(Ordering::Relaxed), total.load(Ordering::Relaxed));

@@ -1,4 +1,4 @@
-"""What validation found."""
+"""The result of a validation."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from agentgen.analysis.tables import counted
+from agentgen.text.format import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SAID_BY = {"option": "as the option says", "inferred": "inferred from the rows"}
+# How layout and block size of a trace are known; other origins are the name of a place ("manifest").
+ORIGINS = {"option": "from the option", "inferred": "inferred from the rows"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One broken rule at one place.
+    """One violation of a rule at one place.
 
     Attributes:
-        severity: `error`, or `warning`: worth knowing, but the trace may be used.
+        severity: `error`, or `warning`, with which the trace can still be used.
         file: The file, as it was named.
         line: From 1 (of a Parquet file: the row); 0 for the file as a whole.
         rule: The rule's name (`docs/validation.md` explains it).
         found: What the trace has.
-        expected: What the rule asks for.
+        expected: What the rule requires.
     """
 
     severity: Literal["error", "warning"]
@@ -36,36 +37,36 @@ class Finding:
 
     @property
     def place(self) -> str:
-        """File and line; the file alone for what is wrong with all of it."""
+        """`file:line`; only the file for a violation by the file as a whole."""
         return f"{self.file}:{self.line}" if self.line else self.file
 
     def __str__(self) -> str:
-        """One line, as compilers write it."""
+        """One line in the format of compilers."""
         return f"{self.place}: {self.severity}[{self.rule}]: found {self.found}; expected {self.expected}"
 
 
 @dataclass(frozen=True)
-class Report:
+class ValidationReport:
     """The result of a validation.
 
     Attributes:
         ok: There are no errors.
-        format: `hashed` rows, or `messages` in text, which have neither layout nor block size.
+        format: `block-hash`, or `messages` (text), which has neither layout nor block size.
         layout: How the rows were read: `incremental` or `cumulative`.
-        layout_from: How that is known: `manifest`, `metadata`, `option`, `inferred`, or `assumed` without a row.
-        block_size: Tokens a block.
-        block_size_from: How that is known, likewise.
+        layout_from: How the layout is known: `manifest`, `metadata`, `option`, `inferred`, or `assumed` without a row.
+        block_size: Block size of the trace, tokens.
+        block_size_from: How the block size is known, likewise.
         files: The data files, in the order in which they were read.
-        rows: Rows read, faulty ones included.
-        sessions: Sessions; rows that name none count as one each.
+        rows: Rows read, including those with errors.
+        sessions: Sessions; each row without a session id counts as one.
         bytes: Size of the files.
-        errors: How many errors there are, also those not in `findings`.
-        warnings: How many warnings there are, likewise.
+        errors: Number of errors, including those not in `findings`.
+        warnings: Number of warnings, including those not in `findings`.
         findings: The first findings, by file and line.
     """
 
     ok: bool
-    format: Literal["hashed", "messages"]
+    format: Literal["block-hash", "messages"]
     layout: str | None
     layout_from: str | None
     block_size: int | None
@@ -79,25 +80,25 @@ class Report:
     findings: tuple[Finding, ...]
 
     @classmethod
-    def from_json(cls, text: str) -> Report:
-        """The report that the compiled core wrote."""
-        stated = json.loads(text)
-        findings = tuple(Finding(**finding) for finding in stated.pop("findings"))
-        return cls(**{**stated, "files": tuple(stated["files"])}, findings=findings)
+    def from_json(cls, text: str) -> ValidationReport:
+        """The report from the JSON of the core."""
+        data = json.loads(text)
+        findings = tuple(Finding(**finding) for finding in data.pop("findings"))
+        return cls(**{**data, "files": tuple(data["files"])}, findings=findings)
 
     def __str__(self) -> str:
-        """How it was read, the findings, and the verdict."""
+        """Layout and block size, the findings, and the verdict."""
         return "\n".join(self.lines("max_errors"))
 
     def lines(self, option: str) -> Iterator[str]:
-        """The report for a person; `option` shows more findings."""
+        """The report as text; `option` is the name of the option that shows more findings."""
         if self.layout_from is None or self.block_size_from is None:
             yield "multi-turn messages"
         elif self.layout_from == "assumed":
             yield "layout assumed (no row could be read)"
         else:
             layout_from, size_from = (
-                SAID_BY.get(said, f"from the {said}") for said in (self.layout_from, self.block_size_from)
+                ORIGINS.get(origin, f"from the {origin}") for origin in (self.layout_from, self.block_size_from)
             )
             yield f"layout {self.layout} ({layout_from}), block size {self.block_size} ({size_from})"
         yield from map(str, self.findings)

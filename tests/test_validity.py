@@ -1,4 +1,4 @@
-"""Traces that break rules: whoever computes figures of them says so, once, and computes them all the same."""
+"""Commands that compute figures of an invalid trace warn once, and print the figures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from agentgen.cli._soundness import soundness
+from agentgen.cli._validity import warn_if_invalid
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,32 +37,32 @@ def two_sizes(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_ids_at_two_sizes_are_warned_of(
+def test_invalid_traces_get_a_warning(
     name: str, invoke: Invoke, two_sizes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    asked = (name, two_sizes, *COMMANDS[name], "--layout", "incremental", "--trace-block-size", 8)
+    asked = (name, two_sizes, *COMMANDS[name], "--trace-layout", "incremental", "--trace-block-size", 8)
     result = invoke(*asked)
     assert result.stderr == (
-        f"agentgen: warning: {tmp_path}/two\\x1bsizes.jsonl: 1 error, such as id-size in line 2; figures follow its "
-        "rows as they stand (agentgen validate tells more)\n"
+        f"agentgen: warning: {tmp_path}/two\\x1bsizes.jsonl: invalid trace (1 error, first: id-size in line 2); "
+        "figures may be wrong (see agentgen validate)\n"
     )
     assert result.stdout
-    checked = invoke("validate", two_sizes, "--layout", "incremental", "--block-size", 8, code=1)
+    checked = invoke("validate", two_sizes, "--trace-layout", "incremental", "--trace-block-size", 8, code=1)
     assert "1 error: 2 rows in 2 sessions" in checked.stdout
 
 
 @pytest.mark.parametrize("name", ["analyze", "simulate"])
-def test_sound_traces_and_those_made_here_are_not_warned_of(name: str, invoke: Invoke, small_run: Path) -> None:
+def test_valid_and_generated_traces_get_no_warning(name: str, invoke: Invoke, small_run: Path) -> None:
     assert invoke(name, small_run, *COMMANDS[name]).stderr == ""
     rows = [row("a", 19, [0, 1, 2], timestamp=0.0), row("b", 32, [0, 1, 3, 4], timestamp=0.0)]
-    sound = small_run.parent / "sound.jsonl"
-    sound.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    asked = (name, sound, *COMMANDS[name], "--layout", "incremental", "--trace-block-size", 8)
+    valid = small_run.parent / "valid.jsonl"
+    valid.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    asked = (name, valid, *COMMANDS[name], "--trace-layout", "incremental", "--trace-block-size", 8)
     assert invoke(*asked).stderr == ""
 
 
-def test_a_check_that_nobody_waits_for_stops(monkeypatch: pytest.MonkeyPatch, two_sizes: Path) -> None:
+def test_the_check_stops_when_the_analysis_fails(monkeypatch: pytest.MonkeyPatch, two_sizes: Path) -> None:
     stopped = []
 
     def endless(*_: object, progress: Any, **__: object) -> None:
@@ -74,12 +74,12 @@ def test_a_check_that_nobody_waits_for_stops(monkeypatch: pytest.MonkeyPatch, tw
             stopped.append(type(error).__name__)
             raise
 
-    monkeypatch.setattr("agentgen.cli._soundness.validate", endless)
+    monkeypatch.setattr("agentgen.cli._validity.validate", endless)
     before = threading.active_count()
     with (
         pytest.raises(ValueError, match="of the work"),
-        soundness([str(two_sizes)], layout="incremental", block_size=8),
+        warn_if_invalid([str(two_sizes)], trace_layout="incremental", trace_block_size=8),
     ):
         raise ValueError("of the work")
-    assert stopped == ["_GivenUpError"]
+    assert stopped == ["_CancelledError"]
     assert threading.active_count() == before
