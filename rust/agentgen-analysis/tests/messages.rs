@@ -109,7 +109,7 @@ fn a_conversation_may_end_anywhere() {
 }
 
 #[test]
-fn d2_l9_roles_follow_each_other_in_one_way_only() {
+fn roles_must_alternate_in_the_defined_order() {
     // Rows that may stand second, after each of the first: the whole table of facts, section 1.2.
     let (plain, calling, tool) = (|t| answer(t), |t| calls(t, &["x"]), |t| results(t, &["a"]));
     let starts: [(&str, Vec<Value>, &[&str]); 4] = [
@@ -136,7 +136,7 @@ fn d2_l9_roles_follow_each_other_in_one_way_only() {
 }
 
 #[test]
-fn r10_empty_tool_results_are_refused() {
+fn empty_tool_results_are_refused() {
     for (results, rule, names) in [
         (json!([]), "range", "tool_results []"),
         (Value::Null, "type", "tool_results null"),
@@ -152,7 +152,7 @@ fn r10_empty_tool_results_are_refused() {
 }
 
 #[test]
-fn c4_results_have_an_id_and_a_content() {
+fn results_have_an_id_and_a_content() {
     for (result, rule, names) in [
         (json!({"content": "x"}), "missing-field", "no tool_results[0].tool_call_id"),
         (json!({"tool_call_id": null, "content": "x"}), "type", "tool_results[0].tool_call_id null"),
@@ -167,7 +167,7 @@ fn c4_results_have_an_id_and_a_content() {
 }
 
 #[test]
-fn l9_malformed_calls_are_refused() {
+fn malformed_calls_are_refused() {
     for (calls, rule) in [
         (json!([]), "range"),
         (json!("f()"), "type"),
@@ -186,7 +186,7 @@ fn l9_malformed_calls_are_refused() {
 }
 
 #[test]
-fn d2_every_role_has_its_own_fields() {
+fn every_role_has_its_own_fields() {
     for (turn, role, members, rule) in [
         (1, "user", json!({}), "missing-field"),
         (1, "user", json!({"content": ""}), "range"),
@@ -250,7 +250,7 @@ fn turns_are_numbered_from_one() {
 }
 
 #[test]
-fn a1_rows_stand_together_in_any_order() {
+fn rows_of_a_conversation_are_contiguous_in_any_order() {
     let rows = [results(3, &["a"]), user(1), calls(2, &["a"])];
     assert_eq!(broken(&rows), []);
     let apart = [user(1), in_conversation("d", user(1)), answer(2), in_conversation("e", user(1))];
@@ -260,7 +260,7 @@ fn a1_rows_stand_together_in_any_order() {
 }
 
 #[test]
-fn r5_n1_ids_are_strings_as_they_are_written() {
+fn ids_are_strings_as_they_are_written() {
     let ids = ["1", "001", "1.0", "01", "a b", "~!"];
     let rows: Vec<_> = ids.iter().map(|id| in_conversation(id, user(1))).collect();
     let lines: Vec<_> = rows.iter().map(Value::to_string).collect();
@@ -286,7 +286,7 @@ fn r5_n1_ids_are_strings_as_they_are_written() {
 }
 
 #[test]
-fn n1_nothing_is_inferred() {
+fn nothing_is_inferred() {
     let text = "12";
     let (_dir, path) = file(&[
         r#"{"conversation_id":"007","turn":1,"role":"user","content":"12","max_new_tokens":7,"seed":9007199254740993}"#
@@ -303,7 +303,7 @@ fn n1_nothing_is_inferred() {
 }
 
 #[test]
-fn c5_conversations_keep_the_order_of_the_file() {
+fn conversations_keep_the_order_of_the_file() {
     let rows = ["z", "a", "m"].map(|id| in_conversation(id, user(1)).to_string());
     let (_dir, path) = file(&rows);
     let loaded: Vec<_> = load(&path).unwrap().into_iter().map(|conversation| conversation.id).collect();
@@ -311,7 +311,7 @@ fn c5_conversations_keep_the_order_of_the_file() {
 }
 
 #[test]
-fn n2_results_are_those_of_the_calls() {
+fn results_are_those_of_the_calls() {
     for (called, resulted, names) in [
         (&["a"][..], &["b", "a"][..], "tool_results[0] of \"b\", which was not called"),
         (&["a", "b"], &["a"], "no result of the call \"b\""),
@@ -329,7 +329,7 @@ fn n2_results_are_those_of_the_calls() {
 }
 
 #[test]
-fn n3_every_defect_is_listed() {
+fn every_defect_is_listed() {
     let mut integer = in_conversation("d", user(1));
     integer["conversation_id"] = json!(7);
     let lines = [
@@ -353,7 +353,7 @@ fn n3_every_defect_is_listed() {
 }
 
 #[test]
-fn n4_a_file_without_rows_is_told_so() {
+fn a_file_without_rows_is_reported() {
     for lines in [vec![], vec![String::new()], vec![json!({"_type": "dataset_metadata"}).to_string()]] {
         let (_dir, path) = file(&lines);
         let report = report(&path);
@@ -389,7 +389,7 @@ fn a_second_system_prompt_is_a_warning() {
 }
 
 #[test]
-fn l14_options_that_do_not_apply_are_refused() {
+fn options_that_do_not_apply_are_refused() {
     let (dir, path) = file(&[user(1).to_string()]);
     let hashed = dir.path().join("h.jsonl");
     std::fs::write(&hashed, "{\"input_length\":1,\"output_length\":1,\"hash_ids\":[1],\"timestamp\":0}\n").unwrap();
@@ -456,7 +456,7 @@ proptest! {
 
     /// However a sound file is damaged, the reader refuses exactly what the validator finds fault with.
     #[test]
-    fn b3_the_validator_finds_what_the_reader_refuses(
+    fn the_validator_finds_what_the_reader_refuses(
         changes in prop::collection::vec((any::<Index>(), any::<Index>(), 0..5_u8, select(vec![
             Value::Null, json!(""), json!("x"), json!(0), json!(2), json!([]), json!({}), json!("user"), json!("tool"),
         ])), 0..3),
