@@ -169,10 +169,10 @@ fn sessions_come_in_order_and_none_is_missing() {
         let rows = generate(layout, tempfile::tempdir().unwrap().path());
         let names: Vec<Value> = rows.iter().filter(|r| r.get("group_id").is_some()).map(|r| r[key].clone()).collect();
         let (second, child) = (&names[1], &rows[find(&rows, |r| r["is_restart"] == true)]);
-        // A primary in the middle is missing; what continues it has no parent then.
+        // A root session in the middle is missing; its continuation has no parent then.
         let found = findings(layout, |rows| rows.retain(|r| r[key] != *second && r["parent_session_id"] != *second));
         assert!(found.iter().any(|f| f.0 == "session-order"), "{found:?}");
-        // Two primaries exchanged.
+        // Two root sessions are exchanged.
         let found = findings(layout, |rows| {
             let end = find(rows, |r| r[key] != names[0]);
             let next = find(rows, |r| r[key] != names[0] && r[key] != *second);

@@ -1,4 +1,4 @@
-//! What is told of single requests adds up to what is told of the whole trace.
+//! Figures of single requests add up to those of the whole trace.
 
 use std::path::Path;
 use std::sync::atomic::AtomicU64;

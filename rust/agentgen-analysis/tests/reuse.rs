@@ -70,7 +70,7 @@ fn views(id_tokens: usize, shared: Option<Shared>) -> impl Iterator<Item = View>
     sizes.map(move |(block, cached_outputs)| View { block, id_tokens, cached_outputs, shared })
 }
 
-/// `is_recorded`: the rows' times are those of a server, which the key `session_id` says of whole prompts.
+/// `is_recorded`: rows of whole prompts with the key `session_id` have the times of a server.
 fn check_sessions(
     trace: &Trace,
     layout: Layout,
@@ -206,8 +206,8 @@ fn runs(spec: &DatasetSpec) -> Vec<Run> {
     (0..spec.sessions()).map(run).collect()
 }
 
-/// Tokens found by turn index, and in all where continuations are read alone, as the laws have it.
-fn found_by_law(spec: &DatasetSpec, block: u64) -> (Vec<u64>, u64) {
+/// Cached tokens by turn index (linked), and in all (standalone), by the closed forms of the trace model.
+fn cached_by_closed_form(spec: &DatasetSpec, block: u64) -> (Vec<u64>, u64) {
     let whole = |tokens: u64| tokens / block * block;
     let (layer1, layer1_5) = spec.config().prefix_blocks();
     let size = u64::from(spec.config().block_size);
@@ -246,7 +246,7 @@ proptest! {
             let incremental = generated(&case, Layout::Incremental, block, false);
             let cumulative = generated(&case, Layout::Cumulative, block, false);
             prop_assert_eq!(figures(incremental.clone()), figures(cumulative), "block size {}", block);
-            let (by_turn, standalone) = found_by_law(&spec, u64::from(block));
+            let (by_turn, standalone) = cached_by_closed_form(&spec, u64::from(block));
             let told: Vec<u64> = incremental.by_turn.iter().map(|turn| turn.hit_tokens).collect();
             prop_assert_eq!(told, by_turn, "block size {}", block);
             let tokens: u64 = incremental.by_turn.iter().map(|turn| turn.prompt_tokens).sum();

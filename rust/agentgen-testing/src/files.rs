@@ -18,29 +18,29 @@ use arrow_array::types::{Float64Type, Int8Type, Int64Type, UInt32Type};
 use arrow_array::{Array, RecordBatch};
 use tempfile::TempDir;
 
-/// A directory with a file.
+/// A temporary directory.
 pub struct Written(TempDir);
 
 impl Written {
-    /// A directory that holds one file.
+    /// A temporary directory with one file.
     pub fn new(name: &str, text: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(name), text).unwrap();
         Self(dir)
     }
 
-    /// Path of a file in it.
+    /// Path of a file in the directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    /// A manifest beside it that lists one file.
+    /// Writes a manifest that lists one file.
     pub fn manifest(&self, file: &str, layout: Layout, block_size: u32, (index, count): (u64, u64)) {
         let files = vec![FileEntry { name: file.into(), bytes: 1, sha256: String::new() }];
         self.write_manifest(&Manifest { layout, block_size, files, ..plain_manifest(index, count) });
     }
 
-    /// A manifest of a set of run directories.
+    /// Writes the manifest of a merged set of run directories.
     pub fn set_of(&self, dirs: &[PathBuf]) {
         let parts = dirs.iter().map(|dir| {
             let path = format!("../{}", dir.components().next_back().unwrap().as_os_str().to_str().unwrap());
@@ -80,9 +80,9 @@ pub fn config(name: &str) -> Config {
     serde_json::from_str(preset(name).unwrap()).unwrap()
 }
 
-/// A generated trace, before it is written.
+/// A generated trace in memory.
 pub struct Generated {
-    /// What its files say about themselves.
+    /// Its metadata.
     pub meta: TraceMeta,
     /// All rows.
     pub batches: Vec<RecordBatch>,
@@ -93,7 +93,7 @@ pub fn generated(config: Config, sessions: u64, layout: Layout, shard: (u64, u64
     seeded(config, 42, sessions, layout, shard)
 }
 
-/// The same with a seed.
+/// Shard `index` of `count` of a data set with a seed.
 pub fn seeded(config: Config, seed: u64, sessions: u64, layout: Layout, (index, count): (u64, u64)) -> Generated {
     let overrides = Overrides::default();
     let spec = Arc::new(DatasetSpec::new(&config, overrides, seed, sessions, layout).unwrap());
@@ -107,7 +107,7 @@ pub fn seeded(config: Config, seed: u64, sessions: u64, layout: Layout, (index, 
 }
 
 impl Generated {
-    /// Writes it as a file of `dir`, by the ending of `name`.
+    /// Writes it to a file of `dir`; the extension of `name` selects the format.
     pub fn write(&self, dir: &Written, name: &str) -> PathBuf {
         let path = dir.path(name);
         let batches = self.batches.clone().into_iter().map(Ok);
@@ -131,7 +131,7 @@ pub fn shared(name: &str) -> PathBuf {
     path
 }
 
-/// Fails with the first row that differs.
+/// Panics with the first row that differs.
 pub fn assert_rows(found: &[String], expected: &[String], what: &str) {
     if let Some((found, expected)) = found.iter().zip(expected).find(|(a, b)| a != b) {
         panic!("{what}:\n   found {found}\nexpected {expected}");
@@ -139,7 +139,7 @@ pub fn assert_rows(found: &[String], expected: &[String], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}: rows");
 }
 
-/// Every batch with all columns; how many threads read must not matter.
+/// All batches with all columns; checks that the number of threads makes no difference.
 pub fn read(source: &Source) -> Vec<RecordBatch> {
     let read = |threads| -> Vec<RecordBatch> {
         let batches = open(source, &Column::ALL, threads, &Cancel::default()).unwrap();
@@ -150,7 +150,7 @@ pub fn read(source: &Source) -> Vec<RecordBatch> {
     batches
 }
 
-/// Rows as text: session, turn, group, input, context, output, delay, timestamp, ids, restart, parent, end.
+/// Rows as text, for comparison: session, turn, group, input, context, output, delay, timestamp, ids, restart, parent, end.
 pub fn rows(batches: &[RecordBatch]) -> Vec<String> {
     let mut rows = Vec::new();
     for batch in batches {

@@ -1,4 +1,4 @@
-//! Random valid configurations, from the ordinary to the odd corners, and runs of them on disk.
+//! Random valid configurations including edge cases, and run directories of them. Only for tests.
 #![forbid(unsafe_code)]
 
 pub mod files;
@@ -12,19 +12,19 @@ use agentgen_core::config::{
 use agentgen_core::{DatasetSpec, Layout};
 use proptest::prelude::*;
 
-/// Everything a small data set is made from.
+/// Configuration, seed and size of a small data set.
 #[derive(Debug, Clone)]
 pub struct Case {
     /// A valid configuration.
     pub config: Config,
     /// Seed.
     pub seed: u64,
-    /// Primary sessions.
+    /// Number of root sessions.
     pub sessions: u64,
 }
 
 impl Case {
-    /// The spec of this data set.
+    /// The specification of this data set.
     ///
     /// # Panics
     /// If the configuration is refused: the strategy only makes valid ones.
@@ -41,7 +41,7 @@ pub fn cases() -> impl Strategy<Value = Case> {
     (configs(), any::<u64>(), sessions).prop_map(|(config, seed, sessions)| Case { config, seed, sessions })
 }
 
-/// A lognormal around `scale` tokens or milliseconds, in each of its forms.
+/// A lognormal around `scale` tokens or milliseconds, in each form of stating it.
 fn distribution(scale: f64) -> impl Strategy<Value = Distribution> {
     let form = (0.3..3.0f64, 1.0..3.0f64, 0.0..1.5f64, 0..4u8).prop_map(move |(factor, ratio, sigma, form)| {
         let median = (scale * factor).max(1.0);
@@ -90,7 +90,7 @@ fn configs() -> impl Strategy<Value = Config> {
                         median: f64::from(min + more / 2),
                         min,
                         max: min + more,
-                        // Whether every session can have its turns is not known here.
+                        // Whether every session fits below the context limit is not known here.
                         allow_truncation: true,
                         max_session_attempts: None,
                     });
@@ -121,12 +121,12 @@ fn configs() -> impl Strategy<Value = Config> {
                     }
                 })
         })
-        .prop_filter("a cut leaves nothing to draw", |config| {
+        .prop_filter("truncation leaves no value to draw", |config| {
             DatasetSpec::new(config, Overrides::default(), 0, 1, Layout::Incremental).is_ok()
         })
 }
 
-/// The default preset with one thing changed after another: every mode, for golden digests.
+/// One configuration for each mode of the generator, for golden digests.
 ///
 /// # Panics
 /// Never: presets are valid.

@@ -14,7 +14,7 @@ use arrow_array::RecordBatch;
 
 use crate::Case;
 
-/// The whole data set as JSONL in a directory, by two threads.
+/// Options that write a whole data set as JSONL with two threads.
 #[must_use]
 pub fn run_options(directory: &Path) -> RunOptions {
     RunOptions {
@@ -41,7 +41,7 @@ impl Case {
     }
 }
 
-/// Sees nothing of a run.
+/// An observer that ignores every row.
 #[derive(Debug)]
 pub struct Blind;
 

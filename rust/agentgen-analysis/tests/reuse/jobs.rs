@@ -58,7 +58,7 @@ impl Names {
     }
 }
 
-/// The sessions of a trace as `layout` tells of them.
+/// The sessions of a trace as its rows in `layout` state them.
 pub fn jobs(trace: &Trace, layout: Layout, is_recorded: bool) -> (Vec<Job>, Clock) {
     let arrives = |tenths: u64| tenths as f64 / 10.0;
     let is_closed = trace.sessions.iter().all(|s| s.arrival_tenths == trace.sessions[0].arrival_tenths);

@@ -28,7 +28,7 @@ pub struct Session {
     pub turns: Vec<(usize, usize, u64)>,
     /// Cumulative: a turn whose prompt does not go on from the one before, its length, and its tokens and those after.
     pub anew: Option<(usize, usize, Vec<Token>)>,
-    /// Its tokens, as it goes on from its parent; as its incremental rows read alone; as its cumulative rows do.
+    /// Its tokens: linked to its parent; of its incremental rows alone; of its cumulative rows alone.
     pub linked: Vec<Token>,
     pub standalone: Vec<Token>,
     pub by_blocks: Vec<Token>,
@@ -104,7 +104,7 @@ impl Session {
         self.turns.iter().map(|(new, output, _)| new + output).sum()
     }
 
-    /// `start`, then tokens that only session `number` has; `reading` tells its readings apart.
+    /// `start`, then tokens that only session `number` has, different for each `reading`.
     fn own(&self, start: &[Token], number: usize, reading: u64) -> Vec<Token> {
         let own = (start.len()..self.end()).map(|at| [number as u64 + 10, reading, at as u64]);
         start.iter().copied().chain(own).collect()
