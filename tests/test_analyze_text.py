@@ -12,7 +12,7 @@ import agentgen
 import pytest
 from agentgen.text.layout import Clauses, plain
 from conftest import needs
-from test_analyze import MOONCAKE, mooncake, only
+from test_analyze import mooncake, only
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,7 +146,7 @@ def test_long_lines_break_between_clauses() -> None:
 
 def test_mooncakes_tables_leave_out_what_it_does_not_know(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(mooncake().parent)
-    text = invoke("analyze", MOONCAKE.name).stdout
+    text = invoke("analyze", mooncake().name).stdout
     assert max(map(len, text.splitlines())) <= 80
     assert "  timeline  requests at their recorded times; prefill" in text
     for absent in ("turn", "session ", "standalone", "L1", "first prompt"):
@@ -164,7 +164,7 @@ def test_plots(invoke: Invoke, small_run: Path, tmp_path: Path) -> None:
         assert "<svg" in (tmp_path / "plots" / f"{kind}.svg").read_text()
         assert f"  {tmp_path / 'plots' / kind}.png" in text.splitlines()
     again = invoke("analyze", mooncake(), "--plot", tmp_path / "one", "--json").stdout
-    assert json.loads(again)["traces"][0]["trace"] == str(MOONCAKE)
+    assert json.loads(again)["traces"][0]["trace"] == str(mooncake())
     assert not (tmp_path / "one" / "turns.png").exists()  # its requests have no turns
 
 

@@ -1,47 +1,18 @@
-//! Reuse: analysing traces, planning memory, and what models keep of a token.
+//! Analysing traces, planning memory, and KV sizes of models.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use agentgen_analysis::analyze as analysis;
-use agentgen_analysis::analyze::{Options, PlanOptions, schemas};
+use agentgen_analysis::analyze::{PlanOptions, schemas};
 use agentgen_engine::kv;
 use agentgen_engine::models::{self, Geometry, KvDtype};
 use agentgen_trace::{Cancel, Result};
 use pyo3::prelude::*;
 
-use crate::enter::{enter, report, threads as thread_count};
+use crate::arguments::{Assumptions, json};
+use crate::enter::{enter, report};
 use crate::error::{bad_argument, named};
-use crate::generate::{json, layout};
-
-/// What both questions are asked with.
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-pub(crate) struct Assumptions {
-    trace_layout: Option<String>,
-    trace_block_size: Option<u32>,
-    block_size: Option<u32>,
-    cached_outputs: bool,
-    concurrency: Option<usize>,
-    prefill_tokens_per_second: f64,
-    decode_tokens_per_second: f64,
-    threads: Option<usize>,
-}
-
-impl Assumptions {
-    pub(crate) fn options(self) -> PyResult<Options> {
-        Ok(Options {
-            layout: self.trace_layout.as_deref().map(layout).transpose()?,
-            trace_block_size: self.trace_block_size,
-            block_size: self.block_size,
-            cached_outputs: self.cached_outputs,
-            concurrency: self.concurrency,
-            prefill_tokens_per_second: self.prefill_tokens_per_second,
-            decode_tokens_per_second: self.decode_tokens_per_second,
-            threads: thread_count(self.threads),
-        })
-    }
-}
 
 #[pyfunction]
 #[pyo3(signature = (traces, assumptions, *, progress=None))]
@@ -85,7 +56,7 @@ pub(crate) fn plan(
     json(&planned.map_err(|impossible| named("PlanError", [impossible.0]))?)
 }
 
-/// Runs long work that counts sessions.
+/// Runs long work that reports the number of sessions done.
 pub(crate) fn watched<T: Send>(
     py: Python<'_>,
     progress: Option<Py<PyAny>>,
@@ -108,7 +79,7 @@ pub(crate) fn model_names() -> Vec<&'static str> {
     models::names().collect()
 }
 
-/// Blocks that a server's KV memory holds.
+/// KV memory in blocks.
 #[pyfunction]
 pub(crate) fn capacity_blocks(bytes: u64, kv_bytes_per_token: u64, block_tokens: u32) -> PyResult<u64> {
     kv::capacity_blocks(bytes, kv_bytes_per_token, block_tokens).map_err(|less| bad_argument(less.to_string()))
@@ -128,11 +99,11 @@ pub(crate) fn model(name: Option<&str>, config_json: Option<&str>, kv_dtype: &st
         (None, Some(text)) => (None, Geometry::from_config_json(text).map_err(refused)?),
         _ => return Err(bad_argument("one of name and config_json")),
     };
-    let told = serde_json::json!({
+    let size = serde_json::json!({
         "source": source,
         "kv_dtype": dtype.to_string(),
         "kv_bytes_per_token": geometry.bytes_per_token(dtype),
         "kv_bytes_per_session": geometry.bytes_per_sequence(dtype),
     });
-    Ok(told.to_string())
+    Ok(size.to_string())
 }

@@ -1,12 +1,12 @@
-//! Answers of servers as Python's client feeds them.
+//! Parsers of server answers.
 
 use agentgen_replay::answer::{self, Endpoint, Failure};
 use pyo3::prelude::*;
 
+use crate::arguments::json;
 use crate::error::bad_argument;
-use crate::generate::json;
 
-/// An answer that is fed with the reads of its body and ended once.
+/// Parser of one answer: takes the reads of its body, and its end once.
 #[pyclass(module = "agentgen._native")]
 pub(crate) struct Answer(pub(crate) answer::Answer);
 

@@ -1,4 +1,4 @@
-//! The doorway for long work: without the GIL, watching for Ctrl-C.
+//! Runs long work without the GIL, handling Ctrl-C and progress.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -8,13 +8,8 @@ use pyo3::prelude::*;
 
 use crate::error::Failure;
 
-/// How often signals are looked at and progress is told.
+/// Interval of checks for signals and of progress reports.
 const POLL: Duration = Duration::from_millis(100);
-
-/// Threads to use when the caller does not say: one a core.
-pub(crate) fn threads(asked: Option<usize>) -> usize {
-    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1)
-}
 
 /// Runs `work` on a thread of its own while this one polls. A signal or a failing `progress` cancels the work, waits
 /// for it to clean up, and is raised.

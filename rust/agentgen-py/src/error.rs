@@ -6,7 +6,7 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-/// A failure on its way to Python. (The orphan rule forbids converting directly.)
+/// An error to be raised in Python. (The orphan rule forbids a direct conversion.)
 pub(crate) struct Failure(TraceError);
 
 impl From<TraceError> for Failure {
@@ -28,7 +28,7 @@ impl From<Failure> for PyErr {
             TraceError::Io { path, source } => {
                 let path = path.display().to_string();
                 match source.raw_os_error() {
-                    // Python picks the subclass (PermissionError, ...) by the number.
+                    // Python selects the subclass (PermissionError, ...) by the number.
                     Some(errno) => PyOSError::new_err((errno, reason(&source), path)),
                     None => PyOSError::new_err(format!("{path}: {source}")),
                 }
@@ -39,13 +39,13 @@ impl From<Failure> for PyErr {
     }
 }
 
-/// The operating system's words without the number that Rust adds.
+/// The message of the operating system without the number that Rust appends.
 pub(crate) fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-/// An exception of `agentgen.errors`, which is Python code so that it can have two bases.
+/// An exception of `agentgen.errors`; defined in Python, where it can have two bases.
 pub(crate) fn named<const N: usize>(name: &'static str, args: [String; N]) -> PyErr {
     Python::attach(|py| {
         let made = (|| py.import("agentgen.errors")?.getattr(name)?.call1(PyTuple::new(py, args)?))();
@@ -53,7 +53,7 @@ pub(crate) fn named<const N: usize>(name: &'static str, args: [String; N]) -> Py
     })
 }
 
-/// A bad argument that only a programming error can pass.
+/// An invalid argument that the Python package does not pass.
 pub(crate) fn bad_argument(message: impl Into<String>) -> PyErr {
     PyValueError::new_err(message.into())
 }

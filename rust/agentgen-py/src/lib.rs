@@ -1,12 +1,13 @@
 //! `agentgen._native`: arguments in, results out. Nothing is computed here.
 #![forbid(unsafe_code)]
-// Arguments are made from Python objects for the call: there is nobody to borrow them from.
+// Arguments are converted from Python objects for each call, so there is nothing to borrow from.
 #![allow(clippy::needless_pass_by_value)]
 
 use pyo3::prelude::*;
 
 mod analyze;
 mod answer;
+mod arguments;
 mod config;
 mod enter;
 mod error;

@@ -9,9 +9,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::answer::Answer;
+use crate::arguments::{from_json, json};
 use crate::enter::enter;
 use crate::error::{Failure, bad_argument};
-use crate::generate::json;
 
 /// A worker's own record file.
 #[pyclass(module = "agentgen._native")]
@@ -80,7 +80,7 @@ fn failed(path: &std::path::Path, source: std::io::Error) -> PyErr {
 /// Writes `requests.parquet` into a run directory; returns its summary as JSON.
 #[pyfunction]
 pub(crate) fn summarize(py: Python<'_>, directory: PathBuf, options: &str) -> PyResult<String> {
-    let options: summary::Options = read(options)?;
+    let options: summary::Options = from_json(options)?;
     let cancel = Cancel::default();
     let told = enter(
         py,
@@ -100,10 +100,6 @@ pub(crate) fn summarize(py: Python<'_>, directory: PathBuf, options: &str) -> Py
 /// Compares run directories; returns JSON.
 #[pyfunction]
 pub(crate) fn compare_runs(py: Python<'_>, directories: Vec<PathBuf>, options: &str) -> PyResult<String> {
-    let options: compare::Options = read(options)?;
+    let options: compare::Options = from_json(options)?;
     json(&enter(py, &Cancel::default(), |_| Ok(()), || compare::compare(&directories, &options))?)
-}
-
-fn read<T: serde::de::DeserializeOwned>(options: &str) -> PyResult<T> {
-    serde_json::from_str(options).map_err(|error| bad_argument(format!("options: {error}")))
 }

@@ -10,9 +10,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::answer::Answer;
+use crate::arguments::{from_json, json};
 use crate::enter::enter;
 use crate::error::{Failure, bad_argument, named};
-use crate::generate::json;
 
 /// The sessions of a trace that one worker replays, in the order in which they start. (Classes must be `Sync`, which
 /// what reads files is not.)
@@ -24,8 +24,7 @@ impl ReplaySource {
     #[new]
     #[pyo3(signature = (path, options, worker=0, workers=1))]
     fn new(py: Python<'_>, path: PathBuf, options: &str, worker: u64, workers: u64) -> PyResult<Self> {
-        let options: Options =
-            serde_json::from_str(options).map_err(|error| bad_argument(format!("options: {error}")))?;
+        let options: Options = from_json(options)?;
         if worker >= workers {
             return Err(bad_argument(format!("worker: found {worker}, expected less than workers ({workers})")));
         }

@@ -1,4 +1,4 @@
-//! The first sessions of a trace, for pages.
+//! The first sessions of a trace, for the simulation page.
 
 use std::path::PathBuf;
 
@@ -6,9 +6,8 @@ use agentgen_analysis::sample::sample;
 use agentgen_trace::Cancel;
 use pyo3::prelude::*;
 
-use crate::analyze::Assumptions;
+use crate::arguments::{Assumptions, json};
 use crate::enter::enter;
-use crate::generate::json;
 
 #[pyfunction]
 #[pyo3(signature = (trace, assumptions, *, max_bytes))]

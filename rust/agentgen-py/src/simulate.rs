@@ -1,18 +1,15 @@
-//! Simulating a trace on a serving system.
+//! Simulating traces on serving replicas.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use agentgen_analysis::analyze::{self as analysis, Capacity, SimulateOptions};
-use agentgen_analysis::simulate::Routing;
+use agentgen_analysis::analyze::{self as analysis, SimulateOptions};
 use agentgen_trace::Cancel;
 use pyo3::prelude::*;
 
-use crate::analyze::Assumptions;
+use crate::arguments::{self, Assumptions, json};
 use crate::enter::{enter, report};
-use crate::error::bad_argument;
-use crate::generate::json;
 
 #[pyfunction]
 #[pyo3(signature = (trace, assumptions, *, capacities, in_blocks=false, kv_bytes_per_token=None, replicas=1,
@@ -34,19 +31,14 @@ pub(crate) fn simulate(
     kv_dtype: Option<String>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<String> {
-    let routing = match routing {
-        "sticky" => Routing::Sticky,
-        "round-robin" => Routing::RoundRobin,
-        other => return Err(bad_argument(format!("no routing named {other}"))),
-    };
     let options = assumptions.options()?;
     let asked = SimulateOptions {
-        capacities: capacities.into_iter().map(if in_blocks { Capacity::Blocks } else { Capacity::Bytes }).collect(),
+        capacities: arguments::capacities(capacities, in_blocks),
         kv_bytes_per_token,
         model,
         kv_dtype,
         replicas,
-        routing,
+        routing: arguments::routing(routing)?,
         ttl_ms,
         belady_bound,
         requests,

@@ -1,12 +1,12 @@
-//! What the pages show.
+//! Data of the report pages.
 
 use std::path::PathBuf;
 
 use agentgen_analysis::analyze as analysis;
 use pyo3::prelude::*;
 
-use crate::analyze::{Assumptions, watched};
-use crate::generate::json;
+use crate::analyze::watched;
+use crate::arguments::{Assumptions, json};
 
 /// The analysis of the first sessions of each trace, and some sessions of the first one request by request.
 #[pyfunction]

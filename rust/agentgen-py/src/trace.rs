@@ -1,22 +1,17 @@
-//! Reading any supported trace, and rewriting it.
+//! Reading and converting traces.
 
 use std::path::PathBuf;
 
-use agentgen_core::Layout;
 use agentgen_formats::convert::convert as rewrite;
 use agentgen_trace::Cancel;
 use agentgen_trace::schema::schema;
-use agentgen_trace::source::{self, ReadOptions};
+use agentgen_trace::source;
 use pyo3::prelude::*;
 
-use crate::enter::{enter, threads as thread_count};
-use crate::error::{Failure, bad_argument};
-use crate::generate::{columns, layout};
+use crate::arguments::{self, json, read_options};
+use crate::enter::enter;
+use crate::error::Failure;
 use crate::stream::BatchStream;
-
-fn options(layout_name: Option<&str>, block_size: Option<u32>) -> PyResult<ReadOptions> {
-    Ok(ReadOptions { layout: layout_name.map(layout).transpose()?, block_size })
-}
 
 #[pyfunction]
 #[pyo3(signature = (paths, *, trace_layout=None, trace_block_size=None))]
@@ -26,9 +21,9 @@ pub(crate) fn inspect(
     trace_layout: Option<&str>,
     trace_block_size: Option<u32>,
 ) -> PyResult<String> {
-    let options = options(trace_layout, trace_block_size)?;
+    let options = read_options(trace_layout, trace_block_size)?;
     let source = py.detach(|| source::resolve(&paths, options)).map_err(Failure::from)?;
-    let told = serde_json::json!({
+    let about = serde_json::json!({
         "layout": source.meta.layout,
         "block_size": source.meta.block_size,
         "layout_from": source.layout_from.name(),
@@ -36,7 +31,7 @@ pub(crate) fn inspect(
         "files": source.files.iter().map(|f| f.path.display().to_string()).collect::<Vec<_>>(),
         "origin": source.meta.origin,
     });
-    Ok(told.to_string())
+    Ok(about.to_string())
 }
 
 #[pyfunction]
@@ -49,11 +44,11 @@ pub(crate) fn read(
     columns: Option<Vec<String>>,
     threads: Option<usize>,
 ) -> PyResult<BatchStream> {
-    let (options, columns) = (options(trace_layout, trace_block_size)?, self::columns(columns)?);
+    let (options, columns) = (read_options(trace_layout, trace_block_size)?, arguments::columns(columns)?);
     let stream = py.detach(|| {
         let source = source::resolve(&paths, options)?;
         let cancel = Cancel::default();
-        let batches = source::open(&source, &columns, thread_count(threads), &cancel)?;
+        let batches = source::open(&source, &columns, arguments::threads(threads), &cancel)?;
         Ok::<_, Failure>(BatchStream::new(schema(&columns, &source.meta), cancel, batches))
     });
     stream.map_err(Into::into)
@@ -72,8 +67,8 @@ pub(crate) fn convert(
     sort: bool,
     threads: Option<usize>,
 ) -> PyResult<String> {
-    let options = options(trace_layout, trace_block_size)?;
-    let layout: Option<Layout> = layout.map(self::layout).transpose()?;
+    let options = read_options(trace_layout, trace_block_size)?;
+    let layout = arguments::optional_layout(layout)?;
     let cancel = Cancel::default();
     let converted = enter(
         py,
@@ -81,8 +76,8 @@ pub(crate) fn convert(
         |_| Ok(()),
         || {
             let source = source::resolve(&sources, options)?;
-            rewrite(&source, &target, layout, sort, thread_count(threads), &cancel)
+            rewrite(&source, &target, layout, sort, arguments::threads(threads), &cancel)
         },
     )?;
-    serde_json::to_string(&converted).map_err(|e| bad_argument(e.to_string()))
+    json(&converted)
 }

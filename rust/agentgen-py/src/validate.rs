@@ -1,4 +1,4 @@
-//! Checking a trace.
+//! Validating traces.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,9 +7,8 @@ use agentgen_analysis::validate::{Options, validate as check};
 use agentgen_trace::Cancel;
 use pyo3::prelude::*;
 
-use crate::enter::{enter, report, threads as thread_count};
-use crate::error::bad_argument;
-use crate::generate::layout;
+use crate::arguments::{json, optional_layout, threads as thread_count};
+use crate::enter::{enter, report};
 
 #[pyfunction]
 #[pyo3(signature = (paths, *, trace_layout=None, trace_block_size=None, max_errors=20, threads=None, progress=None))]
@@ -23,7 +22,7 @@ pub(crate) fn validate(
     threads: Option<usize>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<String> {
-    let layout = trace_layout.map(layout).transpose()?;
+    let layout = optional_layout(trace_layout)?;
     let options = Options { layout, block_size: trace_block_size, max_errors, threads: thread_count(threads) };
     let (cancel, done, total) = (Cancel::default(), AtomicU64::new(0), AtomicU64::new(0));
     let tell =
@@ -34,5 +33,5 @@ pub(crate) fn validate(
             total.store(of, Ordering::Relaxed);
         })
     })?;
-    serde_json::to_string(&found).map_err(|e| bad_argument(e.to_string()))
+    json(&found)
 }
