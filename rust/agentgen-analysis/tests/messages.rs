@@ -1,4 +1,4 @@
-//! Multi-turn messages: every rule, each broken where it stands, by the reader and by the validator.
+//! Multi-turn messages: the reader and the validator find every broken rule where it is.
 #![allow(clippy::unwrap_used)]
 
 use std::io::Write as _;
@@ -32,7 +32,7 @@ fn load(path: &Path) -> Result<Vec<Transcript>, TraceError> {
     flat::read(path, &Cancel::default()).collect()
 }
 
-/// Findings of lines, which the reader must refuse exactly if one of them is an error.
+/// Findings of lines; the reader must refuse them exactly if one finding is an error.
 fn findings(lines: &[String]) -> Vec<Finding> {
     let (_dir, path) = file(lines);
     let report = report(&path);
@@ -47,7 +47,7 @@ fn broken(rows: &[Value]) -> Vec<(u64, &'static str)> {
     findings(&lines).iter().map(|finding| (finding.line, finding.rule)).collect()
 }
 
-/// The only finding of rows: line, rule, what was found.
+/// Line, rule and found text of the only finding of rows.
 fn only(rows: &[Value]) -> (u64, &'static str, String) {
     let lines: Vec<_> = rows.iter().map(Value::to_string).collect();
     let mut findings = findings(&lines);
@@ -110,7 +110,7 @@ fn a_conversation_may_end_anywhere() {
 
 #[test]
 fn roles_must_alternate_in_the_defined_order() {
-    // Rows that may stand second, after each of the first: the whole table of facts, section 1.2.
+    // Which rows may follow each role.
     let (plain, calling, tool) = (|t| answer(t), |t| calls(t, &["x"]), |t| results(t, &["a"]));
     let starts: [(&str, Vec<Value>, &[&str]); 4] = [
         ("user", vec![user(1)], &["plain", "calling"]),
@@ -224,7 +224,7 @@ fn every_role_has_its_own_fields() {
 }
 
 #[test]
-fn null_says_the_same_as_leaving_out() {
+fn null_equals_an_absent_field() {
     let nulls = json!({"content": "x", "name": null, "system": null, "tools": null, "tool_calls": null,
         "tool_results": null, "delay_seconds": null, "temperature": null, "unknown": null});
     let calling = json!({"content": null, "reasoning_content": null, "tool_calls": [call("a")]});
@@ -286,7 +286,7 @@ fn ids_are_strings_as_they_are_written() {
 }
 
 #[test]
-fn nothing_is_inferred() {
+fn values_are_read_as_written() {
     let text = "12";
     let (_dir, path) = file(&[
         r#"{"conversation_id":"007","turn":1,"role":"user","content":"12","max_new_tokens":7,"seed":9007199254740993}"#
@@ -329,7 +329,7 @@ fn results_are_those_of_the_calls() {
 }
 
 #[test]
-fn every_defect_is_listed() {
+fn every_finding_is_listed() {
     let mut integer = in_conversation("d", user(1));
     integer["conversation_id"] = json!(7);
     let lines = [
@@ -353,7 +353,7 @@ fn every_defect_is_listed() {
 }
 
 #[test]
-fn a_file_without_rows_is_reported() {
+fn a_file_without_rows_is_an_error() {
     for lines in [vec![], vec![String::new()], vec![json!({"_type": "dataset_metadata"}).to_string()]] {
         let (_dir, path) = file(&lines);
         let report = report(&path);
@@ -363,7 +363,7 @@ fn a_file_without_rows_is_reported() {
 }
 
 #[test]
-fn lines_about_the_file_are_left_out() {
+fn lines_about_the_file_are_skipped() {
     let about = json!({"_type": "dataset_metadata", "licence": "none", "turn": "x", "role": 7});
     let rows = [about.clone(), user(1), about.clone(), answer(2), about];
     assert_eq!(broken(&rows), []);
@@ -441,7 +441,7 @@ fn a_conversation_may_be_larger_than_a_block() {
     assert_eq!(described.context_tokens, (1 + 3 + 8 + 10 + 12) * tokens);
 }
 
-/// Sound conversations, written one after the other.
+/// Valid conversations, one after the other.
 fn conversations() -> Vec<Value> {
     let mut rows = Vec::new();
     for id in ["a", "b", "c"] {
@@ -454,7 +454,7 @@ fn conversations() -> Vec<Value> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// However a sound file is damaged, the reader refuses exactly what the validator finds fault with.
+    /// However a valid file is damaged, the reader refuses it exactly if the validator finds an error.
     #[test]
     fn the_validator_finds_what_the_reader_refuses(
         changes in prop::collection::vec((any::<Index>(), any::<Index>(), 0..5_u8, select(vec![

@@ -1,9 +1,9 @@
-//! Replaying: sessions, one request after the other.
+//! Sessions that are replayed, one request after the other.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use agentgen_replay::script::{self, Options, ScriptError, Share, Source};
+use agentgen_replay::request::{self, Options, RequestError, Share, Source};
 use agentgen_trace::Cancel;
 use agentgen_trace::transcript::ToolCall;
 use pyo3::prelude::*;
@@ -45,12 +45,12 @@ impl ReplaySource {
 #[pyo3(signature = (path, *, trace_block_size=None))]
 pub(crate) fn describe_replay(py: Python<'_>, path: PathBuf, trace_block_size: Option<u32>) -> PyResult<String> {
     let cancel = Cancel::default();
-    json(&enter(py, &cancel, |_| Ok(()), || script::describe(&path, trace_block_size, &cancel))?)
+    json(&enter(py, &cancel, |_| Ok(()), || request::describe(&path, trace_block_size, &cancel))?)
 }
 
 /// A session while it is replayed.
 #[pyclass(module = "agentgen._native")]
-pub(crate) struct ReplaySession(script::ReplaySession);
+pub(crate) struct ReplaySession(request::ReplaySession);
 
 #[pymethods]
 impl ReplaySession {
@@ -116,7 +116,7 @@ impl ReplaySession {
     }
 }
 
-fn refused(error: ScriptError) -> PyErr {
+fn refused(error: RequestError) -> PyErr {
     named("HistoryError", [error.to_string()])
 }
 

@@ -1,23 +1,28 @@
-//! Many durations in little room: counts in buckets whose width is 1/128 of their value or less.
+//! A sparse log-linear histogram of durations: 128 buckets an octave.
+//!
+//! Not hdrhistogram, because a record holds one histogram for each request, and that crate would lose what records and
+//! `docs/replay-metrics.md` promise: exact sum, minimum and maximum (it derives all three from buckets), percentiles
+//! within 1/256 in some bytes of readable JSON (its dense counters for nanoseconds take about 30 KB a request in memory,
+//! and its serialized form is binary).
 
 use serde::{Deserialize, Serialize};
 
-/// Buckets an octave, from the second on; below twice that many nanoseconds each value has its own.
+/// Buckets of each octave; below twice that many nanoseconds each value has a bucket of its own.
 const STEPS: u64 = 128;
 
-/// Durations in nanoseconds: exact count, sum, least and greatest; percentiles to 1/256 of their value.
+/// Durations in nanoseconds: exact count, sum, minimum and maximum; percentiles within 1/256 of their value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Durations {
     count: u64,
     sum: u64,
     min: u64,
     max: u64,
-    /// Number of the bucket and durations in it, by number; only those that are not empty.
+    /// Non-empty buckets in ascending order: number of the bucket, durations in it.
     buckets: Vec<(u16, u32)>,
 }
 
 impl Durations {
-    /// Adds one.
+    /// Adds a duration.
     pub fn add(&mut self, nanoseconds: u64) {
         self.widen(nanoseconds, nanoseconds);
         self.count += 1;
@@ -25,7 +30,7 @@ impl Durations {
         self.put(bucket(nanoseconds), 1);
     }
 
-    /// Adds all of another.
+    /// Adds all durations of another histogram.
     pub fn merge(&mut self, other: &Self) {
         if other.count > 0 {
             self.widen(other.min, other.max);
@@ -47,7 +52,7 @@ impl Durations {
         }
     }
 
-    /// How many there are.
+    /// Number of durations.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
@@ -59,13 +64,13 @@ impl Durations {
         self.sum
     }
 
-    /// The least and the greatest, nanoseconds.
+    /// Minimum and maximum, nanoseconds; `None` if empty.
     #[must_use]
     pub fn range(&self) -> Option<(u64, u64)> {
         (self.count > 0).then_some((self.min, self.max))
     }
 
-    /// The duration of a rank (1 is the least): the middle of its bucket, within the range.
+    /// The duration at a rank, from 1 for the minimum: the middle of its bucket, clamped to the range.
     #[must_use]
     pub fn at_rank(&self, rank: u64) -> Option<u64> {
         let mut below = 0;
@@ -97,13 +102,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_bucket_tells_its_values_to_a_256th(value: u64) {
-            let told = middle(bucket(value));
-            prop_assert!(told.abs_diff(value) <= value / 256, "{value} told as {told}");
+        fn the_middle_of_a_bucket_is_within_a_256th_of_its_values(value: u64) {
+            let middle = middle(bucket(value));
+            prop_assert!(middle.abs_diff(value) <= value / 256, "{value} in a bucket around {middle}");
         }
 
         #[test]
-        fn merged_is_as_if_added_one_by_one(
+        fn merging_equals_adding_one_by_one(
             one in prop::collection::vec(0_u64..1 << 40, 0..50),
             two in prop::collection::vec(0_u64..1 << 40, 0..50),
         ) {
@@ -127,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_has_no_figures() {
+    fn an_empty_histogram_has_no_figures() {
         assert_eq!((Durations::default().range(), Durations::default().at_rank(1)), (None, None));
     }
 }

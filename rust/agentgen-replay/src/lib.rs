@@ -1,9 +1,9 @@
-//! What a replay client does for each request and after it: bodies, answers, records, figures. No network, no clock.
+//! The replay client without network and clock: request bodies, answers, records, figures.
 #![forbid(unsafe_code)]
 
 pub mod answer;
 pub mod durations;
 pub mod predict;
 pub mod records;
-pub mod script;
+pub mod request;
 pub mod summary;

@@ -1,10 +1,10 @@
-//! Real trajectories as scripts: every body of the shared file.
+//! Recorded trajectories: every body of the shared file.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 
-use agentgen_replay::script::History;
-use agentgen_replay::script::messages::{MessagesOptions, MessagesSession};
+use agentgen_replay::request::History;
+use agentgen_replay::request::messages::{MessagesOptions, MessagesSession};
 use agentgen_testing::files::shared;
 use agentgen_trace::Cancel;
 use agentgen_trace::transcript::{self, Transcript, flat};

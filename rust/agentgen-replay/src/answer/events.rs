@@ -1,40 +1,40 @@
-//! Server-sent events, byte by byte: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
+//! Parser of server-sent events: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
 //!
-//! Two liberties, because servers take them: a last event needs no blank line when HTTP says that the body is whole
-//! ([`Events::finish`]), and a line `error: …` is an event of that name (llama.cpp).
+//! It deviates from the standard twice, because servers do: the last event needs no blank line if HTTP says that the body
+//! is complete ([`Events::finish`]), and a line `error: …` is an event of that type (llama.cpp).
 
 use memchr::{memchr, memchr2};
 
-/// So much is kept of lines that are of no event: enough to say what came instead.
+/// Bytes kept of lines that belong to no event, for the error message.
 const MOST_STRAY_BYTES: usize = 4096;
 
 /// An event of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Event<'a> {
-    /// Its `data` lines, joined by line feeds.
+    /// Its `data` lines joined by line feeds.
     pub data: &'a [u8],
     /// Whether its type is `error`.
     pub is_error: bool,
 }
 
-/// Bytes in, events out. Buffers are kept: an event costs no allocation.
+/// Turns bytes into events. It keeps its buffers, so an event costs no allocation.
 #[derive(Debug, Default)]
-#[allow(clippy::struct_excessive_bools)] // facts of their own, each of which a byte can change
+#[allow(clippy::struct_excessive_bools)] // independent states of the parser
 pub(super) struct Events {
-    /// A line whose end has not come yet.
+    /// A line whose end has not arrived.
     line: Vec<u8>,
     data: Vec<u8>,
     has_data: bool,
     is_error: bool,
-    /// The read before ended with CR; an LF that follows belongs to it.
+    /// The read before ended with CR; an LF at the start of the next belongs to it.
     after_cr: bool,
-    /// A line has been read: a byte order mark would be too late.
+    /// A line has been read, so a byte order mark is no longer accepted.
     begun: bool,
     stray: Vec<u8>,
 }
 
 impl Events {
-    /// Takes one read; calls `each` for every event that ends in it.
+    /// Takes one network read; calls `each` for every event that ends in it.
     pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Event<'_>)) {
         let mut rest = bytes;
         if let (true, Some((&next, tail))) = (self.after_cr, rest.split_first()) {
@@ -58,13 +58,13 @@ impl Events {
         self.line.extend_from_slice(rest);
     }
 
-    /// The body is whole: what was begun is an event, too.
+    /// Ends a complete body: the last event may lack its blank line.
     pub fn finish(&mut self, mut each: impl FnMut(Event<'_>)) {
         self.take_held(&mut each);
         self.dispatch(&mut each);
     }
 
-    /// The beginning of what came instead of events.
+    /// The first bytes that belong to no event.
     pub fn stray(&self) -> &[u8] {
         &self.stray
     }
@@ -94,7 +94,7 @@ impl Events {
                 self.is_error = true;
                 self.add_data(value);
             }
-            b"" | b"id" | b"retry" => {} // a comment; what only matters to who connects again
+            b"" | b"id" | b"retry" => {} // a comment, or a field for reconnecting clients
             _ => {
                 let room = MOST_STRAY_BYTES - self.stray.len();
                 self.stray.extend(line.iter().chain(b"\n").take(room));

@@ -1,4 +1,4 @@
-//! The JSON of an event, or of a whole answer: what is used of it. Strings are borrowed where they can be.
+//! The members of a chunk or document that the client uses. Strings are borrowed where they hold no escapes.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,7 +19,7 @@ pub(super) struct Frame<'a> {
     pub message: Option<Value>,
 }
 
-/// One of the answers that were asked for; nobody who replays asks for more than one.
+/// One choice of the answer; a replay asks for one only.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
 pub(super) struct Choice<'a> {
@@ -33,13 +33,13 @@ pub(super) struct Choice<'a> {
     pub finish_reason: Option<Text<'a>>,
 }
 
-/// What the assistant says, or adds.
+/// A message of the assistant, or a delta of one.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
 pub(super) struct Message<'a> {
     #[serde(borrow)]
     pub content: Option<Text<'a>>,
-    /// The older spelling of `reasoning`; servers that send both send the same text.
+    /// The older name of `reasoning`; servers that send both send the same text.
     #[serde(borrow)]
     pub reasoning_content: Option<Text<'a>>,
     #[serde(borrow)]
@@ -48,7 +48,7 @@ pub(super) struct Message<'a> {
     pub tool_calls: Option<Vec<ToolFragment<'a>>>,
 }
 
-/// A tool call, or a part of one.
+/// A tool call, or a fragment of one.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
 pub(super) struct ToolFragment<'a> {
@@ -69,7 +69,7 @@ pub(super) struct FunctionFragment<'a> {
     pub arguments: Option<Text<'a>>,
 }
 
-/// What the server counted.
+/// Token counts of the server.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
 pub(super) struct Usage {
@@ -77,7 +77,7 @@ pub(super) struct Usage {
     pub completion_tokens: Count,
     // OpenAI, vLLM, SGLang, TensorRT-LLM, llama.cpp.
     prompt_tokens_details: Option<Details>,
-    // Servers that keep to the names of OpenAI's later API.
+    // Servers that use the names of OpenAI's Responses API.
     input_tokens_details: Option<Details>,
     // DeepSeek.
     prompt_cache_hit_tokens: Count,
@@ -92,7 +92,7 @@ struct Details {
 }
 
 impl Usage {
-    /// Tokens of the prompt that were found in the cache, under any of the names in use.
+    /// Tokens of the prompt that were found in the cache, under any name in use.
     pub fn cached(&self) -> Option<u64> {
         let of = |details: &Option<Details>| details.as_ref().and_then(|details| details.cached_tokens.0);
         of(&self.prompt_tokens_details)
@@ -102,17 +102,17 @@ impl Usage {
     }
 }
 
-/// What llama.cpp tells beside, or instead of, `usage`.
+/// Counts of llama.cpp, next to or instead of `usage`.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
-#[allow(clippy::struct_field_names)] // the server's
+#[allow(clippy::struct_field_names)] // names of the server
 pub(super) struct Timings {
     pub cache_n: Count,
     pub prompt_n: Count,
     pub predicted_n: Count,
 }
 
-/// A string that is borrowed when it holds no escapes. (Within an `Option`, serde's own `Cow` is always owned.)
+/// A string that is borrowed if it holds no escapes. (Inside an `Option`, serde's `Cow` is always owned.)
 #[derive(Debug)]
 pub(super) struct Text<'a>(pub Cow<'a, str>);
 
@@ -138,7 +138,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// A number of something; what is no such number is not known.
+/// A count. Any value that is not a count reads as unknown.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Count(pub Option<u64>);
 
@@ -190,7 +190,7 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
-/// The first element of an array that may be empty or null.
+/// The first element of an array; none of an empty array or null.
 #[derive(Debug)]
 pub(super) struct First<T>(pub Option<T>);
 

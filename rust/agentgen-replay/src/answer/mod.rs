@@ -1,4 +1,4 @@
-//! Answers of servers: events and documents, read as they come.
+//! Responses of servers, read as they arrive: streams of server-sent events, or one JSON document.
 
 mod events;
 mod frame;
@@ -10,14 +10,17 @@ pub use tool_calls::ToolCall;
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
+
 use events::{Event, Events};
 use frame::{Choice, Frame, Message, Text, Timings, Usage};
 use pattern::{Part, Pattern};
 
 use crate::durations::Durations;
 
-/// What is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The API that a request uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Endpoint {
     /// `/v1/chat/completions`.
     Chat,
@@ -25,19 +28,19 @@ pub enum Endpoint {
     Completions,
 }
 
-/// Why an answer is none, when HTTP itself went well so far.
+/// Response errors after a successful HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// The body ended before the answer did.
+    /// The body ended before the answer was complete.
     StreamTruncated,
-    /// The server says so.
+    /// The server reported an error in the body.
     ServerError,
-    /// What came is no answer at all.
+    /// The body is not an answer.
     BadResponse,
 }
 
 impl Failure {
-    /// As outcomes are called in records.
+    /// Name of the outcome in records.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -48,52 +51,52 @@ impl Failure {
     }
 }
 
-/// When what came, by the stamp of the network read that brought it; nanoseconds of the caller's clock.
+/// Arrival times: stamps of the network reads that brought each part, nanoseconds of the caller's clock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stamps {
     /// The first byte of the body.
     pub first_byte_ns: Option<i64>,
-    /// The first text, reasoning or part of a tool call; only of streams.
+    /// The first text, reasoning or part of a tool call; streams only.
     pub first_token_ns: Option<i64>,
-    /// The first of these that is not reasoning.
+    /// The first text or part of a tool call; streams only.
     pub first_answer_ns: Option<i64>,
-    /// The last text, reasoning or part of a tool call; only of streams.
+    /// The last text, reasoning or part of a tool call; streams only.
     pub last_token_ns: Option<i64>,
     /// The last byte of the body.
     pub last_byte_ns: Option<i64>,
     /// The end of the body, or of the connection.
     pub ended_ns: Option<i64>,
-    /// Times between a read that brought output and the next that did; reads of one stamp are one read.
+    /// Times between successive reads that brought output; reads with the same stamp count as one.
     pub gaps: Durations,
 }
 
-/// How much came.
+/// Counts of what arrived.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Network reads.
     pub reads: u64,
-    /// Events of the stream that were understood, the end mark included.
+    /// Events that were parsed, the end mark included.
     pub events: u64,
     /// Events that brought output.
     pub output_events: u64,
-    /// Events that were not understood, and left out.
+    /// Events that could not be parsed; they are skipped.
     pub malformed_events: u64,
-    /// Tokens of the prompt, as the server says.
+    /// Tokens of the prompt, as the server reports them.
     pub prompt_tokens: Option<u64>,
-    /// Tokens of the output, as the server says.
+    /// Tokens of the output, as the server reports them.
     pub completion_tokens: Option<u64>,
-    /// Tokens of the prompt that the server found in its cache, as it says.
+    /// Tokens of the prompt that the server found in its cache, as it reports them.
     pub cached_tokens: Option<u64>,
 }
 
-/// An answer that is fed with the reads of its body and ended once.
+/// Parses a response: [`Answer::feed`] takes each network read of the body, [`Answer::end`] its end.
 #[derive(Debug)]
 pub struct Answer {
     endpoint: Endpoint,
     body: Body,
     stamps: Stamps,
     read: Read,
-    said: Said,
+    content: Content,
     pattern: Pattern,
 }
 
@@ -103,16 +106,16 @@ enum Body {
     Document(Vec<u8>),
 }
 
-/// What the read at hand brought.
+/// What the current read brought.
 #[derive(Debug, Default)]
 struct Read {
     output: bool,
     answer: bool,
 }
 
-/// What the server said so far.
+/// Content of the answer so far.
 #[derive(Debug, Default)]
-struct Said {
+struct Content {
     text: String,
     reasoning: String,
     tool_calls: Vec<ToolCall>,
@@ -123,7 +126,7 @@ struct Said {
 }
 
 impl Answer {
-    /// An answer that nothing is known of.
+    /// An answer of which nothing has arrived.
     #[must_use]
     pub fn new(endpoint: Endpoint, stream: bool) -> Self {
         let body = if stream { Body::Stream(Box::default()) } else { Body::Document(Vec::new()) };
@@ -132,7 +135,7 @@ impl Answer {
             body,
             stamps: Stamps::default(),
             read: Read::default(),
-            said: Said::default(),
+            content: Content::default(),
             pattern: Pattern::default(),
         }
     }
@@ -142,38 +145,38 @@ impl Answer {
         if data.is_empty() {
             return;
         }
-        self.said.counts.reads += 1;
+        self.content.counts.reads += 1;
         self.stamps.first_byte_ns.get_or_insert(stamp_ns);
         self.stamps.last_byte_ns = Some(stamp_ns);
         match &mut self.body {
             Body::Document(body) => body.extend_from_slice(data),
             Body::Stream(events) => {
-                let (said, pattern, read, endpoint) =
-                    (&mut self.said, &mut self.pattern, &mut self.read, self.endpoint);
-                events.feed(data, |event| said.take(event, pattern, read, endpoint));
+                let (content, pattern, read, endpoint) =
+                    (&mut self.content, &mut self.pattern, &mut self.read, self.endpoint);
+                events.feed(data, |event| content.take(event, pattern, read, endpoint));
                 self.stamp(stamp_ns);
             }
         }
     }
 
-    /// The body is over; `complete`: as HTTP announced it.
+    /// Ends the body; `complete` if HTTP says that all of it arrived.
     pub fn end(&mut self, complete: bool, stamp_ns: i64) {
         self.stamps.ended_ns = Some(stamp_ns);
-        let (said, pattern, read, endpoint) = (&mut self.said, &mut self.pattern, &mut self.read, self.endpoint);
+        let (content, pattern, read, endpoint) = (&mut self.content, &mut self.pattern, &mut self.read, self.endpoint);
         match &mut self.body {
             Body::Stream(events) => {
                 if complete {
-                    events.finish(|event| said.take(event, pattern, read, endpoint));
+                    events.finish(|event| content.take(event, pattern, read, endpoint));
                 }
-                said.end_stream(complete, events.stray());
-                // What only the end made an event came with the last read.
+                content.end_stream(complete, events.stray());
+                // An event that only the end of the body completed arrived with the last read.
                 if let Some(last) = self.stamps.last_byte_ns {
                     self.stamp(last);
                 }
             }
             Body::Document(body) => {
                 let body = std::mem::take(body);
-                said.end_document(complete, &body, endpoint);
+                content.end_document(complete, &body, endpoint);
             }
         }
     }
@@ -195,56 +198,56 @@ impl Answer {
         }
     }
 
-    /// Why this is no answer; nothing while it may become one.
+    /// The error, if there is one so far.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
-        self.said.failure.as_ref().map(|(failure, _)| *failure)
+        self.content.failure.as_ref().map(|(failure, _)| *failure)
     }
 
-    /// The failure in one line, the server's where it gave one; empty without a failure.
+    /// The error in one line, in the server's words if it gave any; empty without an error.
     #[must_use]
     pub fn message(&self) -> &str {
-        self.said.failure.as_ref().map_or("", |(_, message)| message)
+        self.content.failure.as_ref().map_or("", |(_, message)| message)
     }
 
-    /// When what came.
+    /// Arrival times.
     #[must_use]
     pub fn stamps(&self) -> &Stamps {
         &self.stamps
     }
 
-    /// How much came.
+    /// Counts of what arrived.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.said.counts
+        self.content.counts
     }
 
     /// The answer's text.
     #[must_use]
     pub fn text(&self) -> &str {
-        &self.said.text
+        &self.content.text
     }
 
-    /// What was said before the answer.
+    /// The reasoning before the answer.
     #[must_use]
     pub fn reasoning(&self) -> &str {
-        &self.said.reasoning
+        &self.content.reasoning
     }
 
-    /// The calls of tools, whole once the answer is.
+    /// The tool calls; complete when the answer is.
     #[must_use]
     pub fn tool_calls(&self) -> &[ToolCall] {
-        &self.said.tool_calls
+        &self.content.tool_calls
     }
 
-    /// Why the server stopped.
+    /// Why the server stopped generating.
     #[must_use]
     pub fn finish_reason(&self) -> Option<&str> {
-        self.said.finish_reason.as_deref()
+        self.content.finish_reason.as_deref()
     }
 }
 
-impl Said {
+impl Content {
     fn take(&mut self, event: Event<'_>, pattern: &mut Pattern, read: &mut Read, endpoint: Endpoint) {
         if let (Some((part, string)), false) = (pattern.find(event.data), event.is_error) {
             self.counts.events += 1;
@@ -257,7 +260,7 @@ impl Said {
             return self.fail(Failure::ServerError, problem::of_event(frame, data));
         }
         if data.is_empty() {
-            return; // keeps the connection alive
+            return; // a keep-alive event
         }
         if data == b"[DONE]" {
             self.counts.events += 1;
@@ -273,7 +276,7 @@ impl Said {
         }
     }
 
-    /// Takes what a chunk or document says; tells of a string when it is all there is.
+    /// Takes a chunk or document; calls `only` with a string that is all it holds.
     fn frame(&mut self, frame: Frame<'_>, endpoint: Endpoint, read: &mut Read, only: impl FnOnce(&str, Part)) {
         self.counts.events += 1;
         let mut plain = frame.usage.is_none() && frame.timings.is_none();
@@ -290,7 +293,8 @@ impl Said {
             }
         }
         let (text, message) = parts(choice, endpoint);
-        let (text, older, newer) = (said(text), said(message.reasoning_content), said(message.reasoning));
+        let (text, older, newer) =
+            (non_empty(text), non_empty(message.reasoning_content), non_empty(message.reasoning));
         for fragment in message.tool_calls.into_iter().flatten() {
             plain = false;
             tool_calls::add(&mut self.tool_calls, fragment);
@@ -323,7 +327,7 @@ impl Said {
         read.answer |= answer;
     }
 
-    /// Later counts replace earlier ones: some servers send them with every chunk.
+    /// Later counts replace earlier ones, because some servers send counts with every chunk.
     fn count(&mut self, usage: Option<Usage>, timings: Option<Timings>) {
         let counts = &mut self.counts;
         if let Some(usage) = usage {
@@ -374,17 +378,17 @@ impl Said {
             let message = format!("found {}, expected an answer with choices", problem::quoted(body));
             self.fail(Failure::BadResponse, message);
         }
-        // A document is no event: these are of streams.
+        // Event counts are of streams only.
         (self.counts.events, self.counts.output_events) = (0, 0);
     }
 
-    /// The first failure stands: what comes after follows from it.
+    /// Keeps the first error: later ones follow from it.
     fn fail(&mut self, failure: Failure, message: String) {
         self.failure.get_or_insert((failure, message));
     }
 }
 
-/// The text of a choice, and what else its message holds.
+/// The text of a choice, and the rest of its message.
 fn parts(choice: Choice<'_>, endpoint: Endpoint) -> (Option<Text<'_>>, Message<'_>) {
     match endpoint {
         Endpoint::Completions => (choice.text, Message::default()),
@@ -395,19 +399,19 @@ fn parts(choice: Choice<'_>, endpoint: Endpoint) -> (Option<Text<'_>>, Message<'
     }
 }
 
-fn said(text: Option<Text<'_>>) -> Option<Cow<'_, str>> {
+fn non_empty(text: Option<Text<'_>>) -> Option<Cow<'_, str>> {
     text.map(|Text(text)| text).filter(|text| !text.is_empty())
 }
 
 fn parse(json: &[u8]) -> Result<Frame<'_>, ()> {
-    // serde would take an array for the fields in their order.
+    // serde would accept an array of field values.
     if json.first() != Some(&b'{') {
         return Err(());
     }
     serde_json::from_slice(json).map_err(drop)
 }
 
-/// The text with U+FFFD in place of what is no UTF-8, as events are read by the standard.
+/// The text with U+FFFD in place of invalid UTF-8, as the event stream standard requires.
 fn repaired(data: &[u8]) -> Option<String> {
     std::str::from_utf8(data).is_err().then(|| String::from_utf8_lossy(data).into_owned())
 }

@@ -1,30 +1,30 @@
-//! Events that differ in one string only, which is what a stream of tokens is, need not be parsed again.
+//! Fast path of the event parser: the events of a token stream mostly differ in one string.
 
 use std::ops::Range;
 
-/// What the string of an event is.
+/// Which part of the answer the string is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// The answer.
+    /// Its text.
     Text,
-    /// What comes before the answer.
+    /// Its reasoning.
     Reasoning,
 }
 
-/// An event that was parsed and held nothing but one string: its bytes before and after it.
+/// A parsed event that held nothing but one string.
 ///
-/// Bytes that begin and end like it, with a string in between that stands for itself, are parsed to the same with that
-/// string in place of the other: JSON is read from left to right, and the string ends at the same quotation mark.
+/// Another event with the same bytes before and after the string, and a string without escapes between them, parses to
+/// the same with that string: JSON is read from left to right, and the string ends at the same quotation mark.
 #[derive(Debug, Default)]
 pub(super) struct Pattern {
     event: Vec<u8>,
-    /// Where the string is in the event.
+    /// Position of the string in the event.
     string: Range<usize>,
     part: Option<Part>,
 }
 
 impl Pattern {
-    /// The event was parsed and holds `string`, borrowed from it, and nothing else.
+    /// Remembers an event that holds only `string`, which must be borrowed from it.
     pub fn learn(&mut self, event: &[u8], string: &str, part: Part) {
         let start = string.as_ptr().addr().wrapping_sub(event.as_ptr().addr());
         if event.get(start..start + string.len()) == Some(string.as_bytes()) {
@@ -35,7 +35,7 @@ impl Pattern {
         }
     }
 
-    /// The string of an event that is like the one which was parsed.
+    /// The string of an event that matches the remembered one.
     pub fn find<'a>(&self, event: &'a [u8]) -> Option<(Part, &'a str)> {
         let part = self.part?;
         let (before, after) = (&self.event[..self.string.start], &self.event[self.string.end..]);

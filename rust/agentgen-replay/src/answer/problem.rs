@@ -1,50 +1,50 @@
-//! What servers say of their failures, in one line.
+//! Error messages of servers, in one line.
 
 use serde_json::Value;
 
 use super::frame::Frame;
 
-/// A message is cut after so many characters.
-const LONGEST: usize = 500;
+/// The most characters of a message.
+const MAX_CHARS: usize = 500;
 
-/// The problem that a chunk or document tells of, if it does.
+/// The error that a chunk or document reports, if any.
 pub(super) fn of_frame(frame: &Frame<'_>) -> Option<String> {
     let is_error = frame.object.as_ref().is_some_and(|object| object.0 == "error");
     match &frame.error {
-        Some(problem) if *problem != Value::Bool(false) => Some(told(problem)),
-        _ if is_error => Some(frame.message.as_ref().map_or_else(|| "error".to_owned(), told)),
+        Some(problem) if *problem != Value::Bool(false) => Some(message(problem)),
+        _ if is_error => Some(frame.message.as_ref().map_or_else(|| "error".to_owned(), message)),
         _ => None,
     }
 }
 
-/// The problem that an event of type `error` tells of.
+/// The error that an event of type `error` reports.
 pub(super) fn of_event(frame: Option<Frame<'_>>, data: &[u8]) -> String {
-    let told = frame.and_then(|frame| of_frame(&frame).or_else(|| frame.message.as_ref().map(told)));
-    told.unwrap_or_else(|| line(&String::from_utf8_lossy(data)))
+    let reported = frame.and_then(|frame| of_frame(&frame).or_else(|| frame.message.as_ref().map(message)));
+    reported.unwrap_or_else(|| line(&String::from_utf8_lossy(data)))
 }
 
-/// The beginning of a body, to be named in a message.
+/// The first characters of a body, quoted for a message.
 pub(super) fn quoted(body: &[u8]) -> String {
-    let text = line(&String::from_utf8_lossy(&body[..body.len().min(LONGEST)]));
+    let text = line(&String::from_utf8_lossy(&body[..body.len().min(MAX_CHARS)]));
     if text.is_empty() { "nothing".to_owned() } else { format!("{:?}", text.chars().take(80).collect::<String>()) }
 }
 
-fn told(problem: &Value) -> String {
+fn message(problem: &Value) -> String {
     let word = |name: &str| match problem.get(name) {
         Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
         Some(Value::Number(number)) => Some(number.to_string()),
         _ => None,
     };
-    let message = match problem {
+    let text = match problem {
         Value::String(text) => text.clone(),
         _ => word("message").unwrap_or_else(|| problem.to_string()),
     };
     let code = word("code").or_else(|| word("type"));
-    line(&code.map_or_else(|| message.clone(), |code| format!("{message} ({code})")))
+    line(&code.map_or_else(|| text.clone(), |code| format!("{text} ({code})")))
 }
 
 fn line(text: &str) -> String {
     let visible: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     let words = visible.split_whitespace().collect::<Vec<_>>().join(" ");
-    words.chars().take(LONGEST).collect()
+    words.chars().take(MAX_CHARS).collect()
 }

@@ -1,25 +1,25 @@
-//! Calls of tools, which come in fragments.
+//! Tool calls, put together from the fragments of a stream.
 
 use serde::Serialize;
 
 use super::frame::{Text, ToolFragment};
 
-/// A call as it goes into the next prompt.
+/// A tool call, in the form of the next prompt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ToolCall {
-    /// The server's name of the call; empty if it gave none.
+    /// The server's id of the call; empty if it gave none.
     pub id: String,
     /// Always `function`.
     #[serde(rename = "type")]
     pub kind: Kind,
-    /// What is called.
+    /// The function that is called.
     pub function: Function,
-    /// The server's number of the call.
+    /// The server's index of the call.
     #[serde(skip)]
     index: Option<u64>,
 }
 
-/// The kind of a call; there is one.
+/// The kind of a call; there is only one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -28,7 +28,7 @@ pub enum Kind {
     Function,
 }
 
-/// A function and what it is called with.
+/// A function and its arguments.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Function {
     /// Its name.
@@ -37,8 +37,8 @@ pub struct Function {
     pub arguments: String,
 }
 
-/// Adds a fragment to the call it belongs to: of the same number; without one, of the same id, or the last one when it
-/// has no id either.
+/// Adds a fragment to its call: the one with the same index; without an index, the one with the same id; without either,
+/// the last one.
 pub(super) fn add(calls: &mut Vec<ToolCall>, fragment: ToolFragment<'_>) {
     let id = fragment.id.map(|Text(id)| id).filter(|id| !id.is_empty());
     let known = match (fragment.index.0, &id) {
@@ -55,7 +55,7 @@ pub(super) fn add(calls: &mut Vec<ToolCall>, fragment: ToolFragment<'_>) {
         call.id = id.into_owned();
     }
     if let Some(function) = fragment.function {
-        // The name comes whole; the arguments in pieces.
+        // The name arrives whole, the arguments in fragments.
         if let Some(Text(name)) = function.name.filter(|Text(name)| !name.is_empty()) {
             call.function.name = name.into_owned();
         }

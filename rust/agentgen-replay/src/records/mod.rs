@@ -1,12 +1,15 @@
-//! What happened to each request, in files: one a worker, which nobody else writes to.
+//! Records of requests and sessions, one file for each worker.
 //!
-//! A file is JSON, one record a line. What was flushed is there whatever happens to the worker; a line that its end cut
-//! off is counted and left out.
+//! A file is JSON Lines, one record a line. Flushed records survive the worker's death; a truncated last line is counted
+//! and skipped.
+//!
+//! [`Request`] and [`Measured`] define the fields of a request for the whole crate: the files, the figures and the columns
+//! of the table of requests are derived from them.
 
 mod read;
 mod write;
 
-pub use read::{Trouble, read};
+pub use read::{ReadErrors, read};
 pub use write::Recorder;
 
 use serde::Serialize;
@@ -24,15 +27,15 @@ pub const VERSION: u32 = 2;
 pub enum Record {
     /// The first line.
     Worker(Worker),
-    /// A request that is over, however.
+    /// A request that ended, with any outcome.
     Request(Request),
-    /// A session that is over, however.
+    /// A session that ended, with any outcome.
     Session(Session),
-    /// How late the worker's event loop was since the last such record.
+    /// Lags of the worker's event loop since the last such record.
     LoopLag(Durations),
 }
 
-/// Whose file it is.
+/// The worker that writes a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Worker {
     /// [`VERSION`].
@@ -41,13 +44,13 @@ pub struct Worker {
     pub worker: u32,
 }
 
-/// What a request is for.
+/// Phase of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Before anything counts.
+    /// Warm-up, in no figure of the run.
     Warmup,
-    /// What is measured.
+    /// The measured phase.
     Run,
 }
 
@@ -55,36 +58,36 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// With a whole answer.
+    /// A complete answer.
     Ok,
-    /// With a status of HTTP that is not 200.
+    /// An HTTP status other than 200.
     HttpError,
-    /// No connection.
+    /// No connection could be made.
     ConnectError,
-    /// The connection was lost before an answer began.
+    /// The connection was lost before the response started.
     ConnectionLost,
-    /// The body ended before the answer did.
+    /// The body ended before the answer was complete.
     StreamTruncated,
-    /// The server told of an error in its answer.
+    /// The server reported an error in the response.
     ServerError,
-    /// What came is no answer.
+    /// The response is not an answer.
     BadResponse,
-    /// No connection in time.
+    /// Connecting timed out.
     TimeoutConnect,
-    /// No output in time.
+    /// The first output timed out.
     TimeoutFirstToken,
-    /// Not over in time.
+    /// The whole request timed out.
     TimeoutTotal,
-    /// The request could not be made from what was answered before.
+    /// The request could not be built from the answers before it.
     History,
-    /// The run ended first.
+    /// The run ended before the answer was complete.
     Cancelled,
-    /// The worker that had sent it died.
+    /// The worker that sent it died.
     WorkerLost,
 }
 
 impl Outcome {
-    /// The name as it stands in records.
+    /// Name in records.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -109,82 +112,82 @@ impl Outcome {
 #[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// Number of the session in the trace.
+    /// Number of the session in the trace, from 0.
     pub session: u64,
-    /// Name of the session on the wire.
+    /// Name of the session in HTTP headers.
     pub key: String,
-    /// Number of the request in its session, from 0.
+    /// Turn of the request in its session, from 0.
     pub turn: u32,
-    /// Warm-up or not.
+    /// Phase of the replay.
     pub phase: Phase,
-    /// Number of the server.
+    /// Index of the server.
     pub url: u32,
     /// Scheduled time: the actual end of the response before, plus the delay.
     pub scheduled_ns: i64,
     /// Intended time: the intended end of the response before, plus the delay.
     pub intended_ns: i64,
-    /// When it was handed to the operating system; nothing if it never was.
+    /// When it was handed to the operating system; `None` if it never was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_ns: Option<i64>,
-    /// Length of the prompt in the trace.
+    /// Planned tokens of the prompt.
     pub context_tokens: u64,
-    /// What is new of it.
+    /// Planned new tokens of the prompt.
     pub input_tokens: u64,
-    /// Length of the output in the trace.
+    /// Planned tokens of the output.
     pub output_tokens: u64,
     /// How it ended.
     pub outcome: Outcome,
-    /// Status of HTTP; 0 without one.
+    /// HTTP status; 0 without one.
     pub status: u16,
-    /// How often it was sent again before.
+    /// Number of retries.
     pub retries: u32,
-    /// What went wrong, in one line.
+    /// Error in one line; empty without one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// What came of it.
+    /// What was measured of the answer; `None` if the response did not start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Measured>,
 }
 
-/// What is kept of an answer.
+/// What is measured of an answer. Stamps are nanoseconds of the clock of [`Request`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, serde::Deserialize)]
 pub struct Measured {
     /// First byte of the body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte_ns: Option<i64>,
-    /// First output of any kind.
+    /// First output of any kind; streams only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_token_ns: Option<i64>,
-    /// First output that is not reasoning.
+    /// First output that is not reasoning; streams only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_answer_ns: Option<i64>,
-    /// Last output.
+    /// Last output; streams only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_token_ns: Option<i64>,
     /// Last byte of the body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_byte_ns: Option<i64>,
-    /// Network reads.
+    /// Network reads of the body.
     pub reads: u64,
-    /// Events that were understood.
+    /// Events that were parsed.
     pub events: u64,
     /// Events that brought output.
     pub output_events: u64,
-    /// Events that were not understood.
+    /// Events that could not be parsed.
     pub malformed_events: u64,
-    /// Tokens of the prompt, as the server says.
+    /// Tokens of the prompt, as the server reports them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_tokens: Option<u64>,
-    /// Tokens of the output, as the server says.
+    /// Tokens of the output, as the server reports them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_tokens: Option<u64>,
-    /// Tokens of the prompt found in the server's cache, as it says.
+    /// Tokens of the prompt found in the server's cache, as it reports them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_tokens: Option<u64>,
-    /// Why the server stopped.
+    /// Why the server stopped generating.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<String>,
-    /// Times between reads that brought output.
+    /// Times between successive reads that brought output.
     pub gaps: Durations,
 }
 
@@ -210,27 +213,27 @@ impl From<&Answer> for Measured {
     }
 }
 
-/// One session. `planned` requests are those of the trace; each of them has a request record (succeeded, failed or
-/// cancelled) or is counted here as skipped or never issued.
+/// One session. Each of its `planned` requests has a request record (succeeded, failed or cancelled), or counts here as
+/// skipped or never issued.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
-    /// Number of the session in the trace.
+    /// Number of the session in the trace, from 0.
     pub session: u64,
-    /// Name of the session on the wire.
+    /// Name of the session in HTTP headers.
     pub key: String,
-    /// Warm-up or not.
+    /// Phase of the replay.
     pub phase: Phase,
     /// Requests of the trace.
     pub planned: u32,
-    /// When it took its slot.
+    /// When it took its slot, ns.
     pub opened_ns: i64,
-    /// When it gave its slot back.
+    /// When it freed its slot, ns.
     pub closed_ns: i64,
-    /// Requests left out because one before failed.
+    /// Requests not sent because an earlier one failed.
     pub skipped: u32,
-    /// Requests whose records say that they were cancelled.
+    /// Requests with a record that were cancelled.
     pub cancelled: u32,
-    /// Requests that were not due yet when the run ended.
+    /// Requests that were not due when the run ended.
     pub never_issued: u32,
 }

@@ -1,4 +1,4 @@
-//! Appending to a record file.
+//! Appends records to a file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -7,24 +7,24 @@ use std::path::Path;
 use super::{Record, Request, Session, VERSION, Worker};
 use crate::durations::Durations;
 
-/// Records wait until they fill so many bytes,
+/// Records are flushed at this size,
 const FLUSH_BYTES: usize = 64 << 10;
-/// or one says that so much time has gone by.
+/// or this long after the last flush, by the stamps of the records.
 const FLUSH_NS: i64 = 500_000_000;
 
-/// A worker's own record file.
+/// The record file of one worker.
 #[derive(Debug)]
 pub struct Recorder {
     file: File,
-    /// Whole lines that have not been written.
+    /// Complete lines that have not been written.
     lines: Vec<u8>,
     loop_lag: Durations,
-    /// The time that a record told of when lines were last written.
+    /// Stamp of the record at the last flush, ns.
     written_ns: i64,
 }
 
 impl Recorder {
-    /// Makes the file, which must not be there.
+    /// Creates the file, which must not exist.
     pub fn create(path: &Path, worker: u32) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create_new(true).open(path)?;
         let mut recorder =
@@ -49,12 +49,12 @@ impl Recorder {
         self.flush_if_due(now)
     }
 
-    /// Tells how late the event loop ran something, nanoseconds.
+    /// Adds a lag of the event loop, ns.
     pub fn loop_lag(&mut self, late_ns: u64) {
         self.loop_lag.add(late_ns);
     }
 
-    /// Writes what waits.
+    /// Writes all pending records.
     pub fn flush(&mut self) -> io::Result<()> {
         if self.loop_lag.count() > 0 {
             let lag = std::mem::take(&mut self.loop_lag);
@@ -82,7 +82,7 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        // Whoever wants to hear of an error flushes.
+        // Callers that need the error call `flush`.
         let _ = self.flush();
     }
 }

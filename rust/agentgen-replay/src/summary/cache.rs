@@ -1,48 +1,52 @@
-//! What was found in the server's cache, as it says and as it was to be.
+//! Cached tokens, as the server reports them and as predicted.
 
 use super::report::{Cache, CacheSource, Options, Rate, ServerCache};
 use super::run::Sent;
 
-/// A request and the cached tokens that were to be expected of it.
+/// A request with its predicted cached tokens.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Predicted<'a> {
     pub sent: &'a Sent,
     pub predicted: Option<u64>,
 }
 
-/// What is known of a phase's cached tokens. Where both are, figures of both are of the requests that have both.
+/// Which cached tokens of a phase are available. If both are, figures cover the requests that have both.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Known {
-    /// The server tells of cached tokens. Some do not where they found none (vLLM).
+pub(super) struct Available {
+    /// The server reports cached tokens. Some servers (vLLM) omit the count if it is zero.
     reported: bool,
-    /// They can be predicted.
+    /// They are predicted.
     predicted: bool,
 }
 
-/// A prompt's tokens, and how many of them were found.
+/// Tokens of a prompt, and how many of them were cached.
 type Found = (u64, u64);
 
-impl Known {
+impl Available {
     pub fn of(sent: &[Predicted<'_>]) -> Self {
         let mut succeeded = sent.iter().filter(|request| request.sent.succeeded());
         Self {
-            reported: succeeded.clone().any(|request| request.sent.cached_tokens.is_some()),
+            reported: succeeded.clone().any(|request| request.sent.measured().cached_tokens.is_some()),
             predicted: succeeded.any(|request| request.predicted.is_some()),
         }
     }
 
-    /// What each request reports and what was predicted of it, as far as either is known of the phase.
+    /// Reported and predicted tokens of each request, each if the phase has them.
     fn found<'a>(self, sent: &'a [Predicted<'_>]) -> impl Iterator<Item = (Option<Found>, Option<Found>)> + 'a {
         sent.iter().filter(|request| request.sent.succeeded()).filter_map(move |request| {
-            let told = request.sent.prompt_tokens.map(|prompt| (prompt, request.sent.cached_tokens.unwrap_or(0)));
+            let reported = request
+                .sent
+                .measured()
+                .prompt_tokens
+                .map(|prompt| (prompt, request.sent.measured().cached_tokens.unwrap_or(0)));
             let expected = request.predicted.map(|cached| (request.sent.context_tokens, cached));
-            let has_both = (!self.reported || told.is_some()) && (!self.predicted || expected.is_some());
-            has_both.then_some((told.filter(|_| self.reported), expected))
+            let has_both = (!self.reported || reported.is_some()) && (!self.predicted || expected.is_some());
+            has_both.then_some((reported.filter(|_| self.reported), expected))
         })
     }
 
     pub fn reported(self, sent: &[Predicted<'_>]) -> Option<Rate> {
-        rate(self.found(sent).filter_map(|(told, _)| told))
+        rate(self.found(sent).filter_map(|(reported, _)| reported))
     }
 
     pub fn predicted(self, sent: &[Predicted<'_>]) -> Option<Rate> {
@@ -50,7 +54,7 @@ impl Known {
     }
 }
 
-/// Of prompts and what was found of them.
+/// Sums prompts and their cached tokens.
 fn rate(prompts: impl Iterator<Item = Found>) -> Option<Rate> {
     let (requests, prompt, cached) = prompts
         .fold((0, 0, 0), |(requests, prompt, cached), (more, found)| (requests + 1, prompt + more, cached + found));
@@ -64,24 +68,25 @@ impl Rate {
     }
 }
 
+/// The cache figures of a phase.
 pub(super) fn figures(sent: &[Predicted<'_>], options: &Options) -> Cache {
-    let known = Known::of(sent);
+    let available = Available::of(sent);
     let server = options
         .server_cache
         .map(|ServerCache { before, after }| Rate::new(0, after.queries - before.queries, after.hits - before.hits));
-    let differs = |(told, expected): &(Option<Found>, Option<Found>)| {
-        told.zip(*expected).is_some_and(|((_, found), (_, expected))| found != expected)
+    let differs = |(reported, expected): &(Option<Found>, Option<Found>)| {
+        reported.zip(*expected).is_some_and(|((_, found), (_, expected))| found != expected)
     };
     Cache {
-        cache_source: match (known.reported, server) {
+        cache_source: match (available.reported, server) {
             (true, _) => CacheSource::Usage,
             (false, Some(_)) => CacheSource::Metrics,
             (false, None) => CacheSource::None,
         },
-        reported: known.reported(sent),
-        predicted: known.predicted(sent),
+        reported: available.reported(sent),
+        predicted: available.predicted(sent),
         server_tokenizes: options.server_tokenizes,
-        differing: known.found(sent).filter(differs).count() as u64,
+        differing: available.found(sent).filter(differs).count() as u64,
         server,
     }
 }

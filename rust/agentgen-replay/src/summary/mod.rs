@@ -1,6 +1,6 @@
-//! Figures of a replay, from its records.
+//! Figures of a replay, computed from its records.
 //!
-//! [`Run::read`] takes in the record files, [`summarize`] computes, [`write_requests`] writes the table of all requests.
+//! [`Run::read`] reads the record files, [`summarize`] computes the figures, [`write_requests`] writes the table of requests.
 //! `docs/replay-metrics.md` defines every figure.
 
 mod cache;
@@ -16,27 +16,30 @@ mod windows;
 
 pub use prediction::predicted;
 pub use report::{Clock, Options, Prediction, Summary};
-pub use run::{Held, RECORDS, Run, Sent};
+pub use run::{RECORDS, ReplayedSession, Run, Sent};
 pub use statistics::Statistics;
-pub use table::{REQUESTS, columns, write_requests};
+pub use table::{REQUESTS, write_requests};
 
 use agentgen_engine::text::counted;
 
 use report::{Client, Records};
 
-use crate::records::{Phase, VERSION};
+use crate::records::Phase;
 
-/// The file of a run directory that says what was replayed and how.
+/// Name of the summary in a run directory.
 pub const SUMMARY: &str = "summary.json";
 
-/// The client's lag may be such a share of the time to the first token before the run counts as limited by its client.
+/// The largest ratio of the client's lag to the time to the first token before a run counts as client-limited.
 pub const CLIENT_LIMIT: f64 = 0.1;
 
-/// Computes all figures. `predicted`: cached tokens to be expected, one for each request of the run, where known.
+/// Version of the formats of the summary and of comparisons: increased when keys change.
+const SCHEMA_VERSION: u32 = 2;
+
+/// Computes all figures. `predicted` holds the predicted cached tokens of each request of the run, where known.
 ///
 /// # Panics
 ///
-/// If there are not as many predictions as requests.
+/// If the number of predictions is not that of the requests.
 #[must_use]
 pub fn summarize(run: &Run, predicted: Option<&[Option<u64>]>, options: &Options) -> Summary {
     assert!(predicted.is_none_or(|all| all.len() == run.requests.len()), "one prediction for each request");
@@ -54,8 +57,8 @@ pub fn summarize(run: &Run, predicted: Option<&[Option<u64>]>, options: &Options
     if run.damaged > 0 {
         errors.push(format!("records: found {}, expected none", counted(run.damaged, "damaged line")));
     }
-    if run.torn > 0 {
-        warnings.push(format!("records: {} cut off within a record: a worker died", counted(run.torn, "file")));
+    if run.truncated > 0 {
+        warnings.push(format!("records: {} truncated: a worker died", counted(run.truncated, "file")));
     }
     let client = client(run, &measured.latency);
     if client.client_limited {
@@ -69,15 +72,15 @@ pub fn summarize(run: &Run, predicted: Option<&[Option<u64>]>, options: &Options
         warnings.push(format!("incomplete: {reason}"));
     }
     Summary {
-        version: VERSION,
-        incomplete: options.incomplete.is_some() || run.torn > 0 || run.damaged > 0,
+        schema_version: SCHEMA_VERSION,
+        incomplete: options.incomplete.is_some() || run.truncated > 0 || run.damaged > 0,
         errors,
         warnings,
         started: options.started.clone(),
         ended: options.ended.clone(),
         settings: options.settings.clone(),
         trace: options.trace.clone(),
-        records: Records { files: run.files.len() as u64, torn: run.torn, damaged: run.damaged },
+        records: Records { files: run.files.len() as u64, truncated: run.truncated, damaged: run.damaged },
         run: measured,
         warmup,
         client,
@@ -99,7 +102,7 @@ fn client(run: &Run, latency: &report::Latency) -> Client {
     }
 }
 
-/// The JSON Schema of `summary.json`, or of a comparison, as text.
+/// The JSON Schema of `summary.json` (`replay`) or of a comparison (`comparison`), as text.
 #[must_use]
 pub fn schema(name: &str) -> Option<String> {
     let schema = match name {

@@ -1,24 +1,26 @@
-//! The figures of one phase.
+//! Figures of one phase.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use agentgen_engine::text::counted;
 
-use super::cache::{self, Known, Predicted};
+use super::cache::{self, Available, Predicted};
 use super::over_time;
-use super::report::{Books, ByTurn, Compared, Goodput, Latency, Lengths, Options, Phase, Sessions, Slo, Window};
-use super::run::{Held, Run, Sent};
+use super::report::{
+    ByTurn, Compared, Goodput, Latency, Lengths, Options, Phase, RequestCounts, Sessions, Slo, Window,
+};
+use super::run::{ReplayedSession, Run, Sent};
 use super::statistics::{Statistics, ms};
 use super::windows::{self, Span};
 use crate::records::{self, Outcome};
 
-/// A steady window that holds less of the requests that succeeded is warned of.
-const LEAST_STEADY_SHARE: f64 = 0.5;
-/// Turns from this one on are told together, in ranges that double.
+/// A steady window with a smaller share of the succeeded requests causes a warning.
+const MIN_STEADY_SHARE: f64 = 0.5;
+/// Turns from this one on are grouped in ranges whose length doubles.
 const SINGLE_TURNS: u32 = 32;
 const NS_PER_S: f64 = 1e9;
 
-/// The figures, what is wrong with them, and what to know of them.
+/// Figures, errors and warnings of a phase.
 pub(super) fn figures(
     run: &Run,
     phase: records::Phase,
@@ -29,24 +31,24 @@ pub(super) fn figures(
     let numbered = run.requests.iter().enumerate().filter(of_phase);
     let sent: Vec<Predicted<'_>> =
         numbered.map(|(at, sent)| Predicted { sent, predicted: predicted.and_then(|all| all[at]) }).collect();
-    let held: Vec<Held> = run.sessions.iter().filter(|session| session.phase == phase).copied().collect();
+    let held: Vec<ReplayedSession> = run.sessions.iter().filter(|session| session.phase == phase).cloned().collect();
     let slo = options.slo.as_ref();
 
-    let (books, errors) = books(&sent, &held);
-    let mut warnings: Vec<String> = lost(&sent, &held).into_iter().collect();
+    let (books, errors) = count(&sent, &held);
+    let mut warnings: Vec<String> = without_end(&sent, &held).into_iter().collect();
     let opened = held.iter().map(|session| session.opened_ns);
     let start = opened.chain(sent.iter().filter_map(|request| request.sent.sent_ns)).min().unwrap_or(0);
-    let whole = whole(&sent);
+    let whole = full_window(&sent);
     let window = |span: Span| window(&sent, span, start, slo);
     let full = whole.map(window);
     let (steady, steady_missing) = match windows::steady(&held, options.clock, options.concurrency).map(window) {
         Ok(steady) => (Some(steady), None),
         Err(reason) => (None, Some(reason)),
     };
-    warnings.extend(steady.iter().filter_map(narrow));
-    warnings.extend(nothing(&sent));
-    warnings.extend(given_up(&sent));
-    warnings.extend(empty(&sent));
+    warnings.extend(steady.iter().filter_map(narrow_window));
+    warnings.extend(none_succeeded(&sent));
+    warnings.extend(cancelled(&sent));
+    warnings.extend(empty_answers(&sent));
     let retried: Vec<u64> = sent.iter().map(|request| u64::from(request.sent.retries)).filter(|&n| n > 0).collect();
     let figures = Phase {
         books,
@@ -56,7 +58,7 @@ pub(super) fn figures(
         ),
         retried_requests: retried.len() as u64,
         retries: retried.iter().sum(),
-        malformed_events: sent.iter().map(|request| request.sent.malformed_events).sum(),
+        malformed_events: sent.iter().map(|request| request.sent.measured().malformed_events).sum(),
         latency: latency(&sent, run, phase),
         by_turn: by_turn(&sent),
         sessions: sessions(&sent, &held, whole),
@@ -77,63 +79,63 @@ fn tally<K: Ord>(keys: impl Iterator<Item = K>) -> BTreeMap<K, u64> {
     counts
 }
 
-/// Every planned request must have become something, and only one thing.
-fn books(sent: &[Predicted<'_>], held: &[Held]) -> (Books, Vec<String>) {
-    let of = |figure: fn(&Held) -> u32| held.iter().map(|session| u64::from(figure(session))).sum();
-    let mut books = Books {
+/// Counts planned requests by what became of them; errors if the counts do not add up.
+fn count(sent: &[Predicted<'_>], held: &[ReplayedSession]) -> (RequestCounts, Vec<String>) {
+    let of = |figure: fn(&ReplayedSession) -> u32| held.iter().map(|session| u64::from(figure(session))).sum();
+    let mut counts = RequestCounts {
         planned: of(|session| session.planned),
         skipped: of(|session| session.skipped),
         never_issued: of(|session| session.never_issued),
-        ..Books::default()
+        ..RequestCounts::default()
     };
     for request in sent {
         match request.sent.outcome {
-            Outcome::Ok => books.succeeded += 1,
-            Outcome::Cancelled => books.cancelled += 1,
-            _ => books.failed += 1,
+            Outcome::Ok => counts.succeeded += 1,
+            Outcome::Cancelled => counts.cancelled += 1,
+            _ => counts.failed += 1,
         }
     }
     let mut errors = Vec::new();
-    let found = books.succeeded + books.failed + books.cancelled + books.skipped + books.never_issued;
-    if found != books.planned {
+    let found = counts.succeeded + counts.failed + counts.cancelled + counts.skipped + counts.never_issued;
+    if found != counts.planned {
         errors.push(format!(
-            "books: found {} ({} succeeded, {} failed, {} cancelled, {} skipped, {} never issued), \
+            "request counts: found {} ({} succeeded, {} failed, {} cancelled, {} skipped, {} never issued), \
              expected the {} that were planned",
             counted(found, "request"),
-            books.succeeded,
-            books.failed,
-            books.cancelled,
-            books.skipped,
-            books.never_issued,
-            books.planned
+            counts.succeeded,
+            counts.failed,
+            counts.cancelled,
+            counts.skipped,
+            counts.never_issued,
+            counts.planned
         ));
     }
-    let told: u64 = of(|session| session.cancelled);
-    if told != books.cancelled {
+    let cancelled: u64 = of(|session| session.cancelled);
+    if cancelled != counts.cancelled {
         errors.push(format!(
-            "books: found {}, expected {told} as sessions say",
-            counted(books.cancelled, "cancelled request")
+            "request counts: found {}, expected {cancelled} as sessions say",
+            counted(counts.cancelled, "cancelled request")
         ));
     }
-    books.balanced = errors.is_empty();
-    (books, errors)
+    counts.balanced = errors.is_empty();
+    (counts, errors)
 }
 
-/// Sessions that have requests and no end: their worker died.
-fn lost(sent: &[Predicted<'_>], held: &[Held]) -> Option<String> {
+/// Warns of sessions with requests but without an end: their worker died.
+fn without_end(sent: &[Predicted<'_>], held: &[ReplayedSession]) -> Option<String> {
     let ended: HashSet<u32> = held.iter().map(|session| session.key).collect();
-    let lost: HashSet<u32> = sent.iter().map(|request| request.sent.key).filter(|key| !ended.contains(key)).collect();
-    (!lost.is_empty()).then(|| format!("{} without an end: a worker died", counted(lost.len() as u64, "session")))
+    let open: HashSet<u32> = sent.iter().map(|request| request.sent.key).filter(|key| !ended.contains(key)).collect();
+    (!open.is_empty()).then(|| format!("{} without an end: a worker died", counted(open.len() as u64, "session")))
 }
 
-/// From the first request sent to the last byte of any.
-fn whole(sent: &[Predicted<'_>]) -> Option<Span> {
+/// The window from the first request sent to the last byte of any.
+fn full_window(sent: &[Predicted<'_>]) -> Option<Span> {
     let first = sent.iter().filter_map(|request| request.sent.sent_ns).min()?;
-    let last = sent.iter().filter_map(|request| request.sent.last_byte_ns).max()?;
+    let last = sent.iter().filter_map(|request| request.sent.measured().last_byte_ns).max()?;
     (first < last).then_some((first, last))
 }
 
-/// Statistics of a figure of those requests that succeeded.
+/// Statistics of a figure over the requests that succeeded.
 fn of_succeeded(sent: &[Predicted<'_>], figure: fn(&Sent) -> Option<f64>) -> Option<Statistics> {
     Statistics::of(sent.iter().filter(|request| request.sent.succeeded()).filter_map(|request| figure(request.sent)))
 }
@@ -152,7 +154,7 @@ fn latency(sent: &[Predicted<'_>], run: &Run, phase: records::Phase) -> Latency 
     }
 }
 
-/// The turns that are told together with this one.
+/// The range of turns that is grouped with this one.
 fn turns(turn: u32) -> (u32, u32) {
     if turn < SINGLE_TURNS {
         return (turn, turn);
@@ -166,7 +168,7 @@ fn by_turn(sent: &[Predicted<'_>]) -> Vec<ByTurn> {
     for request in sent {
         groups.entry(turns(request.sent.turn)).or_default().push(*request);
     }
-    let known = Known::of(sent);
+    let available = Available::of(sent);
     groups
         .into_iter()
         .map(|((first_turn, last_turn), group)| ByTurn {
@@ -177,18 +179,18 @@ fn by_turn(sent: &[Predicted<'_>]) -> Vec<ByTurn> {
             ttft_ms: of_succeeded(&group, Sent::ttft_ms),
             tpot_ms: of_succeeded(&group, Sent::tpot_ms),
             e2e_ms: of_succeeded(&group, Sent::e2e_ms),
-            reported: known.reported(&group),
-            predicted: known.predicted(&group),
+            reported: available.reported(&group),
+            predicted: available.predicted(&group),
         })
         .collect()
 }
 
-fn sessions(sent: &[Predicted<'_>], held: &[Held], whole: Option<Span>) -> Sessions {
+fn sessions(sent: &[Predicted<'_>], held: &[ReplayedSession], whole: Option<Span>) -> Sessions {
     let mut succeeded: HashMap<u32, u32> = HashMap::new();
     for request in sent.iter().filter(|request| request.sent.succeeded()) {
         *succeeded.entry(request.sent.key).or_default() += 1;
     }
-    let complete = |session: &&Held| succeeded.get(&session.key) == Some(&session.planned);
+    let complete = |session: &&ReplayedSession| succeeded.get(&session.key) == Some(&session.planned);
     let durations = held.iter().filter(complete).map(|session| ms(session.closed_ns - session.opened_ns));
     let duration_ms = Statistics::of(durations);
     let completed = duration_ms.as_ref().map_or(0, |of| of.count);
@@ -210,7 +212,7 @@ fn window(sent: &[Predicted<'_>], span: Span, start: i64, slo: Option<&Slo>) -> 
         .iter()
         .copied()
         .filter(|request| request.sent.succeeded())
-        .partition(|request| request.sent.last_byte_ns.is_some_and(within));
+        .partition(|request| request.sent.measured().last_byte_ns.is_some_and(within));
     let per_second = |count: u64| count as f64 / seconds(span);
     let tokens = |figure: fn(&Sent) -> u64| per_second(inside.iter().map(|request| figure(request.sent)).sum());
     Window {
@@ -223,17 +225,17 @@ fn window(sent: &[Predicted<'_>], span: Span, start: i64, slo: Option<&Slo>) -> 
         input_tokens_per_second: tokens(|sent| sent.input_tokens),
         output_tokens_per_second: tokens(|sent| sent.output_reported().unwrap_or(0)),
         good_requests_per_second: slo
-            .map(|slo| per_second(inside.iter().filter(|request| slo.kept(request.sent)).count() as u64)),
+            .map(|slo| per_second(inside.iter().filter(|request| slo.is_met_by(request.sent)).count() as u64)),
         ttft_ms: of_succeeded(&inside, Sent::ttft_ms),
         tpot_ms: of_succeeded(&inside, Sent::tpot_ms),
         e2e_ms: of_succeeded(&inside, Sent::e2e_ms),
     }
 }
 
-fn narrow(steady: &Window) -> Option<String> {
+fn narrow_window(steady: &Window) -> Option<String> {
     let all = steady.requests_in + steady.requests_out;
     let share = steady.requests_in as f64 / all as f64;
-    (all > 0 && share < LEAST_STEADY_SHARE).then(|| {
+    (all > 0 && share < MIN_STEADY_SHARE).then(|| {
         format!(
             "the steady window holds {} of {} that succeeded ({:.0} %)",
             steady.requests_in,
@@ -244,8 +246,8 @@ fn narrow(steady: &Window) -> Option<String> {
 }
 
 impl Slo {
-    /// Whether a request that succeeded kept all targets. An output of one token has no time per further token.
-    pub(super) fn kept(&self, sent: &Sent) -> bool {
+    /// Whether a request that succeeded met all targets. An output of one token has no time per further token.
+    pub(super) fn is_met_by(&self, sent: &Sent) -> bool {
         let within =
             |target: Option<f64>, found: Option<f64>| target.is_none_or(|most| found.is_some_and(|it| it <= most));
         let tpot = self.tpot_ms.is_none_or(|most| sent.tpot_ms().is_none_or(|found| found <= most));
@@ -255,7 +257,7 @@ impl Slo {
 
 fn goodput(sent: &[Predicted<'_>], slo: &Slo) -> Goodput {
     let ended = sent.iter().filter(|request| request.sent.outcome != Outcome::Cancelled).count();
-    let requests = sent.iter().filter(|request| request.sent.succeeded() && slo.kept(request.sent)).count() as u64;
+    let requests = sent.iter().filter(|request| request.sent.succeeded() && slo.is_met_by(request.sent)).count() as u64;
     Goodput { slo: *slo, requests, share: (ended > 0).then(|| requests as f64 / ended as f64) }
 }
 
@@ -273,28 +275,29 @@ fn lengths(sent: &[Predicted<'_>]) -> Lengths {
         compared
     };
     Lengths {
-        prompt: compared(|sent| sent.context_tokens, |sent| sent.prompt_tokens),
-        output: compared(|sent| sent.output_tokens, |sent| sent.completion_tokens),
+        prompt: compared(|sent| sent.context_tokens, |sent| sent.measured().prompt_tokens),
+        output: compared(|sent| sent.output_tokens, |sent| sent.measured().completion_tokens),
     }
 }
 
-/// A phase without answers has no figures, and no failure either if nothing was sent.
-fn nothing(sent: &[Predicted<'_>]) -> Option<String> {
+/// Warns of a phase in which no request succeeded.
+fn none_succeeded(sent: &[Predicted<'_>]) -> Option<String> {
     (!sent.iter().any(|request| request.sent.succeeded()))
         .then(|| "no request succeeded: nothing was measured".to_owned())
 }
 
-/// Requests that were in flight when the run ended, and not waited for any longer.
-fn given_up(sent: &[Predicted<'_>]) -> Option<String> {
+/// Warns of requests that were in flight when the run ended.
+fn cancelled(sent: &[Predicted<'_>]) -> Option<String> {
     let count = sent.iter().filter(|request| request.sent.outcome == Outcome::Cancelled).count() as u64;
     (count > 0).then(|| format!("{} in flight at the end and given up: in no figure", counted(count, "request")))
 }
 
-/// Answers of success in which nothing was said.
-fn empty(sent: &[Predicted<'_>]) -> Option<String> {
+/// Warns of successful answers without output.
+fn empty_answers(sent: &[Predicted<'_>]) -> Option<String> {
     let succeeded = sent.iter().map(|request| request.sent).filter(|sent| sent.succeeded());
     let (all, asked) = (succeeded.clone().count() as u64, succeeded.filter(|sent| sent.output_tokens > 0));
-    let count = asked.filter(|sent| sent.output_events == 0 && sent.output_reported().unwrap_or(0) == 0).count();
+    let count =
+        asked.filter(|sent| sent.measured().output_events == 0 && sent.output_reported().unwrap_or(0) == 0).count();
     (count > 0).then(|| {
         format!("no output in {count} of {} that succeeded, though some was asked for", counted(all, "answer"))
     })

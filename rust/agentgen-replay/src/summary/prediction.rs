@@ -1,4 +1,4 @@
-//! Cached tokens to be expected of each request.
+//! Predicted cached tokens of the requests of a run.
 
 use agentgen_trace::{Cancel, Result};
 
@@ -7,8 +7,8 @@ use super::run::Run;
 use crate::predict::{self, Cached};
 use crate::records::Phase;
 
-/// One for each request of the run, where it can be told: of the measured phase, and known to the trace. Prompts of the
-/// warm-up have a salt of their own: the measured phase finds nothing of them.
+/// Predicts the cached tokens of each request of the measured phase; `None` for requests that the trace does not hold.
+/// Warm-up prompts have their own salt, so the measured phase reuses nothing of them.
 pub fn predicted(run: &Run, from: &Prediction, cancel: &Cancel) -> Result<Vec<Option<u64>>> {
     let measured = || run.requests.iter().enumerate().filter(|(_, sent)| sent.phase == Phase::Run);
     let stamp = |ns: i64| u64::try_from(ns).ok();
@@ -19,7 +19,7 @@ pub fn predicted(run: &Run, from: &Prediction, cancel: &Cancel) -> Result<Vec<Op
                 turn: sent.turn,
                 server: sent.url,
                 sent_ns: sent.sent_ns.and_then(stamp)?,
-                ended_ns: sent.last_byte_ns.filter(|_| sent.succeeded()).and_then(stamp),
+                ended_ns: sent.measured().last_byte_ns.filter(|_| sent.succeeded()).and_then(stamp),
                 output_tokens: sent.output_reported().unwrap_or(0),
             };
             Some((number, request))

@@ -1,5 +1,5 @@
-//! What `summary.json` says. Times are milliseconds, lengths tokens.
-#![allow(clippy::struct_field_names)] // figures have the same names wherever they are, and end with their units
+//! The content of `summary.json`. Times are milliseconds, lengths tokens.
+#![allow(clippy::struct_field_names)] // a figure has the same name everywhere, ending with its unit
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,30 +8,30 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::script::History;
+use crate::request::History;
 
 use super::statistics::Statistics;
 
-/// How sessions come.
+/// How sessions start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Clock {
-    /// When a slot is free.
+    /// Closed loop: when a slot is free.
     #[default]
     Closed,
-    /// At their arrivals.
+    /// Open loop: at their arrivals.
     Open,
 }
 
-/// What a request must keep to count as good; what is not stated is kept.
+/// Latency targets that a request must meet to count towards goodput; an absent target is always met.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Slo {
-    /// Time to the first token, at most.
+    /// Most time to the first token.
     pub ttft_ms: Option<f64>,
-    /// Time per output token after the first, at most.
+    /// Most time per output token after the first.
     pub tpot_ms: Option<f64>,
-    /// End to end, at most.
+    /// Most end-to-end time.
     pub e2e_ms: Option<f64>,
 }
 
@@ -44,54 +44,54 @@ pub struct Counters {
     pub hits: f64,
 }
 
-/// These counters at both ends of the run.
+/// Counters at both ends of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerCache {
-    /// When it began.
+    /// At the start.
     pub before: Counters,
-    /// When it was over.
+    /// At the end.
     pub after: Counters,
 }
 
-/// What cached tokens are predicted from.
+/// Input of the prediction of cached tokens.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prediction {
-    /// The trace, one of hash ids.
+    /// The trace, a block-hash trace.
     pub trace: PathBuf,
-    /// Whose outputs went into the prompts.
+    /// Whose answers later prompts hold.
     pub history: History,
-    /// Tokens of a block of the server's cache.
+    /// Block size of the server's cache, tokens.
     pub block_tokens: u32,
-    /// The trace's block size, if it is to be stated.
+    /// Block size of the trace, tokens; `None` to infer it.
     pub trace_block_size: Option<u32>,
 }
 
-/// What the client knows and the records do not say.
+/// What the client knows and the records do not hold.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Why the run ended early; nothing if it did not.
+    /// Why the run ended early; `None` if it did not.
     pub incomplete: Option<String>,
-    /// How sessions came.
+    /// How sessions started.
     pub clock: Clock,
     /// Slots of all workers together.
     pub concurrency: Option<u64>,
-    /// Targets of a request.
+    /// Latency targets.
     pub slo: Option<Slo>,
-    /// What cached tokens are predicted from; nothing is where they cannot be.
+    /// Input of the prediction of cached tokens; `None` if they cannot be predicted.
     pub prediction: Option<Prediction>,
-    /// The server makes tokens of text by itself.
+    /// Whether the server tokenizes the prompts: they are text.
     pub server_tokenizes: bool,
-    /// What the server's metrics said.
+    /// Counters from the server's metrics.
     pub server_cache: Option<ServerCache>,
-    /// When the run began, as text.
+    /// Start of the run, as text.
     pub started: Option<String>,
-    /// When it was over, as text.
+    /// End of the run, as text.
     pub ended: Option<String>,
-    /// Effective settings, as they are to be told.
+    /// Effective settings, copied to the summary.
     pub settings: Value,
-    /// The trace, as it is to be told.
+    /// Facts about the trace, copied to the summary.
     pub trace: Value,
 }
 
@@ -99,272 +99,272 @@ pub struct Options {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(title = "Summary")]
 pub struct Summary {
-    /// Increased when a figure changes its meaning.
-    pub version: u32,
-    /// Whether the run ended early, or records are missing.
+    /// Version of this format.
+    pub schema_version: u32,
+    /// Whether the run ended early or records are missing.
     pub incomplete: bool,
-    /// What makes figures wrong: books that do not balance, damaged records. Empty for a sound run.
+    /// What makes figures wrong: request counts that do not add up, damaged records. Empty for a valid run.
     pub errors: Vec<String>,
-    /// What to know before figures are used.
+    /// What limits the use of the figures.
     pub warnings: Vec<String>,
-    /// When the run began.
+    /// Start of the run.
     pub started: Option<String>,
-    /// When it was over.
+    /// End of the run.
     pub ended: Option<String>,
     /// Effective settings.
     pub settings: Value,
     /// The trace that was replayed.
     pub trace: Value,
-    /// The files that all figures come from.
+    /// The record files, from which all figures come.
     pub records: Records,
-    /// What is measured.
+    /// The measured phase.
     pub run: Phase,
-    /// What went before; it enters no other figure.
+    /// The warm-up; no other figure includes it.
     pub warmup: Option<Phase>,
-    /// The client's own part in the figures.
+    /// How far the client itself limits the figures.
     pub client: Client,
 }
 
 /// Record files.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Records {
-    /// How many there are.
+    /// Number of files.
     pub files: u64,
-    /// How many end within a record, because their worker died.
-    pub torn: u64,
-    /// Lines that are no records.
+    /// Files whose last record is truncated, because their worker died.
+    pub truncated: u64,
+    /// Lines that are not records.
     pub damaged: u64,
 }
 
-/// A phase.
+/// Figures of a phase.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Phase {
-    /// What became of each planned request.
-    pub books: Books,
-    /// Requests by outcome; only those that occurred.
+    /// Planned requests by what became of them.
+    pub books: RequestCounts,
+    /// Requests by outcome; outcomes that occurred.
     pub outcomes: BTreeMap<String, u64>,
-    /// Requests that failed with a status of HTTP, by status.
+    /// Requests that failed with an HTTP status, by status.
     pub http_errors: BTreeMap<u16, u64>,
-    /// Requests that were sent again at least once.
+    /// Requests that were retried.
     pub retried_requests: u64,
-    /// How often requests were sent again.
+    /// Retries of all requests.
     pub retries: u64,
-    /// Events of answers that were not understood.
+    /// Events of answers that could not be parsed.
     pub malformed_events: u64,
-    /// Latencies of all that succeeded.
+    /// Latencies of requests that succeeded.
     pub latency: Latency,
-    /// The same by the number of the request in its session, from 0.
+    /// The same by turn, from 0.
     pub by_turn: Vec<ByTurn>,
-    /// Sessions as wholes.
+    /// Sessions.
     pub sessions: Sessions,
     /// The phase in at most 120 parts of equal length.
     pub over_time: Vec<Part>,
-    /// From the first request sent to the last byte.
+    /// The window from the first request sent to the last byte.
     pub full: Option<Window>,
-    /// While all slots were filled and sessions waited (closed), or from when as many sessions were open as on average to
-    /// the last arrival (open).
+    /// The steady window. Closed loop: while all slots were filled and sessions waited. Open loop: from the time at which
+    /// as many sessions were open as on average, to the last arrival.
     pub steady: Option<Window>,
     /// Why there is no steady window.
     pub steady_missing: Option<String>,
-    /// Requests that kept all targets.
+    /// Requests that met all latency targets.
     pub goodput: Option<Goodput>,
-    /// Tokens found in the server's cache.
+    /// Cached tokens.
     pub cache: Cache,
-    /// Lengths planned and reported.
+    /// Planned and reported lengths.
     pub lengths: Lengths,
 }
 
 /// Planned = succeeded + failed + cancelled + skipped + never issued.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Books {
-    /// Requests of all sessions that were begun or to be begun.
+pub struct RequestCounts {
+    /// Requests of all sessions that started or should have.
     pub planned: u64,
-    /// With a whole answer.
+    /// With a complete answer.
     pub succeeded: u64,
-    /// In any of the other ways.
+    /// With any other outcome.
     pub failed: u64,
-    /// Ended by the end of the run.
+    /// In flight when the run ended.
     pub cancelled: u64,
-    /// Left out because one before in the session failed.
+    /// Not sent because an earlier request of the session failed.
     pub skipped: u64,
-    /// Not due yet when the run ended.
+    /// Not due when the run ended.
     pub never_issued: u64,
-    /// Whether the sum is right.
+    /// Whether the counts add up.
     pub balanced: bool,
 }
 
-/// Latencies of requests that succeeded, and the lag of those that were sent.
+/// Latencies of requests that succeeded, and the lag of all that were sent.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Latency {
-    /// First token, of any kind, since sent; only of streams.
+    /// From sent to the first token of any kind; streams only.
     pub ttft_ms: Option<Statistics>,
-    /// First token that is not reasoning, since sent; only of streams.
+    /// From sent to the first token that is not reasoning; streams only.
     pub ttfa_ms: Option<Statistics>,
     /// (last token - first token) / (output tokens - 1).
     pub tpot_ms: Option<Statistics>,
-    /// Between a network read that brought output and the next that did; percentiles to 0.4 %.
+    /// Between successive network reads that brought output; percentiles within 0.4 %.
     pub gap_ms: Option<Statistics>,
-    /// Last byte since sent.
+    /// From sent to the last byte.
     pub e2e_ms: Option<Statistics>,
-    /// First token since intended.
+    /// From the intended time to the first token.
     pub intended_ttft_ms: Option<Statistics>,
-    /// Last byte since intended.
+    /// From the intended time to the last byte.
     pub intended_e2e_ms: Option<Statistics>,
-    /// Sent since planned; not of retries.
+    /// From the scheduled time to sent; without retries.
     pub lag_ms: Option<Statistics>,
-    /// Sent since intended; not of retries.
+    /// From the intended time to sent; without retries.
     pub intended_lag_ms: Option<Statistics>,
 }
 
-/// Requests of one number, or of several, in their sessions.
+/// Requests of one turn, or of a range of turns.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ByTurn {
-    /// The least number.
+    /// First turn of the range, from 0.
     pub first_turn: u32,
-    /// The greatest.
+    /// Last turn of the range.
     pub last_turn: u32,
-    /// Requests that were sent or meant to be.
+    /// Requests with a record.
     pub requests: u64,
-    /// Those that succeeded.
+    /// Requests that succeeded.
     pub succeeded: u64,
-    /// First token since sent.
+    /// From sent to the first token.
     pub ttft_ms: Option<Statistics>,
     /// Per output token after the first.
     pub tpot_ms: Option<Statistics>,
-    /// Last byte since sent.
+    /// From sent to the last byte.
     pub e2e_ms: Option<Statistics>,
-    /// What the server says it found.
+    /// Cached tokens that the server reported.
     pub reported: Option<Rate>,
-    /// What it was to find.
+    /// Cached tokens that were predicted.
     pub predicted: Option<Rate>,
 }
 
-/// Sessions as wholes.
+/// Figures of sessions.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Sessions {
     /// Sessions that took a slot.
     pub opened: u64,
     /// Sessions whose requests all succeeded.
     pub completed: u64,
-    /// From slot to slot, of those.
+    /// How long these held their slots.
     pub duration_ms: Option<Statistics>,
-    /// Those, divided by the length of the full window.
+    /// These sessions divided by the length of the full window.
     pub completed_per_second: Option<f64>,
 }
 
-/// A part of the phase. Requests count where they were sent, answers where their last byte came.
+/// A part of the phase. Requests count in the part in which they were sent, answers in that of their last byte.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Part {
-    /// Since the phase's first session opened.
+    /// Start, since the phase's first session opened.
     pub from_ms: f64,
-    /// How long it is.
+    /// Length.
     pub duration_ms: f64,
-    /// Sessions open at its middle.
+    /// Open sessions at its middle.
     pub open_sessions: u64,
     /// Requests sent.
     pub sent: u64,
-    /// Of these, those that failed.
+    /// Requests sent here that failed.
     pub failed: u64,
-    /// Answers.
+    /// Complete answers.
     pub succeeded: u64,
-    /// Their output tokens.
+    /// Output tokens of these answers.
     pub output_tokens: u64,
-    /// First token since sent, of requests sent here: median.
+    /// From sent to the first token, of requests sent here: median.
     pub ttft_p50_ms: Option<f64>,
-    /// The same, 99th percentile.
+    /// The same: 99th percentile.
     pub ttft_p99_ms: Option<f64>,
-    /// Last byte since sent, of requests sent here: median.
+    /// From sent to the last byte, of requests sent here: median.
     pub e2e_p50_ms: Option<f64>,
-    /// Sent since planned: 99th percentile.
+    /// From the scheduled time to sent: 99th percentile.
     pub lag_p99_ms: Option<f64>,
 }
 
-/// A window: requests that succeeded and whose last byte came in it.
+/// Throughput in a window, of requests that succeeded and whose last byte arrived in it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Window {
-    /// Since the phase's first session opened.
+    /// Start, since the phase's first session opened.
     pub from_ms: f64,
-    /// How long it is.
+    /// Length.
     pub duration_ms: f64,
     /// Requests in it.
     pub requests_in: u64,
-    /// Requests that succeeded outside of it.
+    /// Requests that succeeded outside it.
     pub requests_out: u64,
-    /// Requests in it, divided by its length.
+    /// These requests divided by its length.
     pub requests_per_second: f64,
-    /// Their prompts.
+    /// Tokens of their prompts.
     pub prompt_tokens_per_second: f64,
-    /// What was new in their prompts.
+    /// New tokens of their prompts.
     pub input_tokens_per_second: f64,
-    /// Their outputs.
+    /// Output tokens.
     pub output_tokens_per_second: f64,
-    /// Of these requests, those that kept all targets, divided by its length.
+    /// Of these requests, those that met all latency targets, divided by its length.
     pub good_requests_per_second: Option<f64>,
-    /// First token since sent.
+    /// From sent to the first token.
     pub ttft_ms: Option<Statistics>,
     /// Per output token after the first.
     pub tpot_ms: Option<Statistics>,
-    /// Last byte since sent.
+    /// From sent to the last byte.
     pub e2e_ms: Option<Statistics>,
 }
 
-/// Requests that kept all targets.
+/// Requests that met all latency targets.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Goodput {
     /// The targets.
     pub slo: Slo,
-    /// Requests that succeeded and kept them.
+    /// Requests that succeeded and met them.
     pub requests: u64,
-    /// Those, of all that succeeded or failed.
+    /// Their share of the requests that succeeded or failed.
     pub share: Option<f64>,
 }
 
-/// Where figures of the cache come from.
+/// Where reported cached tokens come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CacheSource {
-    /// From each answer.
+    /// The usage of each answer.
     Usage,
-    /// From the server's metrics, before and after.
+    /// The server's metrics before and after the run.
     Metrics,
-    /// From nowhere.
+    /// The server reports none.
     None,
 }
 
-/// Tokens found in the server's cache.
+/// Cached tokens.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Cache {
-    /// Where `reported` comes from; `metrics` has `server` only.
+    /// Where reported tokens come from; with `metrics` only `server` is known.
     pub cache_source: CacheSource,
-    /// What answers say. Once one answer tells of cached tokens, one that gives usage without them found none. Where
-    /// there are predictions, only of requests that have one.
+    /// Reported by answers. Once one answer reports cached tokens, an answer whose usage omits them counts as none. With
+    /// predictions, only of requests that have one.
     pub reported: Option<Rate>,
-    /// What an infinite cache holds of requests that were complete before each was sent. Where answers tell of cached
-    /// tokens, only of requests whose answers do. It is no bound: a server may find more where requests overlap, as it
-    /// may share what a request computes before that one is complete, and where prompts are longer than planned.
+    /// Found by an infinite cache that holds the requests that were complete before each was sent. With reported tokens,
+    /// only of requests that report them. Not an upper bound: a server may share the blocks of a request in flight, and
+    /// prompts may be longer than planned.
     pub predicted: Option<Rate>,
-    /// The server makes tokens of text by itself, not as the prediction has them: it may find less for that reason alone.
+    /// Whether the server tokenizes the prompts: its blocks then differ from the predicted ones, and it may find fewer.
     pub server_tokenizes: bool,
-    /// Requests with both whose counts differ.
+    /// Requests with both counts, where they differ.
     pub differing: u64,
-    /// What the server's counters grew by.
+    /// Growth of the server's counters.
     pub server: Option<Rate>,
 }
 
 /// Cached tokens of prompts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Rate {
-    /// Requests that it is of; 0 if not known.
+    /// Number of requests; 0 if unknown.
     pub requests: u64,
     /// Tokens of their prompts.
     pub prompt_tokens: f64,
-    /// Of these, found.
+    /// Cached tokens among them.
     pub cached_tokens: f64,
-    /// Found / all.
+    /// Cached / prompt tokens.
     pub hit_rate: Option<f64>,
 }
 
-/// Lengths planned and reported, of requests that succeeded and tell.
+/// Planned and reported lengths of requests that succeeded and report them.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Lengths {
     /// Prompts.
@@ -373,30 +373,30 @@ pub struct Lengths {
     pub output: Compared,
 }
 
-/// Lengths, planned and reported.
+/// Planned and reported lengths.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct Compared {
-    /// Requests of which the server told.
+    /// Requests whose length the server reported.
     pub requests: u64,
-    /// Tokens planned for them.
+    /// Their planned tokens.
     pub planned_tokens: u64,
-    /// Tokens reported of them.
+    /// Their reported tokens.
     pub reported_tokens: u64,
-    /// Requests in which these differ.
+    /// Requests where these differ.
     pub differing: u64,
 }
 
-/// The client's own part.
+/// How far the client itself limits the figures.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Client {
-    /// How late event loops ran timers.
+    /// Lag of the workers' event loops.
     pub loop_lag_ms: Option<Statistics>,
     /// The greater of the 99th percentiles of `loop_lag_ms` and of the run's `lag_ms`.
     pub lag_p99_ms: Option<f64>,
-    /// That, of the median time to the first token (of the last byte, without streams).
+    /// `lag_p99_ms` divided by the median time to the first token (to the last byte, without streams).
     pub share_of_ttft: Option<f64>,
-    /// Whether it is more than `limit`: the figures are of the client as much as of the server.
+    /// Whether `share_of_ttft` exceeds `limit`: the figures then measure the client as much as the server.
     pub client_limited: bool,
-    /// The share from which on a run is limited by its client.
+    /// The largest share of a run that its client does not limit.
     pub limit: f64,
 }

@@ -1,83 +1,74 @@
-//! The records of a run, as far as figures need them.
+//! The records of a run, and the definitions of what is measured of a request.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, ErrorKind};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use agentgen_trace::{Result, TraceError};
 
 use super::SUMMARY;
 use super::statistics::ms;
 use crate::durations::Durations;
-use crate::records::{self, Outcome, Phase, Record, Request, VERSION};
+use crate::records::{self, Measured, Outcome, Phase, Record, Request, Session, VERSION};
 
-/// The folder of a run directory that record files are in.
+/// Folder of the record files in a run directory.
 pub const RECORDS: &str = "records";
 
-/// All that happened. About 250 bytes a request.
+/// The records of a run. About 400 bytes a request.
 #[derive(Debug, Default)]
 pub struct Run {
     /// Requests, in the order of the files and of the lines in them.
     pub requests: Vec<Sent>,
-    /// Sessions, likewise.
-    pub sessions: Vec<Held>,
-    /// Gaps between reads of requests that succeeded.
+    /// Sessions, in the same order.
+    pub sessions: Vec<ReplayedSession>,
+    /// Gaps between the reads of requests that succeeded.
     pub(super) gaps: BTreeMap<Phase, Durations>,
-    /// How late event loops were.
+    /// Lags of the workers' event loops.
     pub(super) loop_lag: Durations,
     /// Record files, in order.
     pub(super) files: Vec<PathBuf>,
-    /// Of these, how many end within a record.
-    pub(super) torn: u64,
-    /// Lines that are no records.
+    /// Number of files whose last line is truncated.
+    pub(super) truncated: u64,
+    /// Number of lines that are not records.
     pub(super) damaged: u64,
 }
 
-/// A request. Stamps in nanoseconds, lengths in tokens, as in [`Request`].
-#[derive(Debug, Clone, Copy)]
-#[allow(missing_docs)] // documented in `Request` and `Measured`
+/// A request of a run: its record without texts and gaps. Dereferences to the record.
+#[derive(Debug, Clone)]
 pub struct Sent {
+    /// Number of the worker.
     pub worker: u32,
-    pub session: u64,
     /// Number of the session's name, equal for equal names.
     pub key: u32,
-    pub turn: u32,
-    /// Number of the server.
-    pub url: u32,
-    pub phase: Phase,
-    pub scheduled_ns: i64,
-    pub intended_ns: i64,
-    pub sent_ns: Option<i64>,
-    pub first_token_ns: Option<i64>,
-    pub first_answer_ns: Option<i64>,
-    pub last_token_ns: Option<i64>,
-    pub last_byte_ns: Option<i64>,
-    pub context_tokens: u64,
-    pub input_tokens: u64,
-    pub output_tokens: u64,
-    pub prompt_tokens: Option<u64>,
-    pub completion_tokens: Option<u64>,
-    pub cached_tokens: Option<u64>,
-    pub output_events: u64,
-    pub malformed_events: u64,
-    pub outcome: Outcome,
-    pub status: u16,
-    pub retries: u32,
+    pub(super) record: Request,
 }
 
-/// A session that held a slot.
-#[derive(Debug, Clone, Copy)]
-#[allow(missing_docs)] // documented in `records::Session`
-pub struct Held {
+/// A session of a run: its record without the name. Dereferences to the record.
+#[derive(Debug, Clone)]
+pub struct ReplayedSession {
+    /// Number of the worker.
     pub worker: u32,
+    /// Number of the session's name, equal for equal names.
     pub key: u32,
-    pub phase: Phase,
-    pub planned: u32,
-    pub opened_ns: i64,
-    pub closed_ns: i64,
-    pub skipped: u32,
-    pub cancelled: u32,
-    pub never_issued: u32,
+    pub(super) record: Session,
+}
+
+impl Deref for Sent {
+    type Target = Request;
+
+    fn deref(&self) -> &Request {
+        &self.record
+    }
+}
+
+impl Deref for ReplayedSession {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.record
+    }
 }
 
 impl Run {
@@ -91,7 +82,7 @@ impl Run {
         };
         for path in run.files.clone() {
             let mut worker = 0;
-            let trouble = read(&path, |record| {
+            let errors = read(&path, |record| {
                 match record {
                     Record::Worker(of) if of.version != VERSION => {
                         let message = format!("{}: found version {}, expected {VERSION}", path.display(), of.version);
@@ -99,35 +90,33 @@ impl Run {
                     }
                     Record::Worker(of) => worker = of.worker,
                     Record::LoopLag(lag) => run.loop_lag.merge(&lag),
-                    Record::Session(session) => run.sessions.push(Held {
-                        worker,
-                        key: key(session.key),
-                        phase: session.phase,
-                        planned: session.planned,
-                        opened_ns: session.opened_ns,
-                        closed_ns: session.closed_ns,
-                        skipped: session.skipped,
-                        cancelled: session.cancelled,
-                        never_issued: session.never_issued,
-                    }),
-                    Record::Request(request) => {
-                        if let (Outcome::Ok, Some(answer)) = (request.outcome, &request.answer) {
-                            run.gaps.entry(request.phase).or_default().merge(&answer.gaps);
+                    Record::Session(mut record) => {
+                        let key = key(std::mem::take(&mut record.key));
+                        run.sessions.push(ReplayedSession { worker, key, record });
+                    }
+                    Record::Request(mut record) => {
+                        let key = key(std::mem::take(&mut record.key));
+                        record.message = String::new();
+                        if let Some(answer) = &mut record.answer {
+                            let gaps = std::mem::take(&mut answer.gaps);
+                            answer.finish_reason = None;
+                            if record.outcome == Outcome::Ok {
+                                run.gaps.entry(record.phase).or_default().merge(&gaps);
+                            }
                         }
-                        let sent = Sent::new(worker, &request, key(request.key.clone()));
-                        run.requests.push(sent);
+                        run.requests.push(Sent { worker, key, record });
                     }
                 }
                 Ok(())
             })?;
-            run.torn += u64::from(trouble.torn);
-            run.damaged += trouble.damaged.len() as u64;
+            run.truncated += u64::from(errors.truncated);
+            run.damaged += errors.damaged.len() as u64;
         }
         Ok(run)
     }
 
-    /// Gives all request records once more, in the order of `requests`, each with its worker.
-    pub(super) fn again(&self, mut each: impl FnMut(u32, Request) -> Result<()>) -> Result<()> {
+    /// Reads all request records again, in the order of `requests`; calls `each` with the worker and the record.
+    pub(super) fn reread(&self, mut each: impl FnMut(u32, Request) -> Result<()>) -> Result<()> {
         for path in &self.files {
             let mut worker = 0;
             read(path, |record| match record {
@@ -143,8 +132,8 @@ impl Run {
     }
 }
 
-/// Reads one file; names it in errors.
-fn read(path: &Path, mut each: impl FnMut(Record) -> Result<()>) -> Result<records::Trouble> {
+/// Reads one file; errors name it.
+fn read(path: &Path, mut each: impl FnMut(Record) -> Result<()>) -> Result<records::ReadErrors> {
     enum Error {
         Reading(io::Error),
         Taking(TraceError),
@@ -160,7 +149,7 @@ fn read(path: &Path, mut each: impl FnMut(Record) -> Result<()>) -> Result<recor
     })
 }
 
-/// Says what the directory of a replay is.
+/// The error about a directory that is not a run directory.
 fn no_run(directory: &Path, found: &str) -> TraceError {
     TraceError::Format(format!(
         "{}: found {found}, expected a run directory that agentgen replay wrote ({RECORDS}/*.jsonl, one a worker, and \
@@ -189,97 +178,74 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The definitions of what is measured of a request.
 impl Sent {
-    pub(super) fn new(worker: u32, request: &Request, key: u32) -> Self {
-        let answer = request.answer.as_ref();
-        Self {
-            worker,
-            session: request.session,
-            key,
-            turn: request.turn,
-            url: request.url,
-            phase: request.phase,
-            scheduled_ns: request.scheduled_ns,
-            intended_ns: request.intended_ns,
-            sent_ns: request.sent_ns,
-            first_token_ns: answer.and_then(|answer| answer.first_token_ns),
-            first_answer_ns: answer.and_then(|answer| answer.first_answer_ns),
-            last_token_ns: answer.and_then(|answer| answer.last_token_ns),
-            last_byte_ns: answer.and_then(|answer| answer.last_byte_ns),
-            context_tokens: request.context_tokens,
-            input_tokens: request.input_tokens,
-            output_tokens: request.output_tokens,
-            prompt_tokens: answer.and_then(|answer| answer.prompt_tokens),
-            completion_tokens: answer.and_then(|answer| answer.completion_tokens),
-            cached_tokens: answer.and_then(|answer| answer.cached_tokens),
-            output_events: answer.map_or(0, |answer| answer.output_events),
-            malformed_events: answer.map_or(0, |answer| answer.malformed_events),
-            outcome: request.outcome,
-            status: request.status,
-            retries: request.retries,
-        }
+    /// What was measured of its answer: nothing if the response did not start.
+    pub(super) fn measured(&self) -> &Measured {
+        static NOTHING: LazyLock<Measured> = LazyLock::new(Measured::default);
+        self.record.answer.as_ref().unwrap_or(&NOTHING)
     }
 
-    /// Whether it ended with a whole answer.
+    /// Whether its answer is complete.
     #[must_use]
     pub fn succeeded(&self) -> bool {
         self.outcome == Outcome::Ok
     }
 
-    /// Time to the first token, of any kind, from when it was sent.
+    /// Time from sent to the first token of any kind, ms.
     #[must_use]
     pub fn ttft_ms(&self) -> Option<f64> {
-        self.since_sent(self.first_token_ns)
+        self.since_sent(self.measured().first_token_ns)
     }
 
-    /// Time to the first token that is not reasoning.
+    /// Time from sent to the first token that is not reasoning, ms.
     #[must_use]
     pub fn ttfa_ms(&self) -> Option<f64> {
-        self.since_sent(self.first_answer_ns)
+        self.since_sent(self.measured().first_answer_ns)
     }
 
-    /// End to end: to the last byte.
+    /// End-to-end time: from sent to the last byte, ms.
     #[must_use]
     pub fn e2e_ms(&self) -> Option<f64> {
-        self.since_sent(self.last_byte_ns)
+        self.since_sent(self.measured().last_byte_ns)
     }
 
-    /// Time per output token after the first: from the first token's read to the last one's.
+    /// Time per output token after the first, between the reads of the first and the last token, ms.
     #[must_use]
     pub fn tpot_ms(&self) -> Option<f64> {
         let more = self.output_reported()?.checked_sub(1).filter(|&more| more > 0)?;
-        Some(ms(self.last_token_ns? - self.first_token_ns?) / more as f64)
+        Some(ms(self.measured().last_token_ns? - self.measured().first_token_ns?) / more as f64)
     }
 
-    /// Output tokens: as the server says or, if it does not, events that brought output.
+    /// Output tokens: as the server reports them, else the number of events that brought output.
     #[must_use]
     pub fn output_reported(&self) -> Option<u64> {
-        self.completion_tokens.or((self.output_events > 0).then_some(self.output_events))
+        self.measured()
+            .completion_tokens
+            .or((self.measured().output_events > 0).then_some(self.measured().output_events))
     }
 
-    /// How late it was sent, as things went. A retry is late because of the server.
+    /// From the scheduled time to sent, ms. `None` of retries: the server makes them late.
     #[must_use]
     pub fn lag_ms(&self) -> Option<f64> {
         self.sent_first().map(|sent| ms(sent - self.scheduled_ns))
     }
 
-    /// How late it was sent, had no request before it been sent late.
+    /// From the intended time to sent, ms. `None` of retries.
     #[must_use]
     pub fn intended_lag_ms(&self) -> Option<f64> {
         self.sent_first().map(|sent| ms(sent - self.intended_ns))
     }
 
-    /// Time to the first token from the intended moment.
+    /// From the intended time to the first token, ms.
     #[must_use]
     pub fn intended_ttft_ms(&self) -> Option<f64> {
-        self.first_token_ns.map(|stamp| ms(stamp - self.intended_ns))
+        self.measured().first_token_ns.map(|stamp| ms(stamp - self.intended_ns))
     }
 
-    /// Time to the last byte from the intended moment.
+    /// From the intended time to the last byte, ms.
     #[must_use]
     pub fn intended_e2e_ms(&self) -> Option<f64> {
-        self.last_byte_ns.map(|stamp| ms(stamp - self.intended_ns))
+        self.measured().last_byte_ns.map(|stamp| ms(stamp - self.intended_ns))
     }
 
     fn sent_first(&self) -> Option<i64> {

@@ -1,4 +1,4 @@
-//! What is told of many values: exact percentiles.
+//! Statistics of many values, with exact percentiles.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -7,17 +7,17 @@ use crate::durations::Durations;
 
 const NS_PER_MS: f64 = 1e6;
 
-/// Values in the unit that the name of the figure ends with. A percentile p is the least value such that p % of the
-/// values are not greater (nearest rank; always a value that occurred).
+/// Statistics in the unit that the figure's name ends with. The percentile p is the smallest value such that p % of the
+/// values are at most that (nearest rank, so it is always one of the values).
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Statistics {
-    /// How many values there are.
+    /// Number of values.
     pub count: u64,
-    /// Their sum divided by their number.
+    /// Arithmetic mean.
     pub mean: f64,
-    /// The least.
+    /// Minimum.
     pub min: f64,
-    /// The greatest.
+    /// Maximum.
     pub max: f64,
     /// 1st percentile.
     pub p1: f64,
@@ -41,18 +41,18 @@ pub struct Statistics {
     pub p99_9: f64,
 }
 
-/// The rank, from 1 on, of a percentile given in thousandths.
+/// The rank, from 1, of a percentile in thousandths.
 pub(super) fn rank(thousandths: u64, count: u64) -> u64 {
     (u128::from(thousandths) * u128::from(count)).div_ceil(1000).max(1) as u64
 }
 
-/// A percentile, in thousandths, of values in ascending order.
+/// A percentile, in thousandths, of values in ascending order; `None` without values.
 pub(super) fn percentile(sorted: &[f64], thousandths: u64) -> Option<f64> {
     sorted.get(rank(thousandths, sorted.len() as u64) as usize - 1).copied()
 }
 
 impl Statistics {
-    /// Of all values; nothing of none.
+    /// Statistics of values; `None` without any.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = values.into_iter().collect();
         sorted.sort_unstable_by(f64::total_cmp);
@@ -62,7 +62,7 @@ impl Statistics {
         Some(Self::at_ranks(sorted.len() as u64, mean, (min, max), at))
     }
 
-    /// Of durations, in milliseconds; percentiles to 1/256 of their value.
+    /// Statistics of durations, in milliseconds; percentiles within 1/256 of their value.
     #[must_use]
     pub fn of_durations(durations: &Durations) -> Option<Self> {
         let (min, max) = durations.range()?;
@@ -106,9 +106,9 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// The definition, word by word.
+        /// The definition as documented.
         #[test]
-        fn a_percentile_is_the_least_value_that_is_enough(
+        fn a_percentile_is_the_smallest_value_with_enough_values_at_or_below(
             values in prop::collection::vec(-1e9..1e9_f64, 1..300),
             thousandths in 1..=1000_u64,
         ) {
@@ -124,21 +124,20 @@ mod tests {
     }
 
     #[test]
-    fn figures_by_hand() {
-        let told = Statistics::of((1..=1000).rev().map(f64::from)).unwrap();
-        assert_eq!((told.count, told.mean, told.min, told.max), (1000, 500.5, 1.0, 1000.0));
-        assert_eq!((told.p1, told.p50, told.p99, told.p99_9), (10.0, 500.0, 990.0, 999.0));
+    fn statistics_of_the_first_thousand_numbers() {
+        let statistics = Statistics::of((1..=1000).rev().map(f64::from)).unwrap();
+        assert_eq!((statistics.count, statistics.mean, statistics.min, statistics.max), (1000, 500.5, 1.0, 1000.0));
+        assert_eq!((statistics.p1, statistics.p50, statistics.p99, statistics.p99_9), (10.0, 500.0, 990.0, 999.0));
         assert_eq!(Statistics::of([]), None);
         let one = Statistics::of([3.0]).unwrap();
         assert_eq!((one.p1, one.p99_9), (3.0, 3.0));
     }
 
-    /// Sums of squares and of large values do not overflow (L18).
     #[test]
-    fn sums_of_long_durations_hold_l18() {
+    fn sums_of_long_durations_do_not_overflow() {
         let mut durations = Durations::default();
         (0..10_000).for_each(|_| durations.add(5_000_000_000_000));
-        let told = Statistics::of_durations(&durations).unwrap();
-        assert_eq!((told.mean, told.p50), (5_000_000.0, 5_000_000.0));
+        let statistics = Statistics::of_durations(&durations).unwrap();
+        assert_eq!((statistics.mean, statistics.p50), (5_000_000.0, 5_000_000.0));
     }
 }

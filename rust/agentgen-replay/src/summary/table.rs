@@ -1,4 +1,4 @@
-//! `requests.parquet`: everything that is known of each request.
+//! Writes `requests.parquet`, the table of all requests.
 
 use std::fs::File;
 use std::path::Path;
@@ -12,21 +12,21 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use super::run::{Run, Sent};
-use crate::records::{Measured, Phase, Request};
+use crate::records::{Measured, Phase};
 
-/// The name of the table.
+/// Name of the table in a run directory.
 pub const REQUESTS: &str = "requests.parquet";
-/// Rows are collected before they are encoded.
+/// Rows encoded at once.
 const BATCH_ROWS: usize = 1 << 14;
 
-/// A request with all that is told of it.
+/// A request with all that is known of it.
 struct Row {
-    request: Request,
+    /// With its texts and gaps.
     sent: Sent,
     predicted: Option<u64>,
 }
 
-/// How a column is filled.
+/// Type and value of a column.
 #[derive(Clone, Copy)]
 enum Fill {
     Count(fn(&Row) -> Option<u64>),
@@ -37,59 +37,74 @@ enum Fill {
 use Fill::{Count, Stamp, Text, Time};
 
 fn answer(row: &Row) -> Option<&Measured> {
-    row.request.answer.as_ref()
+    row.sent.answer.as_ref()
 }
 
-/// Name, unit (empty without one), what it is, and how it is filled.
+/// Name, unit (empty without one), description and value of each column.
 const COLUMNS: &[(&str, &str, &str, Fill)] = &[
     ("worker", "", "number of the worker process", Count(|row| Some(row.sent.worker.into()))),
-    ("session", "", "number of the session in the trace", Count(|row| Some(row.request.session))),
-    ("session_key", "", "name of the session on the wire", Text(|row| Some(&row.request.key))),
-    ("turn", "", "number of the request in its session, from 0", Count(|row| Some(row.request.turn.into()))),
-    ("phase", "", "warmup or run", Text(|row| Some(phase(row.request.phase)))),
-    ("url", "", "number of the server", Count(|row| Some(row.request.url.into()))),
-    ("outcome", "", "ok, or the class of the failure", Text(|row| Some(row.request.outcome.name()))),
-    ("status", "", "status of HTTP; null without one", Count(|row| Some(row.request.status.into()).filter(|&s| s > 0))),
-    ("retries", "", "how often it was sent again", Count(|row| Some(row.request.retries.into()))),
-    ("message", "", "what went wrong", Text(|row| Some(&*row.request.message).filter(|text| !text.is_empty()))),
-    ("finish_reason", "", "why the server stopped", Text(|row| answer(row)?.finish_reason.as_deref())),
+    ("session", "", "number of the session in the trace, from 0", Count(|row| Some(row.sent.session))),
+    ("session_key", "", "name of the session in HTTP headers", Text(|row| Some(&row.sent.record.key))),
+    ("turn", "", "turn of the request in its session, from 0", Count(|row| Some(row.sent.turn.into()))),
+    ("phase", "", "warmup or run", Text(|row| Some(phase(row.sent.phase)))),
+    ("url", "", "index of the server", Count(|row| Some(row.sent.url.into()))),
+    ("outcome", "", "ok, or the class of the failure", Text(|row| Some(row.sent.outcome.name()))),
+    ("status", "", "HTTP status; null without one", Count(|row| Some(row.sent.status.into()).filter(|&s| s > 0))),
+    ("retries", "", "number of retries", Count(|row| Some(row.sent.retries.into()))),
+    ("message", "", "error in one line", Text(|row| Some(&*row.sent.message).filter(|text| !text.is_empty()))),
+    ("finish_reason", "", "why the server stopped generating", Text(|row| answer(row)?.finish_reason.as_deref())),
     (
         "scheduled_ns",
         "ns",
         "scheduled time: actual end of the response before, plus the delay",
-        Stamp(|row| Some(row.request.scheduled_ns)),
+        Stamp(|row| Some(row.sent.scheduled_ns)),
     ),
     (
         "intended_ns",
         "ns",
-        "when it could have been sent, none before it late",
-        Stamp(|row| Some(row.request.intended_ns)),
+        "intended time: intended end of the response before, plus the delay",
+        Stamp(|row| Some(row.sent.intended_ns)),
     ),
-    ("sent_ns", "ns", "when it was last sent", Stamp(|row| row.request.sent_ns)),
+    ("sent_ns", "ns", "when it was last sent", Stamp(|row| row.sent.sent_ns)),
     ("first_byte_ns", "ns", "first byte of the answer's body", Stamp(|row| answer(row)?.first_byte_ns)),
     ("first_token_ns", "ns", "first text, reasoning or tool call", Stamp(|row| answer(row)?.first_token_ns)),
     ("first_answer_ns", "ns", "first text or tool call", Stamp(|row| answer(row)?.first_answer_ns)),
     ("last_token_ns", "ns", "last text, reasoning or tool call", Stamp(|row| answer(row)?.last_token_ns)),
     ("last_byte_ns", "ns", "last byte of the answer's body", Stamp(|row| answer(row)?.last_byte_ns)),
-    ("context_tokens", "tokens", "prompt, as planned", Count(|row| Some(row.request.context_tokens))),
-    ("input_tokens", "tokens", "what is new in the prompt, as planned", Count(|row| Some(row.request.input_tokens))),
-    ("output_tokens", "tokens", "output, as planned", Count(|row| Some(row.request.output_tokens))),
-    ("reported_prompt_tokens", "tokens", "prompt, as the server says", Count(|row| row.sent.prompt_tokens)),
-    ("reported_output_tokens", "tokens", "output, as the server says", Count(|row| row.sent.completion_tokens)),
-    ("reported_cached_tokens", "tokens", "found in the cache, as the server says", Count(|row| row.sent.cached_tokens)),
-    ("predicted_cached_tokens", "tokens", "what an infinite cache finds", Count(|row| row.predicted)),
+    ("context_tokens", "tokens", "prompt, as planned", Count(|row| Some(row.sent.context_tokens))),
+    ("input_tokens", "tokens", "new tokens of the prompt, as planned", Count(|row| Some(row.sent.input_tokens))),
+    ("output_tokens", "tokens", "output, as planned", Count(|row| Some(row.sent.output_tokens))),
+    (
+        "reported_prompt_tokens",
+        "tokens",
+        "prompt, as the server reports it",
+        Count(|row| row.sent.measured().prompt_tokens),
+    ),
+    (
+        "reported_output_tokens",
+        "tokens",
+        "output, as the server reports it",
+        Count(|row| row.sent.measured().completion_tokens),
+    ),
+    (
+        "reported_cached_tokens",
+        "tokens",
+        "cached tokens, as the server reports them",
+        Count(|row| row.sent.measured().cached_tokens),
+    ),
+    ("predicted_cached_tokens", "tokens", "cached tokens of an infinite cache", Count(|row| row.predicted)),
     ("reads", "", "network reads of the body", Count(|row| Some(answer(row)?.reads))),
-    ("events", "", "events that were understood", Count(|row| Some(answer(row)?.events))),
+    ("events", "", "events that were parsed", Count(|row| Some(answer(row)?.events))),
     ("output_events", "", "events that brought output", Count(|row| Some(answer(row)?.output_events))),
-    ("malformed_events", "", "events that were not understood", Count(|row| Some(answer(row)?.malformed_events))),
-    ("gaps", "", "gaps between reads that brought output", Count(|row| Some(answer(row)?.gaps.count()))),
+    ("malformed_events", "", "events that could not be parsed", Count(|row| Some(answer(row)?.malformed_events))),
+    ("gaps", "", "number of gaps between reads that brought output", Count(|row| Some(answer(row)?.gaps.count()))),
     ("gap_sum_ns", "ns", "their sum", Count(|row| Some(answer(row)?.gaps.sum()))),
     ("gap_max_ns", "ns", "the longest", Count(|row| Some(answer(row)?.gaps.range()?.1))),
     ("ttft_ms", "ms", "first_token - sent", Time(|row| row.sent.ttft_ms())),
     ("ttfa_ms", "ms", "first_answer - sent", Time(|row| row.sent.ttfa_ms())),
     ("tpot_ms", "ms", "(last_token - first_token) / (output tokens - 1)", Time(|row| row.sent.tpot_ms())),
     ("e2e_ms", "ms", "last_byte - sent", Time(|row| row.sent.e2e_ms())),
-    ("lag_ms", "ms", "sent - planned; null of retries", Time(|row| row.sent.lag_ms())),
+    ("lag_ms", "ms", "sent - scheduled; null of retries", Time(|row| row.sent.lag_ms())),
     ("intended_lag_ms", "ms", "sent - intended; null of retries", Time(|row| row.sent.intended_lag_ms())),
 ];
 
@@ -100,11 +115,6 @@ fn phase(phase: Phase) -> &'static str {
     }
 }
 
-/// Each column: name, unit, what it is.
-pub fn columns() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    COLUMNS.iter().map(|&(name, unit, what, _)| (name, unit, what))
-}
-
 fn schema() -> SchemaRef {
     let field = |&(name, unit, what, fill): &(&str, &str, &str, Fill)| {
         let kind = match fill {
@@ -113,13 +123,13 @@ fn schema() -> SchemaRef {
             Time(_) => DataType::Float64,
             Text(_) => DataType::Utf8,
         };
-        let told = [("unit", unit), ("description", what)].map(|(name, text)| (name.to_owned(), text.to_owned()));
-        Field::new(name, kind, true).with_metadata(told.into())
+        let metadata = [("unit", unit), ("description", what)].map(|(name, text)| (name.to_owned(), text.to_owned()));
+        Field::new(name, kind, true).with_metadata(metadata.into())
     };
     Arc::new(Schema::new(COLUMNS.iter().map(field).collect::<Vec<_>>()))
 }
 
-/// Writes the table into a directory; it has its name once it is whole.
+/// Writes the table into a directory, under its name once it is complete.
 pub fn write_requests(run: &Run, predicted: Option<&[Option<u64>]>, directory: &Path) -> Result<()> {
     let path = directory.join(REQUESTS);
     let partial = path.with_extension("parquet.partial");
@@ -131,10 +141,10 @@ pub fn write_requests(run: &Run, predicted: Option<&[Option<u64>]>, directory: &
     let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(broken)?;
     let (mut rows, mut at) = (Vec::with_capacity(BATCH_ROWS), 0);
     let mut write = |rows: &mut Vec<Row>| writer.write(&batch(&schema, rows)).map(|()| rows.clear()).map_err(broken);
-    run.again(|worker, request| {
+    run.reread(|worker, record| {
         let key = run.requests.get(at).map_or(0, |sent| sent.key);
-        let sent = Sent::new(worker, &request, key);
-        rows.push(Row { request, sent, predicted: predicted.and_then(|all| all.get(at).copied().flatten()) });
+        let sent = Sent { worker, key, record };
+        rows.push(Row { sent, predicted: predicted.and_then(|all| all.get(at).copied().flatten()) });
         at += 1;
         if rows.len() == BATCH_ROWS { write(&mut rows) } else { Ok(()) }
     })?;

@@ -1,4 +1,4 @@
-//! Answers that come whole, and completions.
+//! Documents, and completions.
 
 use agentgen_replay::answer::{Answer, Endpoint, Failure};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ fn chat(message: &Value) -> String {
 }
 
 #[test]
-fn a_document_is_an_answer_without_tokens_in_time_r1() {
+fn a_document_has_no_token_times() {
     let answer = document(Endpoint::Chat, &chat(&json!({"role": "assistant", "content": "a \"b\""})), true);
     assert_eq!((answer.failure(), answer.text(), answer.finish_reason()), (None, "a \"b\"", Some("stop")));
     let counts = answer.counts();
@@ -32,7 +32,7 @@ fn a_document_is_an_answer_without_tokens_in_time_r1() {
 }
 
 #[test]
-fn a_document_with_reasoning_and_calls_c3_l19() {
+fn a_document_with_reasoning_and_calls() {
     let call = json!({"id": "x", "type": "function", "function": {"name": "f", "arguments": "{}"}});
     let message = json!({"content": null, "reasoning_content": "hm", "tool_calls": [call]});
     let answer = document(Endpoint::Chat, &chat(&message), true);
@@ -40,9 +40,9 @@ fn a_document_with_reasoning_and_calls_c3_l19() {
     assert_eq!(serde_json::to_value(answer.tool_calls()).unwrap(), json!([call]));
 }
 
-/// One answer, whole and in pieces: the same text, reasoning, calls and reason.
+/// The same text, reasoning, calls and finish reason from a document and a stream.
 #[test]
-fn streams_and_documents_say_the_same_r15() {
+fn streams_and_documents_give_the_same_answer() {
     let call = json!({"id": "x", "type": "function", "function": {"name": "f", "arguments": "{\"a\": 1}"}});
     let message = json!({"content": "one two", "reasoning": "hm", "tool_calls": [call]});
     let document = document(Endpoint::Chat, &chat(&message), true);
@@ -63,7 +63,7 @@ fn streams_and_documents_say_the_same_r15() {
 }
 
 #[test]
-fn documents_that_are_no_answers() {
+fn invalid_documents_are_bad_responses() {
     let cut = document(Endpoint::Chat, "{\"choices\": [", false);
     assert_eq!(cut.failure(), Some(Failure::StreamTruncated));
     let error = document(Endpoint::Chat, r#"{"error": {"message": "too long", "code": 400}}"#, true);
@@ -76,7 +76,7 @@ fn documents_that_are_no_answers() {
 }
 
 #[test]
-fn completions_say_text() {
+fn completions_answer_with_text() {
     let answer = document(Endpoint::Completions, r#"{"choices": [{"text": "a", "finish_reason": "length"}]}"#, true);
     assert_eq!((answer.text(), answer.finish_reason()), ("a", Some("length")));
     let chunk = |text: &str| json!({"choices": [{"index": 0, "text": text, "finish_reason": null}]}).to_string();

@@ -1,13 +1,13 @@
-//! Streams that are no answers.
+//! Streams that are not answers.
 
 use agentgen_replay::answer::{Answer, Endpoint, Failure};
 use serde_json::json;
 
 use crate::{body, delta, fed, finish, whole};
 
-/// Cut after a token, after the headers, in the middle of an event; by HTTP or by the server.
+/// Truncated after a token, after the headers, within an event; by HTTP or by the server.
 #[test]
-fn a_stream_without_its_end_is_truncated_n6() {
+fn a_stream_without_its_end_is_truncated() {
     let token = delta(&json!({"content": "one"}));
     let ends = [
         (body(std::slice::from_ref(&token)), "one"),
@@ -25,9 +25,9 @@ fn a_stream_without_its_end_is_truncated_n6() {
     }
 }
 
-/// Either sign is enough, when HTTP is whole; neither is when it is not.
+/// Either one is enough if HTTP says that the body is complete; neither is if not.
 #[test]
-fn an_end_mark_or_a_finish_reason_ends_a_stream_n6() {
+fn an_end_mark_or_a_finish_reason_ends_a_stream() {
     let token = delta(&json!({"content": "one"}));
     for end in [finish("stop"), "[DONE]".to_owned()] {
         let events = [token.clone(), end];
@@ -36,9 +36,9 @@ fn an_end_mark_or_a_finish_reason_ends_a_stream_n6() {
     }
 }
 
-/// The server's error is the failure, as the only event and after tokens, in every form it comes in.
+/// An error of the server fails the answer, as the only event and after tokens, in every form.
 #[test]
-fn an_error_in_the_stream_is_a_failure_n7() {
+fn an_error_in_the_stream_is_a_failure() {
     let errors = [
         (
             "data: {\"error\": {\"message\": \"out of\\n blocks\", \"type\": \"oom\", \"code\": 503}}\n\n",
@@ -70,14 +70,14 @@ fn an_error_in_the_stream_is_a_failure_n7() {
 }
 
 #[test]
-fn no_error_is_no_failure_n7() {
+fn null_and_false_are_no_errors() {
     let events =
         [json!({"choices": [{"delta": {"content": "a"}}], "error": null, "message": null}).to_string(), finish("stop")];
     assert_eq!(whole(&events).failure(), None);
 }
 
 #[test]
-fn an_aborted_answer_is_none_n7() {
+fn an_aborted_answer_is_a_server_error() {
     for reason in ["abort", "error"] {
         let answer = whole(&[delta(&json!({"content": "a"})), finish(reason)]);
         assert_eq!(answer.failure(), Some(Failure::ServerError));
@@ -85,9 +85,9 @@ fn an_aborted_answer_is_none_n7() {
     }
 }
 
-/// Good, bad, good in one read: both good ones live.
+/// A malformed event between two good ones in one read: both good ones count.
 #[test]
-fn a_malformed_event_is_alone_n9_d3() {
+fn a_malformed_event_affects_no_other() {
     for bad in ["{\"choices\": [{\"delta\"", "nonsense", "17", "[]", "{\"choices\": [{\"delta\": {\"content\": 5}}]}"] {
         let events =
             [delta(&json!({"content": "one"})), bad.to_owned(), delta(&json!({"content": " two"})), finish("stop")];
@@ -98,7 +98,7 @@ fn a_malformed_event_is_alone_n9_d3() {
 }
 
 #[test]
-fn a_body_that_is_no_stream_is_a_bad_response() {
+fn a_body_without_events_is_a_bad_response() {
     let page = fed(b"<html>\n<body>Bad gateway</body>\n</html>\n", &[], true);
     assert_eq!(page.failure(), Some(Failure::BadResponse));
     assert_eq!(page.message(), "found \"<html> <body>Bad gateway</body> </html>\", expected events");
@@ -108,9 +108,9 @@ fn a_body_that_is_no_stream_is_a_bad_response() {
     assert_eq!(nonsense.failure(), Some(Failure::BadResponse));
 }
 
-/// Counts and stamps are there on every path, empty or not.
+/// Counts and stamps exist on every path, even if empty.
 #[test]
-fn an_answer_is_whole_on_every_path_r1() {
+fn every_answer_has_counts_and_stamps() {
     for stream in [true, false] {
         let mut answer = Answer::new(Endpoint::Chat, stream);
         assert_eq!((answer.failure(), answer.message()), (None, ""));

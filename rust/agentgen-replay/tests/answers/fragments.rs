@@ -1,12 +1,12 @@
-//! What an answer is put together from.
+//! Parts of an answer.
 
 use serde_json::json;
 
 use crate::{body, delta, fed, finish, whole};
 
-/// R-L15: an answer that begins with a tool call has its first token there.
+/// An answer that begins with a tool call has its first token there.
 #[test]
-fn tool_calls_are_tokens_l15() {
+fn a_tool_call_can_be_the_first_token() {
     let call = |index: u32, id: Option<&str>, name: Option<&str>, arguments: &str| {
         delta(&json!({"tool_calls": [{"index": index, "id": id, "type": "function",
                                       "function": {"name": name, "arguments": arguments}}]}))
@@ -32,7 +32,7 @@ fn tool_calls_are_tokens_l15() {
     assert_eq!(answer.finish_reason(), Some("tool_calls"));
 }
 
-/// Servers that give fragments no number: a new id is a new call.
+/// Servers that give fragments no index: a new id is a new call.
 #[test]
 fn tool_calls_without_numbers_are_told_apart_by_id() {
     let events = [
@@ -46,9 +46,9 @@ fn tool_calls_without_numbers_are_told_apart_by_id() {
     assert_eq!(calls, [("a", "{}"), ("b", "{}")]);
 }
 
-/// Both spellings of reasoning; it is the first token, and not the first of the answer.
+/// Both names of reasoning; it is the first token, but not the first of the answer.
 #[test]
-fn reasoning_has_two_spellings_l19() {
+fn reasoning_has_two_spellings() {
     for name in ["reasoning", "reasoning_content"] {
         let events = [
             delta(&json!({"role": "assistant", "content": ""})),
@@ -67,16 +67,16 @@ fn reasoning_has_two_spellings_l19() {
     assert_eq!(both.reasoning(), "hm");
 }
 
-/// No text is the empty text.
+/// Null content reads as the empty text.
 #[test]
-fn null_content_is_not_a_word_c3() {
+fn null_content_is_empty_text() {
     let answer = whole(&[delta(&json!({"content": null})), delta(&json!({})), finish("stop")]);
     assert_eq!((answer.text(), answer.stamps().first_token_ns, answer.failure()), ("", None, None));
 }
 
-/// Each server's way to tell what it found in its cache.
+/// Each server's name for cached tokens.
 #[test]
-fn usage_in_every_spelling_n22() {
+fn usage_in_every_spelling() {
     let told = [
         json!({"usage": {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}}),
         json!({"usage": {"prompt_tokens": 9, "completion_tokens": 2, "input_tokens_details": {"cached_tokens": 4}}}),
@@ -98,9 +98,9 @@ fn usage_in_every_spelling_n22() {
     assert_eq!(whole(&[finish("stop"), unknown]).counts().cached_tokens, None);
 }
 
-/// Usage with every chunk: the last one is right.
+/// With usage in every chunk, the last one counts.
 #[test]
-fn later_usage_replaces_earlier_n22() {
+fn later_usage_replaces_earlier() {
     let chunk = |tokens: u64| {
         json!({"choices": [{"delta": {"content": "a"}}], "usage": {"prompt_tokens": 9, "completion_tokens": tokens}})
             .to_string()

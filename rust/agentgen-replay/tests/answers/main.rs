@@ -1,4 +1,4 @@
-//! Answers of servers: the same whatever the network does to their bytes. Names end with the requirement's id.
+//! Responses of servers parse to the same answer however the network cuts their bytes.
 #![allow(clippy::unwrap_used)]
 
 mod documents;
@@ -41,7 +41,7 @@ const PLAIN: &str = concat!(
 
 /// Every line ending, with and without a byte order mark, cut once at every byte, and into single bytes.
 #[test]
-fn line_endings_and_cuts_make_no_difference_n8() {
+fn line_endings_and_cuts_make_no_difference() {
     for ending in ["\n", "\r\n", "\r"] {
         for mark in ["", "\u{feff}"] {
             let body = (mark.to_owned() + &PLAIN.replace('\n', ending)).into_bytes();
@@ -57,9 +57,9 @@ fn line_endings_and_cuts_make_no_difference_n8() {
     }
 }
 
-/// An event counts from the read that ends it: nothing waits for what comes after.
+/// An event has the stamp of the read that ends it.
 #[test]
-fn first_token_has_the_stamp_of_its_read_n8_n23() {
+fn first_token_has_the_stamp_of_its_read() {
     for ending in ["\n", "\r\n", "\r"] {
         let mut answer = Answer::new(Endpoint::Chat, true);
         let event = format!("data: {}{ending}{ending}", delta(&json!({"content": "a"})));
@@ -73,9 +73,9 @@ fn first_token_has_the_stamp_of_its_read_n8_n23() {
     }
 }
 
-/// Tokens of one read share its stamp: the gap is between reads.
+/// Tokens of one read share its stamp, so gaps are between reads.
 #[test]
-fn gaps_are_between_reads_that_bring_output_n24() {
+fn gaps_are_between_reads_that_bring_output() {
     let token = body(&[delta(&json!({"content": "a"}))]);
     let role = body(&[delta(&json!({"role": "assistant", "content": ""}))]);
     let mut answer = Answer::new(Endpoint::Chat, true);
@@ -137,7 +137,7 @@ fn pieces() -> impl Strategy<Value = Piece> {
     ]
 }
 
-/// A letter of a word (no key has a Q) may be no UTF-8.
+/// Replaces a letter of a word (no key has a Q) by invalid UTF-8.
 fn spoiled(body: &mut [u8], at: Option<prop::sample::Index>) {
     let words: Vec<usize> = (0..body.len()).filter(|&at| body[at] == b'Q').collect();
     if let (Some(index), false) = (at, words.is_empty()) {
@@ -148,9 +148,9 @@ fn spoiled(body: &mut [u8], at: Option<prop::sample::Index>) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// Buffers, borrowed strings and patterns give what the slow way gives, however the bytes are cut.
+    /// Buffers, borrowed strings and patterns give the same as the reference, however the bytes are cut.
     #[test]
-    fn any_cut_of_any_stream_is_read_as_in_the_slow_way_r15(
+    fn any_stream_cut_anywhere_parses_like_the_reference(
         pieces in prop::collection::vec(pieces(), 0..40),
         endings in prop::collection::vec(0..3_usize, 1..4),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..30),

@@ -1,18 +1,18 @@
-//! Answers read in the slow and simple way: all bytes at once, every event parsed to the end.
+//! A reference parser of responses: all bytes at once, every event parsed completely.
 
 use agentgen_replay::answer::{Answer, Endpoint, Failure};
 use serde_json::{Value, json};
 
-/// What an answer says, but for its stamps.
+/// An answer without its stamps.
 #[derive(Debug, Default, PartialEq)]
 pub struct Seen {
     pub text: String,
     pub reasoning: String,
     pub tool_calls: Vec<Value>,
     pub finish_reason: Option<String>,
-    /// Understood, with output, malformed.
+    /// Parsed events, those with output, malformed events.
     pub events: [u64; 3],
-    /// Prompt, completion, cached.
+    /// Prompt, completion and cached tokens.
     pub tokens: [Option<u64>; 3],
     pub failure: Option<&'static str>,
 }
@@ -139,7 +139,7 @@ fn chunk(frame: &Value, seen: &mut Seen) {
     }
 }
 
-/// The body, cut before each of the bytes with these numbers; each read comes a nanosecond after the one before.
+/// Feeds the body cut at these positions; each read arrives a nanosecond after the one before.
 pub fn fed(body: &[u8], cuts: &[usize], complete: bool) -> Answer {
     let mut cuts: Vec<usize> = cuts.iter().map(|&cut| cut.min(body.len())).collect();
     cuts.sort_unstable();

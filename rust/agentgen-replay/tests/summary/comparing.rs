@@ -1,4 +1,4 @@
-//! Runs side by side.
+//! Comparison of runs.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use agentgen_replay::summary::compare::{Comparison, Group, Options, Unit, Value,
 
 use crate::{MS, request, session, write};
 
-/// A run of 20 sessions of two requests; first tokens of session n come after `scale * (10 + n)` ms.
+/// A run of 20 sessions of two requests; first tokens of session n arrive after `scale * (10 + n)` ms.
 fn directory(scale: i64) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let mut requests = Vec::new();
@@ -28,7 +28,7 @@ fn figure(comparison: &Comparison, name: &str) -> Vec<Value> {
 }
 
 #[test]
-fn sessions_are_drawn_of_one_run() {
+fn a_single_run_resamples_its_sessions() {
     let (one, two) = (directory(1), directory(2));
     let directories: Vec<PathBuf> = [&one, &two].map(|of| of.path().to_owned()).to_vec();
     let told = compare(&directories, &Options::default()).unwrap();
@@ -47,7 +47,7 @@ fn sessions_are_drawn_of_one_run() {
 }
 
 #[test]
-fn runs_are_drawn_of_repeats() {
+fn repeats_resample_runs() {
     let runs = [directory(1), directory(2), directory(4), directory(4)];
     let directories: Vec<PathBuf> = runs.iter().map(|of| of.path().to_owned()).collect();
     let groups = vec![Group { label: "A".into(), runs: 2 }, Group { label: "B".into(), runs: 2 }];
@@ -59,9 +59,9 @@ fn runs_are_drawn_of_repeats() {
     assert_eq!(ttft[1].ratio_interval, Some((2.0, 4.0)));
 }
 
-/// The same seed gives the same intervals; another one others.
+/// The same seed gives the same intervals, another seed others.
 #[test]
-fn draws_are_of_their_seed() {
+fn draws_depend_on_the_seed_only() {
     let (one, two) = (directory(1), directory(2));
     let directories: Vec<PathBuf> = [&one, &two].map(|of| of.path().to_owned()).to_vec();
     let of = |seed| {

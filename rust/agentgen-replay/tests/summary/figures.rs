@@ -1,4 +1,4 @@
-//! Latencies, books, cache, lengths, goodput, lag.
+//! Latencies, request counts, cache, lengths, goodput, lag.
 
 use agentgen_replay::records::{Measured, Outcome, Phase, Request};
 use agentgen_replay::summary::{Options, Statistics, summarize};
@@ -10,13 +10,13 @@ fn options(json: serde_json::Value) -> Options {
     serde_json::from_value(json).unwrap()
 }
 
-/// The count, the mean and the greatest.
+/// Count, mean and maximum.
 fn told(of: Option<&Statistics>) -> (u64, f64, f64) {
     of.map_or((0, 0.0, 0.0), |of| (of.count, of.mean, of.max))
 }
 
 #[test]
-fn latencies_by_hand_n24_n29() {
+fn latencies_follow_their_definitions() {
     let mut slow = request(1, 0, 100);
     let answer = slow.answer.as_mut().unwrap();
     (answer.first_token_ns, answer.last_token_ns) = (Some(130 * MS), Some(190 * MS));
@@ -37,9 +37,9 @@ fn latencies_by_hand_n24_n29() {
     assert_eq!(summary.run.sessions.completed_per_second, Some(2.0 / 0.191));
 }
 
-/// Nine answers, nine skipped, one timeout: only answers have latencies.
+/// Nine answers, nine skipped requests and a timeout: only answers have latencies.
 #[test]
-fn failures_enter_no_latency_n10() {
+fn failures_have_no_latency() {
     let mut requests: Vec<Request> = (0..9).map(|n| request(n, 0, i64::try_from(n).unwrap() * 50)).collect();
     let mut timeout = failed(9, 0, 500, Outcome::TimeoutTotal);
     timeout.answer =
@@ -59,7 +59,7 @@ fn failures_enter_no_latency_n10() {
 }
 
 #[test]
-fn books_balance_in_every_phase_or_say_so_n25_n26() {
+fn request_counts_balance_in_every_phase_or_are_an_error() {
     let mut requests = vec![
         request(0, 0, 0),
         failed(0, 1, 40, Outcome::HttpError),
@@ -91,12 +91,15 @@ fn books_balance_in_every_phase_or_say_so_n25_n26() {
     let books = wrong.warmup.unwrap().books;
     assert!(!books.balanced);
     assert_eq!(wrong.errors.len(), 1);
-    assert!(wrong.errors[0].starts_with("warmup: books: found 8 requests (2 succeeded"), "{}", wrong.errors[0]);
+    assert!(
+        wrong.errors[0].starts_with("warmup: request counts: found 8 requests (2 succeeded"),
+        "{}",
+        wrong.errors[0]
+    );
 }
 
-/// What went before enters no figure of the run.
 #[test]
-fn warm_up_is_apart_n17_n25() {
+fn no_figure_of_the_run_includes_the_warm_up() {
     let mut slow = request(7, 0, 0);
     (slow.phase, slow.scheduled_ns) = (Phase::Warmup, -5_000 * MS);
     let mut before = session(7, 1, 0, 31);
@@ -109,15 +112,15 @@ fn warm_up_is_apart_n17_n25() {
 }
 
 #[test]
-fn a_session_without_its_end_is_told_n12() {
+fn a_session_without_an_end_is_a_warning() {
     let summary = summary(vec![request(0, 0, 0), request(1, 0, 0)], vec![session(0, 1, 0, 31)]);
     assert_eq!(summary.errors.len(), 1, "the books do not balance");
     assert!(summary.warnings.contains(&"run: 1 session without an end: a worker died".to_owned()));
 }
 
-/// Two clocks: late because the client was, and late because one before was.
+/// A request is late because of the client, or because of the request before.
 #[test]
-fn lag_is_since_planned_and_since_intended_n28() {
+fn lag_is_measured_from_the_scheduled_and_the_intended_time() {
     let mut late = request(0, 1, 100);
     (late.scheduled_ns, late.intended_ns) = (98 * MS, 90 * MS);
     let mut again = request(1, 0, 500);
@@ -131,9 +134,9 @@ fn lag_is_since_planned_and_since_intended_n28() {
     assert_eq!(latency.intended_e2e_ms.as_ref().unwrap().max, 531.0);
 }
 
-/// At a tenth of the median time to the first token it is not the client's yet; beyond it is.
+/// A tenth of the median time to the first token is allowed, more is not.
 #[test]
-fn the_clients_own_lag_has_a_limit_n23() {
+fn a_run_is_client_limited_above_a_share_of_the_first_token() {
     for (lag, limited) in [(MS, false), (MS + 1000, true)] {
         let mut late = request(0, 0, 100);
         late.scheduled_ns -= lag;
@@ -145,7 +148,7 @@ fn the_clients_own_lag_has_a_limit_n23() {
 }
 
 #[test]
-fn cached_tokens_reported_beside_predicted_by_turn_n22() {
+fn cached_tokens_reported_beside_predicted_by_turn() {
     let mut first = request(0, 0, 0);
     first.answer.as_mut().unwrap().cached_tokens = None; // vLLM tells of none by telling nothing
     let requests = vec![first, request(0, 1, 50), failed(0, 2, 100, Outcome::ServerError)];
@@ -166,7 +169,7 @@ fn cached_tokens_reported_beside_predicted_by_turn_n22() {
 }
 
 #[test]
-fn without_usage_the_servers_counters_are_told_n22() {
+fn without_usage_the_servers_counters_are_reported() {
     let mut silent = request(0, 0, 0);
     silent.answer.as_mut().unwrap().cached_tokens = None;
     let run = run(vec![silent], vec![session(0, 1, 0, 31)]);
@@ -179,7 +182,7 @@ fn without_usage_the_servers_counters_are_told_n22() {
 }
 
 #[test]
-fn lengths_planned_and_reported_r4() {
+fn lengths_planned_and_reported() {
     let mut longer = request(0, 1, 50);
     longer.answer.as_mut().unwrap().completion_tokens = Some(9);
     let mut silent = request(0, 2, 100);
@@ -192,14 +195,14 @@ fn lengths_planned_and_reported_r4() {
         json!({"requests": 2, "planned_tokens": 200, "reported_tokens": 200, "differing": 0})
     );
     assert_eq!(lengths["output"], json!({"requests": 2, "planned_tokens": 10, "reported_tokens": 14, "differing": 1}));
-    // Without usage events are counted: 5 + 9 + 5 tokens.
+    // Without usage, events are counted: 5 + 9 + 5 tokens.
     let full = summary.run.full.unwrap();
     assert_eq!((full.output_tokens_per_second * 0.131).round(), 19.0);
 }
 
-/// First token 10 ms, 5 ms a token, 31 ms in all.
+/// First token after 10 ms, 5 ms a token, 31 ms in total.
 #[test]
-fn goodput_is_of_requests_that_keep_all_targets_n10() {
+fn goodput_counts_requests_that_meet_all_targets() {
     let requests = vec![request(0, 0, 0), failed(0, 1, 50, Outcome::ServerError), failed(1, 0, 50, Outcome::Cancelled)];
     let mut sessions = vec![session(0, 2, 0, 60), session(1, 1, 0, 60)];
     sessions[1].cancelled = 1;
@@ -219,7 +222,7 @@ fn goodput_is_of_requests_that_keep_all_targets_n10() {
     assert!(summarize(&run, None, &Options::default()).run.goodput.is_none());
 }
 
-/// A document has no first token: its time is that to the last byte.
+/// A document has no first token, only a last byte.
 #[test]
 fn answers_without_a_stream_have_no_token_times() {
     let mut document = request(0, 0, 0);
@@ -232,9 +235,9 @@ fn answers_without_a_stream_have_no_token_times() {
     assert_eq!(summary.client.share_of_ttft, Some(0.0));
 }
 
-/// An empty phase is told, not divided by.
+/// An empty phase is a warning, and causes no division by zero.
 #[test]
-fn nothing_at_all_is_no_error_r1() {
+fn an_empty_run_is_no_error() {
     let summary = summary(vec![], vec![]);
     assert_eq!(summary.errors, [""; 0]);
     assert!(summary.run.full.is_none() && summary.run.steady.is_none() && summary.run.over_time.is_empty());

@@ -1,4 +1,4 @@
-//! Record files and the table.
+//! Record files and the table of requests.
 
 use std::io::Write as _;
 
@@ -7,9 +7,9 @@ use agentgen_replay::summary::{Options, RECORDS, REQUESTS, Run, summarize, write
 
 use crate::{request, session, write};
 
-/// What was flushed can be read; what SIGKILL cut off is counted.
+/// Flushed records can be read; one that SIGKILL truncated is counted.
 #[test]
-fn a_torn_record_is_left_out_and_counted_n12() {
+fn a_truncated_record_is_skipped_and_counted() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), 0, vec![request(0, 0, 0)], vec![session(0, 1, 0, 31)]);
     let path = directory.path().join(RECORDS).join("worker-0.jsonl");
@@ -20,8 +20,8 @@ fn a_torn_record_is_left_out_and_counted_n12() {
         let run = Run::read(directory.path()).unwrap();
         assert_eq!((run.requests.len(), run.sessions.len()), (1, 0), "{cut}");
         let summary = summarize(&run, None, &Options::default());
-        assert_eq!((summary.incomplete, summary.records.torn), (true, 1));
-        assert!(summary.errors[0].contains("books"));
+        assert_eq!((summary.incomplete, summary.records.truncated), (true, 1));
+        assert!(summary.errors[0].contains("request counts"));
     }
 }
 
@@ -37,7 +37,7 @@ fn a_damaged_record_is_an_error() {
 }
 
 #[test]
-fn no_records_is_one_line() {
+fn a_directory_without_records_is_refused_in_one_line() {
     let directory = tempfile::tempdir().unwrap();
     let error = Run::read(directory.path()).unwrap_err().to_string();
     assert!(error.contains("found no records, expected a run directory that agentgen replay wrote"), "{error}");
@@ -46,9 +46,9 @@ fn no_records_is_one_line() {
     assert!(error.contains("found no files in records, expected a run directory"), "{error}");
 }
 
-/// Half a second by the records' own stamps, or 64 KiB, and they are in the file.
+/// Records are written after half a second by their stamps, or at 64 KiB.
 #[test]
-fn records_go_out_in_small_flushes() {
+fn records_are_flushed_by_time_and_size() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.jsonl");
     let mut recorder = Recorder::create(&path, 3).unwrap();
@@ -77,9 +77,9 @@ fn records_go_out_in_small_flushes() {
     assert!(Recorder::create(&path, 3).is_err(), "nobody else's file is written to");
 }
 
-/// N15: a record does not grow with the number of its request.
+/// A record does not grow with its turn.
 #[test]
-fn records_have_one_size_n15() {
+fn the_size_of_a_record_does_not_depend_on_its_turn() {
     let size = |turn: u32| serde_json::to_string(&request(0, turn, 40 * i64::from(turn))).unwrap().len();
     assert!(size(1_000).abs_diff(size(10)) < 100);
 }
@@ -93,7 +93,7 @@ fn outcomes_are_read_by_name() {
 }
 
 #[test]
-fn the_table_is_whole_or_not_there() {
+fn the_table_is_complete_or_absent() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), 0, vec![request(0, 0, 0)], vec![session(0, 1, 0, 31)]);
     let run = Run::read(directory.path()).unwrap();

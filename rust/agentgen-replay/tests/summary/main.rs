@@ -1,4 +1,4 @@
-//! Figures of records that were made by hand. Names end with the requirement's id.
+//! Figures of records made by hand.
 #![allow(clippy::unwrap_used)]
 
 mod comparing;
@@ -14,7 +14,7 @@ use agentgen_replay::summary::{Options, RECORDS, Run, Summary, summarize};
 
 const MS: i64 = 1_000_000;
 
-/// A request of session `session` that was sent when planned: first token after 10 ms, then 4 more 5 ms apart.
+/// A request of session `session` sent at its scheduled time: first token after 10 ms, then 4 more 5 ms apart.
 fn request(session: u64, turn: u32, sent_ms: i64) -> Request {
     let sent = sent_ms * MS;
     let mut gaps = Durations::default();

@@ -1,4 +1,4 @@
-//! Windows, turns, time.
+//! Windows, turns and parts of a phase.
 
 use agentgen_replay::records::Request;
 use agentgen_replay::summary::{Options, Run, summarize};
@@ -10,9 +10,9 @@ fn closed(concurrency: u64) -> Options {
     Options { concurrency: Some(concurrency), ..Options::default() }
 }
 
-/// A short session and a long one: the window says how little it holds.
+/// A short and a long session: the warning says how little the window holds.
 #[test]
-fn a_narrow_steady_window_is_warned_of_n20() {
+fn a_narrow_steady_window_is_a_warning() {
     let long = (0..50).map(|turn| request(1, turn, i64::from(turn) * 40));
     let requests: Vec<Request> = std::iter::once(request(0, 0, 0)).chain(long).collect();
     let told = summarize(&run(requests, vec![session(0, 1, 0, 31), session(1, 50, 0, 1991)]), None, &closed(2));
@@ -25,7 +25,7 @@ fn a_narrow_steady_window_is_warned_of_n20() {
 }
 
 #[test]
-fn a_wide_steady_window_is_not_warned_of_n20() {
+fn a_wide_steady_window_is_no_warning() {
     let requests = (0..10).map(|n| request(n, 0, i64::try_from(n).unwrap() * 40)).collect();
     let sessions = (0..10).map(|n| session(n, 1, i64::try_from(n).unwrap() * 40, i64::try_from(n).unwrap() * 40 + 35));
     let told = summarize(&run(requests, sessions.collect()), None, &closed(1));
@@ -34,9 +34,9 @@ fn a_wide_steady_window_is_not_warned_of_n20() {
     assert_eq!(told.warnings, [""; 0]);
 }
 
-/// Workers fill and drain apart.
+/// Workers fill and drain independently.
 #[test]
-fn the_steady_window_is_of_all_workers_n20() {
+fn the_steady_window_covers_all_workers() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), 0, vec![request(0, 0, 0)], vec![session(0, 1, 0, 31), session(1, 0, 31, 60)]);
     write(directory.path(), 1, vec![request(2, 0, 10)], vec![session(2, 1, 10, 41), session(3, 0, 41, 50)]);
@@ -46,7 +46,7 @@ fn the_steady_window_is_of_all_workers_n20() {
 }
 
 #[test]
-fn late_turns_are_told_together_n29() {
+fn late_turns_are_grouped() {
     let requests = (0..70).map(|turn| request(0, turn, i64::from(turn) * 40)).collect();
     let by_turn = summary(requests, vec![session(0, 70, 0, 2800)]).run.by_turn;
     assert_eq!(by_turn.len(), 34);
@@ -55,9 +55,8 @@ fn late_turns_are_told_together_n29() {
     assert_eq!((by_turn[33].first_turn, by_turn[33].last_turn, by_turn[33].requests), (64, 127, 6));
 }
 
-/// Sent where it was sent, answered where the last byte came.
 #[test]
-fn parts_of_the_time_n29() {
+fn parts_count_requests_when_sent_and_answers_at_their_last_byte() {
     let requests = vec![request(0, 0, 0), request(0, 1, 1_990)];
     let over_time = summary(requests, vec![session(0, 2, 0, 2_100)]).run.over_time;
     assert_eq!(over_time.len(), 106); // of 20 ms

@@ -90,7 +90,7 @@ function callout(id, title, ...texts) {
 export function notices({ errors, warnings, incomplete, records, client }) {
   const of = (kind) => warnings.filter((text) => text.startsWith(`${kind}: `)).map((text) => text.slice(kind.length + 2));
   const others = warnings.filter((text) => !/^(incomplete|client-limited): /.test(text));
-  const truncated = records.torn ? `${count(records.torn)} of ${count(records.files)} record files are truncated.` : null;
+  const truncated = records.truncated ? `${count(records.truncated)} of ${count(records.files)} record files are truncated.` : null;
   const why = of("incomplete").join("; ") || "records are missing";
   return [
     errors.length ? callout("errors", "Figures are wrong", ...errors) : null,

@@ -1,10 +1,10 @@
-//! The figures that are compared, of a run whose sessions have weights.
+//! The figures that are compared, computed for a run with weighted sessions.
 
 use crate::records::{Outcome, Phase};
 use crate::summary::run::{Run, Sent};
 use crate::summary::statistics::rank;
 
-/// A figure.
+/// A figure that is compared.
 pub(super) struct Figure {
     pub name: &'static str,
     pub more_is_better: bool,
@@ -18,7 +18,7 @@ const fn less(name: &'static str) -> Figure {
     Figure { name, more_is_better: false }
 }
 
-/// In the order in which they are told.
+/// In the order of the output.
 pub(super) const FIGURES: [Figure; 12] = [
     more("requests_per_second"),
     more("output_tokens_per_second"),
@@ -34,23 +34,23 @@ pub(super) const FIGURES: [Figure; 12] = [
     more("cache_hit_rate"),
 ];
 
-/// So many of them, the first ones, are per second.
+/// How many of the first figures are rates.
 pub(super) const RATES: usize = 2;
 
 /// A value of each figure.
 pub(super) type Figures = [Option<f64>; FIGURES.len()];
 
-/// What figures need of a run.
+/// What the figures need of a run.
 pub(super) struct Sample {
     seconds: Option<f64>,
     sums: Vec<Sums>,
-    /// Ascending, each with the number of its session: first token, per token, end to end, lag.
+    /// Ascending times, each with the index of its session: first token, per token, end to end, lag.
     times: [Vec<(f64, u32)>; 4],
     pub succeeded: u64,
     pub failed: u64,
 }
 
-/// Of one session.
+/// Sums of one session.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sums {
     succeeded: u64,
@@ -61,13 +61,13 @@ struct Sums {
 }
 
 impl Sample {
-    /// The measured phase of a run.
+    /// The sample of a run's measured phase.
     pub fn of(run: &Run) -> Self {
         let sent = || run.requests.iter().filter(|sent| sent.phase == Phase::Run);
         let mut numbers = std::collections::HashMap::new();
         let mut sums: Vec<Sums> = Vec::new();
         let mut times: [Vec<(f64, u32)>; 4] = Default::default();
-        let reporting = sent().any(|sent| sent.succeeded() && sent.cached_tokens.is_some());
+        let reporting = sent().any(|sent| sent.succeeded() && sent.measured().cached_tokens.is_some());
         for sent in sent() {
             let number = *numbers.entry(sent.key).or_insert_with(|| {
                 sums.push(Sums::default());
@@ -81,9 +81,9 @@ impl Sample {
             }
             of.succeeded += 1;
             of.output_tokens += sent.output_reported().unwrap_or(0);
-            if let (true, Some(prompt)) = (reporting, sent.prompt_tokens) {
+            if let (true, Some(prompt)) = (reporting, sent.measured().prompt_tokens) {
                 of.prompt_tokens += prompt;
-                of.cached_tokens += sent.cached_tokens.unwrap_or(0);
+                of.cached_tokens += sent.measured().cached_tokens.unwrap_or(0);
             }
             let figures: [fn(&Sent) -> Option<f64>; 3] = [Sent::ttft_ms, Sent::tpot_ms, Sent::e2e_ms];
             for (times, figure) in times.iter_mut().zip(figures) {
@@ -94,7 +94,7 @@ impl Sample {
             times.sort_unstable_by(|one, two| one.0.total_cmp(&two.0));
         }
         let first = sent().filter_map(|sent| sent.sent_ns).min();
-        let last = sent().filter_map(|sent| sent.last_byte_ns).max();
+        let last = sent().filter_map(|sent| sent.measured().last_byte_ns).max();
         let total = |figure: fn(&Sums) -> u64| sums.iter().map(figure).sum();
         Self {
             seconds: first.zip(last).map(|(first, last)| (last - first) as f64 / 1e9).filter(|&length| length > 0.0),
@@ -105,17 +105,17 @@ impl Sample {
         }
     }
 
-    /// Sessions that sent anything.
+    /// Number of sessions that sent a request.
     pub fn sessions(&self) -> usize {
         self.sums.len()
     }
 
-    /// As it was: each session once.
+    /// The figures as measured: each session once.
     pub fn figures(&self) -> Figures {
         self.weighted(&vec![1; self.sums.len()])
     }
 
-    /// As if each session had been there as often as its weight says. The length of the window stays.
+    /// The figures with each session repeated by its weight. The length of the window does not change.
     pub fn weighted(&self, weights: &[u32]) -> Figures {
         let total = |figure: fn(&Sums) -> u64| -> f64 {
             self.sums.iter().zip(weights).map(|(of, &weight)| figure(of) * u64::from(weight)).sum::<u64>() as f64
@@ -142,7 +142,7 @@ impl Sample {
     }
 }
 
-/// The 50th and the 99th percentile of weighted values.
+/// The 50th and 99th percentile of weighted values.
 fn percentiles(times: &[(f64, u32)], weights: &[u32]) -> Option<(f64, f64)> {
     let weight = |&(_, session): &(f64, u32)| u64::from(weights[session as usize]);
     let count = times.iter().map(weight).sum::<u64>();

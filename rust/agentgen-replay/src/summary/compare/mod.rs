@@ -1,8 +1,8 @@
-//! Runs side by side.
+//! Comparison of runs.
 
 mod bootstrap;
 mod figures;
-mod stated;
+mod provenance;
 
 use std::path::{Path, PathBuf};
 
@@ -12,23 +12,24 @@ use serde::{Deserialize, Serialize};
 
 use bootstrap::{Resampled, resample};
 use figures::{FIGURES, Figures, Sample};
-use stated::Stated;
+use provenance::Provenance;
 
-pub use stated::{Found, Warning};
+pub use provenance::{Found, Warning};
 
+use super::SCHEMA_VERSION;
 use super::run::Run;
 
-/// What is asked beside the directories.
+/// Options of a comparison.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// The directories in order, in groups of repeats; without any, each stands alone.
+    /// Groups of repeats, which the directories fill in order; if empty, each directory is a group.
     pub groups: Vec<Group>,
-    /// How often is drawn.
+    /// Number of bootstrap draws.
     pub resamples: u32,
-    /// What draws begin with.
+    /// Seed of the draws.
     pub seed: u64,
-    /// The share of draws that an interval holds.
+    /// Share of the draws that an interval holds.
     pub confidence: f64,
 }
 
@@ -41,98 +42,100 @@ impl Default for Options {
 /// Repeats of one run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Group {
-    /// What they are called.
+    /// Name of the group.
     pub label: String,
-    /// How many of the directories they are.
+    /// Number of its directories.
     pub runs: usize,
 }
 
-/// Runs side by side; the first group is what others are divided by.
+/// Compared runs; the first group is the baseline.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Comparison {
-    /// Share of draws that an interval holds.
+    /// Version of this format.
+    pub schema_version: u32,
+    /// Share of the draws that an interval holds.
     pub confidence: f64,
-    /// Draws.
+    /// Number of bootstrap draws.
     pub resamples: u32,
-    /// What they began with.
+    /// Seed of the draws.
     pub seed: u64,
-    /// What is compared.
+    /// The groups that are compared.
     pub groups: Vec<Compared>,
-    /// What makes it hard to compare: settings that differ, runs that did not go well.
+    /// What limits the comparison: settings that differ, runs with errors.
     pub warnings: Vec<Warning>,
-    /// Its figures, all over the full window and of requests that succeeded.
+    /// Figures over the full window, of requests that succeeded.
     pub figures: Vec<Row>,
 }
 
-/// What is drawn for an interval.
+/// What bootstrap draws resample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
-    /// Runs: a figure is the mean over repeats.
+    /// Runs; figures are means over the repeats.
     Runs,
-    /// Sessions: there is one run only, and nothing is known of how it varies from run to run.
+    /// Sessions of the only run; how figures vary from run to run is unknown.
     Sessions,
 }
 
-/// A run, or its repeats.
+/// A run or its repeats.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Compared {
-    /// What it is called.
+    /// Its name.
     pub label: String,
-    /// Where it is.
+    /// Its run directories.
     pub directories: Vec<PathBuf>,
-    /// What is drawn.
+    /// What draws resample.
     pub resampled: Unit,
     /// Sessions of all repeats.
     pub sessions: u64,
     /// Requests of all repeats that succeeded.
     pub succeeded: u64,
-    /// Requests that did not.
+    /// Requests of all repeats that failed.
     pub failed: u64,
 }
 
 /// A figure of each group.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Row {
-    /// Its name; the unit is its end.
+    /// Its name, ending with its unit.
     pub name: String,
-    /// Whether more is better.
+    /// Whether a larger value is better.
     pub more_is_better: bool,
-    /// In the order of the groups; nothing where it cannot be told.
+    /// In the order of the groups; null if unknown.
     pub values: Vec<Option<Value>>,
 }
 
-/// A figure with its interval, which is missing where there is one thing to draw only, and of rates of a single run.
+/// A figure with its interval. Rates of a single run, and samples of one session, have no interval.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Value {
     /// The figure.
     pub value: f64,
-    /// Least and greatest of the interval.
+    /// Lower and upper bound of the interval.
     pub interval: Option<(f64, f64)>,
-    /// Divided by that of the first group.
+    /// Ratio to the value of the first group.
     pub ratio: Option<f64>,
-    /// Least and greatest of the interval of that.
+    /// Lower and upper bound of the ratio's interval.
     pub ratio_interval: Option<(f64, f64)>,
 }
 
-/// Reads the records of all runs and compares their measured phases.
+/// Compares the measured phases of runs.
 ///
 /// # Errors
 ///
-/// A directory that is no run, or one that is there twice.
+/// If a directory is not a run directory, or is given twice.
 pub fn compare(directories: &[PathBuf], options: &Options) -> Result<Comparison> {
-    let alone = |directory: &PathBuf| Group { label: directory.display().to_string(), runs: 1 };
+    let single = |directory: &PathBuf| Group { label: directory.display().to_string(), runs: 1 };
     let groups =
-        if options.groups.is_empty() { directories.iter().map(alone).collect() } else { options.groups.clone() };
-    let runs = directories.iter().map(|directory| Stated::read(directory)).collect::<Result<Vec<_>>>()?;
-    stated::refuse_twice(&runs)?;
+        if options.groups.is_empty() { directories.iter().map(single).collect() } else { options.groups.clone() };
+    let runs = directories.iter().map(|directory| Provenance::read(directory)).collect::<Result<Vec<_>>>()?;
+    provenance::refuse_repeated(&runs)?;
     let samples = directories.iter().map(|directory| sample(directory)).collect::<Result<Vec<_>>>()?;
     let (mut from, mut compared, mut drawn) = (0, Vec::new(), Vec::new());
     for (number, group) in (0..).zip(groups) {
         let until = directories.len().min(from + group.runs);
         let (own, samples) = (&directories[from..until], &samples[from..until]);
         from = until;
-        let told: Vec<Figures> = samples.iter().map(Sample::figures).collect();
+        let measured: Vec<Figures> = samples.iter().map(Sample::figures).collect();
         compared.push(Compared {
             label: group.label,
             directories: own.to_vec(),
@@ -141,7 +144,7 @@ pub fn compare(directories: &[PathBuf], options: &Options) -> Result<Comparison>
             succeeded: samples.iter().map(|sample| sample.succeeded).sum(),
             failed: samples.iter().map(|sample| sample.failed).sum(),
         });
-        drawn.push(resample(samples, &told, options.resamples, options.seed, number));
+        drawn.push(resample(samples, &measured, options.resamples, options.seed, number));
     }
     let rows = FIGURES.iter().enumerate().map(|(at, figure)| Row {
         name: figure.name.to_owned(),
@@ -149,10 +152,11 @@ pub fn compare(directories: &[PathBuf], options: &Options) -> Result<Comparison>
         values: drawn.iter().map(|of| of.value(at, &drawn[0], options.confidence)).collect(),
     });
     Ok(Comparison {
+        schema_version: SCHEMA_VERSION,
         confidence: options.confidence,
         resamples: options.resamples,
         seed: options.seed,
-        warnings: stated::warnings(&compared, &runs, &samples),
+        warnings: provenance::warnings(&compared, &runs, &samples),
         groups: compared,
         figures: rows.collect(),
     })

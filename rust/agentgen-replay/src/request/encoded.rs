@@ -1,13 +1,13 @@
-//! A conversation as it goes over the wire: what was said is encoded once and stays so.
+//! The transcript of a session as prompts send it; each part is encoded once.
 
 use agentgen_engine::kv::TokenSpan;
 use serde::{Deserialize, Serialize};
 
 use super::words::{Owners, Words};
 
-/// How a conversation is encoded.
+/// How prompts are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Form {
+pub enum Encoding {
     /// Elements of a JSON array of chat messages.
     Messages,
     /// The inside of a JSON string.
@@ -16,69 +16,69 @@ pub enum Form {
     Ids,
 }
 
-/// Where a part of the conversation begins.
+/// A part of the transcript: an input or an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Part {
-    /// Byte at which it begins, with what separates it from the part before.
+    /// First byte of the part, its separator included.
     start: usize,
-    /// Byte at which its content begins.
+    /// First byte of its content.
     content: usize,
     /// Tokens before it.
     tokens: u64,
 }
 
-/// Everything that was said so far.
+/// Inputs and answers so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Transcript {
-    form: Form,
-    /// Tokens, as far as they are known.
+pub(super) struct EncodedTranscript {
+    encoding: Encoding,
+    /// Tokens; live answers count as the server counted them.
     pub tokens: u64,
     parts: Vec<Part>,
     #[serde(skip)]
     pub encoded: Vec<u8>,
 }
 
-/// A token's text, and what makes it.
+/// What turns tokens of a trace into text.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Voice<'a> {
+pub(super) struct TextSource<'a> {
     pub words: &'a Words,
     pub id_tokens: u32,
     pub owners: &'a Owners,
 }
 
-impl Transcript {
-    pub(super) fn new(form: Form) -> Self {
-        Self { form, tokens: 0, parts: Vec::new(), encoded: Vec::new() }
+impl EncodedTranscript {
+    pub(super) fn new(encoding: Encoding) -> Self {
+        Self { encoding, tokens: 0, parts: Vec::new(), encoded: Vec::new() }
     }
 
-    /// Appends what the user says.
-    pub(super) fn input(&mut self, voice: Voice<'_>, pieces: impl Iterator<Item = TokenSpan>) {
-        self.part(r#"{"role":"user","content":""#, |transcript| transcript.pieces(voice, pieces));
+    /// Appends input tokens.
+    pub(super) fn input(&mut self, source: TextSource<'_>, pieces: impl Iterator<Item = TokenSpan>) {
+        self.part(r#"{"role":"user","content":""#, |transcript| transcript.pieces(source, pieces));
     }
 
     /// Appends a recorded output.
-    pub(super) fn output(&mut self, voice: Voice<'_>, pieces: impl Iterator<Item = TokenSpan>) {
-        self.part(r#"{"role":"assistant","content":""#, |transcript| transcript.pieces(voice, pieces));
+    pub(super) fn output(&mut self, source: TextSource<'_>, pieces: impl Iterator<Item = TokenSpan>) {
+        self.part(r#"{"role":"assistant","content":""#, |transcript| transcript.pieces(source, pieces));
     }
 
     /// Appends an answer of `tokens` tokens.
     pub(super) fn answer(&mut self, text: &str, tokens: u64) {
         self.part(r#"{"role":"assistant","content":""#, |transcript| {
             let quoted = serde_json::Value::from(text).to_string();
-            // Completions have no roles: what was said and the answer are one text, which a space keeps apart.
+            // Completions have no roles: a space separates an answer from the next input.
             let text = &quoted.as_bytes()[1..quoted.len() - 1];
             transcript.encoded.extend_from_slice(text);
-            if transcript.form == Form::Text && !text.is_empty() && !text.ends_with(b" ") {
+            if transcript.encoding == Encoding::Text && !text.is_empty() && !text.ends_with(b" ") {
                 transcript.encoded.push(b' ');
             }
             tokens
         });
     }
 
-    /// Appends a part, whose content `push` appends and counts.
+    /// Appends a part; `push` appends its content and returns its tokens.
     fn part(&mut self, head: &str, push: impl FnOnce(&mut Self) -> u64) {
         let start = self.encoded.len();
-        if self.form == Form::Messages {
+        if self.encoding == Encoding::Messages {
             if start > 0 {
                 self.encoded.push(b',');
             }
@@ -90,7 +90,7 @@ impl Transcript {
     }
 
     fn end_part(&mut self) {
-        if self.form == Form::Messages {
+        if self.encoding == Encoding::Messages {
             if self.encoded.ends_with(b" ") {
                 self.encoded.pop();
             }
@@ -98,20 +98,20 @@ impl Transcript {
         }
     }
 
-    fn pieces(&mut self, voice: Voice<'_>, pieces: impl Iterator<Item = TokenSpan>) -> u64 {
-        let Voice { words, id_tokens, owners } = voice;
+    fn pieces(&mut self, source: TextSource<'_>, pieces: impl Iterator<Item = TokenSpan>) -> u64 {
+        let TextSource { words, id_tokens, owners } = source;
         let mut tokens = 0;
         for piece in pieces {
-            match self.form {
-                Form::Ids => words.push_ids(piece, id_tokens, owners, &mut self.encoded),
-                Form::Messages | Form::Text => words.push_text(piece, id_tokens, owners, &mut self.encoded),
+            match self.encoding {
+                Encoding::Ids => words.push_ids(piece, id_tokens, owners, &mut self.encoded),
+                Encoding::Messages | Encoding::Text => words.push_text(piece, id_tokens, owners, &mut self.encoded),
             }
             tokens += u64::from(piece.tokens());
         }
         tokens
     }
 
-    /// Keeps the first `tokens` tokens, an answer's being its words.
+    /// Keeps the first `tokens` tokens; a word of an answer counts as a token.
     pub(super) fn truncate(&mut self, tokens: u64) {
         if tokens >= self.tokens {
             return;
@@ -122,7 +122,7 @@ impl Transcript {
                 self.parts.pop();
                 continue;
             }
-            let separator = if self.form == Form::Ids { b',' } else { b' ' };
+            let separator = if self.encoding == Encoding::Ids { b',' } else { b' ' };
             let ends = self.encoded[part.content..].iter().enumerate().filter(|(_, byte)| **byte == separator);
             let kept = match (tokens - part.tokens) as usize {
                 0 => Some(0),
@@ -137,12 +137,12 @@ impl Transcript {
         self.tokens = tokens;
     }
 
-    /// The encoded conversation as it stands in a body: without what would separate it from a next part.
+    /// The encoded prompt, without the separator before a next part.
     pub(super) fn prompt(&self) -> &[u8] {
-        let separator = match self.form {
-            Form::Messages => return &self.encoded,
-            Form::Text => b" ",
-            Form::Ids => b",",
+        let separator = match self.encoding {
+            Encoding::Messages => return &self.encoded,
+            Encoding::Text => b" ",
+            Encoding::Ids => b",",
         };
         self.encoded.strip_suffix(separator).unwrap_or(&self.encoded)
     }

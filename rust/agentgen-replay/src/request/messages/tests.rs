@@ -1,4 +1,4 @@
-//! Transcripts replayed in place.
+//! Requests of recorded conversations.
 #![allow(clippy::unwrap_used)] // clippy's exception for tests does not reach their helpers
 
 mod histories;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// The only conversation of rows, which get its name and their turns.
+/// The conversation of rows, which get its name and their turns.
 fn conversation(rows: &[Value]) -> Transcript {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     for (at, row) in rows.iter().enumerate() {

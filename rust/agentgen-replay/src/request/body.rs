@@ -1,22 +1,23 @@
-//! A request's body around a conversation that is encoded already.
+//! The body of a request around an encoded prompt.
 
 use serde_json::{Map, Value, json};
 
-use super::{Endpoint, Form, Options, ScriptError};
+use super::encoded::Encoding;
+use super::options::{Endpoint, Options, RequestError};
 
-/// The fields of every body.
+/// The members of every body.
 #[derive(Debug, Clone)]
-pub struct Fields {
+pub struct Members {
     endpoint: Endpoint,
-    /// All but the conversation and the length of the answer.
+    /// All but the prompt and the limit of the answer.
     values: Map<String, Value>,
-    /// Names of the fields that say how long an answer may be.
+    /// Names of the members that limit the answer.
     limits: &'static [&'static str],
 }
 
-impl Fields {
-    /// What `options` say; `request` wins over all but what the replay itself decides.
-    pub fn new(options: &Options) -> Result<Self, ScriptError> {
+impl Members {
+    /// The members that `options` give; those of `request` take precedence over all that the replay does not set itself.
+    pub fn new(options: &Options) -> Result<Self, RequestError> {
         let mut fields = Map::new();
         fields.insert("model".to_owned(), options.model.clone().into());
         fields.insert("stream".to_owned(), options.stream.into());
@@ -26,7 +27,7 @@ impl Fields {
         for (name, value) in &options.request {
             if ["messages", "prompt", "stream"].contains(&name.as_str()) {
                 let problem = format!("request: `{name}` cannot be set, the replay makes it");
-                return Err(ScriptError::Options(problem));
+                return Err(RequestError::Options(problem));
             }
             fields.insert(name.clone(), value.clone());
         }
@@ -38,12 +39,12 @@ impl Fields {
         Ok(Self { endpoint: options.endpoint, values: fields, limits: if is_limited { &[] } else { limits } })
     }
 
-    /// The body of a request for an answer of `output_tokens`.
+    /// The body of a request for an answer of `output_tokens` tokens.
     #[must_use]
-    pub fn body(&self, form: Form, conversation: &[u8], output_tokens: u64) -> Vec<u8> {
-        let (name, open, close) = match (self.endpoint, form) {
+    pub fn body(&self, encoding: Encoding, prompt: &[u8], output_tokens: u64) -> Vec<u8> {
+        let (name, open, close) = match (self.endpoint, encoding) {
             (Endpoint::Chat, _) => ("messages", "[", "]"),
-            (Endpoint::Completions, Form::Ids) => ("prompt", "[", "]"),
+            (Endpoint::Completions, Encoding::Ids) => ("prompt", "[", "]"),
             (Endpoint::Completions, _) => ("prompt", "\"", "\""),
         };
         let mut fields = self.values.clone();
@@ -52,10 +53,10 @@ impl Fields {
             fields.insert((*limit).to_owned(), output_tokens.max(1).into());
         }
         let head = Value::Object(fields).to_string();
-        let mut body = Vec::with_capacity(head.len() + conversation.len() + 24);
+        let mut body = Vec::with_capacity(head.len() + prompt.len() + 24);
         body.extend_from_slice(&head.as_bytes()[..head.len() - 1]);
         body.extend_from_slice(format!(",\"{name}\":{open}").as_bytes());
-        body.extend_from_slice(conversation);
+        body.extend_from_slice(prompt);
         body.extend_from_slice(close.as_bytes());
         body.push(b'}');
         body

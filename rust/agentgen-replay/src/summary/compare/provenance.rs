@@ -1,4 +1,4 @@
-//! What runs say of themselves in their summaries: whether they are runs of their own, and fit to be compared.
+//! What the summaries of runs state about them: whether the runs are distinct and comparable.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -14,35 +14,35 @@ use super::Compared;
 use super::figures::Sample;
 use crate::summary::SUMMARY;
 
-/// Settings that may differ: what is compared, who may ask for it, and what repeats differ in.
-const FREE: [&str; 5] = ["url", "api_key_env", "salt", "seed", "slo"];
-/// Letters of a value that a message shows.
-const SHOWN: usize = 60;
-/// Digits of a digest that a message shows.
+/// Settings that may differ: the server compared, access to it, and what repeats differ in.
+const MAY_DIFFER: [&str; 5] = ["url", "api_key_env", "salt", "seed", "slo"];
+/// Characters of a value that a message shows.
+const SHOWN_CHARS: usize = 60;
+/// Hex digits of a digest that a message shows.
 const DIGITS: usize = 12;
 
-/// What makes figures of runs hard to compare.
+/// What limits the comparison of runs.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Warning {
     /// The setting that differs, or `trace`, or what is wrong with a run: `settings` (not known), `incomplete`, `errors`,
     /// `client_limited`, `succeeded` (none), `cancelled`.
     pub about: String,
-    /// What was found there, each with the directories of the runs that have it.
+    /// The values found, each with the directories of the runs that have it.
     pub found: Vec<Found>,
-    /// All of it in a line.
+    /// The warning in one line.
     pub message: String,
 }
 
-/// A value and who has it.
+/// A value and the runs that have it.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Found {
     /// The value.
     pub value: Value,
-    /// Directories.
+    /// Directories of these runs.
     pub directories: Vec<PathBuf>,
 }
 
-/// The part of a summary that says what was run, and whether it went well.
+/// The parts of a summary that state what was run, and whether it went well.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Summary {
@@ -59,12 +59,12 @@ struct Summary {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Phase {
-    books: Books,
+    books: RequestCounts,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Books {
+struct RequestCounts {
     cancelled: u64,
 }
 
@@ -75,20 +75,19 @@ struct Client {
     share_of_ttft: Option<f64>,
 }
 
-/// A run, and what it says of itself.
-pub(super) struct Stated {
+/// A run and what its summary states about it.
+pub(super) struct Provenance {
     directory: PathBuf,
-    /// Nothing if there is no summary: the run was killed, or is not over.
+    /// `None` without a summary: the run was killed, or has not ended.
     summary: Option<Summary>,
 }
 
-impl Stated {
+impl Provenance {
     pub fn read(directory: &Path) -> Result<Self> {
         let path = directory.join(SUMMARY);
         let summary = match std::fs::read(&path) {
             Ok(text) => Some(serde_json::from_slice(&text).map_err(|error| {
-                let problem =
-                    format!("{}: found something else ({error}), expected the summary of a replay", path.display());
+                let problem = format!("{}: not the summary of a replay ({error})", path.display());
                 TraceError::Format(problem)
             })?),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -101,23 +100,23 @@ impl Stated {
         self.summary.as_ref()?.settings.as_ref()
     }
 
-    /// Whether both are one run: the same directory, or a copy of it.
-    fn is(&self, other: &Self) -> bool {
+    /// Whether both are the same run: one directory, or a copy of it.
+    fn is_same(&self, other: &Self) -> bool {
         let place = |run: &Self| run.directory.canonicalize().unwrap_or_else(|_| run.directory.clone());
-        let born = |run: &Self| {
+        let identity = |run: &Self| {
             let of = run.summary.as_ref()?;
             Some((of.started.clone()?, of.ended.clone()?, run.settings()?.get("salt")?.clone()))
         };
-        place(self) == place(other) || born(self).is_some_and(|one| Some(one) == born(other))
+        place(self) == place(other) || identity(self).is_some_and(|one| Some(one) == identity(other))
     }
 
-    /// The trace: the digests of its files.
+    /// Digests of the trace's files.
     fn trace(&self) -> Option<Value> {
         let trace = self.summary.as_ref()?.trace.as_ref()?;
         Some(trace.get("files")?.as_array()?.iter().map(|file| file["sha256"].clone()).collect())
     }
 
-    fn trace_in_words(&self) -> String {
+    fn describe_trace(&self) -> String {
         let trace = self.summary.as_ref().and_then(|of| of.trace.as_ref());
         let of = |name| trace.and_then(|of| of.get(name)).unwrap_or(&Value::Null);
         let digest =
@@ -126,10 +125,10 @@ impl Stated {
     }
 }
 
-/// No run may stand beside itself.
-pub(super) fn refuse_twice(runs: &[Stated]) -> Result<()> {
+/// Refuses a run that is given twice.
+pub(super) fn refuse_repeated(runs: &[Provenance]) -> Result<()> {
     for (at, run) in runs.iter().enumerate() {
-        if let Some(same) = runs[..at].iter().find(|same| same.is(run)) {
+        if let Some(same) = runs[..at].iter().find(|same| same.is_same(run)) {
             let (found, other) = (run.directory.display(), same.directory.display());
             let problem = if run.directory == same.directory {
                 format!("{found}: found the same run twice, expected each once")
@@ -142,7 +141,7 @@ pub(super) fn refuse_twice(runs: &[Stated]) -> Result<()> {
     Ok(())
 }
 
-/// Names runs as a reader of the comparison knows them: by the label where all of its runs are meant.
+/// Names of runs in messages: the label of a group if all of its runs are meant, else directories.
 struct Names<'a>(&'a [Compared]);
 
 impl Names<'_> {
@@ -160,8 +159,8 @@ impl Names<'_> {
     }
 }
 
-/// All that a reader should know before figures are compared. There is a sample of each run.
-pub(super) fn warnings(groups: &[Compared], runs: &[Stated], samples: &[Sample]) -> Vec<Warning> {
+/// All warnings about a comparison. Each run has a sample.
+pub(super) fn warnings(groups: &[Compared], runs: &[Provenance], samples: &[Sample]) -> Vec<Warning> {
     let names = Names(groups);
     let mut warnings: Vec<Warning> = differing(runs, &names);
     for (run, sample) in runs.iter().zip(samples) {
@@ -197,34 +196,34 @@ pub(super) fn warnings(groups: &[Compared], runs: &[Stated], samples: &[Sample])
         }
         if summary.client.client_limited {
             let share = summary.client.share_of_ttft;
-            let told =
+            let ratio =
                 share.map(|of| format!(": the client's own lag is {:.1} % of the median first token", 100.0 * of));
-            warn("client_limited", json!(share), format!("is client-limited{}", told.unwrap_or_default()));
+            warn("client_limited", json!(share), format!("is client-limited{}", ratio.unwrap_or_default()));
         }
     }
     warnings
 }
 
-/// In what runs differ that should be the same. A trace that is not known is not held against others.
-fn differing(runs: &[Stated], names: &Names<'_>) -> Vec<Warning> {
+/// Warnings about a trace or settings that differ. Runs whose trace is unknown are left out.
+fn differing(runs: &[Provenance], names: &Names<'_>) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let known: Vec<(&Stated, Value)> = runs.iter().filter_map(|run| Some((run, run.trace()?))).collect();
-    warnings.extend(difference("trace", known, names, |run, _| run.trace_in_words()));
+    let known: Vec<(&Provenance, Value)> = runs.iter().filter_map(|run| Some((run, run.trace()?))).collect();
+    warnings.extend(difference("trace", known, names, |run, _| run.describe_trace()));
     let stated = || runs.iter().filter_map(|run| Some((run, run.settings()?)));
     let all: BTreeSet<&str> = stated().flat_map(|(_, of)| of.keys()).map(String::as_str).collect();
-    for name in all.into_iter().filter(|name| !FREE.contains(name)) {
+    for name in all.into_iter().filter(|name| !MAY_DIFFER.contains(name)) {
         let known = stated().map(|(run, of)| (run, of.get(name).cloned().unwrap_or_default())).collect();
-        warnings.extend(difference(name, known, names, |_, value| in_words(value)));
+        warnings.extend(difference(name, known, names, |_, value| text_of(value)));
     }
     warnings
 }
 
-/// One warning of values that are not all the same.
+/// A warning if values differ.
 fn difference(
     about: &str,
-    known: Vec<(&Stated, Value)>,
+    known: Vec<(&Provenance, Value)>,
     names: &Names<'_>,
-    words: impl Fn(&Stated, &Value) -> String,
+    words: impl Fn(&Provenance, &Value) -> String,
 ) -> Option<Warning> {
     let mut found: Vec<(Found, String)> = Vec::new();
     for (run, value) in known {
@@ -235,20 +234,24 @@ fn difference(
             found.push((Found { value, directories: vec![run.directory.clone()] }, shown));
         }
     }
-    let told: Vec<String> =
+    let values: Vec<String> =
         found.iter().map(|(of, shown)| format!("{shown} in {}", names.of(&of.directories))).collect();
     (found.len() > 1).then(|| Warning {
         about: about.to_owned(),
         found: found.into_iter().map(|(of, _)| of).collect(),
-        message: format!("runs differ in {about}: {}", told.join(", ")),
+        message: format!("runs differ in {about}: {}", values.join(", ")),
     })
 }
 
-fn in_words(value: &Value) -> String {
+fn text_of(value: &Value) -> String {
     let text = match value {
         Value::Null => "none".to_owned(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    if text.chars().count() <= SHOWN { text } else { text.chars().take(SHOWN).chain("...".chars()).collect() }
+    if text.chars().count() <= SHOWN_CHARS {
+        text
+    } else {
+        text.chars().take(SHOWN_CHARS).chain("...".chars()).collect()
+    }
 }

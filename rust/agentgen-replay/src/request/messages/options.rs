@@ -1,22 +1,22 @@
-//! What all conversations of a run are sent with.
+//! Options that all conversations of a run share.
 
 use serde_json::value::RawValue;
 
-use crate::script::History;
+use crate::request::options::History;
 
-/// Settings of a run.
+/// Options of a run that replays recorded conversations.
 #[derive(Debug)]
 pub struct MessagesOptions {
-    /// What earlier answers are in later prompts.
+    /// Whose answers later prompts hold.
     pub history: History,
-    /// First line of every prompt; none if empty. Prompts of two runs share nothing if their salts differ.
+    /// First line of every prompt; none if empty. Prompts of runs with different salts share no prefix blocks.
     pub salt: String,
-    /// Members of every body with their JSON text; rows and conversations may say otherwise.
+    /// Members of every body with their JSON text; those of conversations and requests take precedence.
     parameters: Vec<(String, String)>,
 }
 
 impl MessagesOptions {
-    /// Settings with the run's `model` and `stream`, and the members of a JSON object `request`, which may replace both.
+    /// Takes the run's `model` and `stream`, and the members of the JSON object `request`, which take precedence.
     pub fn new(history: History, salt: &str, model: &str, stream: bool, request: &str) -> Result<Self, String> {
         let members = agentgen_trace::source::json_object::members(request.as_bytes(), &mut Vec::new());
         let Some(members) = members else {
@@ -35,7 +35,7 @@ impl MessagesOptions {
         Ok(Self { history, salt: salt.to_owned(), parameters })
     }
 
-    /// Name and JSON text of each; of a name that comes twice, the last counts.
+    /// Name and JSON text of each; of a repeated name the last counts.
     pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         self.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -44,7 +44,7 @@ impl MessagesOptions {
         self.parameters().filter(|(given, _)| *given == name).last().map(|(_, value)| value)
     }
 
-    /// Tokens to answer with at most, by whichever name the run gives it.
+    /// The most tokens of an answer, under any of its names.
     #[must_use]
     pub fn limit(&self) -> Option<u64> {
         let names = agentgen_trace::transcript::Parameters::LIMITS;

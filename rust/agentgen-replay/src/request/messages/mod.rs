@@ -16,7 +16,7 @@ use agentgen_trace::transcript::{History as Begins, Part, ToolCall, Transcript};
 
 pub use self::options::MessagesOptions;
 use self::render::Array;
-use super::{History, Request, ScriptError};
+use super::options::{History, Request, RequestError};
 
 /// A conversation that is being replayed.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl MessagesSession {
     }
 
     /// The next request. An error ends the session.
-    pub fn request(&mut self) -> Result<Request, ScriptError> {
+    pub fn request(&mut self) -> Result<Request, RequestError> {
         if let Some(failed) = &self.failed {
             return Err(self.error(failed));
         }
@@ -86,7 +86,7 @@ impl MessagesSession {
 
     /// Takes the answer to the last request. With a live history it becomes part of the next prompt; if the next prompt
     /// cannot follow it, the next [`Self::request`] fails.
-    pub fn answered(&mut self, text: &str, reasoning: &str, tool_calls: &[ToolCall]) -> Result<(), ScriptError> {
+    pub fn answered(&mut self, text: &str, reasoning: &str, tool_calls: &[ToolCall]) -> Result<(), RequestError> {
         if !self.is_waiting {
             return Err(self.error("an answer without a request"));
         }
@@ -98,8 +98,8 @@ impl MessagesSession {
         Ok(())
     }
 
-    fn error(&self, what: &str) -> ScriptError {
-        ScriptError::History { session: self.key().to_owned(), turn: self.requested, what: what.to_owned() }
+    fn error(&self, what: &str) -> RequestError {
+        RequestError::History { session: self.key().to_owned(), turn: self.requested, what: what.to_owned() }
     }
 }
 

@@ -1,4 +1,4 @@
-//! A request's body: the messages as they are, and parameters by their precedence.
+//! The body of a request: its messages, and parameters by precedence.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use agentgen_trace::transcript::{self, Parameters, Transcript};
 
 use super::options::MessagesOptions;
 use super::render::{Array, string};
-use crate::script::History;
+use crate::request::options::History;
 
-/// Where nobody says by which name the limit of an answer's tokens goes: that of chat completions.
+/// Name of the limit of an answer's tokens, unless the run uses another one.
 const LIMIT: &str = "max_completion_tokens";
 
-/// The body, and whether it asks for a stream.
+/// The body, and whether the response is a stream.
 pub(super) fn body(
     options: &MessagesOptions,
     transcript: &Transcript,
@@ -23,10 +23,10 @@ pub(super) fn body(
     members.extend(transcript.parameters.iter());
     members.extend(request.parameters.iter());
 
-    // A server refuses two limits, so one goes out, by the name that the run uses.
+    // Servers refuse two limits, so one is sent, under the name that the run uses.
     let limits = [&request.parameters, &transcript.parameters].into_iter().find_map(Parameters::limit);
     let stated = limits.or_else(|| options.limit());
-    // Answers that nobody keeps have the recorded length; answers that become history are as long as they must be.
+    // With recorded history, answers are discarded, so they get the recorded length. Live answers end by themselves.
     let limit = stated.or_else(|| (options.history == History::Recorded).then_some(output_tokens));
     members.retain(|name, _| !Parameters::LIMITS.contains(name));
     let limit = limit.map(|tokens| tokens.to_string());

@@ -1,4 +1,4 @@
-//! What stands beside the messages.
+//! Parameters of requests.
 
 use agentgen_trace::transcript::Parameters;
 
@@ -21,11 +21,11 @@ fn values(name: &str) -> [Value; 3] {
 }
 
 #[test]
-fn n5_the_row_goes_before_the_conversation_and_that_before_the_run() {
+fn the_row_goes_before_the_conversation_and_that_before_the_run() {
     assert_eq!(flat::PARAMETERS.len(), 20);
     for name in flat::PARAMETERS {
         let [run, of_conversation, of_row] = values(name);
-        // The first user row, a tool row and a later user row; the last two say something, and then nothing.
+        // The first user row, a tool row and a later user row, with and without parameters of their own.
         for (has_conversation, has_row) in [(false, false), (true, false), (false, true), (true, true)] {
             let mut rows = [
                 user("a"),
@@ -47,7 +47,7 @@ fn n5_the_row_goes_before_the_conversation_and_that_before_the_run() {
             let row = if has_row { &of_row } else { all };
             let wire = if Parameters::LIMITS.contains(name) { "max_completion_tokens" } else { name };
             let mut request = json!({});
-            // The run has no name for a limit that no server knows.
+            // The run cannot use a name that no server accepts.
             request[if *name == "max_new_tokens" { wire } else { name }] = run.clone();
             let wire = if *name == "max_tokens" { name } else { wire };
             let bodies = bodies(&rows, &request);
@@ -58,7 +58,7 @@ fn n5_the_row_goes_before_the_conversation_and_that_before_the_run() {
 }
 
 #[test]
-fn n1_values_reach_the_wire_as_they_are_written() {
+fn values_are_sent_as_they_are_written() {
     let mut first = user("12");
     first["max_new_tokens"] = json!(7);
     first["temperature"] = serde_json::from_str("0.70").unwrap();
@@ -78,7 +78,7 @@ fn n1_values_reach_the_wire_as_they_are_written() {
 }
 
 #[test]
-fn l11_one_limit_goes_out_whatever_its_name() {
+fn one_limit_is_sent_whatever_its_name() {
     let limit = |row: Value, run: Value, history: History| {
         let mut first = user("a");
         row.as_object().unwrap().iter().for_each(|(name, value)| first[name] = value.clone());
@@ -94,19 +94,19 @@ fn l11_one_limit_goes_out_whatever_its_name() {
         assert_eq!(limit(json!({"max_completion_tokens": 2, "max_tokens": 3}), all.clone(), history), completion(2));
         assert_eq!(limit(json!({"max_tokens": 3}), json!({"max_completion_tokens": 9}), history), completion(3));
         assert_eq!(limit(json!({}), json!({"max_completion_tokens": 9}), history), completion(9));
-        // A server that knows only the old name is told by it.
+        // A run can choose the old name for servers that know no other.
         assert_eq!(
             limit(json!({"max_new_tokens": 5}), json!({"max_tokens": 9}), history),
             [("max_tokens".to_owned(), 5)]
         );
     }
-    // Nobody says: as long as the recorded answer, or as long as it gets.
+    // Without a limit: the length of the recorded answer, or no limit for live answers.
     assert_eq!(limit(json!({}), json!({}), History::Recorded), completion(2));
     assert_eq!(limit(json!({}), json!({}), History::Live), []);
 }
 
 #[test]
-fn n22_a_stream_tells_its_usage_and_nothing_else_does() {
+fn only_streams_ask_for_usage() {
     let mut rows = [user("a"), answer("b"), user("c")];
     rows[0]["stream"] = json!(true);
     rows[2]["stream"] = json!(false);

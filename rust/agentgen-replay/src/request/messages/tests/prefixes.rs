@@ -1,4 +1,4 @@
-//! What prompts have in common.
+//! Common prefixes of prompts.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -65,13 +65,13 @@ fn prompts(rows: &[Value], history: History, salt: &str) -> Vec<Vec<u8>> {
 
 proptest! {
     #[test]
-    fn n16_every_prompt_begins_with_the_one_before(rows in exchanges(), salted in any::<bool>()) {
+    fn every_prompt_begins_with_the_one_before(rows in exchanges(), salted in any::<bool>()) {
         let salt = if salted { "5f0c0ffee15d00d5" } else { "" };
         for history in [History::Recorded, History::Live] {
             let prompts = prompts(&rows, history, salt);
             for pair in prompts.windows(2) {
                 prop_assert!(pair[1].len() > pair[0].len() && pair[1].starts_with(&pair[0]));
-                // Whole messages, not parts of them.
+                // The new bytes begin with a new message.
                 prop_assert_eq!(pair[1][pair[0].len()], b',');
             }
         }
@@ -106,7 +106,7 @@ proptest! {
     }
 }
 
-/// Whether a server takes the messages: results of exactly the calls of the message before, each once.
+/// Whether a server accepts the messages: one result for each call of the message before.
 fn is_paired(messages: &[Value]) -> bool {
     let mut open: Vec<&Value> = Vec::new();
     for message in messages {
@@ -123,9 +123,9 @@ fn is_paired(messages: &[Value]) -> bool {
 }
 
 proptest! {
-    /// Whatever a server answers, it gets either messages that it can take or none.
+    /// Whatever a server answers, it gets messages that it accepts, or none.
     #[test]
-    fn r6_no_request_breaks_the_pairing(
+    fn no_request_breaks_the_pairing(
         rows in exchanges(),
         answers in prop::collection::vec(prop::collection::vec(select(vec!["", "p", "q", "r", "0-0"]), 0..4), 30),
         obeys in 0..4_usize,
@@ -140,7 +140,7 @@ proptest! {
             let messages = sent(&request)["messages"].as_array().unwrap().clone();
             prop_assert!(is_paired(&messages), "{messages:?}");
             sent_requests += 1;
-            // Most servers answer as the trace does for a while.
+            // At first the server answers like the trace.
             let recorded = rows.get(at + 1).and_then(|row| row["tool_calls"].as_array()).map_or(0, Vec::len);
             let like_the_trace: Vec<_> = ["p", "q"].into_iter().take(recorded).collect();
             let answer = if sent_requests > obeys { &answers[at % 30] } else { &like_the_trace };
@@ -151,7 +151,7 @@ proptest! {
 }
 
 #[test]
-fn n16_salts_come_before_everything_that_is_said() {
+fn the_salt_precedes_the_first_text() {
     let mut rows = [user("question"), answer("b"), user("question")];
     let texts = |rows: &[Value], salt: &str| {
         let request = MessagesSession::new(conversation(rows), &options(History::Recorded, salt, &json!({}))).request();
@@ -162,11 +162,11 @@ fn n16_salts_come_before_everything_that_is_said() {
     assert_eq!(texts(&rows, "s1"), ["s1\nquestion"]);
     rows[0]["system"] = json!("be kind");
     assert_eq!(texts(&rows, "s1"), ["s1\nbe kind", "question"]);
-    // Two runs share what comes before the text, and nothing of it.
+    // Two runs share the bytes before the first text, and nothing of it.
     let [one, other] = ["1a", "2b"].map(|salt| prompts(&rows, History::Recorded, salt).remove(0));
     let common = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
     assert_eq!(&one[..common], br#"{"role":"system","content":""#);
-    // Later messages stay as they are.
+    // Later messages have no salt.
     let salted = prompts(&rows, History::Recorded, "s1");
     assert_eq!(String::from_utf8(salted[1].clone()).unwrap().matches("s1").count(), 1);
 }

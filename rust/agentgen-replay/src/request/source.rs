@@ -10,20 +10,20 @@ use agentgen_trace::source::{self, ReadOptions};
 use agentgen_trace::transcript::{self, flat};
 use agentgen_trace::{Cancel, Result, TraceError};
 
-use super::body::Fields;
-use super::hashed::{HashedSession, Stage};
-use super::journal::Journal;
+use super::block_hash::{BlockHashSession, ReplayContext};
+use super::body::Members;
 use super::messages::{MessagesOptions, MessagesSession};
+use super::options::{Endpoint, Options, RequestError};
 use super::session::ReplaySession;
+use super::transcript_store::TranscriptStore;
 use super::words::Words;
-use super::{Endpoint, Options, ScriptError};
 
-/// Which of the sessions.
+/// The sessions of one worker: each whose number, divided by the number of workers, leaves the worker's.
 #[derive(Debug, Clone, Copy)]
 pub struct Share {
-    /// 0-based.
+    /// Number of the worker, from 0.
     pub worker: u64,
-    /// How many workers there are.
+    /// Number of workers.
     pub workers: u64,
 }
 
@@ -46,33 +46,33 @@ impl std::fmt::Debug for Source {
 }
 
 enum Kind {
-    Hashed(Hashed),
-    Messages { conversations: Box<flat::Transcripts>, next: u64, options: Arc<MessagesOptions> },
+    BlockHash(BlockHash),
+    Messages { transcripts: Box<flat::Transcripts>, next: u64, options: Arc<MessagesOptions> },
 }
 
 impl Source {
     /// Opens a trace.
     pub fn open(path: &Path, options: Options, share: Share, cancel: &Cancel) -> Result<Self> {
         let kind = if transcript::is_messages(path)? {
-            let options = Arc::new(of_messages(path, &options)?);
-            Kind::Messages { conversations: Box::new(flat::read(path, cancel)), next: 0, options }
+            let options = Arc::new(messages_options(path, &options)?);
+            Kind::Messages { transcripts: Box::new(flat::read(path, cancel)), next: 0, options }
         } else {
-            Kind::Hashed(Hashed::open(path, options, cancel)?)
+            Kind::BlockHash(BlockHash::open(path, options, cancel)?)
         };
         Ok(Self { share, kind })
     }
 
-    /// The next session of this worker.
+    /// The next session of the share.
     pub fn next_session(&mut self) -> Result<Option<ReplaySession>> {
         let share = self.share;
         match &mut self.kind {
-            Kind::Hashed(hashed) => hashed.next(share),
-            Kind::Messages { conversations, next, options } => {
-                for conversation in conversations {
-                    let (conversation, number) = (conversation?, *next);
+            Kind::BlockHash(trace) => trace.next(share),
+            Kind::Messages { transcripts, next, options } => {
+                for session in transcripts {
+                    let (session, number) = (session?, *next);
                     *next += 1;
                     if share.has(number) {
-                        let session = Box::new(MessagesSession::new(conversation, options));
+                        let session = Box::new(MessagesSession::new(session, options));
                         return Ok(Some(ReplaySession::Messages { number, session }));
                     }
                 }
@@ -82,27 +82,27 @@ impl Source {
     }
 }
 
-fn bad(error: &ScriptError) -> TraceError {
+fn format_error(error: &RequestError) -> TraceError {
     TraceError::Format(error.to_string())
 }
 
-fn of_messages(path: &Path, options: &Options) -> Result<MessagesOptions> {
+fn messages_options(path: &Path, options: &Options) -> Result<MessagesOptions> {
     if options.endpoint == Endpoint::Completions {
         let path = path.display();
-        let problem = format!("{path}: holds conversations of messages, expected the chat endpoint to send them to");
+        let problem = format!("{path}: found recorded conversations, which need the chat endpoint");
         return Err(TraceError::Format(problem));
     }
-    options.form().map_err(|error| bad(&error))?;
+    options.encoding().map_err(|error| format_error(&error))?;
     let request = serde_json::Value::Object(options.request.clone()).to_string();
     MessagesOptions::new(options.history, &options.salt, &options.model, options.stream, &request)
         .map_err(TraceError::Format)
 }
 
-/// A way of reading sessions: [`session::open`], or the one that links none.
+/// [`session::open`] or [`session::open_unlinked`].
 type Open = fn(&source::Source, usize, &Cancel) -> Result<(Clock, Sessions<'static>)>;
 
-/// Opens a trace of hash ids for parsing by one thread.
-pub(crate) fn open_hashed(
+/// Opens a block-hash trace with one reader thread.
+pub(crate) fn open_block_hash(
     path: &Path,
     trace_block_size: Option<u32>,
     open: Open,
@@ -114,69 +114,69 @@ pub(crate) fn open_hashed(
     Ok((source, clock, sessions))
 }
 
-/// A session that others may continue.
+/// A session that another may continue.
 #[derive(Debug)]
 struct Root {
-    /// The number of the session that its line began with: all of the line is one worker's.
+    /// Number of the root session: one worker replays it and all that continue it.
     number: u64,
     owners: Vec<(u64, u64)>,
 }
 
-/// Sessions of hash ids. In memory: those that may be continued, a few numbers of each.
-struct Hashed {
+/// Sessions of a block-hash trace. Holds some numbers of each that may be continued.
+struct BlockHash {
     sessions: Sessions<'static>,
-    stage: Arc<Stage>,
+    context: Arc<ReplayContext>,
     roots: HashMap<u64, Root>,
 }
 
-impl Hashed {
+impl BlockHash {
     fn open(path: &Path, options: Options, cancel: &Cancel) -> Result<Self> {
-        let form = options.form().map_err(|error| bad(&error))?;
-        let fields = Fields::new(&options).map_err(|error| bad(&error))?;
-        let words = Words::new(options.words, &options.salt).map_err(|error| bad(&error))?;
+        let encoding = options.encoding().map_err(|error| format_error(&error))?;
+        let members = Members::new(&options).map_err(|error| format_error(&error))?;
+        let words = Words::new(options.words, &options.salt).map_err(|error| format_error(&error))?;
         let open: Open = if options.is_linked { session::open } else { session::open_unlinked };
-        let (source, _, sessions) = open_hashed(path, options.trace_block_size, open, cancel)?;
-        let stage = Stage {
+        let (source, _, sessions) = open_block_hash(path, options.trace_block_size, open, cancel)?;
+        let context = ReplayContext {
             words,
-            fields,
-            form,
+            members,
+            encoding,
             stream: options.stream,
             history: options.history,
-            journal: options.journal.map(|directory| Journal::new(&directory)),
+            store: options.journal.map(|directory| TranscriptStore::new(&directory)),
             id_tokens: source.meta.block_size,
             continues_once: source.meta.origin.is_some(),
         };
-        Ok(Self { sessions, stage: Arc::new(stage), roots: HashMap::new() })
+        Ok(Self { sessions, context: Arc::new(context), roots: HashMap::new() })
     }
 
     fn next(&mut self, share: Share) -> Result<Option<ReplaySession>> {
-        while let Some(conversation) = self.sessions.next().transpose()? {
-            if let Some(session) = self.take(conversation, share) {
-                return Ok(Some(ReplaySession::Hashed(Box::new(session))));
+        while let Some(session) = self.sessions.next().transpose()? {
+            if let Some(session) = self.take(session, share) {
+                return Ok(Some(ReplaySession::BlockHash(Box::new(session))));
             }
         }
         Ok(None)
     }
 
-    /// A session, if it is this worker's.
-    fn take(&mut self, conversation: Session, share: Share) -> Option<HashedSession> {
-        let number = conversation.number;
-        let key = conversation.name.clone().unwrap_or_else(|| format!("request-{number}"));
-        // A parent that starts later cannot be waited for: its heir's rows are then all that is known.
-        let parent = conversation.parent().filter(|parent| self.roots.contains_key(parent));
-        let mut owners = vec![(number, self.stage.words.owner(&key))];
+    /// Builds a session if it belongs to the share.
+    fn take(&mut self, session: Session, share: Share) -> Option<BlockHashSession> {
+        let number = session.number;
+        let key = session.name.clone().unwrap_or_else(|| format!("request-{number}"));
+        // A parent that starts later cannot be waited for: the session then sends what its own rows state.
+        let parent = session.parent().filter(|parent| self.roots.contains_key(parent));
+        let mut owners = vec![(number, self.context.words.owner(&key))];
         let mut root = number;
         if let Some(known) = parent.and_then(|parent| self.roots.get(&parent)) {
             owners.extend(&known.owners);
             root = known.number;
         }
-        if let Some(parent) = parent.filter(|_| self.stage.continues_once) {
+        if let Some(parent) = parent.filter(|_| self.context.continues_once) {
             self.roots.remove(&parent);
         }
-        if conversation.may_be_continued && self.stage.journal.is_some() {
+        if session.may_be_continued && self.context.store.is_some() {
             self.roots.insert(number, Root { number: root, owners: owners.clone() });
         }
-        let session = || HashedSession::new(self.stage.clone(), conversation, key, parent, owners);
+        let session = || BlockHashSession::new(self.context.clone(), session, key, parent, owners);
         share.has(root).then(session)
     }
 }

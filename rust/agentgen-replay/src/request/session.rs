@@ -1,31 +1,31 @@
-//! A session of either kind.
+//! A session of a block-hash trace or of recorded conversations.
 
 use agentgen_trace::transcript::ToolCall;
 
-use super::hashed::HashedSession;
+use super::block_hash::BlockHashSession;
 use super::messages::MessagesSession;
-use super::{Request, ScriptError};
+use super::options::{Request, RequestError};
 
-/// One session: gives a request, takes the answer, and so on until it is over.
+/// One session: builds a request, takes its answer, and so on until it ends.
 #[derive(Debug)]
 pub enum ReplaySession {
-    /// Of a trace whose content is known by hash ids.
-    Hashed(Box<HashedSession>),
-    /// A recorded conversation in text.
+    /// Of a block-hash trace.
+    BlockHash(Box<BlockHashSession>),
+    /// A recorded conversation.
     Messages {
-        /// Its number in the order of the file.
+        /// Its number in the order of the file, from 0.
         number: u64,
-        /// What it sends.
+        /// Its request builder.
         session: Box<MessagesSession>,
     },
 }
 
 impl ReplaySession {
-    /// What the trace calls it.
+    /// Its name in the trace.
     #[must_use]
     pub fn key(&self) -> &str {
         match self {
-            Self::Hashed(session) => session.key(),
+            Self::BlockHash(session) => session.key(),
             Self::Messages { session, .. } => session.key(),
         }
     }
@@ -34,74 +34,74 @@ impl ReplaySession {
     #[must_use]
     pub fn number(&self) -> u64 {
         match self {
-            Self::Hashed(session) => session.number(),
+            Self::BlockHash(session) => session.number(),
             Self::Messages { number, .. } => *number,
         }
     }
 
-    /// How many requests it makes.
+    /// Number of its requests.
     #[must_use]
     pub fn turns(&self) -> usize {
         match self {
-            Self::Hashed(session) => session.turns(),
+            Self::BlockHash(session) => session.turns(),
             Self::Messages { session, .. } => session.turns(),
         }
     }
 
-    /// When it arrives, ms.
+    /// Its arrival, ms since the start of the trace.
     #[must_use]
     pub fn start_ms(&self) -> f64 {
         match self {
-            Self::Hashed(session) => session.start_ms(),
+            Self::BlockHash(session) => session.start_ms(),
             Self::Messages { .. } => 0.0,
         }
     }
 
-    /// The session that it continues: that one's transcript is resent, so it must be over.
+    /// Number of the session that it continues, which must end first: its transcript is sent again.
     #[must_use]
     pub fn parent(&self) -> Option<u64> {
         match self {
-            Self::Hashed(session) => session.parent(),
+            Self::BlockHash(session) => session.parent(),
             Self::Messages { .. } => None,
         }
     }
 
-    /// The recorded time of the next request, ms on the clock of [`Self::start_ms`], in a trace where each has its own.
+    /// Recorded time of the next request, ms since the start of the trace; `None` if requests are timed by delays.
     #[must_use]
     pub fn at_ms(&self) -> Option<f64> {
         match self {
-            Self::Hashed(session) => session.at_ms(),
+            Self::BlockHash(session) => session.at_ms(),
             Self::Messages { .. } => None,
         }
     }
 
-    /// ms from the end of the response before, or the session's start, to the next request.
+    /// Wait before the next request, ms, from the end of the response before or from the session's start.
     #[must_use]
     pub fn delay_ms(&self) -> f64 {
         match self {
-            Self::Hashed(session) => session.delay_ms(),
+            Self::BlockHash(session) => session.delay_ms(),
             Self::Messages { session, .. } => session.delay_ms(),
         }
     }
 
-    /// The next request.
-    pub fn request(&mut self) -> Result<Request, ScriptError> {
+    /// Builds the next request.
+    pub fn request(&mut self) -> Result<Request, RequestError> {
         match self {
-            Self::Hashed(session) => session.request(),
+            Self::BlockHash(session) => session.request(),
             Self::Messages { session, .. } => session.request(),
         }
     }
 
-    /// Takes the answer to the last request; `tokens` is its length, where the server says.
+    /// Takes the answer to the last request; `tokens` is its length as the server reported it.
     pub fn answered(
         &mut self,
         text: &str,
         reasoning: &str,
         tool_calls: &[ToolCall],
         tokens: Option<u64>,
-    ) -> Result<(), ScriptError> {
+    ) -> Result<(), RequestError> {
         match self {
-            Self::Hashed(session) => {
+            Self::BlockHash(session) => {
                 session.answered(text, tokens);
                 Ok(())
             }
@@ -109,10 +109,10 @@ impl ReplaySession {
         }
     }
 
-    /// The session is over: its transcript is kept if another session goes on from it.
-    pub fn over(&mut self) -> Result<(), ScriptError> {
+    /// Ends the session: keeps its transcript if another session may continue it.
+    pub fn over(&mut self) -> Result<(), RequestError> {
         match self {
-            Self::Hashed(session) => session.over(),
+            Self::BlockHash(session) => session.over(),
             Self::Messages { .. } => Ok(()),
         }
     }

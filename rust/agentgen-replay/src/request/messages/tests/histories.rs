@@ -1,4 +1,4 @@
-//! What becomes of answers.
+//! Answers in later prompts.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn sent_messages(session: &mut MessagesSession) -> Vec<Value> {
 }
 
 #[test]
-fn n31_messages_have_the_form_of_the_wire() {
+fn messages_have_the_form_of_the_wire() {
     let mut calling = calls(&["x", "y"]);
     calling["tool_calls"][1]["function"]["arguments"] = json!({"b": [1, null], "a": "ü\n"});
     let body = &bodies(&[user("a"), calling, results(&["y", "x"])], &json!({}))[1];
@@ -23,7 +23,7 @@ fn n31_messages_have_the_form_of_the_wire() {
 }
 
 #[test]
-fn l10_names_reasoning_and_tools_are_kept() {
+fn names_reasoning_and_tools_are_kept() {
     let tools = json!([{"type": "function", "function": {"name": "f"}}]);
     let mut rows = [user("a"), calls(&["x"]), results(&["x"]), answer("b"), user("c")];
     (rows[0]["name"], rows[0]["tools"], rows[0]["system"]) = (json!("ann"), tools.clone(), json!("be kind"));
@@ -41,7 +41,7 @@ fn l10_names_reasoning_and_tools_are_kept() {
 }
 
 #[test]
-fn c3_nothing_is_never_a_text() {
+fn absent_content_is_null_and_empty_content_a_string() {
     let rows = [user("a"), calls(&["x"]), results(&["x"]), answer("b"), user("c")];
     let mut session = session(&rows, History::Live);
     sent_messages(&mut session);
@@ -87,7 +87,7 @@ fn a_recorded_history_ignores_what_the_server_answered() {
 }
 
 #[test]
-fn r6_results_name_the_live_calls_in_their_places() {
+fn results_name_the_live_calls_in_their_places() {
     // The trace answers its second call first.
     let rows = [user("a"), calls(&["x", "y"]), results(&["y", "x"]), calls(&["z"]), results(&["z"])];
     let mut session = session(&rows, History::Live);
@@ -98,14 +98,14 @@ fn r6_results_name_the_live_calls_in_their_places() {
     assert_eq!(sent[1]["tool_calls"][0]["function"], json!({"name": "g", "arguments": "{\"x\": 1}"}));
     let ids: Vec<_> = sent[2..].iter().map(|message| (&message["tool_call_id"], &message["content"])).collect();
     assert_eq!(ids, [(&json!("n2"), &json!("result y")), (&json!("n1"), &json!("result x"))]);
-    // A server may use an id again, and one that the trace has elsewhere.
+    // A server may repeat an id, and use one that the trace has elsewhere.
     session.answered("", "", &live(&["n1"])).unwrap();
     let sent = sent_messages(&mut session);
     assert_eq!(sent.last().unwrap()["tool_call_id"], json!("n1"));
 }
 
 #[test]
-fn r6_what_cannot_be_matched_is_never_sent() {
+fn a_request_that_cannot_follow_the_live_answer_fails() {
     let two = [user("a"), calls(&["x", "y"]), results(&["x", "y"]), user("b")];
     let none = [user("a"), answer("b"), user("c")];
     let after_results = [user("a"), calls(&["x"]), results(&["x"]), user("b")];
@@ -126,11 +126,11 @@ fn r6_what_cannot_be_matched_is_never_sent() {
         let error = session.request().unwrap_err().to_string();
         assert!(error.contains(reason) && error.lines().count() == 1, "{error}");
         assert!(error.starts_with(&format!("session c, turn {}: ", answers.len())), "{error}");
-        // The session stays over, and nobody waits for it.
+        // The session stays failed, and its failure does not wait.
         assert_eq!(session.request().unwrap_err().to_string(), error);
         assert_eq!(session.delay_ms(), 0.0);
     }
-    // After the last request nothing follows that could not be matched.
+    // No results follow the last request, so any answer is accepted.
     let mut session = session(&[user("a")], History::Live);
     session.request().unwrap();
     session.answered("", "", &live(&["n1"])).unwrap();
@@ -138,7 +138,7 @@ fn r6_what_cannot_be_matched_is_never_sent() {
 }
 
 #[test]
-fn requests_and_answers_take_turns() {
+fn requests_and_answers_alternate() {
     let mut session = session(&[user("a"), answer("b"), user("c")], History::Live);
     assert!(session.answered("x", "", &[]).unwrap_err().to_string().contains("without a request"));
     session.request().unwrap();
@@ -149,7 +149,7 @@ fn requests_and_answers_take_turns() {
 }
 
 #[test]
-fn r4_tokens_are_those_of_the_whole_prompt() {
+fn tokens_count_the_whole_prompt() {
     let mut rows = [user("1234"), answer("12345678"), user("1"), answer("12")];
     (rows[0]["system"], rows[0]["tools"]) = (json!("12345"), json!([{"type": "function", "function": {"name": "f"}}]));
     let tools = serde_json::to_string(&rows[0]["tools"]).unwrap().len().div_ceil(4) as u64;

@@ -1,4 +1,4 @@
-//! Random data sets, replayed without a server: what goes over the wire is what the trace says, word for word.
+//! Random data sets replayed without a server: the requests have the content of the trace, word for word.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use agentgen_analysis::quality::Statistics;
 use agentgen_core::Layout;
 use agentgen_replay::predict::{Cached, Sent, predict};
-use agentgen_replay::script::{Endpoint, History, Options, PromptMode, ReplaySession, Share, Source, describe};
+use agentgen_replay::request::{Endpoint, History, Options, PromptMode, ReplaySession, Share, Source, describe};
 use agentgen_testing::{Case, cases, run_options};
 use agentgen_trace::{Cancel, TraceError};
 use proptest::prelude::*;
@@ -38,7 +38,7 @@ fn sessions(mut source: Source) -> Vec<ReplaySession> {
     std::iter::from_fn(|| source.next_session().expect("readable")).collect()
 }
 
-/// The tokens of a body, as a server that counts words sees them.
+/// The tokens of a body for a server that counts words.
 fn tokens(body: &[u8]) -> Vec<String> {
     let body: Value = serde_json::from_slice(body).expect("JSON");
     let words = |text: &Value| -> Vec<String> {
@@ -51,7 +51,7 @@ fn tokens(body: &[u8]) -> Vec<String> {
     }
 }
 
-/// A request that went over the wire.
+/// A request that was sent.
 struct Wire {
     sent: Sent,
     context_tokens: u64,
@@ -59,7 +59,7 @@ struct Wire {
     answer: Vec<String>,
 }
 
-/// Replays a trace, one session after the other; answers are of `length(asked)` fresh words.
+/// Replays a trace, one session after the other; answers have `length(asked)` fresh words.
 fn replay(source: Source, servers: u64, length: impl Fn(u64) -> u64) -> Vec<Wire> {
     let mut wire = Vec::new();
     let mut source = source;
@@ -82,7 +82,7 @@ fn replay(source: Source, servers: u64, length: impl Fn(u64) -> u64) -> Vec<Wire
     wire
 }
 
-/// Blocks found by servers that keep every prefix they ever saw: tokens themselves are compared.
+/// Cached tokens of servers that keep every prefix, found by comparing the tokens themselves.
 fn cached_tokens(wire: &[Wire], block: usize, with_answers: bool) -> Vec<Option<u64>> {
     let mut prefixes: HashSet<(u32, Vec<&String>)> = HashSet::new();
     let mut found = Vec::new();
@@ -109,11 +109,11 @@ proptest! {
 
     /// Lengths, prefixes and cached tokens, in both histories, at a block size that need not be the trace's.
     #[test]
-    fn the_wire_holds_what_the_trace_says(
+    fn requests_have_the_lengths_and_prefixes_of_the_trace(
         case in cases(), layout in layouts(), live in any::<bool>(), extra in 0..3u64, form in 0..3u8, block in 1..40u32,
         servers in 1..3u64,
     ) {
-        // What is compared below is every prefix of every prompt.
+        // The comparison below covers every prefix of every prompt.
         prop_assume!(case.sessions <= 12 && case.config.max_prompt_tokens <= 3_000);
         let directory = tempfile::tempdir().expect("a directory");
         let run = directory.path().join("run");
@@ -146,7 +146,7 @@ proptest! {
         prop_assert_eq!(predicted, cached_tokens(&wire, block as usize, live));
     }
 
-    /// Workers share a trace without overlap, and a continuation goes where its parent went.
+    /// Workers share a trace without overlap, and a restart session belongs to its parent's worker.
     #[test]
     fn workers_share_the_sessions(case in cases(), layout in layouts(), workers in 1..5u64) {
         let directory = tempfile::tempdir().expect("a directory");
@@ -184,9 +184,9 @@ fn first_body(directory: &Path, change: &dyn Fn(&mut Options)) -> Result<Value, 
     Ok(serde_json::from_slice(&request.body).expect("JSON"))
 }
 
-/// N16: another salt shares nothing, the same one everything.
+/// Prompts with another salt share nothing, with the same salt everything.
 #[test]
-fn n16_prompts_of_another_salt_share_no_prefix() {
+fn prompts_of_another_salt_share_no_prefix() {
     let directory = tempfile::tempdir().expect("a directory");
     example(directory.path());
     let prompt = |salt: &str| {
@@ -201,7 +201,7 @@ fn n16_prompts_of_another_salt_share_no_prefix() {
 }
 
 #[test]
-fn words_of_ones_own_are_used_and_checked() {
+fn given_words_are_used_and_checked() {
     let directory = tempfile::tempdir().expect("a directory");
     example(directory.path());
     let words: Vec<_> = (0..64).map(|n| format!("w{n}")).collect();
@@ -217,7 +217,7 @@ fn words_of_ones_own_are_used_and_checked() {
     }
 }
 
-/// What is asked of every request is in it; what the replay makes cannot be set.
+/// Given members are in every body; those that the replay sets cannot be given.
 #[test]
 fn request_fields() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -242,9 +242,9 @@ fn request_fields() {
     assert!(refused.contains("use the completions endpoint"), "{refused}");
 }
 
-/// A session whose parent failed cannot go on from it: it fails, visibly, rather than send something else.
+/// A restart session whose parent failed fails with an error, rather than send something else.
 #[test]
-fn a_continuation_of_a_failed_session_fails() {
+fn a_restart_session_of_a_failed_session_fails() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut modes = agentgen_testing::modes().into_iter();
     let (_, mut case) = modes.find(|(name, _)| name.contains("restart")).expect("a mode with restarts");
@@ -261,7 +261,7 @@ fn a_continuation_of_a_failed_session_fails() {
             assert!(problem.starts_with(&expected), "{problem}");
             refused += 1;
         }
-        // As after a failure: no answer, over.
+        // As after a failure: the session ends without an answer.
         session.over().expect("nothing to write");
     }
     assert!(refused > 0);

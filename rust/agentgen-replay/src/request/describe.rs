@@ -1,4 +1,4 @@
-//! What a replay of a trace will be.
+//! Totals of a trace before it is replayed.
 
 use std::path::Path;
 
@@ -10,32 +10,33 @@ use agentgen_trace::transcript::{self, flat};
 use agentgen_trace::{Cancel, Result, TraceError};
 use serde::Serialize;
 
-use super::source::open_hashed;
+use super::source::open_block_hash;
 
-/// What a trace holds.
+/// Kinds of traces that can be replayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Lengths and hash ids: the replay makes the text.
-    Hashed,
-    /// Conversations in text; their tokens are estimates.
+    /// A block-hash trace: lengths and hash ids, for which the replay generates text.
+    #[serde(rename = "hashed")]
+    BlockHash,
+    /// Recorded conversations with text; tokens are estimates.
     Messages,
 }
 
-/// What a replay of a trace will be.
+/// What a replay of a trace will send.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Description {
-    /// What it holds.
+    /// Kind of the trace.
     pub kind: Kind,
-    /// Its files, in order: their digests tell traces apart.
+    /// Its files in order, with digests.
     pub files: Vec<FileEntry>,
-    /// How its requests are timed.
+    /// What times its requests.
     pub clock: Clock,
     /// Sessions.
     pub sessions: u64,
-    /// Sessions that go on from another's transcript.
+    /// Restart sessions whose parent the trace holds.
     pub continuations: u64,
-    /// Whether any session says that it continues another, in the trace or not.
+    /// Whether any session is a restart session, its parent in the trace or not.
     pub is_linked: bool,
     /// Requests.
     pub requests: u64,
@@ -49,11 +50,11 @@ pub struct Description {
     pub max_context_tokens: u64,
     /// Tokens of the longest prompt and its output.
     pub max_request_tokens: u64,
-    /// ms of delays in the session that has most.
+    /// The longest sum of a session's delays, ms.
     pub longest_session_ms: f64,
-    /// ms until the last session arrives.
+    /// Arrival of the last session, ms since the start of the trace.
     pub last_arrival_ms: f64,
-    /// Tokens a hash id stands for; `None` of messages.
+    /// Block size of the trace, tokens; `None` for recorded conversations.
     pub block_tokens: Option<u32>,
 }
 
@@ -84,17 +85,17 @@ impl Description {
     }
 }
 
-/// Reads a trace through to tell what a replay will be.
+/// Reads a whole trace and totals what a replay will send.
 pub fn describe(path: &Path, trace_block_size: Option<u32>, cancel: &Cancel) -> Result<Description> {
-    let told = if transcript::is_messages(path)? {
+    let description = if transcript::is_messages(path)? {
         of_messages(path, &transcript::describe(flat::read(path, cancel))?)?
     } else {
-        of_hashed(path, trace_block_size, cancel)?
+        of_block_hash(path, trace_block_size, cancel)?
     };
-    if told.requests == 0 {
+    if description.requests == 0 {
         return Err(TraceError::Format(format!("{}: no requests", path.display())));
     }
-    Ok(told)
+    Ok(description)
 }
 
 fn of_messages(path: &Path, of: &transcript::Description) -> Result<Description> {
@@ -111,28 +112,28 @@ fn of_messages(path: &Path, of: &transcript::Description) -> Result<Description>
     })
 }
 
-fn of_hashed(path: &Path, trace_block_size: Option<u32>, cancel: &Cancel) -> Result<Description> {
-    let (source, clock, sessions) = open_hashed(path, trace_block_size, session::open, cancel)?;
+fn of_block_hash(path: &Path, trace_block_size: Option<u32>, cancel: &Cancel) -> Result<Description> {
+    let (source, clock, sessions) = open_block_hash(path, trace_block_size, session::open, cancel)?;
     let files = source.files.iter().map(|file| file.path.as_path());
-    let mut told = Description::new(Kind::Hashed, files, clock, Some(source.meta.block_size))?;
-    for conversation in sessions {
-        let conversation = conversation?;
-        told.sessions += 1;
-        told.continuations += u64::from(conversation.parent().is_some());
-        told.is_linked |= conversation.link.is_restart();
-        told.last_arrival_ms = told.last_arrival_ms.max(conversation.arrival_ms());
+    let mut totals = Description::new(Kind::BlockHash, files, clock, Some(source.meta.block_size))?;
+    for session in sessions {
+        let session = session?;
+        totals.sessions += 1;
+        totals.continuations += u64::from(session.parent().is_some());
+        totals.is_linked |= session.link.is_restart();
+        totals.last_arrival_ms = totals.last_arrival_ms.max(session.arrival_ms());
         let mut delays_ms = 0.0;
-        for turn in &conversation.turns {
+        for turn in &session.turns {
             let (context, output) = (u64::from(turn.context_tokens), u64::from(turn.output_tokens));
-            told.requests += 1;
-            told.context_tokens += context;
-            told.input_tokens += u64::from(turn.input_tokens);
-            told.output_tokens += output;
-            told.max_context_tokens = told.max_context_tokens.max(context);
-            told.max_request_tokens = told.max_request_tokens.max(context + output);
+            totals.requests += 1;
+            totals.context_tokens += context;
+            totals.input_tokens += u64::from(turn.input_tokens);
+            totals.output_tokens += output;
+            totals.max_context_tokens = totals.max_context_tokens.max(context);
+            totals.max_request_tokens = totals.max_request_tokens.max(context + output);
             delays_ms += turn.delay_ms.unwrap_or(0.0);
         }
-        told.longest_session_ms = told.longest_session_ms.max(delays_ms);
+        totals.longest_session_ms = totals.longest_session_ms.max(delays_ms);
     }
-    Ok(told)
+    Ok(totals)
 }

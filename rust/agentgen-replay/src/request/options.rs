@@ -1,0 +1,118 @@
+//! Options of a replay, requests as they are built, and errors about both.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use super::encoded::Encoding;
+pub use crate::answer::Endpoint;
+
+/// How a trace is replayed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// The API that requests use.
+    pub endpoint: Endpoint,
+    /// How prompts are sent.
+    pub prompt_mode: PromptMode,
+    /// Whose answers later prompts hold.
+    pub history: History,
+    /// Makes the prompts of this run differ from those of runs with another salt.
+    pub salt: String,
+    /// Words of one token each; common English words if `None`.
+    pub words: Option<Vec<String>>,
+    /// Name of the model in requests.
+    pub model: String,
+    /// Whether answers are streamed.
+    pub stream: bool,
+    /// Merged into every body.
+    pub request: Map<String, Value>,
+    /// Whether any session of the trace is a restart session; if not, nothing is kept of sessions that have ended.
+    pub is_linked: bool,
+    /// Directory for the transcripts of sessions that may be continued; `None` if no session continues another.
+    pub journal: Option<PathBuf>,
+    /// Block size of the trace, tokens; `None` to infer it.
+    pub trace_block_size: Option<u32>,
+}
+
+/// How prompts are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PromptMode {
+    /// As text.
+    Text,
+    /// As token ids: exact lengths with any tokenizer. Completions only.
+    TokenIds,
+}
+
+/// Whose answers later prompts hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum History {
+    /// The server's answers.
+    Live,
+    /// Recorded answers, or text of the recorded length: every run sends the same prompts.
+    Recorded,
+}
+
+impl Options {
+    /// How prompts are encoded; an error if the options exclude each other.
+    pub(super) fn encoding(&self) -> Result<Encoding, RequestError> {
+        match (self.endpoint, self.prompt_mode, self.history) {
+            (Endpoint::Chat, PromptMode::Text, _) => Ok(Encoding::Messages),
+            (Endpoint::Completions, PromptMode::Text, _) => Ok(Encoding::Text),
+            (Endpoint::Completions, PromptMode::TokenIds, History::Recorded) => Ok(Encoding::Ids),
+            (Endpoint::Chat, PromptMode::TokenIds, _) => Err(RequestError::Options(
+                "prompts of token ids: chat messages are text; use the completions endpoint".to_owned(),
+            )),
+            (_, PromptMode::TokenIds, History::Live) => Err(RequestError::Options(
+                "prompts of token ids with live history: answers are text; use the recorded history".to_owned(),
+            )),
+        }
+    }
+}
+
+/// Why a request cannot be built.
+#[derive(Debug, Error)]
+pub enum RequestError {
+    /// Options that exclude each other, or are invalid.
+    #[error("{0}")]
+    Options(String),
+    /// The history of the session's next request is not available: the session fails.
+    #[error("session {session}, turn {turn}: {what}")]
+    History {
+        /// Key of the session.
+        session: String,
+        /// Turn of the request, from 0.
+        turn: usize,
+        /// What is missing.
+        what: String,
+    },
+    /// A kept transcript cannot be written or read.
+    #[error("{}: {source}", path.display())]
+    Store {
+        /// Its file.
+        path: PathBuf,
+        /// The operating system's error.
+        source: std::io::Error,
+    },
+}
+
+/// A request, ready to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The JSON body.
+    pub body: Vec<u8>,
+    /// Turn of the request in its session, from 0.
+    pub turn: usize,
+    /// Tokens of the prompt; live answers count as the server counted them. For recorded conversations an estimate.
+    pub context_tokens: u64,
+    /// Tokens of the prompt that no earlier request of the session had.
+    pub input_tokens: u64,
+    /// Planned tokens of the answer.
+    pub output_tokens: u64,
+    /// Whether the response is a stream of events.
+    pub stream: bool,
+}
