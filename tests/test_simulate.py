@@ -249,7 +249,7 @@ def test_concurrency_of_a_trace_with_its_own_times_is_refused(
     for trace, why in ((recorded, "recorded times"), ("arrivals", "arrivals")):
         result = invoke(name, trace, *options, "--concurrency", 7, code=2)
         assert result.stderr == (
-            f"agentgen: error: {trace}: concurrency: found 7, expected none: the trace has {why}, which say how many "
+            f"agentgen: error: {trace}: --concurrency: found 7, expected none: the trace has {why}, which say how many "
             "sessions are open\n"
         )
         invoke(name, trace, *options)
@@ -273,7 +273,7 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("--capacity", "1GB,5blocks"), "found '1GB,5blocks', expected all in bytes or all in blocks."),
     (("--capacity", "5blocks", "--kv-dtype", "fp8"), "--kv-dtype needs --model"),
     (("--capacity", "5blocks", "--model", "x", "--kv-bytes-per-token", "1"), "found both, expected one of them."),
-    (("--capacity", "1kB", "--kv-bytes-per-token", "1000"), "capacity: found 1000 bytes, expected at least 512000"),
+    (("--capacity", "1kB", "--kv-bytes-per-token", "1000"), "--capacity: found 1000 bytes, expected at least 512000"),
 ]
 
 

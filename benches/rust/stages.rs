@@ -100,8 +100,12 @@ fn check(c: &mut Criterion, shard: &Arc<Shard>) {
     file.write_all(&text).expect("room for a temporary file");
     let paths = [file.path().to_owned()];
     // A JSONL file without a manifest does not record its layout and block size.
-    let options =
-        Options { layout: Some(Layout::Incremental), block_size: Some(512), threads: 1, ..Options::default() };
+    let options = Options {
+        trace_layout: Some(Layout::Incremental),
+        trace_block_size: Some(512),
+        threads: 1,
+        ..Options::default()
+    };
     let mut group = c.benchmark_group("validate");
     group.throughput(Throughput::Bytes(text.len() as u64));
     group.bench_function("jsonl, one thread", |b| {

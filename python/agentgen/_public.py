@@ -10,7 +10,7 @@ from agentgen._validation import Finding, ValidationReport
 from agentgen.analysis.analyze import Analysis, analyze
 from agentgen.analysis.plan import Plan, models, plan
 from agentgen.analysis.simulate import Simulation, simulate
-from agentgen.errors import AgentgenError, ConfigError, ModelError, PlanError, RunError, TraceError
+from agentgen.errors import AgentgenError, ConfigError, ModelError, PlanError, RunError, TraceError, UsageError
 from agentgen.pages.write import report
 from agentgen.run import write_run
 
@@ -28,6 +28,7 @@ __all__ = [
     "Simulation",
     "Trace",
     "TraceError",
+    "UsageError",
     "ValidationReport",
     "__version__",
     "analyze",

@@ -23,17 +23,21 @@ class Finding:
         severity: `error`, or `warning`, with which the trace can still be used.
         file: The file, as it was named.
         line: From 1 (of a Parquet file: the row); 0 for the file as a whole.
+        field: The field of the row concerned, if it is a single one.
         rule: The rule's name (`docs/validation.md` explains it).
         found: What the trace has.
         expected: What the rule requires.
+        help: What to do about it, if there is advice.
     """
 
     severity: Literal["error", "warning"]
     file: str
     line: int
+    field: str | None
     rule: str
     found: str
     expected: str
+    help: str | None
 
     @property
     def place(self) -> str:
@@ -42,7 +46,8 @@ class Finding:
 
     def __str__(self) -> str:
         """One line in the format of compilers."""
-        return f"{self.place}: {self.severity}[{self.rule}]: found {self.found}; expected {self.expected}"
+        help_text = f" ({self.help})" if self.help else ""
+        return f"{self.place}: {self.severity}[{self.rule}]: found {self.found}; expected {self.expected}{help_text}"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@
     └── AgentgenError
         ├── ConfigError (also a ValueError)   1   a configuration is invalid
         ├── TraceError  (also a ValueError)   2   a file is not a readable trace
+        │   └── UsageError                    2   an argument contradicts the trace, or is missing
         ├── ModelError  (also a ValueError)   2   a model is unknown, or its config.json does not state its KV size
         ├── HistoryError                      -   the next request of a session cannot be built; the session fails
         ├── ReplayError                       2   a replay cannot start: server, model or settings
@@ -48,7 +49,51 @@ class ConfigError(AgentgenError, ValueError):
 
 
 class TraceError(AgentgenError, ValueError):
-    """A file is not the trace that it should be: file, line where known, what was found and expected."""
+    """A file is not the trace that it should be.
+
+    Attributes:
+        file: The file, as it was named, if known.
+        line: Its line (of a Parquet file: row), from 1, if known.
+        field: The field of the row, or the column, concerned, if it is a single one.
+        rule: The broken rule's name, if it has one.
+        found: What is there.
+        expected: What should be there.
+        help: What to do about it, if there is advice.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        field: str | None = None,
+        rule: str | None = None,
+        found: str | None = None,
+        expected: str | None = None,
+        help: str | None = None,  # noqa: A002  the attribute's name
+    ) -> None:
+        super().__init__(message)
+        self.file = file
+        self.line = line
+        self.field = field
+        self.rule = rule
+        self.found = found
+        self.expected = expected
+        self.help = help
+
+
+class UsageError(TraceError):
+    """An argument contradicts the trace, or one that the trace needs is missing: `field` is the parameter's name."""
+
+    def text(self, parameter: str) -> str:
+        """The message, with the parameter by the name that the user knows it by."""
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return ": ".join(part for part in (place, parameter, *self.args) if part)
+
+    def __str__(self) -> str:
+        """The message, with the parameter's name in Python."""
+        return self.text(self.field or "")
 
 
 class ModelError(AgentgenError, ValueError):

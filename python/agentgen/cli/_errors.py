@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agentgen._suggest import did_you_mean
-from agentgen.errors import AgentgenError, ConfigError, ModelError, ReplayError, TraceError
+from agentgen.errors import AgentgenError, ConfigError, ModelError, ReplayError, TraceError, UsageError
 from agentgen.text.format import printable
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def exit_code(error: BaseException) -> int:
             _print(f"{error.reason} (or give --kv-bytes-per-token)")
             return USAGE
         case TraceError() | ReplayError() | UnreadableError():
-            _print(str(error))
+            _print(error.text(_option(error)) if isinstance(error, UsageError) else str(error))
             return USAGE
         case AgentgenError():
             _print(*(str(error).split("\n") if isinstance(error, ConfigError) else [str(error)]))
@@ -73,6 +73,10 @@ def _usage(error: click.UsageError) -> str:
         options = [name for option in error.ctx.command.get_params(error.ctx) for name in option.opts]
         message = f"{error.message.removesuffix('.')}{did_you_mean(error.option_name, options)}."
     return f"{message} (see {error.ctx.command_path} --help)"
+
+
+def _option(error: UsageError) -> str:
+    return "--" + (error.field or "").replace("_", "-")
 
 
 def _reason(error: OSError) -> str:

@@ -83,14 +83,14 @@ fn merging_refuses_what_does_not_belong_together() {
     };
     assert_eq!(merge(&["1", "0"]), Ok(()));
     for (names, expected) in [
-        (&["0"][..], "shard 1 of 2 is missing"),
-        (&["1"], "shard 0 is missing"),
-        (&["0", "0"], "is shard 0 of 2 a second time"),
+        (&["0"][..], "the last shard given, but not shard 1 of 2"),
+        (&["1"], "shard 1 of 2, but not shard 0"),
+        (&["0", "0"], "found shard 0 of 2 a second time"),
         (&["0", "seed"], "another seed"),
-        (&["0", "of-3"], "is shard 1 of 3, expected one of 2"),
+        (&["0", "of-3"], "found shard 1 of 3, expected one of 2 shards"),
         (&["0", "limit"], "another limit of prompts or outputs (max_isl, max_osl)"),
-        (&["whole"], "is a whole data set, expected one of its shards"),
-        (&[], "no shards were named"),
+        (&["whole"], "found a whole data set, expected one of its shards"),
+        (&[], "found no shards"),
     ] {
         let message = merge(names).expect_err("refused");
         assert!(message.contains(expected), "{message}");
@@ -98,7 +98,10 @@ fn merging_refuses_what_does_not_belong_together() {
     let data = at("0").join(JSONL);
     let changed = text(&data).replacen(":1", ":2", 1);
     std::fs::write(&data, changed).expect("writable");
-    assert!(merge(&["0", "1"]).is_err_and(|m| m.contains("dataset.jsonl is not as its manifest says")));
+    assert!(
+        merge(&["0", "1"])
+            .is_err_and(|m| m.contains("another size or SHA-256 of dataset.jsonl than its manifest states"))
+    );
 }
 
 #[test]

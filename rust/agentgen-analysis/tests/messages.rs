@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use agentgen_analysis::validate::{Finding, Options, Report, validate};
+use agentgen_analysis::validate::{Diagnostic, Options, ValidationReport, validate};
 use agentgen_trace::transcript::{self, Message, Part, Role, Transcript, flat};
 use agentgen_trace::{Cancel, Layout, TraceError};
 use proptest::prelude::*;
@@ -23,7 +23,7 @@ fn file(lines: &[String]) -> (TempDir, PathBuf) {
     (dir, path)
 }
 
-fn report(path: &Path) -> Report {
+fn report(path: &Path) -> ValidationReport {
     let options = Options { max_errors: 1000, ..Options::default() };
     validate(&[path.to_owned()], &options, &Cancel::default(), &mut |_, _| ()).unwrap()
 }
@@ -33,7 +33,7 @@ fn load(path: &Path) -> Result<Vec<Transcript>, TraceError> {
 }
 
 /// Findings of lines; the reader must refuse them exactly if one finding is an error.
-fn findings(lines: &[String]) -> Vec<Finding> {
+fn findings(lines: &[String]) -> Vec<Diagnostic> {
     let (_dir, path) = file(lines);
     let report = report(&path);
     assert_eq!((report.format, report.layout, report.block_size), ("messages", None, None));
@@ -396,9 +396,9 @@ fn options_that_do_not_apply_are_refused() {
     let refused = |paths: &[PathBuf], options: Options| {
         validate(paths, &options, &Cancel::default(), &mut |_, _| ()).unwrap_err().to_string()
     };
-    let layout = Options { layout: Some(Layout::Incremental), ..Options::default() };
+    let layout = Options { trace_layout: Some(Layout::Incremental), ..Options::default() };
     assert!(refused(std::slice::from_ref(&path), layout).contains("neither layout nor block size"));
-    let block_size = Options { block_size: Some(16), ..Options::default() };
+    let block_size = Options { trace_block_size: Some(16), ..Options::default() };
     assert!(refused(std::slice::from_ref(&path), block_size).contains("neither layout nor block size"));
     assert!(refused(&[path, hashed], Options::default()).contains("h.jsonl: found another kind of trace"));
 }
@@ -415,7 +415,10 @@ fn files_are_one_set_compressed_or_not() {
     out.finish().unwrap();
     let report = validate(&[plain, zstd], &Options::default(), &Cancel::default(), &mut |_, _| ()).unwrap();
     assert_eq!((report.rows, report.sessions, report.errors), (5, 2, 1));
-    assert!(report.findings[0].file.ends_with("b.jsonl.zst") && report.findings[0].line == 3);
+    assert!(
+        report.findings[0].file_name().is_some_and(|name| name.ends_with("b.jsonl.zst"))
+            && report.findings[0].line == 3
+    );
     assert_eq!(report.findings[0].rule, "conversation-split");
 }
 

@@ -13,7 +13,8 @@ use agentgen_trace::source::{self, ReadOptions};
 
 fn measured(path: &Path, block_tokens: u32) -> Reuse {
     let cancel = Cancel::default();
-    let source = source::resolve(&[path.to_owned()], ReadOptions { layout: None, block_size: Some(512) }).unwrap();
+    let source =
+        source::resolve(&[path.to_owned()], ReadOptions { trace_layout: None, trace_block_size: Some(512) }).unwrap();
     let batches = source::open(&source, &Column::ALL, 2, &cancel).unwrap();
     let settings = Settings {
         block_tokens,

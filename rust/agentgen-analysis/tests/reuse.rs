@@ -46,7 +46,7 @@ fn read(text: &str, layout: Layout, timing: &TimelineOptions, view: View) -> Reu
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("trace.jsonl");
     std::fs::write(&path, text).expect("writable");
-    let options = ReadOptions { layout: Some(layout), block_size: Some(view.id_tokens as u32) };
+    let options = ReadOptions { trace_layout: Some(layout), trace_block_size: Some(view.id_tokens as u32) };
     let source = source::resolve(&[path], options).expect("a trace");
     let rows = source::open(&source, &Column::ALL, 1, &Cancel::default()).expect("readable");
     measured(&source.meta, text.contains("conversation_id"), rows, &settings(view, timing))

@@ -35,7 +35,7 @@ fn sessions(text: &str, layout: Layout, id_tokens: usize) -> (Clock, Vec<Session
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("trace.jsonl");
     std::fs::write(&path, text).expect("writable");
-    let options = ReadOptions { layout: Some(layout), block_size: Some(id_tokens as u32) };
+    let options = ReadOptions { trace_layout: Some(layout), trace_block_size: Some(id_tokens as u32) };
     let source = source::resolve(&[path], options).expect("a trace");
     let rows = source::open(&source, &Column::ALL, 1, &Cancel::default()).expect("readable");
     let conversations = session::sessions(&source.meta, rows);

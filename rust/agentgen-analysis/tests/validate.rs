@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use agentgen_analysis::validate::{Options, Report, Severity, validate};
+use agentgen_analysis::validate::{Options, Severity, ValidationReport, validate};
 use agentgen_core::{Config, config};
 use agentgen_testing::files::shared;
 use agentgen_testing::{Blind, Case, run_options};
@@ -34,7 +34,7 @@ fn run(directory: &Path, preset: &str, layout: Layout, file: File, index: u64, c
     options.directory
 }
 
-fn report(paths: &[PathBuf]) -> Report {
+fn report(paths: &[PathBuf]) -> ValidationReport {
     let options = Options { threads: 2, ..Options::default() };
     let report = validate(paths, &options, &Cancel::default(), &mut |_, _| {}).unwrap();
     let one = validate(paths, &Options { threads: 1, ..options }, &Cancel::default(), &mut |_, _| {}).unwrap();
@@ -89,7 +89,7 @@ fn shards_are_one_data_set_and_a_lone_one_only_warns() {
             assert_eq!(whole.files.len(), 3);
             let last = report(&shards[2..]);
             assert!(last.ok && last.warnings > 0, "{last:#?}");
-            let only = |f: &agentgen_analysis::validate::Finding| {
+            let only = |f: &agentgen_analysis::validate::Diagnostic| {
                 (f.severity, f.rule) == (Severity::Warning, "parent-missing")
             };
             assert!(last.findings.iter().all(only), "{last:#?}");
@@ -196,7 +196,7 @@ fn a_trace_that_its_own_loader_refuses_is_refused() {
 #[test]
 #[ignore = "needs the shared traces: set AGENTGEN_SHARED_DATA"]
 fn the_wrong_layout_of_a_foreign_trace_is_one_finding() {
-    let options = Options { layout: Some(Layout::Cumulative), ..Options::default() };
+    let options = Options { trace_layout: Some(Layout::Cumulative), ..Options::default() };
     let path = shared("aiperf/default_40s.jsonl");
     let report = validate(&[path], &options, &Cancel::default(), &mut |_, _| {}).unwrap();
     assert_eq!((report.ok, report.errors, report.findings[0].rule, report.findings[0].line), (false, 1, "layout", 2));
@@ -207,7 +207,7 @@ fn the_wrong_layout_is_one_finding() {
     let dir = TempDir::new().unwrap();
     let run = run(dir.path(), "default", Layout::Cumulative, File::Jsonl, 0, 1);
     std::fs::remove_file(run.join("manifest.json")).unwrap();
-    let options = Options { layout: Some(Layout::Incremental), ..Options::default() };
+    let options = Options { trace_layout: Some(Layout::Incremental), ..Options::default() };
     let report = validate(&[run], &options, &Cancel::default(), &mut |_, _| {}).unwrap();
     assert_eq!((report.errors, report.findings[0].rule, report.findings[0].line), (1, "layout", 1));
 }
@@ -238,7 +238,7 @@ fn what_cannot_be_read_is_an_error_and_a_stop_is_a_stop() {
     std::fs::write(&path, row).unwrap();
     let cancel = Cancel::default();
     cancel.cancel();
-    let options = Options { layout: Some(Layout::Incremental), block_size: Some(5), ..options };
+    let options = Options { trace_layout: Some(Layout::Incremental), trace_block_size: Some(5), ..options };
     assert!(matches!(validate(&[path], &options, &cancel, &mut |_, _| {}), Err(TraceError::Interrupted)));
 }
 
@@ -248,7 +248,7 @@ fn the_report_is_json() {
     let path = dir.path().join("t.jsonl");
     let row = "{\"session_id\":\"a\",\"input_length\":5,\"output_length\":1,\"hash_ids\":[],\"timestamp\":0}\n";
     std::fs::write(&path, row).unwrap();
-    let options = Options { layout: Some(Layout::Incremental), block_size: Some(5), ..Options::default() };
+    let options = Options { trace_layout: Some(Layout::Incremental), trace_block_size: Some(5), ..Options::default() };
     let mut shown = Vec::new();
     let report =
         validate(std::slice::from_ref(&path), &options, &Cancel::default(), &mut |d, t| shown.push((d, t))).unwrap();
@@ -256,12 +256,13 @@ fn the_report_is_json() {
     assert_eq!(
         serde_json::to_value(&report).unwrap(),
         serde_json::json!({
-            "ok": false, "format": "hashed",
+            "ok": false, "format": "block-hash",
             "layout": "incremental", "layout_from": "option", "block_size": 5, "block_size_from": "option",
             "files": [name], "rows": 1, "sessions": 1, "bytes": row.len(), "errors": 1, "warnings": 0,
             "findings": [{
                 "severity": "error", "file": name, "line": 1, "rule": "id-count",
-                "found": "0 hash_ids for input_length 5", "expected": "1 = ceil(5 / block size 5)"
+                "field": "hash_ids",
+                "found": "0 hash_ids for input_length 5", "expected": "1 = ceil(5 / block size 5)", "help": null
             }]
         })
     );

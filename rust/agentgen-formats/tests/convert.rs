@@ -51,7 +51,7 @@ proptest! {
         let dir = Written::new("x", "");
         for made in [&from, &to] {
             for name in ["t.jsonl", "t.parquet"] {
-                let options = ReadOptions { layout: Some(made.meta.layout), block_size: Some(made.meta.block_size) };
+                let options = ReadOptions { trace_layout: Some(made.meta.layout), trace_block_size: Some(made.meta.block_size) };
                 let source = resolve(&[made.write(&dir, name)], options).unwrap();
                 assert_rows(&rows(&read(&source)), &rows(&made.batches), name);
             }
@@ -69,7 +69,7 @@ fn a_session_that_the_seed_does_not_make_is_an_error() {
     meta.origin.as_mut().unwrap().seed += 1;
     let (_, mut batches) = to_layout(&meta, Layout::Cumulative, stream(made.batches)).unwrap();
     let error = batches.next().unwrap().unwrap_err().to_string();
-    assert!(error.starts_with("session sess-") && error.contains("do not make"), "{error}");
+    assert!(error.starts_with("session_id: found session sess-") && error.contains("do not make"), "{error}");
     assert!(batches.next().is_none());
 }
 
@@ -112,7 +112,7 @@ fn a_hand_written_trace() {
 {"session_id":"c","input_length":8,"output_length":1,"hash_ids":[8,7],"timestamp":3,"is_restart":true,"parent_session_id":"gone"}
 "#;
     let dir = Written::new("t.jsonl", text);
-    let options = ReadOptions { layout: None, block_size: Some(4) };
+    let options = ReadOptions { trace_layout: None, trace_block_size: Some(4) };
     let source = resolve(&[dir.path("t.jsonl")], options).unwrap();
     let read = || open(&source, &Column::ALL, 1, &Cancel::default()).unwrap();
     let (meta, batches) = to_layout(&source.meta, Layout::Cumulative, read()).unwrap();

@@ -43,7 +43,7 @@ impl Assumptions {
 
 /// Layout and block size of a trace that does not state them.
 pub(crate) fn read_options(trace_layout: Option<&str>, trace_block_size: Option<u32>) -> PyResult<ReadOptions> {
-    Ok(ReadOptions { layout: optional_layout(trace_layout)?, block_size: trace_block_size })
+    Ok(ReadOptions { trace_layout: optional_layout(trace_layout)?, trace_block_size })
 }
 
 pub(crate) fn optional_layout(name: Option<&str>) -> PyResult<Option<Layout>> {

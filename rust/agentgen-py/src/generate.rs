@@ -115,7 +115,7 @@ pub(crate) fn merge(py: Python<'_>, runs: Vec<PathBuf>, directory: PathBuf, crea
         &cancel,
         |_| Ok(()),
         || match merge_runs(&runs, &directory, created, arguments::threads(None), &cancel) {
-            Err(TraceError::Format(message)) => Ok(Err(message)),
+            Err(TraceError::Diagnostic(diagnostic)) => Ok(Err(diagnostic.to_string())),
             other => other.map(Ok),
         },
     )?;

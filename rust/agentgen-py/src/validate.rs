@@ -22,8 +22,8 @@ pub(crate) fn validate(
     threads: Option<usize>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<String> {
-    let layout = optional_layout(trace_layout)?;
-    let options = Options { layout, block_size: trace_block_size, max_errors, threads: thread_count(threads) };
+    let trace_layout = optional_layout(trace_layout)?;
+    let options = Options { trace_layout, trace_block_size, max_errors, threads: thread_count(threads) };
     let (cancel, done, total) = (Cancel::default(), AtomicU64::new(0), AtomicU64::new(0));
     let tell =
         |py: Python<'_>| report(progress.as_ref(), py, done.load(Ordering::Relaxed), total.load(Ordering::Relaxed));

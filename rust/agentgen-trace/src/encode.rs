@@ -5,7 +5,7 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::batch::{BatchBuilder, internal};
+use crate::batch::BatchBuilder;
 use crate::error::{Result, TraceError};
 use crate::generate::{Chunk, Shard};
 use crate::manifest::Written;
@@ -105,7 +105,7 @@ impl<O: Observer> Worker<O> {
     /// What is in memory as a frame of its own: frames one after the other are a valid file.
     fn compress(&self, text: &mut Text) -> Result<()> {
         if self.jsonl == Some(true) && !text.rest.is_empty() {
-            text.rest = zstd::bulk::compress(&text.rest, ZSTD_LEVEL).map_err(internal)?;
+            text.rest = zstd::bulk::compress(&text.rest, ZSTD_LEVEL).map_err(TraceError::internal)?;
         }
         Ok(())
     }

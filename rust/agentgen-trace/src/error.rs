@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use agentgen_core::ConfigError;
 use thiserror::Error;
 
+use crate::diagnostic::{Diagnostic, File};
+
 /// Any failure of this crate and of those above it.
 #[derive(Debug, Error)]
 pub enum TraceError {
@@ -15,17 +17,23 @@ pub enum TraceError {
     /// The operating system refused.
     #[error("{}: {source}", path.display())]
     Io {
-        /// What was being read or written.
+        /// The file that was read or written.
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
     },
-    /// A file that is not the trace it should be: file, line where known, found, expected.
+    /// A file is not the trace that it should be.
     #[error("{0}")]
-    Format(String),
+    Diagnostic(Box<Diagnostic>),
+    /// A parameter contradicts the trace, or one that the trace needs is missing; `field` is the parameter's name.
+    #[error("{0}")]
+    Usage(Box<Diagnostic>),
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
+    /// A defect of this program.
+    #[error("internal error: {0}")]
+    Internal(String),
 }
 
 impl TraceError {
@@ -33,6 +41,34 @@ impl TraceError {
     #[must_use]
     pub fn io(path: &Path, source: io::Error) -> Self {
         Self::Io { path: path.to_owned(), source }
+    }
+
+    /// A usage error of `parameter`.
+    #[must_use]
+    pub fn usage(parameter: &'static str, diagnostic: Diagnostic) -> Self {
+        Self::Usage(Box::new(diagnostic.with_field(parameter)))
+    }
+
+    /// An error that only a defect of this program can cause.
+    pub fn internal(error: impl std::fmt::Display) -> Self {
+        Self::Internal(error.to_string())
+    }
+
+    /// Names the file in a diagnostic that names none.
+    #[must_use]
+    pub fn in_file(mut self, path: &Path) -> Self {
+        if let Self::Diagnostic(diagnostic) | Self::Usage(diagnostic) = &mut self
+            && diagnostic.file == File::Unknown
+        {
+            diagnostic.file = File::Name(path.display().to_string());
+        }
+        self
+    }
+}
+
+impl From<Diagnostic> for TraceError {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::Diagnostic(Box::new(diagnostic))
     }
 }
 

@@ -7,7 +7,7 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::UInt32Type;
 use serde::{Deserialize, Serialize};
 
-use crate::batch::internal;
+use crate::diagnostic::Diagnostic;
 use crate::error::{Result, TraceError};
 use crate::meta::{FORMAT_VERSION, Layout, Origin, TraceMeta};
 use crate::schema::Column;
@@ -108,15 +108,13 @@ impl Manifest {
         let file = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
         let text = std::fs::read(&file).map_err(|e| TraceError::io(&file, e))?;
         let manifest: Self = serde_json::from_slice(&text)
-            .map_err(|e| TraceError::Format(format!("{}: not a manifest of a run: {e}", file.display())))?;
+            .map_err(|e| Diagnostic::unnamed(e.to_string(), "the manifest of a run").in_file(&file))?;
         for (what, found, known) in
             [("schema", manifest.schema_version, SCHEMA_VERSION), ("format", manifest.format_version, FORMAT_VERSION)]
         {
             if found != known {
-                return Err(TraceError::Format(format!(
-                    "{}: found {what} version {found}, expected {known} (use the agentgen that wrote it)",
-                    file.display()
-                )));
+                let diagnostic = Diagnostic::unnamed(format!("{what} version {found}"), known.to_string());
+                return Err(diagnostic.in_file(&file).with_help("use the agentgen that wrote it").into());
             }
         }
         Ok(manifest)
@@ -129,7 +127,7 @@ impl Manifest {
 
     /// The manifest, written but not yet under its name.
     pub(crate) fn sealed(&self, directory: &Path) -> Result<SealedFile> {
-        let mut json = serde_json::to_vec_pretty(self).map_err(internal)?;
+        let mut json = serde_json::to_vec_pretty(self).map_err(TraceError::internal)?;
         json.push(b'\n');
         sealed(&directory.join(FILE_NAME), json)
     }

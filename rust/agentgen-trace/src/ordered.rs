@@ -52,7 +52,7 @@ pub fn stream<T: Send + 'static>(
         }
         let next = receiver.recv().unwrap_or_else(|_| {
             is_over = true;
-            Some(Err(TraceError::Format("internal error: a worker panicked".to_owned())))
+            Some(Err(TraceError::internal("a worker panicked")))
         });
         is_over |= next.is_none();
         next
@@ -177,7 +177,7 @@ impl<T> Iterator for Ordered<T> {
             if state.working == 0 {
                 // All went home: done, unless one of them died and left a gap.
                 let gap = self.workers.drain(..).any(|w| w.join().is_err());
-                return gap.then(|| Err(TraceError::Format("internal error: a worker thread panicked".into())));
+                return gap.then(|| Err(TraceError::internal("a worker thread panicked")));
             }
             let timeout = std::time::Duration::from_millis(50);
             state = self.shared.changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0;
@@ -206,9 +206,9 @@ mod tests {
         assert_eq!(stream(1, numbers(100)).map(|n| n.expect("no error")).sum::<u32>(), 4_950);
         // Whoever has enough stops the work.
         assert_eq!(stream(1, numbers(u32::MAX)).take(3).count(), 3);
-        let fails = |emit: &mut dyn FnMut(u32) -> Result<()>| emit(1).and(Err(TraceError::Format("no".to_owned())));
+        let fails = |emit: &mut dyn FnMut(u32) -> Result<()>| emit(1).and(Err(TraceError::internal("no")));
         let told: Vec<_> = stream(1, fails).map(|n| n.map_err(|e| e.to_string())).collect();
-        assert_eq!(told, [Ok(1), Err("no".to_owned())]);
+        assert_eq!(told, [Ok(1), Err("internal error: no".to_owned())]);
         let panics = |_: &mut dyn FnMut(u32) -> Result<()>| panic!("on purpose");
         assert!(stream(1, panics).all(|n| n.is_err_and(|e| e.to_string().contains("panicked"))));
     }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use agentgen_core::DatasetSpec;
 
-use crate::batch::{BatchBuilder, internal};
+use crate::batch::BatchBuilder;
+use crate::diagnostic::Diagnostic;
 use crate::encode::Worker;
 use crate::error::{Result, TraceError};
 use crate::generate::{Chunk, Shard};
@@ -156,7 +157,7 @@ pub fn effective(spec: &DatasetSpec) -> serde_json::Value {
 fn merged<O: Observer>(observers: Vec<Arc<Mutex<O>>>, fresh: impl Fn() -> O) -> Result<O> {
     let mut total = fresh();
     for observer in observers {
-        let observer = Arc::into_inner(observer).ok_or_else(|| internal("an observer is still in use"))?;
+        let observer = Arc::into_inner(observer).ok_or_else(|| TraceError::internal("an observer is still in use"))?;
         total.merge(observer.into_inner().unwrap_or_else(PoisonError::into_inner));
     }
     Ok(total)
@@ -169,6 +170,6 @@ pub(crate) fn parquet_error(path: &Path, error: ::parquet::errors::ParquetError)
             Ok(source) => TraceError::io(path, *source),
             Err(source) => TraceError::io(path, std::io::Error::other(source)),
         },
-        other => TraceError::Format(format!("{}: {other}", path.display())),
+        other => Diagnostic::unnamed(other.to_string(), "a Parquet file that can be written").in_file(path).into(),
     }
 }

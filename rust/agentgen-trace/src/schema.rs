@@ -67,7 +67,7 @@ impl Column {
     /// # Errors
     /// If the batch lacks it.
     pub fn required(self, batch: &RecordBatch) -> Result<&ArrayRef> {
-        self.of(batch).ok_or_else(|| TraceError::Format(format!("no column {}", self.name())))
+        self.of(batch).ok_or_else(|| TraceError::internal(format!("no column {}", self.name())))
     }
 }
 

@@ -84,7 +84,7 @@ fn a_faulty_row_stops_the_stream_with_its_place() {
         (r#""input_length":1,"#, r#""input_length":2147483647,"#, ":5: range: found a context of 2147485456 tokens"),
     ] {
         let dir = Written::new("t.jsonl", &INCREMENTAL.replace(from, to));
-        let options = ReadOptions { layout: Some(Layout::Incremental), block_size: Some(512) };
+        let options = ReadOptions { trace_layout: Some(Layout::Incremental), trace_block_size: Some(512) };
         let message = error(&dir, options);
         assert!(message.contains(&format!("t.jsonl{expected}")), "{message}");
     }
@@ -97,15 +97,21 @@ fn what_cannot_be_inferred_is_an_error_that_says_why() {
     };
     let a = r#""session_id":"a","#;
     for (text, expected) in [
-        (row("", 100, "[1,2]") + &row("", 100, "[1,2,3]"), "line 1 needs at least 50, line 2 at most 49 (state"),
-        (row("", 100, "[1,2]"), "every block size of 50 to 99 fits the rows: state block_size"),
-        (row("", 2, "[1,2,3]"), "line 1: found 3 hash_ids for 2 tokens, which fits no block size"),
-        (row(a, 1024, "[1,2]") + &row("", 512, "[1]"), "line 2: found no session_id"),
+        (
+            row("", 100, "[1,2]") + &row("", 100, "[1,2,3]"),
+            "line 1 needs at least 50, line 2 at most 49, expected one block size for all rows (state it)",
+        ),
+        (
+            row("", 100, "[1,2]"),
+            "trace_block_size: found rows that fit every block size of 50 to 99, expected rows that fit a single one (state it)",
+        ),
+        (row("", 2, "[1,2,3]"), "t.jsonl:1: id-count: found 3 hash_ids for 2 tokens, which fits no block size"),
+        (row(a, 1024, "[1,2]") + &row("", 512, "[1]"), "t.jsonl:2: trace_layout: found no session_id"),
         (
             row(a, 1024, "[1,2]") + &row(a, 1024, "[1,2]") + &row(a, 1024, "[3,4]"),
-            "layout unclear: line 2 repeats the blocks of its session's previous row (cumulative), line 3 does not",
+            "found rows of both layouts: line 2 repeats the blocks of its session's previous row (cumulative), line 3 does not",
         ),
-        (String::new(), "found no rows, expected at least one"),
+        (String::new(), "t.jsonl: empty: found no rows, expected at least one row"),
         ("\n\n{\n".into(), "t.jsonl:3: json: found"),
     ] {
         let message = error(&Written::new("t.jsonl", &text), ReadOptions::default());
@@ -123,12 +129,12 @@ fn what_cannot_be_inferred_is_an_error_that_says_why() {
 #[test]
 fn options_come_first_unless_the_manifest_says_otherwise() {
     let dir = Written::new("t.jsonl", INCREMENTAL);
-    let options = ReadOptions { layout: None, block_size: Some(500) };
+    let options = ReadOptions { trace_layout: None, trace_block_size: Some(500) };
     let source = resolve(&[dir.path("t.jsonl")], options).unwrap();
     assert_eq!((source.meta.block_size, source.block_size_from), (500, Stated::Option));
     dir.manifest("t.jsonl", Layout::Incremental, 512, (0, 1));
     let message = error(&dir, options);
-    assert!(message.starts_with("block_size: found 500, expected 512, as "), "{message}");
+    assert!(message.starts_with("trace_block_size: found 500, expected 512, as "), "{message}");
     let source = resolve(&[dir.path("t.jsonl")], ReadOptions::default()).unwrap();
     assert_eq!((source.layout_from, source.block_size_from), (Stated::Manifest, Stated::Manifest));
     assert!(source.meta.origin.is_some());
@@ -206,7 +212,7 @@ fn the_traces_of_aiperf() {
 fn parquet_is_not_mistaken_for_text() {
     let dir = Written::new("t.jsonl", "PAR1 and nothing else");
     let message = error(&dir, ReadOptions::default());
-    assert!(message.contains("t.jsonl: not a readable Parquet file"), "{message}");
+    assert!(message.contains("t.jsonl: parquet: found "), "{message}");
     let dir = Written::new("t.jsonl", INCREMENTAL);
     let source = resolve(&[dir.path("t.jsonl")], ReadOptions::default()).unwrap();
     assert_eq!(source.files[0].format, Format::Jsonl);
@@ -295,7 +301,7 @@ fn sessions_and_line_numbers_go_on_across_blocks() {
         format!("{{\"session_id\":\"a\",\"input_length\":1,\"output_length\":2,\"hash_ids\":[{i}],\"{timing}\":1.0}}\n")
     };
     let text: String = (0..150_000).map(row).collect();
-    let options = ReadOptions { layout: Some(Layout::Incremental), block_size: Some(512) };
+    let options = ReadOptions { trace_layout: Some(Layout::Incremental), trace_block_size: Some(512) };
     let dir = Written::new("t.jsonl", &text);
     let batches = read(&resolve(&[dir.path("t.jsonl")], options).unwrap());
     assert!(batches.len() > 2);

@@ -8,11 +8,12 @@ mod report;
 pub mod schemas;
 mod simulation;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use agentgen_core::Layout;
 use agentgen_engine::timeline::TimelineOptions;
+use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::schema::Column;
 use agentgen_trace::source::{self, ReadOptions, Source};
 use agentgen_trace::{Cancel, Result, TraceError};
@@ -74,19 +75,16 @@ impl Options {
     fn check_concurrency(&self, clock: Clock) -> Result<()> {
         match (self.concurrency, clock.decides()) {
             (Some(found), Some(why)) => {
-                Err(TraceError::Format(format!("concurrency: found {found}, expected none: the trace has {why}")))
+                let expected = format!("none: the trace has {why}");
+                Err(TraceError::usage("concurrency", Diagnostic::unnamed(found.to_string(), expected)))
             }
             _ => Ok(()),
         }
     }
 
     pub(crate) fn resolve(&self, trace: &PathBuf) -> Result<Source> {
-        let stated = ReadOptions { layout: self.layout, block_size: self.trace_block_size };
-        source::resolve(std::slice::from_ref(trace), stated).map_err(|error| match error {
-            // Here `block_size` is the cache's.
-            TraceError::Format(text) => TraceError::Format(text.replace("block_size:", "trace_block_size:")),
-            other => other,
-        })
+        let stated = ReadOptions { trace_layout: self.layout, trace_block_size: self.trace_block_size };
+        source::resolve(std::slice::from_ref(trace), stated)
     }
 }
 
@@ -173,18 +171,18 @@ fn one(
         })
         .map_err(|error| located(trace, error))?;
     if lengths.requests() == 0 {
-        return Err(TraceError::Format(format!("{}: no requests", trace.display())));
+        return Err(no_requests(trace));
     }
     Ok((TraceAnalysis::new(trace, &source, &settings, &lengths, reuse), lengths))
 }
 
-/// Names the trace in an error that does not begin with it, or with a file in it.
-pub(crate) fn located(trace: &std::path::Path, error: TraceError) -> TraceError {
+/// Names the trace in an error that names no file.
+pub(crate) fn located(trace: &Path, error: TraceError) -> TraceError {
     let name = trace.to_string_lossy();
-    let name = name.trim_end_matches(['/', '\\']);
-    let is_named = |text: &str| text.strip_prefix(name).is_some_and(|rest| rest.starts_with([':', '/', '\\']));
-    match error {
-        TraceError::Format(text) if !is_named(&text) => TraceError::Format(format!("{name}: {text}")),
-        other => other,
-    }
+    error.in_file(Path::new(name.trim_end_matches(['/', '\\'])))
+}
+
+/// The error of a trace without requests.
+fn no_requests(trace: &Path) -> TraceError {
+    Diagnostic::new("empty", "no requests", "at least one request").in_file(trace).into()
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use agentgen_engine::kv::capacity_blocks;
+use agentgen_engine::kv::{CapacityTooSmall, capacity_blocks};
+use agentgen_engine::text::counted;
+use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::meta::PROGRAM;
 use agentgen_trace::ordered::Ordered;
 use agentgen_trace::source::Source;
@@ -12,7 +14,7 @@ use agentgen_trace::{Cancel, Result, TraceError};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Options, located};
+use super::{Options, located, no_requests};
 use crate::simulate::{self, Figures, RequestTable, Routing};
 use agentgen_trace::session::{self, Clock};
 
@@ -143,7 +145,7 @@ pub fn simulate(
     let points: Vec<SimulationPoint> = runs.collect::<Result<_>>().map_err(|error| located(trace, error))?;
     let is_closed = points.iter().any(|point| point.figures.clock == Clock::Closed);
     if points.iter().any(|point| point.figures.requests.served + point.figures.requests.failed == 0) {
-        return Err(TraceError::Format(format!("{}: no requests", trace.display())));
+        return Err(no_requests(trace));
     }
     Ok(Simulation {
         schema_version: 2,
@@ -181,13 +183,21 @@ impl SimulateOptions {
             }
             (Capacity::Bytes(bytes), Some(each)) => {
                 let blocks = capacity_blocks(bytes, each, block_tokens);
-                Ok(Size { blocks: blocks.map_err(|less| TraceError::Format(less.to_string()))?, bytes: Some(bytes) })
+                Ok(Size { blocks: blocks.map_err(|less| too_small(&less))?, bytes: Some(bytes) })
             }
             (Capacity::Bytes(_), None) => {
-                Err(TraceError::Format("capacity: found bytes, expected the KV bytes of a token with them".to_owned()))
+                let diagnostic = Diagnostic::unnamed("bytes", "the KV bytes of a token with them");
+                Err(TraceError::usage("capacity", diagnostic))
             }
         }
     }
+}
+
+/// A capacity that holds no block.
+fn too_small(size: &CapacityTooSmall) -> TraceError {
+    let CapacityTooSmall { bytes, block_bytes, block_tokens } = size;
+    let expected = format!("at least {block_bytes}, one block of {}", counted(u64::from(*block_tokens), "token"));
+    TraceError::usage("capacity", Diagnostic::unnamed(counted(*bytes, "byte"), expected))
 }
 
 fn one(

@@ -92,7 +92,7 @@ impl Observer for Statistics {
             ("comparison.txt", comparison::table(&quality, spec).into_bytes()),
         ];
         if run.is_part {
-            files.push((STATISTICS, serde_json::to_vec(&self).map_err(super::set::format_error)?));
+            files.push((STATISTICS, serde_json::to_vec(&self).map_err(agentgen_trace::TraceError::internal)?));
         }
         Ok(files)
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agentgen_core::DatasetSpec;
+use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::manifest::{FILE_NAME, Manifest, Part, Shard, Written};
 use agentgen_trace::observer::{Observer as _, RunFacts};
 use agentgen_trace::schema::Column;
@@ -14,12 +15,8 @@ use agentgen_trace::{Cancel, Result, TraceError};
 use super::statistics::{STATISTICS, Statistics};
 use crate::reuse::FileOrder;
 
-pub(super) fn format_error(error: impl std::fmt::Display) -> TraceError {
-    TraceError::Format(format!("internal error: {error}"))
-}
-
-fn refuse<T>(directory: &Path, what: &str) -> Result<T> {
-    Err(TraceError::Format(format!("{}: {what}", directory.display())))
+fn refuse<T>(directory: &Path, found: &str, expected: &str) -> Result<T> {
+    Err(Diagnostic::unnamed(found, expected).in_file(directory).into())
 }
 
 /// Merges all shards of a data set: writes `manifest.json`, `quality.json` and `comparison.txt` to `directory`.
@@ -36,21 +33,23 @@ pub fn merge_runs(
     let mut shards = runs.iter().map(|run| Ok((run, Manifest::read(run)?))).collect::<Result<Vec<_>>>()?;
     shards.sort_by_key(|(_, manifest)| manifest.shard.index);
     let Some((first_run, first)) = shards.first().cloned() else {
-        return refuse(directory, "no shards were named; expected the run directories of all of them");
+        return refuse(directory, "no shards", "the run directories of all of them");
     };
     check_complete(&shards)?;
     let same =
         |a: &Path, b: &Path| std::fs::canonicalize(a).is_ok_and(|a| std::fs::canonicalize(b).is_ok_and(|b| a == b));
     if let Some((run, _)) = shards.iter().find(|(run, _)| same(run, directory)) {
-        return refuse(run, "is one of the shards, expected another directory for the whole");
+        return refuse(run, "one of the shards", "another directory for the whole");
     }
     for (run, manifest) in &shards {
         if let Some(difference) = difference(&first, manifest) {
-            return refuse(run, &format!("does not belong with {}: another {difference}", first_run.display()));
+            let found = format!("another {difference} than {} has", first_run.display());
+            return refuse(run, &found, "shards of one data set");
         }
         for file in &manifest.files {
             if digest(&run.join(&file.name))? != *file {
-                return refuse(run, &format!("{} is not as its manifest says (size or SHA-256)", file.name));
+                let found = format!("another size or SHA-256 of {} than its manifest states", file.name);
+                return refuse(run, &found, "the file as it was written");
             }
         }
     }
@@ -62,7 +61,7 @@ pub fn merge_runs(
         let path = run.join(STATISTICS);
         let text = std::fs::read(&path).map_err(|e| TraceError::io(&path, e))?;
         let part = serde_json::from_slice(&text)
-            .map_err(|e| TraceError::Format(format!("{}: not the statistics of a shard: {e}", path.display())))?;
+            .map_err(|e| Diagnostic::unnamed(e.to_string(), "the statistics of a shard").in_file(&path))?;
         statistics.merge(part);
         written.add(manifest.written);
     }
@@ -88,23 +87,23 @@ pub fn merge_runs(
 fn check_complete(shards: &[(&PathBuf, Manifest)]) -> Result<()> {
     let count = shards.first().map_or(0, |(_, m)| m.shard.count);
     if let Some((run, _)) = shards.iter().find(|(_, m)| m.shard.count == 1 || m.file(STATISTICS).is_none()) {
-        return refuse(run, "is a whole data set, expected one of its shards");
+        return refuse(run, "a whole data set", "one of its shards");
     }
     for (expected, (run, manifest)) in shards.iter().enumerate() {
         let Shard { index, count: of } = manifest.shard;
         if of != count {
-            return refuse(run, &format!("is shard {index} of {of}, expected one of {count}"));
+            return refuse(run, &format!("shard {index} of {of}"), &format!("one of {count} shards"));
         }
         if index < expected as u64 {
-            return refuse(run, &format!("is shard {index} of {of} a second time"));
+            return refuse(run, &format!("shard {index} of {of} a second time"), "every shard once");
         }
         if index > expected as u64 {
-            return refuse(run, &format!("is shard {index} of {of}, but shard {expected} is missing"));
+            return refuse(run, &format!("shard {index} of {of}, but not shard {expected}"), "every shard");
         }
     }
     match shards.last() {
         Some((run, m)) if m.shard.index + 1 < count => {
-            refuse(run, &format!("is the last one given, but shard {} of {count} is missing", m.shard.index + 1))
+            refuse(run, &format!("the last shard given, but not shard {} of {count}", m.shard.index + 1), "every shard")
         }
         _ => Ok(()),
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use agentgen_core::EndReason;
 use agentgen_trace::Layout;
-use agentgen_trace::diagnostic::Fault;
+use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::row::{Row, SessionKey};
 use roaring::RoaringTreemap;
 
@@ -102,7 +102,7 @@ pub(crate) struct Digest {
     /// Those that occur more than once.
     pub partial_again: Vec<u64>,
     /// Broken row rules, by 0-based line.
-    pub faults: Vec<(u32, Fault)>,
+    pub diagnostics: Vec<(u32, Diagnostic)>,
     /// The last line could not be read.
     pub ends_with_fault: bool,
 }
@@ -125,23 +125,23 @@ impl<'a> Digester<'a> {
     }
 
     /// Takes a row and what its reader found wrong with it.
-    pub fn push(&mut self, line: u32, row: &Row, derived: Option<Derived>, faults: &mut Vec<Fault>) {
+    pub fn push(&mut self, line: u32, row: &Row, derived: Option<Derived>, diagnostics: &mut Vec<Diagnostic>) {
         self.digest.count += 1;
-        let is_faulty = !faults.is_empty();
+        let is_faulty = !diagnostics.is_empty();
         let end = row.end_reason.as_deref().and_then(EndReason::named);
         let mut ids = 0;
         if !is_faulty {
             if end.is_none()
                 && let Some(word) = &row.end_reason
             {
-                faults.push(fault(rules::END_REASON, format!("end_reason {word:?}"), END_REASONS));
+                diagnostics.push(Diagnostic::new(rules::END_REASON, format!("end_reason {word:?}"), END_REASONS));
             }
-            if check_ids(row, self.law, &mut self.ids, faults) {
+            if check_ids(row, self.law, &mut self.ids, diagnostics) {
                 ids = row.hash_ids.len() as u32;
             }
         }
         let unreadable = is_faulty && row.session_key == SessionKey::None;
-        self.digest.faults.extend(faults.drain(..).map(|f| (line, f)));
+        self.digest.diagnostics.extend(diagnostics.drain(..).map(|f| (line, f)));
         if unreadable {
             self.digest.ends_with_fault = true;
             return;
@@ -235,7 +235,3 @@ impl<'a> Digester<'a> {
 }
 
 const END_REASONS: &str = "forced_retire, probabilistic_reset, restart_split or target_turn_count";
-
-pub(super) fn fault(rule: &'static str, found: String, expected: impl Into<String>) -> Fault {
-    Fault { rule, found, expected: expected.into() }
-}

@@ -1,33 +1,19 @@
 //! What validation reports, and the bounded list it is collected in.
 
+use std::borrow::Cow;
+
 use agentgen_trace::Layout;
-pub use agentgen_trace::diagnostic::Severity;
-pub(crate) use agentgen_trace::diagnostic::{Issue, Place};
+use agentgen_trace::diagnostic::{Diagnostic, Severity};
 use serde::Serialize;
 
-/// One broken rule at one place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// How bad it is.
-    pub severity: Severity,
-    /// The file, as it was named.
-    pub file: String,
-    /// 1-based line (of a table: row); 0 for the file as a whole.
-    pub line: u64,
-    /// Name of the rule.
-    pub rule: &'static str,
-    /// What the trace has.
-    pub found: String,
-    /// What the rule asks for.
-    pub expected: String,
-}
+use super::rules;
 
 /// The result of a validation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct ValidationReport {
     /// No errors.
     pub ok: bool,
-    /// `hashed` rows, or `messages` in text; the latter have neither layout nor blocks.
+    /// `block-hash`, or `messages` (multi-turn messages, which have neither layout nor blocks).
     pub format: &'static str,
     /// How the rows were read.
     pub layout: Option<Layout>,
@@ -50,7 +36,7 @@ pub struct Report {
     /// All warnings, also those that `findings` leaves out.
     pub warnings: u64,
     /// The first findings, by file and line.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<Diagnostic>,
 }
 
 /// Counts every finding and keeps those that will be shown: the first of each severity, by place.
@@ -64,11 +50,11 @@ pub(crate) struct Findings {
 #[derive(Debug, Default)]
 struct Kept {
     count: u64,
-    list: Vec<Issue>,
+    list: Vec<Diagnostic>,
 }
 
 impl Kept {
-    fn add(&mut self, found: Issue, limit: usize) {
+    fn add(&mut self, found: Diagnostic, limit: usize) {
         self.count += 1;
         self.list.push(found);
         // Most findings come in order; cutting at twice the limit makes the sort rare.
@@ -78,7 +64,7 @@ impl Kept {
     }
 
     fn cut(&mut self, limit: usize) {
-        self.list.sort_by(|a, b| (a.place, a.rule, &a.found).cmp(&(b.place, b.rule, &b.found)));
+        self.list.sort_by(|a, b| (a.place(), a.rule, &a.found).cmp(&(b.place(), b.rule, &b.found)));
         self.list.truncate(limit);
     }
 }
@@ -88,7 +74,8 @@ impl Findings {
         Self { limit, errors: Kept::default(), warnings: Kept::default() }
     }
 
-    pub fn add(&mut self, found: Issue) {
+    pub fn add(&mut self, mut found: Diagnostic) {
+        found.field = found.field.or_else(|| rules::field(found.rule).map(Cow::Borrowed));
         match found.severity {
             Severity::Error => self.errors.add(found, self.limit),
             Severity::Warning => self.warnings.add(found, self.limit),
@@ -101,26 +88,18 @@ impl Findings {
     }
 
     /// Errors, warnings and the list of both, with the files' names.
-    pub fn finish(self, names: &[String]) -> (u64, u64, Vec<Finding>) {
-        let named = |found: Issue| Finding {
-            severity: found.severity,
-            file: names.get(found.place.file as usize).cloned().unwrap_or_default(),
-            line: found.place.line,
-            rule: found.rule,
-            found: found.found,
-            expected: found.expected,
-        };
+    pub fn finish(self, names: &[String]) -> (u64, u64, Vec<Diagnostic>) {
         let (errors, warnings, list) = self.sorted();
-        (errors, warnings, list.into_iter().map(named).collect())
+        (errors, warnings, list.into_iter().map(|found| found.resolve(names)).collect())
     }
 
     /// The same, files still as indices.
-    pub fn sorted(mut self) -> (u64, u64, Vec<Issue>) {
+    pub fn sorted(mut self) -> (u64, u64, Vec<Diagnostic>) {
         self.errors.cut(self.limit);
         self.warnings.cut(self.limit);
         let mut list = self.errors.list;
         list.append(&mut self.warnings.list);
-        list.sort_by(|a, b| (a.place, a.rule, &a.found).cmp(&(b.place, b.rule, &b.found)));
+        list.sort_by(|a, b| (a.place(), a.rule, &a.found).cmp(&(b.place(), b.rule, &b.found)));
         (self.errors.count, self.warnings.count, list)
     }
 }

@@ -5,7 +5,7 @@ use agentgen_core::rng::RandomStreams;
 use agentgen_core::{Config, EndReason};
 use agentgen_trace::{Layout, Result, TraceMeta};
 
-use super::findings::Severity;
+use agentgen_trace::diagnostic::Severity;
 
 /// Everything that is known before the first row is read.
 #[derive(Debug)]

@@ -4,17 +4,17 @@ use agentgen_trace::row::{Row, SessionKey};
 use agentgen_trace::{Layout, Result};
 
 use super::digest::Derived;
-use super::findings::{Issue, Place};
 use super::law::Law;
 use super::parts::Part;
 use super::rules;
+use agentgen_trace::diagnostic::{Diagnostic, Place};
 
 /// What says so in the data set's first part, if anything does.
-pub(crate) fn contradiction(part: &Part, law: &Law, layout_from: &str) -> Result<Option<Issue>> {
+pub(crate) fn contradiction(part: &Part, law: &Law, layout_from: &str) -> Result<Option<Diagnostic>> {
     let mut evidence = None;
     let (mut session, mut ids, mut full) = (String::new(), Vec::new(), 0);
-    part.content.rows(law.layout, |line, row, derived, faults| {
-        if evidence.is_some() || !faults.is_empty() || row.session_key == SessionKey::None {
+    part.content.rows(law.layout, |line, row, derived, diagnostics| {
+        if evidence.is_some() || !diagnostics.is_empty() || row.session_key == SessionKey::None {
             return;
         }
         let is_later = session == row.session_id;
@@ -46,7 +46,7 @@ pub(crate) fn contradiction(part: &Part, law: &Law, layout_from: &str) -> Result
         let place = Place { file: part.file, line: u64::from(line) + 1 };
         let found = format!("{} rows: {found}", other.name());
         let expected = format!("{} rows, as stated by: {layout_from}; nothing else was checked", stated.name());
-        Issue::error(place, rules::LAYOUT, found, expected)
+        Diagnostic::new(rules::LAYOUT, found, expected).at(place)
     }))
 }
 

@@ -9,13 +9,14 @@ use agentgen_trace::Layout;
 
 use super::cumulative::Cumulative;
 use super::digest::{Digest, Facts, Name, Run, Span, hash};
-use super::findings::{Findings, Issue, Place};
+use super::findings::Findings;
 use super::fresh::{Fresh, Stray};
 use super::incremental::{Incremental, Reuse};
 use super::law::Law;
 use super::questions::{Child, Duplicate, Questions, Split, ask};
 use super::rules;
 use super::session::Session;
+use agentgen_trace::diagnostic::{Diagnostic, Place};
 
 /// State between blocks.
 pub(crate) struct Merge<'a> {
@@ -96,11 +97,12 @@ impl<'a> Merge<'a> {
         self.rows.resize(file as usize + 1, 0);
         self.rows[file as usize] += digest.count;
         self.out_of_space.clear();
-        for (line, fault) in digest.faults.drain(..) {
-            if fault.rule == rules::ID_SPACE {
+        for (line, diagnostic) in digest.diagnostics.drain(..) {
+            if diagnostic.rule == rules::ID_SPACE {
                 self.out_of_space.push(line);
             }
-            self.findings.add(Issue::error(self.place(line), fault.rule, fault.found, fault.expected));
+            self.findings
+                .add(Diagnostic::new(diagnostic.rule, diagnostic.found, diagnostic.expected).at(self.place(line)));
         }
         for index in 0..digest.spans.len() {
             let after_fault = std::mem::take(&mut self.after_fault) || digest.spans[index].after_fault;
@@ -217,14 +219,14 @@ impl<'a> Merge<'a> {
             {
                 let found = format!("parent_session_id {parent:?}, which is of another run");
                 let expected = "the session that this one's id says it continues";
-                self.findings.add(Issue::error(place, rules::RESTART_FIELDS, found, expected));
+                self.findings.add(Diagnostic::new(rules::RESTART_FIELDS, found, expected).at(place));
             }
             return split.prompt.clone();
         }
         if session.name.as_ref().is_some_and(|name| *name == child.parent) {
             let found = format!("parent_session_id {parent:?}, the session itself");
             let expected = "the parent session earlier in the data set";
-            self.findings.add(Issue::error(place, rules::PARENT_MISSING, found, expected));
+            self.findings.add(Diagnostic::new(rules::PARENT_MISSING, found, expected).at(place));
             return Vec::new();
         }
         // The parent, or its last row, may be what was lost.
@@ -234,14 +236,14 @@ impl<'a> Merge<'a> {
         if self.names.contains(&hash) {
             self.questions.children.push(child);
         } else {
-            self.findings.add(Issue {
+            self.findings.add(Diagnostic {
                 severity: self.law.parent_missing,
-                ..Issue::error(
-                    place,
+                ..Diagnostic::new(
                     rules::PARENT_MISSING,
                     format!("parent_session_id {parent:?}, which no earlier row has as its session"),
                     "the parent session earlier in the data set",
                 )
+                .at(place)
             });
         }
         Vec::new()
@@ -259,7 +261,7 @@ impl<'a> Merge<'a> {
                 let found = "hash_ids that do not begin with all full blocks of the prompt before";
                 let expected =
                     "a prompt that continues the session's previous one (of a continuation: the parent's last)";
-                self.findings.add(Issue::error(place, rules::PROMPT_PREFIX, found, expected));
+                self.findings.add(Diagnostic::new(rules::PROMPT_PREFIX, found, expected).at(place));
             }
             session.prompt.clear();
             session.prompt.extend_from_slice(own);
@@ -280,7 +282,7 @@ impl<'a> Merge<'a> {
         let may_be_empty = self.law.is_generated() && self.rows.iter().any(|rows| *rows > 0);
         for (file, _) in self.rows.iter().enumerate().filter(|(_, rows)| **rows == 0 && !may_be_empty) {
             let place = Place { file: file as u32, line: 0 };
-            self.findings.add(Issue::error(place, rules::EMPTY, "no rows", "at least one row"));
+            self.findings.add(Diagnostic::new(rules::EMPTY, "no rows", "at least one row").at(place));
         }
         self.questions.suspects = match self.ids {
             Ids::Incremental(ids) => ids.suspects(),

@@ -35,19 +35,20 @@ use agentgen_trace::{Cancel, Layout, Result, TraceError};
 
 use self::digest::{Digest, Digester};
 pub(crate) use self::findings::Findings;
-pub use self::findings::{Finding, Report, Severity};
+pub use self::findings::ValidationReport;
 use self::law::Law;
 use self::merge::{Merge, Merged};
 use self::parts::{Consumed, Content, Part, each_part, parts};
 use self::resolve::{Looker, Seen, Sights, Wanted};
+pub use agentgen_trace::diagnostic::{Diagnostic, Severity};
 
 /// How to validate.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// For files that do not state it.
-    pub layout: Option<Layout>,
-    /// For files that do not state it.
-    pub block_size: Option<u32>,
+    /// Layout of files that do not state it.
+    pub trace_layout: Option<Layout>,
+    /// Block size of files that do not state it, tokens.
+    pub trace_block_size: Option<u32>,
     /// Errors, and warnings, to list at most; all are counted.
     pub max_errors: usize,
     /// Worker threads.
@@ -56,7 +57,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { layout: None, block_size: None, max_errors: 20, threads: 1 }
+        Self { trace_layout: None, trace_block_size: None, max_errors: 20, threads: 1 }
     }
 }
 
@@ -68,20 +69,19 @@ pub fn validate(
     options: &Options,
     cancel: &Cancel,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Report> {
+) -> Result<ValidationReport> {
     if let Some(report) = transcripts::validate(paths, options, cancel, progress)? {
         return Ok(report);
     }
-    let read = ReadOptions { layout: options.layout, block_size: options.block_size };
+    let read = ReadOptions { trace_layout: options.trace_layout, trace_block_size: options.trace_block_size };
     match source::resolve(paths, read) {
         Ok(source) => Run::new(&source, options, cancel)?.run(progress),
-        Err(TraceError::Format(text)) => {
+        Err(error @ (TraceError::Diagnostic(_) | TraceError::Usage(_))) => {
             // Nothing could be inferred: perhaps because no row is sound, and that is a finding.
             let stand_in = ReadOptions {
-                layout: read.layout.or(Some(Layout::Incremental)),
-                block_size: read.block_size.or(Some(1)),
+                trace_layout: read.trace_layout.or(Some(Layout::Incremental)),
+                trace_block_size: read.trace_block_size.or(Some(1)),
             };
-            let error = TraceError::Format(text);
             let Ok(source) = source::resolve(paths, stand_in) else { return Err(error) };
             let mut run = Run::new(&source, options, cancel)?;
             if run.has_sound_rows()? {
@@ -137,7 +137,7 @@ impl<'a> Run<'a> {
     fn has_sound_rows(&self) -> Result<bool> {
         for part in parts(self.source, self.cancel, &self.consumed) {
             let mut found = false;
-            part?.content.rows(self.law.layout, |_, _, _, faults| found |= faults.is_empty())?;
+            part?.content.rows(self.law.layout, |_, _, _, diagnostics| found |= diagnostics.is_empty())?;
             self.cancel.check()?;
             if found {
                 return Ok(true);
@@ -146,7 +146,7 @@ impl<'a> Run<'a> {
         Ok(false)
     }
 
-    fn run(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Report> {
+    fn run(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<ValidationReport> {
         let mut rows = parts(self.source, self.cancel, &self.consumed).peekable();
         if let Some(Ok(first)) = rows.peek()
             && let Some(found) = layout::contradiction(first, &self.law, self.layout_from)?
@@ -164,17 +164,17 @@ impl<'a> Run<'a> {
             (merged, issues.join())
         });
         let mut merged = merged?;
-        for issue in issues.map_err(|_| TraceError::Format("internal error: hashing panicked".into()))? {
+        for issue in issues.map_err(|_| TraceError::internal("hashing panicked"))? {
             merged.findings.add(issue);
         }
         Ok(self.report(merged.findings, merged.rows, merged.sessions))
     }
 
-    fn report(&self, findings: Findings, rows: u64, sessions: u64) -> Report {
+    fn report(&self, findings: Findings, rows: u64, sessions: u64) -> ValidationReport {
         let (errors, warnings, findings) = findings.finish(&self.names);
-        Report {
+        ValidationReport {
             ok: errors == 0,
-            format: "hashed",
+            format: "block-hash",
             layout: Some(self.source.meta.layout),
             layout_from: Some(self.layout_from.to_owned()),
             block_size: Some(self.source.meta.block_size),
@@ -233,12 +233,13 @@ where
 
 fn digest(content: &Content, law: &Law) -> Result<Digest> {
     let mut digester = Digester::new(law);
-    let lines = content.rows(law.layout, |line, row, derived, faults| digester.push(line, row, derived, faults))?;
+    let lines =
+        content.rows(law.layout, |line, row, derived, diagnostics| digester.push(line, row, derived, diagnostics))?;
     Ok(digester.finish(lines))
 }
 
 fn look(content: &Content, law: &Law, wanted: &Wanted) -> Result<Sights> {
     let mut looker = Looker::new(law, wanted);
-    let lines = content.rows(law.layout, |line, row, _, faults| looker.push(line, row, faults))?;
+    let lines = content.rows(law.layout, |line, row, _, diagnostics| looker.push(line, row, diagnostics))?;
     Ok(looker.finish(lines))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use agentgen_trace::diagnostic::Fault;
+use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::row::Row;
 use agentgen_trace::schema::Column;
 use agentgen_trace::source::{self, Block, Blocks, DataFile, Format, Source};
@@ -29,24 +29,24 @@ pub(crate) struct Part {
 }
 
 impl Content {
-    /// Calls `each` with line, row, derived columns and faults of every row; returns the number of lines.
+    /// Calls `each` with line, row, derived columns and diagnostics of every row; returns the number of lines.
     pub fn rows(
         &self,
         layout: Layout,
-        mut each: impl FnMut(u32, &Row, Option<Derived>, &mut Vec<Fault>),
+        mut each: impl FnMut(u32, &Row, Option<Derived>, &mut Vec<Diagnostic>),
     ) -> Result<u64> {
-        let (mut row, mut faults) = (Row::default(), Vec::new());
+        let (mut row, mut diagnostics) = (Row::default(), Vec::new());
         match self {
             Self::Lines(block) => {
                 let mut lines = block.lines();
                 for line in lines.by_ref() {
-                    faults.clear();
-                    line.parse_row(&mut row, &mut faults);
-                    each(line.number as u32, &row, None, &mut faults);
+                    diagnostics.clear();
+                    line.parse_row(&mut row, &mut diagnostics);
+                    each(line.number as u32, &row, None, &mut diagnostics);
                 }
                 Ok(lines.passed())
             }
-            Self::Table(batch) => table::rows(batch, layout, &mut row, &mut faults, each),
+            Self::Table(batch) => table::rows(batch, layout, &mut row, &mut diagnostics, each),
         }
     }
 }

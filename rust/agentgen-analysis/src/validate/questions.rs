@@ -3,10 +3,11 @@
 use roaring::RoaringTreemap;
 
 use super::digest::{Name, Run};
-use super::findings::{Findings, Issue, Place};
+use super::findings::Findings;
 use super::incremental::Reuse;
 use super::law::Law;
 use super::rules;
+use agentgen_trace::diagnostic::{Diagnostic, Place};
 
 /// How a session ended that another continues.
 #[derive(Debug, Clone, Default)]
@@ -69,7 +70,7 @@ impl Child {
             && theirs != ours
         {
             let found = format!("group_id {ours}, of the parent {name:?} {theirs}");
-            out.add(Issue::error(self.place, rules::PARENT_GROUP, found, "the parent's group"));
+            out.add(Diagnostic::new(rules::PARENT_GROUP, found, "the parent's group").at(self.place));
         }
         let Some(next) = parent.next_context else { return };
         // Where the cap is unknown, any shorter prompt may have been capped.
@@ -79,7 +80,7 @@ impl Child {
         if input != expected {
             let found = format!("input_length {input}");
             let expected = format!("{expected}: context and output of the parent's last row");
-            out.add(Issue::error(self.place, rules::PARENT_CONTEXT, found, expected));
+            out.add(Diagnostic::new(rules::PARENT_CONTEXT, found, expected).at(self.place));
         }
     }
 }

@@ -5,13 +5,13 @@ use std::collections::{HashMap, HashSet};
 use agentgen_core::EndReason;
 use agentgen_engine::text::counted;
 use agentgen_trace::Layout;
-use agentgen_trace::diagnostic::Fault;
+use agentgen_trace::diagnostic::{Diagnostic, Place};
 use agentgen_trace::row::{Row, SessionKey};
 use roaring::RoaringTreemap;
 
 use super::cumulative::START;
 use super::digest::hash;
-use super::findings::{Findings, Issue, Place, Severity};
+use super::findings::Findings;
 use super::law::Law;
 use super::merge::Merged;
 use super::questions::{Child, Split};
@@ -83,8 +83,8 @@ impl<'a> Looker<'a> {
     }
 
     /// Takes a row and what its reader found wrong with it.
-    pub fn push(&mut self, line: u32, row: &Row, faults: &mut Vec<Fault>) {
-        let is_faulty = !faults.is_empty();
+    pub fn push(&mut self, line: u32, row: &Row, diagnostics: &mut Vec<Diagnostic>) {
+        let is_faulty = !diagnostics.is_empty();
         if row.session_key != SessionKey::None && !self.wanted.sessions.is_empty() {
             let hash = hash(&row.session_id);
             if self.wanted.sessions.contains(&hash) {
@@ -100,7 +100,7 @@ impl<'a> Looker<'a> {
                 });
             }
         }
-        if !is_faulty && check_ids(row, self.law, &mut self.ids, faults) {
+        if !is_faulty && check_ids(row, self.law, &mut self.ids, diagnostics) {
             let (bs, len) = (self.law.block_size, row.hash_ids.len());
             for (at, id) in row.hash_ids.iter().enumerate() {
                 if self.wanted.ids.contains(*id as u64) {
@@ -110,7 +110,7 @@ impl<'a> Looker<'a> {
                 }
             }
         }
-        faults.clear();
+        diagnostics.clear();
     }
 
     /// What was seen; `lines` are those of the block, blank ones included.
@@ -199,9 +199,8 @@ impl Seen {
                 findings.count_errors(unresolved);
             }
             let found = format!("{unresolved} more ids that may name different blocks");
-            let warning =
-                Issue::error(Place::default(), rules::UNRESOLVED, found, "fewer suspects; mend the first ones");
-            findings.add(Issue { severity: Severity::Warning, ..warning });
+            let warning = Diagnostic::new(rules::UNRESOLVED, found, "fewer suspects").with_help("fix the first ones");
+            findings.add(warning.at(Place::default()).warning());
         }
         for (place, reuse) in &questions.reuses {
             let first = self.ids.get(&reuse.id).map_or(*place, |seen| seen.first);
@@ -211,11 +210,11 @@ impl Seen {
             };
             let found = format!("id {}{more}, first in {}", reuse.id, at(first, *place, files));
             let expected = "new ids; ones seen before only at the start of a session's first row";
-            findings.add(Issue::error(*place, rules::ID_REUSED, found, expected));
+            findings.add(Diagnostic::new(rules::ID_REUSED, found, expected).at(*place));
         }
         for duplicate in &questions.duplicates {
             let name = &duplicate.name;
-            // Another name with the same hash is no fault.
+            // Another name with the same hash is no diagnostic.
             let Some(seen) = self.sessions.get(&name.hash).filter(|s| s.name == name.text) else { continue };
             let found = format!("session {:?} again, first in {}", name.text, at(seen.first, duplicate.place, files));
             let (rule, expected) = if duplicate.starts {
@@ -223,7 +222,7 @@ impl Seen {
             } else {
                 (rules::SESSION_SPLIT, "the rows of a session together")
             };
-            findings.add(Issue::error(duplicate.place, rule, found, expected));
+            findings.add(Diagnostic::new(rule, found, expected).at(duplicate.place));
         }
         self.answer_children(&questions.children, law, findings);
     }
@@ -241,7 +240,9 @@ impl Seen {
             } else {
                 let end = seen.end.map_or("no end_reason".into(), |e| format!("end_reason {:?}", e.name()));
                 let found = format!("parent_session_id {:?}, which has {end}", child.parent.text);
-                findings.add(Issue::error(child.place, rules::PARENT_END, found, "a parent that ended restart_split"));
+                findings.add(
+                    Diagnostic::new(rules::PARENT_END, found, "a parent that ended restart_split").at(child.place),
+                );
             }
         }
     }
@@ -257,7 +258,7 @@ impl Seen {
                 tokens(seen.size),
                 at(seen.first, place, files)
             );
-            out.add(Issue::error(place, rules::ID_SIZE, found, "one size an id in the whole data set"));
+            out.add(Diagnostic::new(rules::ID_SIZE, found, "one size an id in the whole data set").at(place));
         }
         if law.layout == Layout::Cumulative
             && let Some((place, before)) = seen.other_before
@@ -268,7 +269,7 @@ impl Seen {
             };
             let found =
                 format!("id {id} {}, {} in {}", after(before), after(seen.before), at(seen.first, place, files));
-            out.add(Issue::error(place, rules::ID_PARENT, found, "one id before an id: blocks are chained"));
+            out.add(Diagnostic::new(rules::ID_PARENT, found, "one id before an id: blocks are chained").at(place));
         }
         // Foreign prompts may be identical, tails and all.
         let may_recur = law.layout == Layout::Cumulative && !law.is_generated();
@@ -282,7 +283,7 @@ impl Seen {
                 tokens(seen.size),
                 at(seen.first, place, files)
             );
-            out.add(Issue::error(place, rules::PARTIAL_ID, found, "a new id for every partial block"));
+            out.add(Diagnostic::new(rules::PARTIAL_ID, found, "a new id for every partial block").at(place));
         }
     }
 }

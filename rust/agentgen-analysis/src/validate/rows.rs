@@ -1,10 +1,9 @@
 //! Rules that a row keeps or breaks alone.
 
 use agentgen_trace::Layout;
-use agentgen_trace::diagnostic::Fault;
+use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::row::{Row, SessionKey};
 
-use super::digest::fault;
 use super::law::{Known, Law};
 use super::rules;
 
@@ -48,10 +47,10 @@ impl RowIds {
 }
 
 /// Splits a row's ids into runs; whether number and names of the ids are sound, so that rules across rows may use them.
-pub(crate) fn check_ids(row: &Row, law: &Law, ids: &mut RowIds, faults: &mut Vec<Fault>) -> bool {
+pub(crate) fn check_ids(row: &Row, law: &Law, ids: &mut RowIds, diagnostics: &mut Vec<Diagnostic>) -> bool {
     let expected = row.input_length.div_ceil(law.block_size) as usize;
     if row.hash_ids.len() != expected {
-        faults.push(fault(
+        diagnostics.push(Diagnostic::new(
             rules::ID_COUNT,
             format!("{} hash_ids for input_length {}", row.hash_ids.len(), row.input_length),
             format!("{expected} = ceil({} / block size {})", row.input_length, law.block_size),
@@ -63,18 +62,18 @@ pub(crate) fn check_ids(row: &Row, law: &Law, ids: &mut RowIds, faults: &mut Vec
         let places: Vec<String> =
             row.hash_ids.iter().enumerate().filter(|(_, i)| **i == id).map(|(at, _)| at.to_string()).collect();
         let found = format!("id {id} at positions {} of hash_ids", places.join(", "));
-        faults.push(fault(rules::DUPLICATE_ID, found, "an id once a row"));
+        diagnostics.push(Diagnostic::new(rules::DUPLICATE_ID, found, "an id once a row"));
         return false;
     }
     if let Some(known) = &law.origin {
-        check_space(row, known, ids, faults);
-        check_places(row, law, known, ids, faults);
+        check_space(row, known, ids, diagnostics);
+        check_places(row, law, known, ids, diagnostics);
     }
     true
 }
 
 /// Generated ids: L1 at its own places, L1.5 behind it, the rest from the range of the session's run.
-fn check_space(row: &Row, known: &Known, ids: &mut RowIds, faults: &mut Vec<Fault>) {
+fn check_space(row: &Row, known: &Known, ids: &mut RowIds, diagnostics: &mut Vec<Diagnostic>) {
     if row.session_key == SessionKey::None {
         return;
     }
@@ -84,7 +83,11 @@ fn check_space(row: &Row, known: &Known, ids: &mut RowIds, faults: &mut Vec<Faul
     }
     let Some(run) = ids.run else {
         let found = format!("session {:?}", row.session_id);
-        faults.push(fault(rules::ID_SPACE, found, "a session id that the manifest's seed and session count give"));
+        diagnostics.push(Diagnostic::new(
+            rules::ID_SPACE,
+            found,
+            "a session id that the manifest's seed and session count give",
+        ));
         return;
     };
     let base = known.ids.base(run) as i64;
@@ -104,21 +107,21 @@ fn check_space(row: &Row, known: &Known, ids: &mut RowIds, faults: &mut Vec<Faul
         if let Some(id) = misplaced {
             let found = format!("id {id} of the shared prefix at position {} of hash_ids", at + (id - start));
             let expected = format!("L1 ids 0 to {} at their own positions, then L1.5, then the session's", layer1 - 1);
-            return faults.push(fault(rules::ID_SPACE, found, expected));
+            return diagnostics.push(Diagnostic::new(rules::ID_SPACE, found, expected));
         }
         if let Some(id) = foreign {
             let found = format!("id {id}");
             let expected = format!("ids {} to {} for run {run} of this configuration", own.start, own.end - 1);
-            return faults.push(fault(rules::ID_SPACE, found, expected));
+            return diagnostics.push(Diagnostic::new(rules::ID_SPACE, found, expected));
         }
     }
 }
 
 /// Generated ids that follow from their places: the whole prefix of a prompt, and full blocks of whole prompts.
-fn check_places(row: &Row, law: &Law, known: &Known, ids: &RowIds, faults: &mut Vec<Fault>) {
+fn check_places(row: &Row, law: &Law, known: &Known, ids: &RowIds, diagnostics: &mut Vec<Diagnostic>) {
     let is_whole = law.layout == Layout::Cumulative;
     let is_first = row.group_id.is_some() && row.delay.is_none();
-    let Some(run) = ids.run.filter(|_| faults.is_empty() && (is_whole || is_first)) else { return };
+    let Some(run) = ids.run.filter(|_| diagnostics.is_empty() && (is_whole || is_first)) else { return };
     let (base, layer1) = (known.ids.base(run) as i64, known.ids.layer1_blocks() as i64);
     let prefix = known.ids.prefix_blocks() as i64;
     let group = row.group_id.filter(|g| *g < known.groups());
@@ -144,7 +147,11 @@ fn check_places(row: &Row, law: &Law, known: &Known, ids: &RowIds, faults: &mut 
             if let Some(expected) = expected.filter(|expected| *expected != id) {
                 let found = format!("id {id} at position {place} of hash_ids");
                 let least = if place == tail { " or more" } else { "" };
-                return faults.push(fault(rules::ID_SPACE, found, format!("id {expected}{least} at this place")));
+                return diagnostics.push(Diagnostic::new(
+                    rules::ID_SPACE,
+                    found,
+                    format!("id {expected}{least} at this place"),
+                ));
             }
             place = next;
         }

@@ -60,6 +60,20 @@ pub(crate) const CONTEXT_GROWTH: &str = "context-growth";
 /// Checks that were left out because too much was wrong.
 pub(crate) const UNRESOLVED: &str = "unresolved";
 
+/// The field of a row that a rule is about, if it is a single one.
+pub(crate) fn field(rule: &str) -> Option<&'static str> {
+    Some(match rule {
+        ID_COUNT | DUPLICATE_ID | ID_SIZE | PARTIAL_ID | ID_REUSED | ID_PARENT | ID_SPACE | PROMPT_PREFIX => "hash_ids",
+        TIME_ORDER => "timestamp",
+        END_REASON | END_PLACE => "end_reason",
+        GROUP | PARENT_GROUP => "group_id",
+        SESSION_SPLIT | SESSION_DUPLICATE | SESSION_ORDER => "session_id",
+        PARENT_MISSING | PARENT_END => "parent_session_id",
+        PARENT_CONTEXT | CONTEXT_LIMIT | CONTEXT_GROWTH => "input_length",
+        _ => return None,
+    })
+}
+
 /// All that concern the trace.
 #[cfg(test)]
 pub(crate) const ALL: [&str; 28] = [

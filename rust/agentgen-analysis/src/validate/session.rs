@@ -5,9 +5,10 @@ use agentgen_engine::text::counted;
 use agentgen_trace::Layout;
 
 use super::digest::{Facts, Name, Run};
-use super::findings::{Findings, Issue, Place};
+use super::findings::Findings;
 use super::law::{Kin, Law};
 use super::rules;
+use agentgen_trace::diagnostic::{Diagnostic, Place};
 
 /// A session that is being read.
 #[derive(Debug)]
@@ -71,7 +72,7 @@ impl Session {
     /// Takes its next row.
     pub fn push(&mut self, row: &Facts, place: Place, law: &Law, out: &mut Findings) {
         let mut error = |place, rule, found: String, expected: &str| {
-            out.add(Issue::error(place, rule, found, expected));
+            out.add(Diagnostic::new(rule, found, expected).at(place));
         };
         let is_first = self.rows == 0;
         if let Some(end) = self.end.take() {
@@ -226,7 +227,7 @@ impl Session {
         if law.is_generated() && self.end.is_none() && !self.is_cut && self.name.is_some() && self.tokens.is_some() {
             let expected =
                 "end_reason on a generated session's last row; the file seems cut off if this is its last row";
-            out.add(Issue::error(self.last, rules::END_PLACE, "no end_reason", expected));
+            out.add(Diagnostic::new(rules::END_PLACE, "no end_reason", expected).at(self.last));
         }
     }
 }

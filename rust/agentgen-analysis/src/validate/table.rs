@@ -1,7 +1,7 @@
 //! Rows of the canonical table, as the rules see rows.
 
 use agentgen_core::config::MAX_TOKENS;
-use agentgen_trace::diagnostic::Fault;
+use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::row::{Row, SessionKey};
 use agentgen_trace::schema::Column;
 use agentgen_trace::{Layout, Result};
@@ -11,15 +11,15 @@ use arrow_array::{Array, RecordBatch, StringArray};
 
 use super::digest::Derived;
 
-/// Calls `each` with line, row, derived columns and faults of every row; returns the number of rows.
+/// Calls `each` with line, row, derived columns and diagnostics of every row; returns the number of rows.
 ///
 /// `input_length` of the row handed out is what its ids cover, as in JSON lines; the column's value is in [`Derived`].
 pub(crate) fn rows(
     batch: &RecordBatch,
     layout: Layout,
     row: &mut Row,
-    faults: &mut Vec<Fault>,
-    mut each: impl FnMut(u32, &Row, Option<Derived>, &mut Vec<Fault>),
+    diagnostics: &mut Vec<Diagnostic>,
+    mut each: impl FnMut(u32, &Row, Option<Derived>, &mut Vec<Diagnostic>),
 ) -> Result<u64> {
     let integers = |c: Column| c.required(batch).map(AsArray::as_primitive::<UInt32Type>);
     let times = |c: Column| c.required(batch).map(AsArray::as_primitive::<Float64Type>);
@@ -57,32 +57,32 @@ pub(crate) fn rows(
         row.is_restart = Some(restart.value(at));
         row.parent_session_id = given(parent).then(|| parent.value(at).to_owned());
         row.end_reason = given(ends).then(|| words.value(ends.keys().value(at) as usize).to_owned());
-        faults.clear();
-        ranges(row, derived, faults);
-        each(at as u32, row, Some(derived), faults);
+        diagnostics.clear();
+        ranges(row, derived, diagnostics);
+        each(at as u32, row, Some(derived), diagnostics);
     }
     Ok(batch.num_rows() as u64)
 }
 
 /// What the reader of lines checks in lines.
-fn ranges(row: &Row, derived: Derived, faults: &mut Vec<Fault>) {
-    let mut fault = |found: String, expected: String| faults.push(Fault { rule: "range", found, expected });
+fn ranges(row: &Row, derived: Derived, diagnostics: &mut Vec<Diagnostic>) {
+    let mut diagnostic = |found: String, expected: String| diagnostics.push(Diagnostic::new("range", found, expected));
     for (name, value, min) in [
         ("input_length", derived.input_length, 1),
         ("context_length", derived.context_length, 1),
         ("output_length", row.output_length, 0),
     ] {
         if !(min..=MAX_TOKENS).contains(&value) {
-            fault(format!("{name} {value}"), format!("an integer from {min} to {MAX_TOKENS}"));
+            diagnostic(format!("{name} {value}"), format!("an integer from {min} to {MAX_TOKENS}"));
         }
     }
     for (name, value) in [("timestamp_ms", row.timestamp), ("delay_ms", row.delay)] {
         if let Some(ms) = value.filter(|ms| !ms.is_finite() || *ms < 0.0) {
-            fault(format!("{name} {ms}"), "a number of milliseconds, at least 0".into());
+            diagnostic(format!("{name} {ms}"), "a number of milliseconds, at least 0".into());
         }
     }
     let max_id = agentgen_core::ids::MAX_ID as i64;
     if let Some(at) = row.hash_ids.iter().position(|id| !(0..=max_id).contains(id)) {
-        fault(format!("hash_ids[{at}] {}", row.hash_ids[at]), format!("integers from 0 to {max_id}"));
+        diagnostic(format!("hash_ids[{at}] {}", row.hash_ids[at]), format!("integers from 0 to {max_id}"));
     }
 }

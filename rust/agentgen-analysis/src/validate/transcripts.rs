@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use agentgen_trace::diagnostic::{Diagnostic, TRACE_BLOCK_SIZE, TRACE_LAYOUT};
 use agentgen_trace::source::is_messages;
 use agentgen_trace::{Cancel, Result, TraceError};
 
-use super::{Findings, Options, Report};
+use super::{Findings, Options, ValidationReport};
 use agentgen_trace::transcript::flat::Reader;
 
 /// Validates files of messages as one set of conversations; nothing if `paths` are not such files.
@@ -14,21 +15,23 @@ pub(crate) fn validate(
     options: &Options,
     cancel: &Cancel,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Option<Report>> {
+) -> Result<Option<ValidationReport>> {
     let are = paths.iter().map(|path| is_messages(path)).collect::<Result<Vec<_>>>()?;
     let Some(first) = are.iter().position(|is| *is) else { return Ok(None) };
     let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
     if let Some(other) = are.iter().position(|is| !is) {
-        let (first, other) = (&names[first], &names[other]);
-        return Err(TraceError::Format(format!(
-            "{other}: found another kind of trace, expected multi-turn messages as in {first} (check them apart)"
-        )));
+        let expected = format!("multi-turn messages as in {}", paths[first].display());
+        let diagnostic = Diagnostic::unnamed("another kind of trace", expected).with_help("validate them separately");
+        return Err(diagnostic.in_file(&paths[other]).into());
     }
-    if options.layout.is_some() || options.block_size.is_some() {
-        return Err(TraceError::Format(format!(
-            "{}: found multi-turn messages, which have neither layout nor block size (leave both options out)",
-            names[first]
-        )));
+    for (parameter, is_given) in
+        [(TRACE_LAYOUT, options.trace_layout.is_some()), (TRACE_BLOCK_SIZE, options.trace_block_size.is_some())]
+    {
+        if is_given {
+            let expected = "none: multi-turn messages have neither layout nor block size";
+            let diagnostic = Diagnostic::unnamed("a value", expected).with_help("leave it out");
+            return Err(TraceError::usage(parameter, diagnostic.in_file(&paths[first])));
+        }
     }
     let mut bytes = 0;
     for path in paths {
@@ -42,7 +45,7 @@ pub(crate) fn validate(
         cancel.check()?;
     }
     let (errors, warnings, findings) = findings.finish(&names);
-    Ok(Some(Report {
+    Ok(Some(ValidationReport {
         ok: errors == 0,
         format: "messages",
         layout: None,

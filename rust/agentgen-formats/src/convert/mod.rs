@@ -12,11 +12,11 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int8Type, Int64Type, UInt32Type};
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::SchemaRef;
 
 use self::numbering::{FirstSight, Generated, Numbering, Row};
-use agentgen_trace::batch::internal;
-use agentgen_trace::error::{Result, TraceError};
+use agentgen_trace::diagnostic::Diagnostic;
+use agentgen_trace::error::Result;
 use agentgen_trace::meta::{Layout, TraceMeta};
 use agentgen_trace::schema::{Column, schema};
 use agentgen_trace::source::columns::{BATCH_IDS, id_lists, record_batch};
@@ -34,11 +34,10 @@ pub fn to_layout(meta: &TraceMeta, layout: Layout, batches: Batches) -> Result<(
         return Ok((meta.clone(), batches));
     }
     if layout == Layout::Incremental {
-        return Err(TraceError::Format(
-            "found a cumulative trace, expected an incremental one: the ids of whole prompts do not say which text is \
-             the user's and which the model's, so they cannot be taken apart (generate or keep the incremental form)"
-                .into(),
-        ));
+        let expected = "an incremental one: the ids of whole prompts do not say which text is the user's and which the \
+                        model's, so they cannot be taken apart";
+        let diagnostic = Diagnostic::unnamed("a cumulative trace", expected);
+        return Err(diagnostic.with_help("generate or keep the incremental form").into());
     }
     let numbering: Box<dyn Numbering> = match &meta.origin {
         Some(origin) => Box::new(Generated::new(origin)?),
@@ -100,8 +99,10 @@ impl Cumulative {
                 chunks: &chunks[bounds],
                 end_reason: ends.key(i).map(|key| reasons.value(key)),
             };
-            self.numbering.append(&row, &mut made.ids).map_err(|text| {
-                TraceError::Format(format!("session {} turn {}: {text}", row.session.unwrap_or("(none)"), row.turn))
+            self.numbering.append(&row, &mut made.ids).map_err(|diagnostic| {
+                let session = row.session.unwrap_or("(none)");
+                let found = format!("session {session}, turn {}: {}", row.turn, diagnostic.found);
+                Diagnostic { found, ..diagnostic }
             })?;
             made.offsets.push(made.ids.len() as i64);
             let delay = delays.is_valid(i).then(|| delays.value(i));
@@ -133,7 +134,7 @@ impl Cumulative {
         }
         let old = batch.slice(made.start, rows);
         let (ids, offsets) = (Arc::new(Int64Array::from(made.ids)), made.offsets.into());
-        let lists: ArrayRef = Arc::new(id_lists(&self.schema, ids, offsets).map_err(internal)?);
+        let lists: ArrayRef = Arc::new(id_lists(&self.schema, ids, offsets)?);
         let timestamps: ArrayRef = Arc::new(Float64Array::from(made.timestamps));
         let delays: ArrayRef = Arc::new(Float64Array::from(made.delays));
         let new = record_batch(&self.schema, rows, |column| {
@@ -141,12 +142,10 @@ impl Cumulative {
                 Column::HashIds => &lists,
                 Column::TimestampMs => &timestamps,
                 Column::DelayMs => &delays,
-                other => {
-                    other.of(&old).ok_or_else(|| ArrowError::SchemaError(format!("no column {}", other.name())))?
-                }
+                other => other.required(&old)?,
             }))
         });
-        self.ready.push_back(new.map_err(internal)?);
+        self.ready.push_back(new?);
         Ok(())
     }
 }

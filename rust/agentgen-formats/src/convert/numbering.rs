@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use agentgen_core::ids::IdRange;
 use agentgen_core::{DatasetSpec, EndReason, SessionGenerator};
 
+use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::error::Result;
 use agentgen_trace::meta::{Layout, Origin};
 
@@ -22,7 +23,7 @@ pub(super) struct Row<'a> {
 
 /// Gives rows, session by session, the ids of their whole prompts; an error is the text of what was found.
 pub(super) trait Numbering: Send {
-    fn append(&mut self, row: &Row, out: &mut Vec<i64>) -> Result<(), String>;
+    fn append(&mut self, row: &Row, out: &mut Vec<i64>) -> Result<(), Diagnostic>;
 }
 
 /// Ids of a generated trace, in closed form.
@@ -41,12 +42,12 @@ impl Generated {
         Ok(Self { spec, run: 0, group: 0, tails: 0, id_ranges: Vec::new() })
     }
 
-    fn begin(&mut self, row: &Row) -> Result<(), String> {
+    fn begin(&mut self, row: &Row) -> Result<(), Diagnostic> {
         let known = row.session.and_then(|name| self.spec.names().root_of(name));
         let Some((run, is_continuation)) = known.filter(|(run, _)| *run < self.spec.sessions()) else {
-            return Err(
-                "found a session_id that the trace's configuration and seed do not make (edited metadata?)".into()
-            );
+            let expected = "one that the trace's configuration and seed give";
+            let diagnostic = Diagnostic::unnamed("a session_id that they do not make", expected);
+            return Err(diagnostic.with_field("session_id").with_help("was the metadata edited?"));
         };
         self.run = run;
         self.group = row.group.unwrap_or_else(|| self.spec.group(run));
@@ -54,7 +55,9 @@ impl Generated {
         if is_continuation {
             // The session it continues may lie in another shard; drawing it again is cheap.
             let mut simulator = SessionGenerator::new(&self.spec);
-            let session = simulator.continuation(run, 0).ok_or("found a continuation of a run that has none")?;
+            let session = simulator.continuation(run, 0).ok_or_else(|| {
+                Diagnostic::unnamed("a continuation of a session", "one of a session that a restart split")
+            })?;
             let block_size = self.spec.config().block_size;
             self.tails = session.origin.iter().filter(|t| !t.context.is_multiple_of(block_size)).count() as u64;
         }
@@ -63,7 +66,7 @@ impl Generated {
 }
 
 impl Numbering for Generated {
-    fn append(&mut self, row: &Row, out: &mut Vec<i64>) -> Result<(), String> {
+    fn append(&mut self, row: &Row, out: &mut Vec<i64>) -> Result<(), Diagnostic> {
         if row.turn == 0 {
             self.begin(row)?;
         }
@@ -101,7 +104,7 @@ impl FirstSight {
         self.next - 1
     }
 
-    fn begin(&mut self, row: &Row, full: usize) -> Result<(), String> {
+    fn begin(&mut self, row: &Row, full: usize) -> Result<(), Diagnostic> {
         let last = std::mem::take(&mut self.chain);
         if let Some(name) = self.parent_to_be.take() {
             self.parents.insert(name, last);
@@ -114,7 +117,8 @@ impl FirstSight {
         }
         let Some(chunks) = row.chunks.get(..full) else {
             let (found, tokens) = (row.chunks.len(), row.context);
-            return Err(format!("found {found} hash_ids for {tokens} tokens, expected {full} full blocks"));
+            let found = format!("{found} hash_ids for {tokens} tokens");
+            return Err(Diagnostic::unnamed(found, format!("{full} full blocks")).with_field("hash_ids"));
         };
         for chunk in chunks {
             let key = (self.chain.last().copied(), *chunk);
@@ -128,7 +132,7 @@ impl FirstSight {
 }
 
 impl Numbering for FirstSight {
-    fn append(&mut self, row: &Row, out: &mut Vec<i64>) -> Result<(), String> {
+    fn append(&mut self, row: &Row, out: &mut Vec<i64>) -> Result<(), Diagnostic> {
         let full = (row.context / self.block_size) as usize;
         if row.turn == 0 {
             self.begin(row, full)?;

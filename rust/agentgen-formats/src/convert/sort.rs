@@ -6,7 +6,7 @@ use arrow_array::{Array, RecordBatch};
 use arrow_select::interleave::interleave_record_batch;
 
 use super::Batches;
-use agentgen_trace::batch::internal;
+use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::error::{Result, TraceError};
 use agentgen_trace::meta::{Layout, TraceMeta};
 use agentgen_trace::schema::Column;
@@ -15,22 +15,21 @@ use agentgen_trace::source::columns::{BATCH_IDS, BATCH_ROWS};
 /// The rows of a cumulative trace by timestamp; rows of one time keep their order. Holds the whole table in memory.
 pub fn sort(meta: &TraceMeta, batches: Batches) -> Result<Batches> {
     if meta.layout == Layout::Incremental {
-        return Err(TraceError::Format(
-            "found an incremental trace, expected a cumulative one to sort: incremental rows mean what they mean only \
-             behind the earlier rows of their session (ask for the cumulative layout too)"
-                .into(),
-        ));
+        let expected =
+            "a cumulative one to sort: an incremental row has a meaning only after the earlier rows of its session";
+        let diagnostic = Diagnostic::unnamed("an incremental trace", expected);
+        return Err(diagnostic.with_help("convert it to the cumulative layout, too").into());
     }
     let batches: Vec<RecordBatch> = batches.collect::<Result<_>>()?;
     let mut order: Vec<(f64, usize, usize)> = Vec::new();
     for (number, batch) in batches.iter().enumerate() {
-        let column = batch.column_by_name(Column::TimestampMs.name()).ok_or_else(|| internal("no timestamp_ms"))?;
+        let column =
+            batch.column_by_name(Column::TimestampMs.name()).ok_or_else(|| TraceError::internal("no timestamp_ms"))?;
         let times = column.as_primitive::<Float64Type>();
         if times.null_count() > 0 {
             let row = order.len() + (0..times.len()).find(|i| times.is_null(*i)).unwrap_or(0) + 1;
-            return Err(TraceError::Format(format!(
-                "row {row}: found no timestamp, expected one on every row to sort by"
-            )));
+            let diagnostic = Diagnostic::unnamed("no timestamp", "one on every row to sort by");
+            return Err(diagnostic.with_field("timestamp").on_line(row as u64).into());
         }
         order.extend(times.values().iter().enumerate().map(|(row, time)| (*time, number, row)));
     }
@@ -43,7 +42,7 @@ pub fn sort(meta: &TraceMeta, batches: Batches) -> Result<Batches> {
     Ok(Box::new(std::iter::from_fn(move || {
         let indices: Vec<(usize, usize)> = order.by_ref().take(rows).collect();
         let all: Vec<&RecordBatch> = batches.iter().collect();
-        (!indices.is_empty()).then(|| interleave_record_batch(&all, &indices).map_err(internal))
+        (!indices.is_empty()).then(|| interleave_record_batch(&all, &indices).map_err(TraceError::internal))
     })))
 }
 

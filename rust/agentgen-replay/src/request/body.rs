@@ -26,8 +26,8 @@ impl Members {
         }
         for (name, value) in &options.request {
             if ["messages", "prompt", "stream"].contains(&name.as_str()) {
-                let problem = format!("request: `{name}` cannot be set, the replay makes it");
-                return Err(RequestError::Options(problem));
+                let expected = "other members: the replay makes this one";
+                return Err(RequestError::options("request", name.clone(), expected));
             }
             fields.insert(name.clone(), value.clone());
         }

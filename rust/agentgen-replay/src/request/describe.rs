@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use agentgen_engine::timeline::TimedSession as _;
+use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::manifest::FileEntry;
 use agentgen_trace::session::{self, Clock};
 use agentgen_trace::sink::file::digest;
 use agentgen_trace::transcript::{self, flat};
-use agentgen_trace::{Cancel, Result, TraceError};
+use agentgen_trace::{Cancel, Result};
 use serde::Serialize;
 
 use super::source::open_block_hash;
@@ -93,7 +94,7 @@ pub fn describe(path: &Path, trace_block_size: Option<u32>, cancel: &Cancel) -> 
         of_block_hash(path, trace_block_size, cancel)?
     };
     if description.requests == 0 {
-        return Err(TraceError::Format(format!("{}: no requests", path.display())));
+        return Err(Diagnostic::new("empty", "no requests", "at least one request").in_file(path).into());
     }
     Ok(description)
 }

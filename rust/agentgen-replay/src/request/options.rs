@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use agentgen_trace::diagnostic::Diagnostic;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -64,12 +65,14 @@ impl Options {
             (Endpoint::Chat, PromptMode::Text, _) => Ok(Encoding::Messages),
             (Endpoint::Completions, PromptMode::Text, _) => Ok(Encoding::Text),
             (Endpoint::Completions, PromptMode::TokenIds, History::Recorded) => Ok(Encoding::Ids),
-            (Endpoint::Chat, PromptMode::TokenIds, _) => Err(RequestError::Options(
-                "prompts of token ids: chat messages are text; use the completions endpoint".to_owned(),
-            )),
-            (_, PromptMode::TokenIds, History::Live) => Err(RequestError::Options(
-                "prompts of token ids with live history: answers are text; use the recorded history".to_owned(),
-            )),
+            (Endpoint::Chat, PromptMode::TokenIds, _) => {
+                let expected = "the completions endpoint: chat messages are text";
+                Err(RequestError::options("prompt_mode", "token ids for the chat endpoint", expected))
+            }
+            (_, PromptMode::TokenIds, History::Live) => {
+                let expected = "the recorded history: live answers are text";
+                Err(RequestError::options("prompt_mode", "token ids with live history", expected))
+            }
         }
     }
 }
@@ -79,7 +82,7 @@ impl Options {
 pub enum RequestError {
     /// Options that exclude each other, or are invalid.
     #[error("{0}")]
-    Options(String),
+    Options(Box<Diagnostic>),
     /// The history of the session's next request is not available: the session fails.
     #[error("session {session}, turn {turn}: {what}")]
     History {
@@ -98,6 +101,13 @@ pub enum RequestError {
         /// The operating system's error.
         source: std::io::Error,
     },
+}
+
+impl RequestError {
+    /// The error of an option that others exclude.
+    pub(crate) fn options(option: &'static str, found: impl Into<String>, expected: &str) -> Self {
+        Self::Options(Box::new(Diagnostic::unnamed(found, expected).with_field(option)))
+    }
 }
 
 /// A request, ready to be sent.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use agentgen_engine::timeline::TimedSession as _;
+use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::session::{self, Clock, Session, Sessions};
 use agentgen_trace::source::{self, ReadOptions};
 use agentgen_trace::transcript::{self, flat};
@@ -82,20 +83,21 @@ impl Source {
     }
 }
 
-fn format_error(error: &RequestError) -> TraceError {
-    TraceError::Format(error.to_string())
+fn refused(error: RequestError) -> TraceError {
+    match error {
+        RequestError::Options(diagnostic) => TraceError::Usage(diagnostic),
+        other => TraceError::internal(other),
+    }
 }
 
 fn messages_options(path: &Path, options: &Options) -> Result<MessagesOptions> {
     if options.endpoint == Endpoint::Completions {
-        let path = path.display();
-        let problem = format!("{path}: found recorded conversations, which need the chat endpoint");
-        return Err(TraceError::Format(problem));
+        let diagnostic = Diagnostic::unnamed("completions for multi-turn messages", "chat").in_file(path);
+        return Err(TraceError::usage("endpoint", diagnostic));
     }
-    options.encoding().map_err(|error| format_error(&error))?;
+    options.encoding().map_err(refused)?;
     let request = serde_json::Value::Object(options.request.clone()).to_string();
-    MessagesOptions::new(options.history, &options.salt, &options.model, options.stream, &request)
-        .map_err(TraceError::Format)
+    MessagesOptions::new(options.history, &options.salt, &options.model, options.stream, &request).map_err(refused)
 }
 
 /// [`session::open`] or [`session::open_unlinked`].
@@ -108,7 +110,7 @@ pub(crate) fn open_block_hash(
     open: Open,
     cancel: &Cancel,
 ) -> Result<(source::Source, Clock, Sessions<'static>)> {
-    let stated = ReadOptions { layout: None, block_size: trace_block_size };
+    let stated = ReadOptions { trace_layout: None, trace_block_size };
     let source = source::resolve(&[path.to_owned()], stated)?;
     let (clock, sessions) = open(&source, 1, cancel)?;
     Ok((source, clock, sessions))
@@ -131,9 +133,9 @@ struct BlockHash {
 
 impl BlockHash {
     fn open(path: &Path, options: Options, cancel: &Cancel) -> Result<Self> {
-        let encoding = options.encoding().map_err(|error| format_error(&error))?;
-        let members = Members::new(&options).map_err(|error| format_error(&error))?;
-        let words = Words::new(options.words, &options.salt).map_err(|error| format_error(&error))?;
+        let encoding = options.encoding().map_err(refused)?;
+        let members = Members::new(&options).map_err(refused)?;
+        let words = Words::new(options.words, &options.salt).map_err(refused)?;
         let open: Open = if options.is_linked { session::open } else { session::open_unlinked };
         let (source, _, sessions) = open_block_hash(path, options.trace_block_size, open, cancel)?;
         let context = ReplayContext {

@@ -29,9 +29,8 @@ impl Words {
         // Such words need no escapes in JSON and hold no separator.
         let is_plain = |word: &String| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric());
         if words.len() < 64 || !words.iter().all(is_plain) {
-            let found = words.len();
-            let problem = format!("words: found {found}, expected at least 64 words of ASCII letters and digits");
-            return Err(RequestError::Options(problem));
+            let expected = "at least 64 words of ASCII letters and digits";
+            return Err(RequestError::options("words", words.len().to_string(), expected));
         }
         Ok(Self { words, salt: xxh3_64_with_seed(salt.as_bytes(), 0) })
     }

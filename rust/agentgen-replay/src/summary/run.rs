@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::{Result, TraceError};
 
 use super::SUMMARY;
@@ -85,8 +86,8 @@ impl Run {
             let errors = read(&path, |record| {
                 match record {
                     Record::Worker(of) if of.version != VERSION => {
-                        let message = format!("{}: found version {}, expected {VERSION}", path.display(), of.version);
-                        return Err(TraceError::Format(message));
+                        let found = format!("version {}", of.version);
+                        return Err(Diagnostic::unnamed(found, VERSION.to_string()).in_file(&path).into());
                     }
                     Record::Worker(of) => worker = of.worker,
                     Record::LoopLag(lag) => run.loop_lag.merge(&lag),
@@ -151,11 +152,9 @@ fn read(path: &Path, mut each: impl FnMut(Record) -> Result<()>) -> Result<recor
 
 /// The error about a directory that is not a run directory.
 fn no_run(directory: &Path, found: &str) -> TraceError {
-    TraceError::Format(format!(
-        "{}: found {found}, expected a run directory that agentgen replay wrote ({RECORDS}/*.jsonl, one a worker, and \
-         {SUMMARY} in it)",
-        directory.display()
-    ))
+    let expected =
+        format!("a run directory that agentgen replay wrote ({RECORDS}/*.jsonl, one a worker, and {SUMMARY} in it)");
+    Diagnostic::unnamed(found, expected).in_file(directory).into()
 }
 
 fn files(directory: &Path) -> Result<Vec<PathBuf>> {

@@ -4,8 +4,8 @@ use arrow_array::builder::{ArrayBuilder as _, NullBufferBuilder, StringViewBuild
 use arrow_array::{ArrayRef, Float64Array, UInt32Array};
 use arrow_buffer::ScalarBuffer;
 
-use super::{internal, take};
-use crate::error::Result;
+use super::take;
+use crate::error::{Result, TraceError};
 
 /// Tenths of a millisecond, kept as milliseconds; some rows have none.
 #[derive(Debug)]
@@ -66,6 +66,6 @@ impl Names {
     pub(super) fn finish(&mut self) -> Result<ArrayRef> {
         let rows = UInt32Array::new(ScalarBuffer::from(take(&mut self.rows)), self.valid.finish());
         // Without checks: the rows are ours.
-        arrow_select::take::take(&self.distinct.finish(), &rows, None).map_err(internal)
+        arrow_select::take::take(&self.distinct.finish(), &rows, None).map_err(TraceError::internal)
     }
 }

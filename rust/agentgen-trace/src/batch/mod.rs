@@ -196,7 +196,7 @@ impl BatchBuilder {
             }
         }
         let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(rows));
-        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).map_err(internal)
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).map_err(TraceError::internal)
     }
 
     fn column(&mut self, column: Column) -> Result<ArrayRef> {
@@ -215,11 +215,13 @@ impl BatchBuilder {
                 next.push(0);
                 let offsets = OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(&mut self.offsets, next)));
                 let DataType::LargeList(item) =
-                    self.schema.field_with_name(column.name()).map_err(internal)?.data_type()
+                    self.schema.field_with_name(column.name()).map_err(TraceError::internal)?.data_type()
                 else {
-                    return Err(internal("hash_ids is not a list"));
+                    return Err(TraceError::internal("hash_ids is not a list"));
                 };
-                Arc::new(LargeListArray::try_new(Arc::clone(item), offsets, values, None).map_err(internal)?)
+                Arc::new(
+                    LargeListArray::try_new(Arc::clone(item), offsets, values, None).map_err(TraceError::internal)?,
+                )
             }
             Column::IsRestart => Arc::new(BooleanArray::new(self.is_restart.finish(), None)),
             Column::ParentSessionId => self.parents.finish()?,
@@ -235,12 +237,7 @@ const NO_REASON: i8 = -1;
 pub fn end_reasons(codes: &[i8]) -> Result<DictionaryArray<Int8Type>> {
     let names = StringArray::from(EndReason::ALL.map(EndReason::name).to_vec());
     let keys: Int8Array = codes.iter().map(|code| (*code >= 0).then_some(*code)).collect();
-    DictionaryArray::try_new(keys, Arc::new(names)).map_err(internal)
-}
-
-/// An error that only a defect of this program can cause.
-pub fn internal(error: impl std::fmt::Display) -> TraceError {
-    TraceError::Format(format!("internal error: {error}"))
+    DictionaryArray::try_new(keys, Arc::new(names)).map_err(TraceError::internal)
 }
 
 /// Takes a column's values, leaving room for as many again.

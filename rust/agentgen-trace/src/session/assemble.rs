@@ -10,6 +10,7 @@ use super::builder::SessionBuilder;
 use super::link::{Linker, Unlinked};
 use super::rows::{Columns, Row};
 use super::{Session, SessionEnd, Turn};
+use crate::diagnostic::Diagnostic;
 use crate::meta::TraceMeta;
 use crate::{Result, TraceError};
 
@@ -96,7 +97,7 @@ impl Assembler {
         self.check(row)?;
         let position = if row.turn_index == 0 || row.session.is_none() { self.begin(row) } else { self.find(row)? };
         if let Rows::Building(builder) = &mut self.pending[position].rows {
-            builder.push(row).map_err(|what| refused(row, &what))?;
+            builder.push(row).map_err(|found| refused(row, found))?;
         }
         // Other words may stand on rows before the last one.
         if matches!(row.end, Some(SessionEnd::Known(_))) || row.session.is_none() {
@@ -111,19 +112,17 @@ impl Assembler {
         let covered = if self.layout == Layout::Incremental { input_tokens } else { context_tokens };
         let expected = covered.div_ceil(self.id_tokens) as usize;
         if row.ids.len() != expected {
-            let found = row.ids.len();
-            let ids = self.id_tokens;
-            return Err(refused(
-                row,
-                &format!("{found} hash ids for {covered} tokens, expected {expected} of {ids} each"),
-            ));
+            let found = format!("{} hash ids for {covered} tokens", row.ids.len());
+            let expected = format!("{expected} of {} each", self.id_tokens);
+            return Err(refused(row, Diagnostic::unnamed(found, expected).with_field("hash_ids")));
         }
         if let Some(length) = [input_tokens, context_tokens, output_tokens].into_iter().find(|n| *n > MAX_TOKENS) {
-            return Err(refused(row, &format!("a length of {length} tokens, expected at most {MAX_TOKENS}")));
+            let (found, expected) = (format!("a length of {length} tokens"), format!("at most {MAX_TOKENS}"));
+            return Err(refused(row, Diagnostic::unnamed(found, expected)));
         }
         let mut times = delay_ms.into_iter().chain(timestamp_ms);
         if let Some(time) = times.find(|ms| !ms.is_finite() || *ms < 0.0) {
-            return Err(refused(row, &format!("a time of {time} ms, expected a number from 0 on")));
+            return Err(refused(row, Diagnostic::unnamed(format!("a time of {time} ms"), "a number from 0 on")));
         }
         Ok(())
     }
@@ -141,7 +140,7 @@ impl Assembler {
             _ => false,
         };
         let expected = "the session's first row before it, and none after the one with end_reason";
-        position.filter(is_open).ok_or_else(|| refused(row, &format!("a row out of place, expected {expected}")))
+        position.filter(is_open).ok_or_else(|| refused(row, Diagnostic::unnamed("a row out of place", expected)))
     }
 
     /// Begins the session of a row; returns its position.
@@ -191,8 +190,8 @@ impl Assembler {
 }
 
 /// The error about a row that cannot belong to its session.
-fn refused(row: &Row<'_>, what: &str) -> TraceError {
+fn refused(row: &Row<'_>, diagnostic: Diagnostic) -> TraceError {
     let session = row.session.map_or_else(String::new, |name| format!("session {name}, "));
-    let turn = row.turn_index;
-    TraceError::Format(format!("{session}turn {turn}: found {what} (`agentgen validate` lists every such row)"))
+    let found = format!("{session}turn {}: {}", row.turn_index, diagnostic.found);
+    Diagnostic { found, ..diagnostic }.with_help("agentgen validate lists every such row").into()
 }

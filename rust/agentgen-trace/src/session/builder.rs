@@ -5,6 +5,7 @@ use agentgen_engine::kv::TokenSeq;
 
 use super::rows::Row;
 use super::{Link, Session, Turn};
+use crate::diagnostic::Diagnostic;
 
 #[derive(Debug)]
 pub(super) struct SessionBuilder {
@@ -39,18 +40,21 @@ impl SessionBuilder {
     }
 
     /// Appends the session's next row; says what is wrong with a row that cannot be next.
-    pub(super) fn push(&mut self, row: &Row<'_>) -> Result<(), String> {
+    pub(super) fn push(&mut self, row: &Row<'_>) -> Result<(), Diagnostic> {
         let turns = &self.session.turns;
         if row.session.is_some() && row.turn_index as usize != turns.len() {
-            return Err(format!("turn_index {}, expected {}", row.turn_index, turns.len()));
+            let found = format!("turn_index {}", row.turn_index);
+            return Err(Diagnostic::unnamed(found, turns.len().to_string()).with_field("turn_index"));
         }
         let Turn { input_tokens, context_tokens, .. } = row.turn;
         let before = turns.last().map_or(0, end_of);
         if self.layout == Layout::Incremental && u64::from(context_tokens) != before + u64::from(input_tokens) {
             let expected = before + u64::from(input_tokens);
-            return Err(format!(
-                "a context of {context_tokens} tokens, expected {expected}: those before and the new ones"
-            ));
+            let diagnostic = Diagnostic::unnamed(
+                format!("a context of {context_tokens} tokens"),
+                format!("{expected}: those before and the new ones"),
+            );
+            return Err(diagnostic.with_field("context_length"));
         }
         if !self.session.names_its_session() {
             self.stream.push_ids(checked(row.ids)?, row.ids.len() as u64 * u64::from(self.stream.id_tokens()));
@@ -68,7 +72,7 @@ impl SessionBuilder {
         Ok(())
     }
 
-    fn push_prompt(&mut self, row: &Row<'_>) -> Result<(), String> {
+    fn push_prompt(&mut self, row: &Row<'_>) -> Result<(), Diagnostic> {
         if let Some(last) = self.session.turns.last() {
             let full = (last.context_tokens / self.stream.id_tokens()) as usize;
             let extends = u64::from(row.turn.context_tokens) >= end_of(last) && row.ids.starts_with(&self.ids[..full]);
@@ -108,9 +112,9 @@ impl SessionBuilder {
 }
 
 /// Ids that blocks can have. Columns of other ids are not read.
-fn checked(ids: &[i64]) -> Result<&[i64], String> {
+fn checked(ids: &[i64]) -> Result<&[i64], Diagnostic> {
     match ids.iter().find(|id| **id < 0) {
-        Some(id) => Err(format!("hash id {id}, expected none below 0")),
+        Some(id) => Err(Diagnostic::unnamed(format!("hash id {id}"), "none below 0").with_field("hash_ids")),
         None => Ok(ids),
     }
 }

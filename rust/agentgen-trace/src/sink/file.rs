@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::diagnostic::Diagnostic;
 use crate::error::{Result, TraceError};
 use crate::manifest::FileEntry;
 
@@ -155,12 +156,12 @@ impl PartialFile {
     /// Flushes to the disk: nothing more can fail for want of space.
     pub fn seal(mut self) -> Result<SealedFile> {
         let Some((sender, thread)) = self.hasher.take() else {
-            return Err(TraceError::Format("internal error: a failed file was sealed".into()));
+            return Err(TraceError::internal("a failed file was sealed"));
         };
         drop(sender);
         let flushed = self.flusher.take().map_or(Ok(()), Flusher::finish);
         flushed.and_then(|()| self.file.sync_all()).map_err(|e| TraceError::io(&self.path, e))?;
-        let hasher = thread.join().map_err(|_| TraceError::Format("internal error: hashing panicked".into()))?;
+        let hasher = thread.join().map_err(|_| TraceError::internal("hashing panicked"))?;
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let entry = FileEntry { name, bytes: self.bytes, sha256: hex(&hasher.finalize()) };
         Ok(SealedFile { file: self, entry })
@@ -195,10 +196,8 @@ fn locked(partial: &Path) -> Result<File> {
     let file = File::options().create(true).truncate(false).write(true).open(partial).map_err(fail)?;
     // A file system without locks gives another error, and no protection.
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        return Err(TraceError::Format(format!(
-            "{}: another process is writing it (wait for its end, or write elsewhere)",
-            partial.display()
-        )));
+        let found = Diagnostic::unnamed("a file that another process is writing", "a file that nobody writes");
+        return Err(found.in_file(partial).with_help("wait for its end, or write elsewhere").into());
     }
     file.set_len(0).map_err(fail)?;
     Ok(file)

@@ -15,8 +15,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
-use crate::batch::internal;
-use crate::error::Result;
+use crate::error::{Result, TraceError};
 use crate::meta::{META_KEY, PROGRAM};
 use crate::schema::Column;
 
@@ -83,7 +82,7 @@ impl Encoder {
     /// Begins a row group.
     pub fn begin(&self) -> Result<Growing> {
         // The index only matters to encryption and to page order bookkeeping, neither of which is used.
-        let columns = self.factory.create_column_writers(0).map_err(internal)?;
+        let columns = self.factory.create_column_writers(0).map_err(TraceError::internal)?;
         Ok(Growing { schema: Arc::clone(&self.schema), columns })
     }
 }
@@ -99,9 +98,9 @@ impl Growing {
     pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let mut writers = self.columns.iter_mut();
         for (field, array) in self.schema.fields().iter().zip(batch.columns()) {
-            for leaf in compute_leaves(field, array).map_err(internal)? {
-                let writer = writers.next().ok_or_else(|| internal("more leaves than columns"))?;
-                writer.write(&leaf).map_err(internal)?;
+            for leaf in compute_leaves(field, array).map_err(TraceError::internal)? {
+                let writer = writers.next().ok_or_else(|| TraceError::internal("more leaves than columns"))?;
+                writer.write(&leaf).map_err(TraceError::internal)?;
             }
         }
         Ok(())
@@ -109,7 +108,7 @@ impl Growing {
 
     /// The row group.
     pub fn finish(self) -> Result<RowGroup> {
-        self.columns.into_iter().map(|column| column.close().map_err(internal)).collect()
+        self.columns.into_iter().map(|column| column.close().map_err(TraceError::internal)).collect()
     }
 }
 
@@ -131,8 +130,9 @@ impl<W: Write + Send> std::fmt::Debug for Writer<W> {
 impl<W: Write + Send> Writer<W> {
     /// Starts a file; row groups come from the encoder.
     pub fn start(file: W, schema: &SchemaRef) -> Result<(Self, Encoder)> {
-        let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties(schema))).map_err(internal)?;
-        let (writer, factory) = writer.into_serialized_writer().map_err(internal)?;
+        let writer =
+            ArrowWriter::try_new(file, Arc::clone(schema), Some(properties(schema))).map_err(TraceError::internal)?;
+        let (writer, factory) = writer.into_serialized_writer().map_err(TraceError::internal)?;
         Ok((Self(writer), Encoder { schema: Arc::clone(schema), factory: Arc::new(factory) }))
     }
 

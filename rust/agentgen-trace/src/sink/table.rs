@@ -11,7 +11,7 @@ use arrow_schema::SchemaRef;
 use super::file::PartialFile;
 use super::parquet::{RowGroup, Writer};
 use super::{ZSTD_LEVEL, jsonl};
-use crate::batch::internal;
+use crate::diagnostic::Diagnostic;
 use crate::error::{Result, TraceError};
 use crate::manifest::{FileEntry, Written};
 use crate::meta::Layout;
@@ -38,8 +38,8 @@ impl Format {
             .into_iter()
             .find_map(|(ending, format)| name.ends_with(ending).then_some(format))
             .ok_or_else(|| {
-                let expected = "expected a name that ends in .jsonl, .jsonl.zst or .parquet";
-                TraceError::Format(format!("{}: cannot tell the format to write; {expected}", path.display()))
+                let expected = "a name that ends in .jsonl, .jsonl.zst or .parquet";
+                Diagnostic::unnamed("a name of no format that can be written", expected).in_file(path).into()
             })
     }
 }
@@ -80,7 +80,7 @@ pub fn write_table(
             let mut lines = Vec::new();
             jsonl::write(&batch, layout, &mut lines)?;
             if format == Format::JsonlZstd {
-                lines = zstd::bulk::compress(&lines, ZSTD_LEVEL).map_err(internal)?;
+                lines = zstd::bulk::compress(&lines, ZSTD_LEVEL).map_err(TraceError::internal)?;
             }
             Ok((Encoded::Lines(lines), written))
         }
@@ -94,22 +94,22 @@ pub fn write_table(
             (Encoded::RowGroup(group), _, Some((writer, _))) => {
                 writer.append(group).map_err(|e| parquet_error(path, e))?;
             }
-            _ => return Err(internal("encoded for another format")),
+            _ => return Err(TraceError::internal("encoded for another format")),
         }
     }
     let file = match parquet {
         Some((writer, _)) => Some(writer.finish().map_err(|e| parquet_error(path, e))?),
         None => file,
     };
-    let file = file.ok_or_else(|| internal("no file"))?;
+    let file = file.ok_or_else(|| TraceError::internal("no file"))?;
     Ok((file.seal()?.publish()?, total))
 }
 
 /// Whether a reader of what is written will accept it: a table from elsewhere may hold anything its types can.
 fn check(batch: &RecordBatch) -> Result<()> {
     let refuse = |column: Column, found: String, expected: &str| {
-        let name = column.name();
-        Err(TraceError::Format(format!("{name}: found {found}, expected {expected} (agentgen validate names the row)")))
+        let diagnostic = Diagnostic::unnamed(found, expected).with_field(column.name());
+        Err(diagnostic.with_help("agentgen validate names the row").into())
     };
     for column in [Column::DelayMs, Column::TimestampMs] {
         let times = column.required(batch)?.as_primitive::<Float64Type>();

@@ -10,7 +10,7 @@ use flate2::read::MultiGzDecoder;
 use memchr::{memchr, memrchr};
 
 use super::json_row::parse_row;
-use crate::diagnostic::Fault;
+use crate::diagnostic::Diagnostic;
 use crate::error::{Result, TraceError};
 use crate::row::Row;
 
@@ -99,21 +99,21 @@ impl<'a> Iterator for Lines<'a> {
 
 impl Line<'_> {
     /// [`parse_row`], with [`Line::explain`].
-    pub fn parse_row(&self, row: &mut Row, faults: &mut Vec<Fault>) {
-        let before = faults.len();
-        parse_row(self.bytes, row, faults);
-        self.explain(&mut faults[before..]);
+    pub fn parse_row(&self, row: &mut Row, diagnostics: &mut Vec<Diagnostic>) {
+        let before = diagnostics.len();
+        parse_row(self.bytes, row, diagnostics);
+        self.explain(&mut diagnostics[before..]);
     }
 
-    /// A last line that is not JSON and has no end was probably cut off, which its faults then say.
-    pub fn explain(&self, faults: &mut [Fault]) {
+    /// A last line that is not JSON and has no end was probably cut off, which its diagnostics then say.
+    pub fn explain(&self, diagnostics: &mut [Diagnostic]) {
         if self.ended {
             return;
         }
-        for fault in faults.iter_mut().filter(|f| f.rule == "json") {
-            fault.rule = "truncated";
-            fault.found = format!("a last line without an end: {}", fault.found);
-            fault.expected = "a whole row; the file seems cut off".into();
+        for diagnostic in diagnostics.iter_mut().filter(|f| f.rule == "json") {
+            diagnostic.rule = "truncated";
+            diagnostic.found = format!("a last line without an end: {}", diagnostic.found);
+            diagnostic.expected = "a whole row; the file seems cut off".into();
         }
     }
 }

@@ -14,45 +14,43 @@ use arrow_schema::{ArrowError, DataType, SchemaRef};
 
 use super::parsed::Parsed;
 use super::sessions::Sessions;
-use crate::diagnostic::Fault;
+use crate::error::{Result, TraceError};
 use crate::schema::Column;
-
-/// A row's fault, by its line in the block.
-pub(super) type RowFault = (u64, Fault);
 
 /// A batch holds at most so many rows and, unless a single row has more, ids.
 pub const BATCH_ROWS: usize = 65_536;
 /// Ids of a batch, at most.
 pub const BATCH_IDS: usize = 4 << 20;
 
-/// Follows a block's rows through their sessions and makes the schema's columns of them.
+/// Follows a block's rows through their sessions and makes the schema's columns of them. `first_line`: that of the block.
 pub(super) fn batch(
     parsed: Parsed,
     sessions: &mut Sessions,
     schema: &SchemaRef,
-) -> Result<Result<RecordBatch, ArrowError>, RowFault> {
+    first_line: u64,
+) -> Result<RecordBatch> {
     let wants_parents = schema.column_with_name(Column::ParentSessionId.name()).is_some();
     let mut derived = Vec::with_capacity(parsed.heads.len());
     let mut parents = Names::default();
     for head in &parsed.heads {
-        derived.push(sessions.derive(head, &parsed.text).map_err(|fault| (head.line, fault))?);
+        derived.push(sessions.derive(head, &parsed.text).map_err(|found| found.on_line(first_line + head.line))?);
         if wants_parents {
             parents.push(sessions.parent());
         }
     }
-    if let Some(fault) = parsed.fault {
-        return Err(fault);
+    if let Some((line, diagnostic)) = parsed.diagnostic {
+        return Err(diagnostic.on_line(first_line + line).into());
     }
     let Parsed { heads, text, hash_ids, offsets, reasons, .. } = parsed;
     let (mut ids, mut parents) = (Some((hash_ids, offsets)), Some(parents));
-    let column = |column: Column| -> Result<ArrayRef, ArrowError> {
+    let column = |column: Column| -> Result<ArrayRef> {
         Ok(match column {
             Column::SessionId => {
                 let mut names = Names::default();
                 for head in &heads {
                     names.push(head.session.clone().map(|span| &text[span]));
                 }
-                Arc::new(names.finish()?)
+                Arc::new(names.finish().map_err(TraceError::internal)?)
             }
             Column::TurnIndex => Arc::new(UInt32Array::from_iter_values(derived.iter().map(|d| d.turn_index))),
             Column::GroupId => Arc::new(derived.iter().map(|d| d.group_id).collect::<UInt32Array>()),
@@ -66,34 +64,38 @@ pub(super) fn batch(
                 Arc::new(id_lists(schema, Arc::new(Int64Array::from(ids)), offsets.into())?)
             }
             Column::IsRestart => Arc::new(derived.iter().map(|d| Some(d.is_restart)).collect::<BooleanArray>()),
-            Column::ParentSessionId => Arc::new(parents.take().unwrap_or_default().finish()?),
+            Column::ParentSessionId => {
+                Arc::new(parents.take().unwrap_or_default().finish().map_err(TraceError::internal)?)
+            }
             Column::EndReason => {
                 let keys: Int8Array = heads.iter().map(|h| h.end_reason).collect();
-                Arc::new(DictionaryArray::<Int8Type>::try_new(keys, Arc::new(StringArray::from(reasons.clone())))?)
+                let words = Arc::new(StringArray::from(reasons.clone()));
+                Arc::new(DictionaryArray::<Int8Type>::try_new(keys, words).map_err(TraceError::internal)?)
             }
         })
     };
-    Ok(record_batch(schema, heads.len(), column))
+    record_batch(schema, heads.len(), column)
 }
 
 /// A batch of the schema's columns, each made by `column`.
 pub fn record_batch(
     schema: &SchemaRef,
     rows: usize,
-    column: impl FnMut(Column) -> Result<ArrayRef, ArrowError>,
-) -> Result<RecordBatch, ArrowError> {
+    column: impl FnMut(Column) -> Result<ArrayRef>,
+) -> Result<RecordBatch> {
     let columns = schema.fields().iter().filter_map(|f| Column::named(f.name())).map(column);
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(TraceError::internal)
 }
 
 /// `hash_ids` from its parts, with the item field of the schema.
-pub fn id_lists(schema: &SchemaRef, ids: ArrayRef, offsets: ScalarBuffer<i64>) -> Result<LargeListArray, ArrowError> {
-    let DataType::LargeList(item) = schema.field_with_name(Column::HashIds.name())?.data_type() else {
-        return Err(ArrowError::SchemaError("hash_ids is not a list".into()));
+pub fn id_lists(schema: &SchemaRef, ids: ArrayRef, offsets: ScalarBuffer<i64>) -> Result<LargeListArray> {
+    let field = schema.field_with_name(Column::HashIds.name()).map_err(TraceError::internal)?;
+    let DataType::LargeList(item) = field.data_type() else {
+        return Err(TraceError::internal("hash_ids is not a list"));
     };
-    LargeListArray::try_new(Arc::clone(item), OffsetBuffer::new(offsets), ids, None)
+    LargeListArray::try_new(Arc::clone(item), OffsetBuffer::new(offsets), ids, None).map_err(TraceError::internal)
 }
 
 /// Cuts a batch that is too large.

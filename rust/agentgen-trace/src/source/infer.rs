@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use super::blocks::Blocks;
 use super::parquet_sample;
 use super::resolve::{DataFile, Format, Source};
+use crate::diagnostic::{Diagnostic, TRACE_BLOCK_SIZE, TRACE_LAYOUT};
 use crate::error::{Result, TraceError};
 use crate::meta::Layout;
 use crate::row::{Row, SessionKey};
@@ -18,19 +19,19 @@ const USUAL_BLOCK_SIZE: u32 = 512;
 
 /// Layout and block size: the stated one, or the only one (or the usual one) that the first rows allow.
 pub(super) fn infer(file: &DataFile, layout: Option<Layout>, block_size: Option<u32>) -> Result<(Layout, u32)> {
-    let name = file.path.display();
-    let fail = |text: String| TraceError::Format(format!("{name}: {text}"));
     if file.format == Format::Parquet {
         return parquet_sample::infer(file, layout, block_size);
     }
     let rows = sample(file)?;
     let block_size = match block_size {
         Some(size) => size,
-        None => fitting_size(rows.iter().map(|r| (r.line, r.length, r.ids.len()))).map_err(fail)?,
+        None => {
+            fitting_size(rows.iter().map(|r| (r.line, r.length, r.ids.len()))).map_err(|e| e.in_file(&file.path))?
+        }
     };
     let layout = match layout {
         Some(layout) => layout,
-        None => infer_layout(&rows, block_size).map_err(fail)?,
+        None => infer_layout(&rows, block_size).map_err(|e| e.in_file(&file.path))?,
     };
     Ok((layout, block_size))
 }
@@ -44,18 +45,18 @@ struct Sample {
     ids: Vec<i64>,
 }
 
-/// The first sound rows; finding fault with the others is not this module's job unless there are none.
+/// The first sound rows; finding diagnostic with the others is not this module's job unless there are none.
 fn sample(file: &DataFile) -> Result<Vec<Sample>> {
-    let (mut rows, mut row, mut faults, mut first_line) = (Vec::new(), Row::default(), Vec::new(), 1);
-    let mut first_fault = None;
+    let (mut rows, mut row, mut diagnostics, mut first_line) = (Vec::new(), Row::default(), Vec::new(), 1);
+    let mut first_diagnostic = None;
     for block in Blocks::open(&file.path)? {
         let block = block?;
         let mut lines = block.lines();
         for line in lines.by_ref() {
             let number = first_line + line.number;
-            line.parse_row(&mut row, &mut faults);
-            if let Some(fault) = faults.drain(..).next() {
-                first_fault.get_or_insert((number, fault));
+            line.parse_row(&mut row, &mut diagnostics);
+            if let Some(diagnostic) = diagnostics.drain(..).next() {
+                first_diagnostic.get_or_insert(diagnostic.on_line(number));
                 continue;
             }
             let session = row.session_id.clone();
@@ -75,22 +76,23 @@ fn sample(file: &DataFile) -> Result<Vec<Sample>> {
     if !rows.is_empty() {
         return Ok(rows);
     }
-    let name = file.path.display();
-    Err(TraceError::Format(match first_fault {
-        Some((line, fault)) => format!("{name}:{line}: {fault}"),
-        None => format!("{name}: found no rows, expected at least one"),
-    }))
+    Err(first_diagnostic.unwrap_or_else(no_rows).in_file(&file.path).into())
+}
+
+/// A file without rows.
+pub(super) fn no_rows() -> Diagnostic {
+    Diagnostic::new("empty", "no rows", "at least one row")
 }
 
 /// Which key names the sessions of a JSONL trace; `None` of other formats, and of a file without a sound row.
 pub fn session_key(source: &Source) -> Result<Option<SessionKey>> {
     let Some(file) = source.files.first().filter(|file| file.format == Format::Jsonl) else { return Ok(None) };
-    let (mut row, mut faults) = (Row::default(), Vec::new());
+    let (mut row, mut diagnostics) = (Row::default(), Vec::new());
     for block in Blocks::open(&file.path)? {
         for line in block?.lines() {
-            faults.clear();
-            line.parse_row(&mut row, &mut faults);
-            if faults.is_empty() {
+            diagnostics.clear();
+            line.parse_row(&mut row, &mut diagnostics);
+            if diagnostics.is_empty() {
                 return Ok(Some(row.session_key));
             }
         }
@@ -107,12 +109,17 @@ fn sizes(length: u32, ids: usize) -> Option<RangeInclusive<u32>> {
 }
 
 /// The block size for which every row (line, tokens, number of ids) has as many ids as blocks.
-pub(super) fn fitting_size(rows: impl Iterator<Item = (u64, u32, usize)>) -> Result<u32, String> {
+pub(super) fn fitting_size(rows: impl Iterator<Item = (u64, u32, usize)>) -> Result<u32> {
     // The tightest bounds, and the lines that set them.
     let (mut least, mut most) = ((0, 1), (0, u32::MAX));
     for (line, length, ids) in rows.filter(|(_, _, ids)| *ids > 0) {
         let Some(fit) = sizes(length, ids) else {
-            return Err(format!("line {line}: found {ids} hash_ids for {length} tokens, which fits no block size"));
+            let diagnostic = Diagnostic::new(
+                "id-count",
+                format!("{ids} hash_ids for {length} tokens, which fits no block size"),
+                "one id for each block of the row",
+            );
+            return Err(diagnostic.with_field("hash_ids").on_line(line).into());
         };
         if *fit.start() > least.1 {
             least = (line, *fit.start());
@@ -123,19 +130,23 @@ pub(super) fn fitting_size(rows: impl Iterator<Item = (u64, u32, usize)>) -> Res
     }
     let range = least.1..=most.1;
     if range.is_empty() {
-        return Err(format!(
-            "no block size fits all rows: line {} needs at least {}, line {} at most {} (state block_size)",
+        let found = format!(
+            "no block size that fits all rows: line {} needs at least {}, line {} at most {}",
             least.0, least.1, most.0, most.1
-        ));
+        );
+        let diagnostic = Diagnostic::unnamed(found, "one block size for all rows").with_help("state it");
+        return Err(TraceError::usage(TRACE_BLOCK_SIZE, diagnostic));
     }
     if least.1 == most.1 || range.contains(&USUAL_BLOCK_SIZE) {
         return Ok(if least.1 == most.1 { least.1 } else { USUAL_BLOCK_SIZE });
     }
     let range = if most.1 == u32::MAX { format!("{} or more", least.1) } else { format!("{} to {}", least.1, most.1) };
-    Err(format!("every block size of {range} fits the rows: state block_size"))
+    let diagnostic =
+        Diagnostic::unnamed(format!("rows that fit every block size of {range}"), "rows that fit a single one");
+    Err(TraceError::usage(TRACE_BLOCK_SIZE, diagnostic.with_help("state it")))
 }
 
-fn infer_layout(rows: &[Sample], block_size: u32) -> Result<Layout, String> {
+fn infer_layout(rows: &[Sample], block_size: u32) -> Result<Layout> {
     // Only whole prompts carry this key, and only they can stand without any.
     let sessions = rows.iter().filter(|r| r.key == SessionKey::Session).count();
     if sessions == 0 {
@@ -143,7 +154,8 @@ fn infer_layout(rows: &[Sample], block_size: u32) -> Result<Layout, String> {
     }
     if sessions < rows.len() {
         let odd = rows.iter().find(|r| r.key != SessionKey::Session).map_or(0, |r| r.line);
-        return Err(format!("line {odd}: found no session_id, expected one as on other lines (state the layout)"));
+        let diagnostic = Diagnostic::unnamed("no session_id", "one, as on other lines").on_line(odd);
+        return Err(TraceError::usage(TRACE_LAYOUT, diagnostic.with_help("state it")));
     }
     let (mut last, mut incremental, mut cumulative) = (HashMap::new(), None, None);
     for row in rows {
@@ -155,10 +167,14 @@ fn infer_layout(rows: &[Sample], block_size: u32) -> Result<Layout, String> {
         }
     }
     match (incremental, cumulative) {
-        (Some(a), Some(b)) => Err(format!(
-            "layout unclear: line {b} repeats the blocks of its session's previous row (cumulative), line {a} does \
-             not (incremental): state the layout"
-        )),
+        (Some(a), Some(b)) => {
+            let found = format!(
+                "rows of both layouts: line {b} repeats the blocks of its session's previous row (cumulative), line \
+                 {a} does not (incremental)"
+            );
+            let diagnostic = Diagnostic::unnamed(found, "rows of one layout").with_help("state it");
+            Err(TraceError::usage(TRACE_LAYOUT, diagnostic))
+        }
         (None, Some(_)) => Ok(Layout::Cumulative),
         // Without any later turn, both readings are the same.
         (_, None) => Ok(Layout::Incremental),

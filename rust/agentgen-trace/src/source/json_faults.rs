@@ -8,16 +8,16 @@ use serde_json::value::RawValue;
 
 use super::json_object::{not_json, object_text, shown};
 use super::json_row::{Key, MAX_ID, MAX_LENGTH, REQUIRED};
-use crate::diagnostic::Fault;
+use crate::diagnostic::Diagnostic;
 use crate::row::{Row, SessionKey};
 
 /// Reads one line into a cleared row.
-pub(super) fn parse_any(line: &[u8], row: &mut Row, faults: &mut Vec<Fault>) {
-    let Some(value) = object_text(line, faults) else { return };
-    let mut fields = Fields { row, faults, seen: 0, unknown: Vec::new() };
+pub(super) fn parse_any(line: &[u8], row: &mut Row, diagnostics: &mut Vec<Diagnostic>) {
+    let Some(value) = object_text(line, diagnostics) else { return };
+    let mut fields = Fields { row, diagnostics, seen: 0, unknown: Vec::new() };
     // Keys can still be wrong where the grammar is right: half of a surrogate pair as an escape.
     if let Err(e) = serde_json::Deserializer::from_str(value).deserialize_map(&mut fields) {
-        return faults.push(not_json(&e));
+        return diagnostics.push(not_json(&e));
     }
     fields.finish();
 }
@@ -25,7 +25,7 @@ pub(super) fn parse_any(line: &[u8], row: &mut Row, faults: &mut Vec<Fault>) {
 /// Takes the keys of a row in their order, so that none hides another.
 struct Fields<'a> {
     row: &'a mut Row,
-    faults: &'a mut Vec<Fault>,
+    diagnostics: &'a mut Vec<Diagnostic>,
     seen: u16,
     unknown: Vec<String>,
 }
@@ -60,17 +60,18 @@ impl Fields<'_> {
             return self.duplicate(&name, value);
         }
         self.seen |= key.bit();
-        if let Err(fault) = self.set(key, &name, value) {
-            self.faults.push(fault);
+        if let Err(diagnostic) = self.set(key, &name, value) {
+            self.diagnostics.push(diagnostic);
         }
     }
 
     fn duplicate(&mut self, name: &str, value: &str) {
         let found = format!("{name} again, now {}", shown(value));
-        self.faults.push(Fault::new("duplicate-key", found, "every key once a row"));
+        self.diagnostics
+            .push(Diagnostic::new("duplicate-key", found, "every key once a row").with_field(name.to_owned()));
     }
 
-    fn set(&mut self, key: Key, name: &str, value: &str) -> Result<(), Fault> {
+    fn set(&mut self, key: Key, name: &str, value: &str) -> Result<(), Diagnostic> {
         let row = &mut *self.row;
         match key {
             Key::Session | Key::Conversation => {
@@ -79,7 +80,7 @@ impl Fields<'_> {
             }
             Key::InputLength => row.input_length = integer(name, value, 1, MAX_LENGTH)? as u32,
             Key::OutputLength => row.output_length = integer(name, value, 0, MAX_LENGTH)? as u32,
-            Key::HashIds => ids(value, &mut row.hash_ids, self.faults)?,
+            Key::HashIds => ids(value, &mut row.hash_ids, self.diagnostics)?,
             Key::Timestamp => row.timestamp = Some(milliseconds(name, value)?),
             Key::Delay => row.delay = Some(milliseconds(name, value)?),
             Key::GroupId => row.group_id = Some(integer(name, value, 0, u64::from(u32::MAX))? as u32),
@@ -93,26 +94,30 @@ impl Fields<'_> {
     fn finish(self) {
         for (key, name) in REQUIRED {
             if self.seen & key.bit() == 0 {
-                self.faults.push(Fault::new("missing-field", format!("no {name}"), format!("{name} on every row")));
+                self.diagnostics.push(Diagnostic::new(
+                    "missing-field",
+                    format!("no {name}"),
+                    format!("{name} on every row"),
+                ));
             }
         }
         let both = Key::Session.bit() | Key::Conversation.bit();
         if self.seen & both == both {
             let found = "session_id and conversation_id";
-            self.faults.push(Fault::new("two-session-keys", found, "one of the two"));
+            self.diagnostics.push(Diagnostic::new("two-session-keys", found, "one of the two"));
         }
     }
 }
 
-fn wrong(rule: &'static str, name: &str, value: &str, expected: impl Into<String>) -> Fault {
-    Fault::new(rule, format!("{name} {}", shown(value)), expected)
+fn wrong(rule: &'static str, name: &str, value: &str, expected: impl Into<String>) -> Diagnostic {
+    Diagnostic::new(rule, format!("{name} {}", shown(value)), expected).with_field(name.to_owned())
 }
 
 fn is_number(value: &str) -> bool {
     value.starts_with(|c: char| c == '-' || c.is_ascii_digit())
 }
 
-fn integer(name: &str, value: &str, min: u64, max: u64) -> Result<u64, Fault> {
+fn integer(name: &str, value: &str, min: u64, max: u64) -> Result<u64, Diagnostic> {
     integer_or_rule(value, min, max).map_err(|rule| wrong(rule, name, value, format!("an integer from {min} to {max}")))
 }
 
@@ -126,7 +131,7 @@ fn integer_or_rule(value: &str, min: u64, max: u64) -> Result<u64, &'static str>
     value.parse().ok().filter(|n| (min..=max).contains(n)).ok_or("range")
 }
 
-fn milliseconds(name: &str, value: &str) -> Result<f64, Fault> {
+fn milliseconds(name: &str, value: &str) -> Result<f64, Diagnostic> {
     let expected = "a number of milliseconds, at least 0";
     if !is_number(value) {
         return Err(wrong("type", name, value, expected));
@@ -136,18 +141,18 @@ fn milliseconds(name: &str, value: &str) -> Result<f64, Fault> {
     number.map(f64::abs).ok_or_else(|| wrong("range", name, value, expected))
 }
 
-fn boolean(name: &str, value: &str) -> Result<bool, Fault> {
+fn boolean(name: &str, value: &str) -> Result<bool, Diagnostic> {
     serde_json::from_str(value).map_err(|_| wrong("type", name, value, "true or false"))
 }
 
-fn string(name: &str, value: &str) -> Result<String, Fault> {
+fn string(name: &str, value: &str) -> Result<String, Diagnostic> {
     let expected = "a string that is not empty";
     let text: String = serde_json::from_str(value).map_err(|_| wrong("type", name, value, expected))?;
     if text.is_empty() { Err(wrong("range", name, value, expected)) } else { Ok(text) }
 }
 
 /// Ids; of the bad ones, the first that breaks each rule is reported, by its place in the list.
-fn ids(value: &str, ids: &mut Vec<i64>, faults: &mut Vec<Fault>) -> Result<(), Fault> {
+fn ids(value: &str, ids: &mut Vec<i64>, diagnostics: &mut Vec<Diagnostic>) -> Result<(), Diagnostic> {
     let list: Vec<&RawValue> =
         serde_json::from_str(value).map_err(|_| wrong("type", "hash_ids", value, "a list of integers"))?;
     let mut reported: Vec<&'static str> = Vec::new();
@@ -157,7 +162,7 @@ fn ids(value: &str, ids: &mut Vec<i64>, faults: &mut Vec<Fault>) -> Result<(), F
             Err(rule) if !reported.contains(&rule) => {
                 reported.push(rule);
                 let expected = format!("an integer from 0 to {MAX_ID}");
-                faults.push(wrong(rule, &format!("hash_ids[{at}]"), item.get(), expected));
+                diagnostics.push(wrong(rule, &format!("hash_ids[{at}]"), item.get(), expected));
             }
             Err(_) => {}
         }

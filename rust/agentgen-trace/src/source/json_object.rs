@@ -7,42 +7,42 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::json_row::BYTE_ORDER_MARK;
-use crate::diagnostic::Fault;
+use crate::diagnostic::Diagnostic;
 
 /// Values longer than this are cut in messages.
 const SHOWN_CHARS: usize = 60;
 
 /// The text of the object that a line holds; what keeps it from being one is told.
-pub(super) fn object_text<'a>(mut line: &'a [u8], faults: &mut Vec<Fault>) -> Option<&'a str> {
+pub(super) fn object_text<'a>(mut line: &'a [u8], diagnostics: &mut Vec<Diagnostic>) -> Option<&'a str> {
     if let Some(rest) = line.strip_prefix(BYTE_ORDER_MARK) {
-        faults.push(Fault::new("bom", "a byte order mark before the row", "UTF-8 without a byte order mark"));
+        diagnostics.push(Diagnostic::new("bom", "a byte order mark before the row", "UTF-8 without a byte order mark"));
         line = rest;
     }
     let text = match std::str::from_utf8(line) {
         Ok(text) => text,
         Err(e) => {
             let found = format!("bytes that are not UTF-8 at column {}", e.valid_up_to() + 1);
-            faults.push(Fault::new("json", found, "UTF-8 text"));
+            diagnostics.push(Diagnostic::new("json", found, "UTF-8 text"));
             return None;
         }
     };
     match serde_json::from_str::<&RawValue>(text) {
         Ok(value) if value.get().starts_with('{') => Some(value.get()),
         Ok(value) => {
-            faults.push(Fault::new("not-an-object", shown(value.get()), "one JSON object a line"));
+            diagnostics.push(Diagnostic::new("not-an-object", shown(value.get()), "one JSON object a line"));
             None
         }
         Err(e) => {
-            faults.push(not_json(&e));
+            diagnostics.push(not_json(&e));
             None
         }
     }
 }
 
-pub(super) fn not_json(error: &serde_json::Error) -> Fault {
+pub(super) fn not_json(error: &serde_json::Error) -> Diagnostic {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);
-    Fault::new("json", format!("{what} at column {}", error.column()), "one JSON object a line")
+    Diagnostic::new("json", format!("{what} at column {}", error.column()), "one JSON object a line")
 }
 
 /// A value as a message shows it.
@@ -58,29 +58,29 @@ pub fn shown(value: &str) -> String {
 pub type Members<'a> = Vec<(String, &'a RawValue)>;
 
 /// The members of the object that a line holds, in their order; of a key that comes twice, the first.
-pub fn members<'a>(line: &'a [u8], faults: &mut Vec<Fault>) -> Option<Members<'a>> {
-    let text = object_text(line, faults)?;
+pub fn members<'a>(line: &'a [u8], diagnostics: &mut Vec<Diagnostic>) -> Option<Members<'a>> {
+    let text = object_text(line, diagnostics)?;
     match serde_json::Deserializer::from_str(text).deserialize_map(Collect) {
         Ok(mut members) => {
-            drop_duplicates(&mut members, faults);
+            drop_duplicates(&mut members, diagnostics);
             Some(members)
         }
         // Keys can still be wrong where the grammar is right: half of a surrogate pair as an escape.
         Err(e) => {
-            faults.push(not_json(&e));
+            diagnostics.push(not_json(&e));
             None
         }
     }
 }
 
-fn drop_duplicates(members: &mut Members, faults: &mut Vec<Fault>) {
+fn drop_duplicates(members: &mut Members, diagnostics: &mut Vec<Diagnostic>) {
     let mut at = 0;
     while at < members.len() {
         let (before, rest) = members.split_at(at);
         if before.iter().any(|(name, _)| *name == rest[0].0) {
             let (name, value) = members.remove(at);
             let found = format!("{name} again, now {}", shown(value.get()));
-            faults.push(Fault::new("duplicate-key", found, "every key once a row"));
+            diagnostics.push(Diagnostic::new("duplicate-key", found, "every key once a row").with_field(name));
         } else {
             at += 1;
         }

@@ -8,7 +8,7 @@ mod cursor;
 
 use self::cursor::Cursor;
 use super::json_faults;
-use crate::diagnostic::Fault;
+use crate::diagnostic::Diagnostic;
 use crate::row::{Row, SessionKey};
 
 /// Lengths are at most this.
@@ -64,13 +64,13 @@ impl Key {
 pub(super) const REQUIRED: [(Key, &str); 3] =
     [(Key::InputLength, "input_length"), (Key::OutputLength, "output_length"), (Key::HashIds, "hash_ids")];
 
-/// Reads one line, without its end, into `row`, whose buffers are reused. The row is good if no fault was added; of a
+/// Reads one line, without its end, into `row`, whose buffers are reused. The row is good if no diagnostic was added; of a
 /// faulty row, the fields that are sound are set.
-pub fn parse_row(line: &[u8], row: &mut Row, faults: &mut Vec<Fault>) {
+pub fn parse_row(line: &[u8], row: &mut Row, diagnostics: &mut Vec<Diagnostic>) {
     if parse_usual(line, row).is_none() {
         clear(row);
         row.session_id.clear();
-        json_faults::parse_any(line, row, faults);
+        json_faults::parse_any(line, row, diagnostics);
     }
 }
 
@@ -159,9 +159,9 @@ mod tests {
         let lines =
             sessions.map(|session| format!(r#"{{{session}"input_length":5,"output_length":1,"hash_ids":[7]}}"#));
         let parse = |line: &str, mut row: Row| {
-            let mut faults = Vec::new();
-            parse_row(line.as_bytes(), &mut row, &mut faults);
-            (row, faults)
+            let mut diagnostics = Vec::new();
+            parse_row(line.as_bytes(), &mut row, &mut diagnostics);
+            (row, diagnostics)
         };
         for before in &lines {
             for line in &lines {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::json_faults::parse_any;
 use super::json_row::{parse_row, parse_usual};
-use crate::diagnostic::Fault;
+use crate::diagnostic::Diagnostic;
 use crate::row::{Row, SessionKey};
 
 const GOOD: &str = concat!(
@@ -12,17 +12,17 @@ const GOOD: &str = concat!(
     r#""timestamp":4444.7,"group_id":2,"is_restart":true,"parent_session_id":"sess-0","end_reason":"forced_retire"}"#
 );
 
-fn parsed(line: &[u8]) -> (Row, Vec<Fault>) {
-    let (mut row, mut faults) = (Row::default(), Vec::new());
-    parse_row(line, &mut row, &mut faults);
-    (row, faults)
+fn parsed(line: &[u8]) -> (Row, Vec<Diagnostic>) {
+    let (mut row, mut diagnostics) = (Row::default(), Vec::new());
+    parse_row(line, &mut row, &mut diagnostics);
+    (row, diagnostics)
 }
 
 /// The careful reader alone.
-fn carefully(line: &[u8]) -> (Row, Vec<Fault>) {
-    let (mut row, mut faults) = (Row::default(), Vec::new());
-    parse_any(line, &mut row, &mut faults);
-    (row, faults)
+fn carefully(line: &[u8]) -> (Row, Vec<Diagnostic>) {
+    let (mut row, mut diagnostics) = (Row::default(), Vec::new());
+    parse_any(line, &mut row, &mut diagnostics);
+    (row, diagnostics)
 }
 
 fn rules(line: &str) -> Vec<&'static str> {
@@ -59,11 +59,11 @@ fn a_usual_row_is_read_by_hand_and_whole() {
 
 #[test]
 fn buffers_are_cleared_between_rows() {
-    let (mut row, mut faults) = (Row::default(), Vec::new());
-    parse_row(GOOD.as_bytes(), &mut row, &mut faults);
-    parse_row(br#"{"input_length":5,"output_length":1,"hash_ids":[7]}"#, &mut row, &mut faults);
+    let (mut row, mut diagnostics) = (Row::default(), Vec::new());
+    parse_row(GOOD.as_bytes(), &mut row, &mut diagnostics);
+    parse_row(br#"{"input_length":5,"output_length":1,"hash_ids":[7]}"#, &mut row, &mut diagnostics);
     let expected = Row { input_length: 5, output_length: 1, hash_ids: vec![7], ..Row::default() };
-    assert_eq!((row, faults), (expected, vec![]));
+    assert_eq!((row, diagnostics), (expected, vec![]));
 }
 
 #[test]
@@ -156,8 +156,8 @@ fn keys_given_twice_are_found() {
 
 #[test]
 fn all_faults_of_a_row_are_reported_with_field_and_value() {
-    let (row, faults) = parsed(br#"{"input_length":1.5,"hash_ids":[4,-1,true,-2],"delay":-3,"group_id":7}"#);
-    let text: Vec<String> = faults.iter().map(|f| format!("{}: {} / {}", f.rule, f.found, f.expected)).collect();
+    let (row, diagnostics) = parsed(br#"{"input_length":1.5,"hash_ids":[4,-1,true,-2],"delay":-3,"group_id":7}"#);
+    let text: Vec<String> = diagnostics.iter().map(|f| format!("{}: {} / {}", f.rule, f.found, f.expected)).collect();
     assert_eq!(
         text,
         [

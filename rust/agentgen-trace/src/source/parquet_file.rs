@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, cast::AsArray, new_null_array};
 use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{ArrowError, DataType, SchemaRef};
+use arrow_schema::{DataType, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
 use super::columns::{BATCH_IDS, BATCH_ROWS, id_lists, record_batch};
 use super::resolve::parquet_metadata;
+use crate::diagnostic::Diagnostic;
 use crate::error::{Result, TraceError};
 use crate::schema::Column;
 
@@ -23,19 +24,15 @@ pub(super) fn open(path: &Path, schema: &SchemaRef) -> Result<ParquetRecordBatch
     let wanted: Vec<Column> = schema.fields().iter().filter_map(|f| Column::named(f.name())).collect();
     if let Some(missing) = wanted.iter().find(|c| !has(c) && !may_lack(**c)) {
         let found: Vec<&str> = metadata.schema().fields().iter().map(|f| f.name().as_str()).collect();
-        return Err(TraceError::Format(format!(
-            "{}: found columns {}, expected {} among them",
-            path.display(),
-            found.join(", "),
-            missing.name()
-        )));
+        let (found, expected) = (format!("columns {}", found.join(", ")), format!("{} among them", missing.name()));
+        return Err(Diagnostic::new("missing-field", found, expected).with_field(missing.name()).in_file(path).into());
     }
     let file = File::open(path).map_err(|e| TraceError::io(path, e))?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone());
     let names = wanted.iter().filter(|c| has(c)).map(|c| c.name());
     let mask = ProjectionMask::columns(builder.parquet_schema(), names);
     let rows = if wanted.contains(&Column::HashIds) { rows_of_a_batch(&builder) } else { BATCH_ROWS };
-    builder.with_projection(mask).with_batch_size(rows).build().map_err(|e| unreadable(path, e))
+    builder.with_projection(mask).with_batch_size(rows).build().map_err(|e| unreadable(e).in_file(path))
 }
 
 /// So many rows that their ids are about as many as a batch may have.
@@ -58,62 +55,69 @@ fn may_lack(column: Column) -> bool {
 }
 
 /// The error of a file that cannot be decoded.
-pub(super) fn unreadable(path: &Path, error: impl std::fmt::Display) -> TraceError {
-    TraceError::Format(format!("{}: {error}", path.display()))
+pub(super) fn unreadable(error: impl std::fmt::Display) -> TraceError {
+    Diagnostic::new("parquet", error.to_string(), "a readable Parquet file").into()
+}
+
+/// A column that cannot be read as the canonical one.
+fn unfit(column: Column, what: &str, expected: impl Into<String>) -> TraceError {
+    Diagnostic::new("type", format!("{} {what}", column.name()), expected).with_field(column.name()).into()
 }
 
 /// The batch as the schema wants it: other writers use other types for the same.
-pub(super) fn canonical(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+pub(super) fn canonical(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let rows = batch.num_rows();
     record_batch(schema, rows, |column| {
-        let field = schema.field_with_name(column.name())?;
+        let field = schema.field_with_name(column.name()).map_err(TraceError::internal)?;
         let Some(found) = batch.column_by_name(column.name()) else {
             return Ok(match column {
                 Column::IsRestart => Arc::new(BooleanArray::from(vec![false; rows])),
                 _ => new_null_array(field.data_type(), rows),
             });
         };
-        let fail = |e: &dyn std::fmt::Display| ArrowError::CastError(format!("column {}: {e}", column.name()));
         if !field.is_nullable() && found.null_count() > 0 {
-            return Err(fail(&format!("found {} nulls, expected none", found.null_count())));
+            return Err(unfit(column, &format!("with {} nulls", found.null_count()), "no null"));
         }
         if column == Column::HashIds {
-            return lists(found, schema).map_err(|e| fail(&e));
+            return lists(found, schema);
         }
         // Text, booleans and fractions do not become numbers by accident.
         if field.data_type().is_numeric() && !found.data_type().is_numeric() {
-            return Err(fail(&format!("found {}, expected {}", found.data_type(), field.data_type())));
+            return Err(unfit(column, &format!("of type {}", found.data_type()), field.data_type().to_string()));
         }
-        exactly(found, field.data_type()).map_err(|e| fail(&e))
+        exactly(column, found, field.data_type())
     })
 }
 
 /// A cast that fails where a value does not fit.
-fn exactly(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+fn exactly(column: Column, array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     if array.data_type() == to {
         return Ok(Arc::clone(array));
     }
     if array.data_type().is_floating() && to.is_integer() {
-        return Err(ArrowError::CastError(format!("found {}, expected {to}", array.data_type())));
+        return Err(unfit(column, &format!("of type {}", array.data_type()), to.to_string()));
     }
-    cast_with_options(array, to, &CastOptions { safe: false, ..CastOptions::default() })
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(array, to, &options)
+        .map_err(|e| unfit(column, &format!("that does not fit ({e})"), to.to_string()))
 }
 
 /// `hash_ids`, whatever kind of list and of integer it is.
-fn lists(array: &ArrayRef, schema: &SchemaRef) -> Result<ArrayRef, ArrowError> {
+fn lists(array: &ArrayRef, schema: &SchemaRef) -> Result<ArrayRef> {
+    let column = Column::HashIds;
     let item = match array.data_type() {
         DataType::LargeList(item) | DataType::List(item) | DataType::ListView(item) => Arc::clone(item),
-        other => return Err(ArrowError::CastError(format!("found {other}, expected a list of integers"))),
+        other => return Err(unfit(column, &format!("of type {other}"), "a list of integers")),
     };
-    let array = exactly(array, &DataType::LargeList(item))?;
+    let array = exactly(column, array, &DataType::LargeList(item))?;
     let list = array.as_list::<i64>();
     // A slice's values include those of its neighbours.
     let (first, end) = (list.value_offsets()[0], list.value_offsets()[list.len()]);
     let values = list.values().slice(first as usize, (end - first) as usize);
     if values.null_count() > 0 {
-        return Err(ArrowError::CastError(format!("found {} null ids, expected none", values.null_count())));
+        return Err(unfit(column, &format!("with {} null ids", values.null_count()), "no null"));
     }
-    let ids = exactly(&values, &DataType::Int64)?;
+    let ids = exactly(column, &values, &DataType::Int64)?;
     let offsets = list.value_offsets().iter().map(|o| o - first).collect();
     Ok(Arc::new(id_lists(schema, ids, offsets)?))
 }

@@ -3,9 +3,10 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
 
-use super::infer::{SAMPLE_ROWS, fitting_size};
+use super::infer::{SAMPLE_ROWS, fitting_size, no_rows};
 use super::parquet_file::{canonical, open, unreadable};
 use super::resolve::DataFile;
+use crate::diagnostic::{Diagnostic, TRACE_LAYOUT};
 use crate::error::{Result, TraceError};
 use crate::meta::{Layout, TraceMeta};
 use crate::schema::{Column, schema};
@@ -23,23 +24,27 @@ pub(super) fn infer(file: &DataFile, layout: Option<Layout>, block_size: Option<
                 None => Ok(size),
                 Some((number, row)) => {
                     let (ids, tokens) = (row.2, length(row));
-                    Err(format!("row {number}: found {ids} hash_ids for {tokens} tokens, which does not fit {size}"))
+                    let found = format!("{ids} hash_ids for {tokens} tokens");
+                    let expected = format!("one id for each block of {size} tokens");
+                    Err(Diagnostic::new("id-count", found, expected).with_field("hash_ids").on_line(number).into())
                 }
             },
         }
     };
-    let fail = |text: String| TraceError::Format(format!("{}: {text}", file.path.display()));
+    let fail = |error: TraceError| error.in_file(&file.path);
     if let Some(layout) = layout {
         return size(layout).map(|size| (layout, size)).map_err(fail);
     }
     match (size(Layout::Incremental), size(Layout::Cumulative)) {
         (Ok(_), Ok(_)) if rows.iter().any(|(input, context, _)| input != context) => {
-            Err(fail("the rows fit both layouts: state the layout".into()))
+            let diagnostic = Diagnostic::unnamed("rows that fit both layouts", "rows that fit a single one");
+            Err(fail(TraceError::usage(TRACE_LAYOUT, diagnostic.with_help("state it"))))
         }
         (Ok(size), _) => Ok((Layout::Incremental, size)),
         (Err(_), Ok(size)) => Ok((Layout::Cumulative, size)),
         (Err(incremental), Err(cumulative)) => {
-            Err(fail(format!("fits no layout: incremental: {incremental}; cumulative: {cumulative}")))
+            let found = format!("rows that fit no layout; incremental: {incremental}; cumulative: {cumulative}");
+            Err(fail(Diagnostic::unnamed(found, "rows of one layout").into()))
         }
     }
 }
@@ -50,7 +55,8 @@ fn sample(file: &DataFile) -> Result<Vec<Sample>> {
     let schema = schema(&[Column::InputLength, Column::ContextLength, Column::HashIds], &unknown);
     let mut rows = Vec::new();
     for batch in open(&file.path, &schema)? {
-        let batch = batch.and_then(|b| canonical(&b, &schema)).map_err(|e| unreadable(&file.path, e))?;
+        let batch =
+            batch.map_err(unreadable).and_then(|b| canonical(&b, &schema)).map_err(|e| e.in_file(&file.path))?;
         let length = |i: usize| batch.column(i).as_primitive::<UInt32Type>().values();
         let ids = batch.column(2).as_list::<i64>().value_offsets();
         let ids = ids.windows(2).map(|o| (o[1] - o[0]) as usize);
@@ -60,8 +66,7 @@ fn sample(file: &DataFile) -> Result<Vec<Sample>> {
         }
     }
     if rows.is_empty() {
-        let text = format!("{}: found no rows, expected at least one", file.path.display());
-        return Err(TraceError::Format(text));
+        return Err(no_rows().in_file(&file.path).into());
     }
     Ok(rows)
 }

@@ -1,7 +1,7 @@
 //! The rows of one block as its worker leaves them: everything that can be known without the rows before.
 
 use super::blocks::Block;
-use crate::diagnostic::Fault;
+use crate::diagnostic::Diagnostic;
 use crate::row::{Row, SessionKey};
 
 /// Bytes of [`Parsed::text`].
@@ -21,7 +21,7 @@ pub(super) struct Parsed {
     /// Lines gone over, blank ones included: all of the block, unless one is faulty.
     pub lines: u64,
     /// The first faulty line, where reading stopped.
-    pub fault: Option<(u64, Fault)>,
+    pub diagnostic: Option<(u64, Diagnostic)>,
 }
 
 /// A row without its ids.
@@ -50,14 +50,15 @@ impl Parsed {
             offsets: vec![0],
             reasons: Vec::new(),
             lines: 0,
-            fault: None,
+            diagnostic: None,
         };
-        let (mut row, mut faults) = (Row::default(), Vec::new());
+        let (mut row, mut diagnostics) = (Row::default(), Vec::new());
         let mut lines = block.lines();
         for line in lines.by_ref() {
-            line.parse_row(&mut row, &mut faults);
-            if let Some(fault) = faults.drain(..).next().or_else(|| parsed.push(line.number, &row, wants_ids)) {
-                parsed.fault = Some((line.number, fault));
+            line.parse_row(&mut row, &mut diagnostics);
+            if let Some(diagnostic) = diagnostics.drain(..).next().or_else(|| parsed.push(line.number, &row, wants_ids))
+            {
+                parsed.diagnostic = Some((line.number, diagnostic));
                 break;
             }
         }
@@ -65,7 +66,7 @@ impl Parsed {
         parsed
     }
 
-    fn push(&mut self, line: u64, row: &Row, wants_ids: bool) -> Option<Fault> {
+    fn push(&mut self, line: u64, row: &Row, wants_ids: bool) -> Option<Diagnostic> {
         let session = (row.session_key != SessionKey::None).then(|| {
             let last = self.heads.last().and_then(|h| h.session.clone());
             last.filter(|span| self.text[span.clone()] == row.session_id).unwrap_or_else(|| self.name(&row.session_id))
@@ -73,7 +74,7 @@ impl Parsed {
         let parent = row.parent_session_id.as_deref().map(|name| self.name(name));
         let end_reason = match row.end_reason.as_deref().map(|reason| self.reason(reason)) {
             Some(None) => {
-                return Some(Fault::new("range", "the 129th end_reason", "at most 128 different ones"));
+                return Some(Diagnostic::new("range", "the 129th end_reason", "at most 128 different ones"));
             }
             known => known.flatten(),
         };

@@ -13,7 +13,7 @@ use super::parquet_file::{self, canonical, unreadable};
 use super::parsed::Parsed;
 use super::resolve::{DataFile, Format, Source};
 use super::sessions::Sessions;
-use crate::error::{Result, TraceError};
+use crate::error::Result;
 use crate::ordered::{Cancel, Ordered};
 use crate::schema::{Column, schema};
 
@@ -88,19 +88,16 @@ impl Batches {
             let read = match rows {
                 Rows::Parquet(reader) => {
                     let batch = reader.next();
-                    batch.map(|b| b.and_then(|b| canonical(&b, &self.schema)).map_err(|e| unreadable(path, e)))
+                    batch.map(|batch| batch.map_err(unreadable).and_then(|batch| canonical(&batch, &self.schema)))
                 }
                 Rows::Jsonl { blocks, line } => blocks.next().map(|parsed| {
                     let (parsed, first) = (parsed?, *line);
                     *line += parsed.lines;
-                    let made = batch(parsed, &mut self.sessions, &self.schema).map_err(|(line, fault)| {
-                        TraceError::Format(format!("{}:{}: {fault}", path.display(), first + line))
-                    })?;
-                    made.map_err(|e| unreadable(path, e))
+                    batch(parsed, &mut self.sessions, &self.schema, first)
                 }),
             };
             match read {
-                Some(batch) => return batch.map(Some),
+                Some(batch) => return batch.map(Some).map_err(|e| e.in_file(path)),
                 None => self.current = None,
             }
         }

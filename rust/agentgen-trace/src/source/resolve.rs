@@ -10,6 +10,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
 use super::infer;
 use super::messages::is_messages;
+use crate::diagnostic::{Diagnostic, TRACE_BLOCK_SIZE, TRACE_LAYOUT};
 use crate::error::{Result, TraceError};
 use crate::manifest::{self, FileEntry, Manifest, Part, Shard};
 use crate::meta::{Layout, META_KEY, TraceMeta};
@@ -66,9 +67,9 @@ impl Stated {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReadOptions {
     /// Its layout.
-    pub layout: Option<Layout>,
-    /// Its tokens a block.
-    pub block_size: Option<u32>,
+    pub trace_layout: Option<Layout>,
+    /// Its block size, tokens.
+    pub trace_block_size: Option<u32>,
 }
 
 /// A trace that can be read.
@@ -125,18 +126,19 @@ pub fn resolve(paths: &[PathBuf], options: ReadOptions) -> Result<Source> {
         found.add(path)?;
     }
     if found.files.is_empty() {
-        return Err(TraceError::Format("found no trace, expected at least one path".into()));
+        return Err(Diagnostic::unnamed("no trace", "at least one path").into());
     }
     if found.statements.is_empty() && is_messages(&found.files[0].path)? {
-        return Err(TraceError::Format(format!(
-            "{}: found multi-turn messages, expected rows with hash_ids (validate and replay take the file of messages)",
-            found.files[0].path.display()
-        )));
+        let diagnostic = Diagnostic::unnamed("multi-turn messages", "a block-hash trace (rows with hash_ids)");
+        let diagnostic = diagnostic.with_help("validate and replay take multi-turn messages");
+        return Err(diagnostic.in_file(&found.files[0].path).into());
     }
-    let stated_layout = pick("layout", options.layout, &found.statements, |m| m.layout, Layout::name)?;
-    let stated_size = pick("block_size", options.block_size, &found.statements, |m| m.block_size, |b| b)?;
+    let stated_layout =
+        pick(["layout", TRACE_LAYOUT], options.trace_layout, &found.statements, |m| m.layout, Layout::name)?;
+    let stated_size =
+        pick(["block_size", TRACE_BLOCK_SIZE], options.trace_block_size, &found.statements, |m| m.block_size, |b| b)?;
     if stated_size.is_some_and(|(size, _)| size == 0) {
-        return Err(TraceError::Format("block_size: found 0, expected at least 1".into()));
+        return Err(TraceError::usage(TRACE_BLOCK_SIZE, Diagnostic::unnamed("0", "at least 1")));
     }
     let ((layout, layout_from), (block_size, block_size_from)) = match (stated_layout, stated_size) {
         (Some(layout), Some(size)) => (layout, size),
@@ -150,9 +152,10 @@ pub fn resolve(paths: &[PathBuf], options: ReadOptions) -> Result<Source> {
     Ok(Source { files: found.files, meta, layout_from, block_size_from, partial, promised: found.promised })
 }
 
-/// The one value that option and statements agree on, if any of them has it.
+/// The one value that option and statements agree on, if any of them has it; `field` is its name in statements,
+/// `parameter` that of the option.
 fn pick<T: Copy + PartialEq, D: Display>(
-    name: &str,
+    [field, parameter]: [&'static str; 2],
     option: Option<T>,
     statements: &[Statement],
     of: impl Fn(&TraceMeta) -> T,
@@ -163,19 +166,16 @@ fn pick<T: Copy + PartialEq, D: Display>(
         && option != value
     {
         let (option, value, place) = (shown(option), shown(value), statement.place.display());
-        return Err(TraceError::Format(format!(
-            "{name}: found {option}, expected {value}, as {place} says (leave it out)"
-        )));
+        let diagnostic = Diagnostic::unnamed(option.to_string(), format!("{value}, as {place} says"));
+        return Err(TraceError::usage(parameter, diagnostic.with_help("leave it out")));
     }
     if let Some((value, one)) = first
         && let Some(other) = statements.iter().find(|s| of(&s.meta) != value)
     {
         let (a, b) = (shown(value), shown(of(&other.meta)));
-        return Err(TraceError::Format(format!(
-            "{}: found {name} {b}, expected {a} as in {} (read them apart)",
-            other.place.display(),
-            one.place.display()
-        )));
+        let expected = format!("{a}, as in {}", one.place.display());
+        let diagnostic = Diagnostic::unnamed(b.to_string(), expected).with_help("read them apart");
+        return Err(diagnostic.with_field(field).in_file(&other.place).into());
     }
     Ok(option.map(|o| (o, Stated::Option)).or(first.map(|(value, s)| (value, s.from))))
 }
@@ -218,12 +218,15 @@ impl Found {
     /// A shard of a set, if it still is the one that was merged.
     fn add_part(&mut self, set: &Path, part: &Part) -> Result<()> {
         let dir = set.join(&part.path);
-        let refuse = |what: &str| Err(TraceError::Format(format!("{}: {what}", dir.display())));
+        let refuse = |found: &str, expected: &str| {
+            let diagnostic = Diagnostic::unnamed(found, expected).with_help("merge the shards again");
+            Err(diagnostic.in_file(&dir).into())
+        };
         if !Manifest::read(&dir)?.parts.is_empty() {
-            return refuse("found a set of shards as a part of a set, expected one shard (merge the shards again)");
+            return refuse("a set of shards as a part of a set", "one shard");
         }
         if digest(&dir.join(manifest::FILE_NAME))?.sha256 != part.manifest_sha256 {
-            return refuse("found another shard than the one that was merged (merge the shards again)");
+            return refuse("another shard", "the one that was merged");
         }
         self.add_run(&dir)
     }
@@ -285,11 +288,9 @@ fn no_run(dir: &Path) -> TraceError {
         (Some(only), None) => format!(" such as {}", only.display()),
         _ => String::new(),
     };
-    TraceError::Format(format!(
-        "{}: found no data set, expected a directory that agentgen generate wrote ({} in it) or a trace's file{meant}",
-        dir.display(),
-        DATA_FILES.join(", ")
-    ))
+    let expected =
+        format!("a directory that agentgen generate wrote ({} in it) or a trace's file{meant}", DATA_FILES.join(", "));
+    Diagnostic::unnamed("no data set", expected).in_file(dir).into()
 }
 
 fn format_of(path: &Path) -> Result<Format> {
@@ -297,8 +298,8 @@ fn format_of(path: &Path) -> Result<Format> {
     let metadata = std::fs::metadata(path).map_err(|e| TraceError::io(path, e))?;
     if !metadata.is_file() {
         // It is read more than once: a pipe would be empty the second time.
-        let what = "found a pipe or a device, expected a file (write it to one first)";
-        return Err(TraceError::Format(format!("{}: {what}", path.display())));
+        let diagnostic = Diagnostic::unnamed("a pipe or a device", "a file").with_help("write it to a file first");
+        return Err(diagnostic.in_file(path).into());
     }
     let file = File::open(path).map_err(|e| TraceError::io(path, e))?;
     file.take(4).read_to_end(&mut magic).map_err(|e| TraceError::io(path, e))?;
@@ -310,7 +311,8 @@ fn parquet_meta(path: &Path) -> Result<Option<TraceMeta>> {
     let schema = parquet_metadata(path)?.schema().clone();
     let Some(json) = schema.metadata().get(META_KEY) else { return Ok(None) };
     serde_json::from_str(json).map(Some).map_err(|e| {
-        TraceError::Format(format!("{}: metadata `{META_KEY}`: {e} (written by another version?)", path.display()))
+        let diagnostic = Diagnostic::unnamed(e.to_string(), format!("metadata `{META_KEY}` of this version"));
+        diagnostic.with_help("use the agentgen that wrote the file").in_file(path).into()
     })
 }
 
@@ -318,5 +320,5 @@ fn parquet_meta(path: &Path) -> Result<Option<TraceMeta>> {
 pub(super) fn parquet_metadata(path: &Path) -> Result<ArrowReaderMetadata> {
     let file = File::open(path).map_err(|e| TraceError::io(path, e))?;
     ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())
-        .map_err(|e| TraceError::Format(format!("{}: not a readable Parquet file: {e}", path.display())))
+        .map_err(|e| Diagnostic::new("parquet", e.to_string(), "a readable Parquet file").in_file(path).into())
 }

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::json_row::MAX_LENGTH;
 use super::parsed::Head;
-use crate::diagnostic::Fault;
+use crate::diagnostic::Diagnostic;
 use crate::meta::Layout;
 
 /// The columns that follow from a session's earlier rows.
@@ -57,7 +57,7 @@ impl Sessions {
     }
 
     /// Takes the next row; `text` holds its names.
-    pub(super) fn derive(&mut self, row: &Head, text: &str) -> Result<Derived, Fault> {
+    pub(super) fn derive(&mut self, row: &Head, text: &str) -> Result<Derived, Diagnostic> {
         self.enter(row.session.clone().map_or("", |span| &text[span]))?;
         let state = &mut self.state;
         let is_first = state.turns == 0;
@@ -70,7 +70,7 @@ impl Sessions {
         };
         if context > MAX_LENGTH {
             let found = format!("a context of {context} tokens");
-            return Err(Fault::new("range", found, format!("at most {MAX_LENGTH}")));
+            return Err(Diagnostic::new("range", found, format!("at most {MAX_LENGTH}")));
         }
         let elapsed = || match self.layout {
             Layout::Incremental => None,
@@ -97,7 +97,7 @@ impl Sessions {
     }
 
     /// Turns to the session of the next row; a row without a name is a session of its own.
-    fn enter(&mut self, name: &str) -> Result<(), Fault> {
+    fn enter(&mut self, name: &str) -> Result<(), Diagnostic> {
         if name == self.current && !name.is_empty() {
             return Ok(());
         }
@@ -110,7 +110,7 @@ impl Sessions {
                 }
                 if !name.is_empty() && self.over.contains(&self.hasher.hash_one(name)) {
                     let found = format!("session_id {name} again after other sessions");
-                    return Err(Fault::new("session-order", found, "the rows of a session one after the other"));
+                    return Err(Diagnostic::new("session-order", found, "the rows of a session one after the other"));
                 }
             }
             Layout::Cumulative => {

@@ -4,11 +4,11 @@ use agentgen_trace::Layout;
 
 use super::Merge;
 use crate::validate::digest::{Digest, hash};
-use crate::validate::findings::{Issue, Place};
 use crate::validate::fresh::Start;
 use crate::validate::law::Kin;
 use crate::validate::rules;
 use crate::validate::session::Session;
+use agentgen_trace::diagnostic::{Diagnostic, Place};
 
 impl Merge<'_> {
     /// Generated primaries come by index; at least a quarter of them start between a session and its continuation.
@@ -29,7 +29,7 @@ impl Merge<'_> {
             let name = known.names.name(next, false);
             let or_later = if kin.is_continuation { " or a later run's, before it" } else { ", the next run's" };
             let expected = format!("session {:?}{or_later}", &*name);
-            self.findings.add(Issue::error(place, rules::SESSION_ORDER, found, expected));
+            self.findings.add(Diagnostic::new(rules::SESSION_ORDER, found, expected).at(place));
         }
     }
 
@@ -49,7 +49,7 @@ impl Merge<'_> {
             let place = Place { file: self.file, line: self.lines + u64::from(line) + 1 };
             let (found, expected) =
                 (format!("id {}", stray.found), format!("id {}, the one that follows", stray.expected));
-            self.findings.add(Issue::error(place, rules::ID_SPACE, found, expected));
+            self.findings.add(Diagnostic::new(rules::ID_SPACE, found, expected).at(place));
         }
     }
 
@@ -64,7 +64,7 @@ impl Merge<'_> {
             if !self.names.contains(&hash(&name)) {
                 let found = format!("end_reason \"restart_split\", and no session {:?}", &*name);
                 let expected = "the session that continues this one, later in the data set";
-                self.findings.add(Issue::error(last, rules::CONTINUATION_MISSING, found, expected));
+                self.findings.add(Diagnostic::new(rules::CONTINUATION_MISSING, found, expected).at(last));
             }
         }
     }

@@ -2,10 +2,10 @@
 
 use agentgen_trace::Layout::{Cumulative, Incremental};
 
-use super::super::findings::Place;
 use super::super::resolve::MAX_SUSPECTS;
 use super::super::rules::*;
 use super::*;
+use agentgen_trace::diagnostic::Place;
 
 const A: &str = "session_id=a";
 const B: &str = "session_id=b";
@@ -14,18 +14,18 @@ const D: &str = r#""delay":1.5"#;
 
 /// Finds exactly these rules at these lines.
 #[track_caller]
-fn expect(lines: &[String], meta: &TraceMeta, expected: &[(&str, u64)]) -> Vec<Issue> {
+fn expect(lines: &[String], meta: &TraceMeta, expected: &[(&str, u64)]) -> Vec<Diagnostic> {
     let found = validate(&[&lines.concat()], Law::new(meta, false).unwrap());
-    let rules: Vec<_> = found.iter().map(|f| (f.rule, f.place.line)).collect();
+    let rules: Vec<_> = found.iter().map(|f| (f.rule, f.line)).collect();
     assert_eq!(rules, expected, "{found:#?}");
     found
 }
 
-fn incremental(lines: &[String], expected: &[(&str, u64)]) -> Vec<Issue> {
+fn incremental(lines: &[String], expected: &[(&str, u64)]) -> Vec<Diagnostic> {
     expect(lines, &foreign(Incremental), expected)
 }
 
-fn cumulative(lines: &[String], expected: &[(&str, u64)]) -> Vec<Issue> {
+fn cumulative(lines: &[String], expected: &[(&str, u64)]) -> Vec<Diagnostic> {
     expect(lines, &foreign(Cumulative), expected)
 }
 
@@ -120,7 +120,7 @@ fn sessions() {
     incremental(&[grouped, row(A, 9, &[9], &d(r#""group_id":4"#))], &[(GROUP, 2)]);
     incremental(&[first(), row(A, 9, &[9], &d(r#""group_id":4"#))], &[(GROUP, 2)]);
     let found = validate(&["", &first()], Law::new(&foreign(Incremental), false).unwrap());
-    assert_eq!(found.iter().map(|f| (f.rule, f.place)).collect::<Vec<_>>(), [(EMPTY, Place { file: 0, line: 0 })]);
+    assert_eq!(found.iter().map(|f| (f.rule, f.place())).collect::<Vec<_>>(), [(EMPTY, Place { file: 0, line: 0 })]);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn parents() {
     // Shards together are one data set.
     let (a, b) = (parent(split).concat(), child(56, 3, "a").concat());
     let found = validate(&[&a, &b], Law::new(&foreign(Incremental), false).unwrap());
-    let places: Vec<_> = found.iter().map(|f| (f.rule, f.place)).collect();
+    let places: Vec<_> = found.iter().map(|f| (f.rule, f.place())).collect();
     assert_eq!(places, [(PARENT_CONTEXT, Place { file: 1, line: 1 })]);
 }
 
@@ -274,7 +274,7 @@ fn too_many_suspects_are_counted_where_they_are_guilty() {
         let law = Arc::new(Law::new(&foreign(layout), false).unwrap());
         let (errors, warnings, list) = findings(&[&text], &law, 10_000, 2, 3);
         assert_eq!((errors, warnings), (expected, 1));
-        let listed: Vec<_> = list.iter().map(|f| (f.rule, f.place.line)).collect();
+        let listed: Vec<_> = list.iter().map(|f| (f.rule, f.line)).collect();
         assert_eq!(listed, [(UNRESOLVED, 0), (ID_SIZE, count + 1), (ID_SIZE, count + 2), (ID_SIZE, count + 3)]);
     }
 }

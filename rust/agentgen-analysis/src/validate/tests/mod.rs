@@ -12,10 +12,10 @@ use agentgen_core::Config;
 use agentgen_core::config::{Overrides, preset};
 use agentgen_trace::{Cancel, Layout, Origin, Result, TraceMeta};
 
-use super::findings::Issue;
 use super::law::Law;
 use super::parts::{Content, Part};
 use super::{Options, Severity, check};
+use agentgen_trace::diagnostic::Diagnostic;
 
 /// Tokens a block in these tests.
 pub const BLOCK_SIZE: u32 = 10;
@@ -58,7 +58,13 @@ fn parts(files: &[&str], bytes: usize) -> Vec<Result<Part>> {
 }
 
 /// Errors, warnings and findings of files that make one data set.
-fn findings(files: &[&str], law: &Arc<Law>, bytes: usize, threads: usize, max_errors: usize) -> (u64, u64, Vec<Issue>) {
+fn findings(
+    files: &[&str],
+    law: &Arc<Law>,
+    bytes: usize,
+    threads: usize,
+    max_errors: usize,
+) -> (u64, u64, Vec<Diagnostic>) {
     let names: Vec<String> = (0..files.len()).map(|i| format!("file-{i}")).collect();
     let options = Options { max_errors, threads, ..Options::default() };
     let (first, again) = (parts(files, bytes).into_iter(), || parts(files, bytes).into_iter());
@@ -67,7 +73,7 @@ fn findings(files: &[&str], law: &Arc<Law>, bytes: usize, threads: usize, max_er
 }
 
 /// The findings, which must be the same however the text is cut and however many threads work on it.
-pub fn validate(files: &[&str], law: Law) -> Vec<Issue> {
+pub fn validate(files: &[&str], law: Law) -> Vec<Diagnostic> {
     let law = Arc::new(law);
     let (errors, _, whole) = findings(files, &law, usize::MAX, 1, usize::MAX / 4);
     assert_eq!(errors, whole.iter().filter(|f| f.severity == Severity::Error).count() as u64, "{whole:#?}");

@@ -88,7 +88,7 @@ fn trace(layout: Layout) -> impl Strategy<Value = String> {
 
 fn agree(text: &str, layout: Layout) -> Result<(), TestCaseError> {
     let found = validate(&[text], Law::new(&foreign(layout), false).unwrap());
-    let found: Rules = found.iter().map(|f| (f.rule, f.place.line)).collect();
+    let found: Rules = found.iter().map(|f| (f.rule, f.line)).collect();
     prop_assert_eq!(found, naive(text, layout), "{}", text);
     Ok(())
 }

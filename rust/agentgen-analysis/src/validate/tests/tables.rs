@@ -22,7 +22,7 @@ fn table() -> RecordBatch {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("t.jsonl");
     std::fs::write(&path, text.concat()).unwrap();
-    let options = ReadOptions { layout: Some(Layout::Incremental), block_size: Some(BLOCK_SIZE) };
+    let options = ReadOptions { trace_layout: Some(Layout::Incremental), trace_block_size: Some(BLOCK_SIZE) };
     let source = resolve(&[path], options).unwrap();
     open(&source, &Column::ALL, 1, &Cancel::default()).unwrap().next().unwrap().unwrap()
 }
@@ -47,7 +47,7 @@ fn rules(table: &RecordBatch) -> Vec<(&'static str, u64)> {
         let again = || parts(table, rows).into_iter();
         let options = Options::default();
         let merged = check(again(), again, &law, &["t".into()], &options, &Cancel::default(), &mut || {}).unwrap();
-        merged.findings.sorted().2.iter().map(|f| (f.rule, f.place.line)).collect::<Vec<_>>()
+        merged.findings.sorted().2.iter().map(|f| (f.rule, f.line)).collect::<Vec<_>>()
     });
     assert!(found.iter().all(|f| *f == found[0]), "{found:?}");
     found[0].clone()
@@ -79,5 +79,5 @@ fn ids_that_cover_the_other_length_are_the_other_layout() {
     let law = Law::new(&foreign(Layout::Cumulative), false).unwrap();
     let part = parts(&table(), 4).remove(0).unwrap();
     let found = contradiction(&part, &law, "option").unwrap().unwrap();
-    assert_eq!((found.rule, found.place.line), (LAYOUT, 2));
+    assert_eq!((found.rule, found.line), (LAYOUT, 2));
 }

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::request::options::History;
+use crate::request::options::{History, RequestError};
 
 /// Options of a run that replays recorded conversations.
 #[derive(Debug)]
@@ -17,15 +17,14 @@ pub struct MessagesOptions {
 
 impl MessagesOptions {
     /// Takes the run's `model` and `stream`, and the members of the JSON object `request`, which take precedence.
-    pub fn new(history: History, salt: &str, model: &str, stream: bool, request: &str) -> Result<Self, String> {
+    pub fn new(history: History, salt: &str, model: &str, stream: bool, request: &str) -> Result<Self, RequestError> {
         let members = agentgen_trace::source::json_object::members(request.as_bytes(), &mut Vec::new());
         let Some(members) = members else {
-            return Err(format!("request: found {request}, expected one JSON object with every key once"));
+            return Err(RequestError::options("request", request, "one JSON object with every key once"));
         };
         if members.iter().any(|(name, _)| name == "messages") {
-            return Err(
-                "request: found messages, expected other members: the conversations give the messages".to_owned()
-            );
+            let expected = "other members: the conversations give the messages";
+            return Err(RequestError::options("request", "messages", expected));
         }
         let mut parameters = vec![
             ("model".to_owned(), serde_json::Value::from(model).to_string()),

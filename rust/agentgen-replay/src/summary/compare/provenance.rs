@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use agentgen_engine::text::counted;
+use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::{Result, TraceError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -85,14 +86,14 @@ pub(super) struct Provenance {
 impl Provenance {
     pub fn read(directory: &Path) -> Result<Self> {
         let path = directory.join(SUMMARY);
-        let summary = match std::fs::read(&path) {
-            Ok(text) => Some(serde_json::from_slice(&text).map_err(|error| {
-                let problem = format!("{}: not the summary of a replay ({error})", path.display());
-                TraceError::Format(problem)
-            })?),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(source) => return Err(TraceError::Io { path, source }),
-        };
+        let summary =
+            match std::fs::read(&path) {
+                Ok(text) => Some(serde_json::from_slice(&text).map_err(|error| {
+                    Diagnostic::unnamed(error.to_string(), "the summary of a replay").in_file(&path)
+                })?),
+                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                Err(source) => return Err(TraceError::Io { path, source }),
+            };
         Ok(Self { directory: directory.to_owned(), summary })
     }
 
@@ -129,13 +130,12 @@ impl Provenance {
 pub(super) fn refuse_repeated(runs: &[Provenance]) -> Result<()> {
     for (at, run) in runs.iter().enumerate() {
         if let Some(same) = runs[..at].iter().find(|same| same.is_same(run)) {
-            let (found, other) = (run.directory.display(), same.directory.display());
-            let problem = if run.directory == same.directory {
-                format!("{found}: found the same run twice, expected each once")
+            let found = if run.directory == same.directory {
+                "the same run twice".to_owned()
             } else {
-                format!("{found}: found the same run as {other}, expected each once")
+                format!("the same run as {}", same.directory.display())
             };
-            return Err(TraceError::Format(problem));
+            return Err(Diagnostic::unnamed(found, "each once").in_file(&run.directory).into());
         }
     }
     Ok(())

@@ -2,12 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::diagnostic::Fault;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::parse::{Parsed, RequestOptions, Row};
 use super::rules;
-use crate::diagnostic::{Issue, Place, Severity};
+use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::transcript::model::{
     History, Message, Parameters, Part, Request, Role, ToolCall, ToolResult, Transcript, Trigger, Usage,
 };
@@ -33,7 +32,7 @@ struct Open {
 
 impl Assembler {
     /// Takes a row and gives the conversation that it ends, if that is sound.
-    pub fn push(&mut self, place: Place, mut row: Parsed, issues: &mut Vec<Issue>) -> Option<Transcript> {
+    pub fn push(&mut self, place: Place, mut row: Parsed, issues: &mut Vec<Diagnostic>) -> Option<Transcript> {
         let Some(id) = row.id.take() else {
             self.lost();
             return None;
@@ -45,12 +44,9 @@ impl Assembler {
             self.conversations += u64::from(is_new);
             if !is_new {
                 let found = format!("conversation {id:?} again, after rows of another one");
-                issues.push(Issue::error(
-                    place,
-                    rules::CONVERSATION_SPLIT,
-                    found,
-                    "all rows of a conversation together",
-                ));
+                issues.push(
+                    Diagnostic::new(rules::CONVERSATION_SPLIT, found, "all rows of a conversation together").at(place),
+                );
             }
             self.open = Some(Open { id, rows: Vec::new(), is_broken: !is_new });
         }
@@ -68,13 +64,13 @@ impl Assembler {
     }
 
     /// Ends the open conversation.
-    pub fn finish(&mut self, issues: &mut Vec<Issue>) -> Option<Transcript> {
+    pub fn finish(&mut self, issues: &mut Vec<Diagnostic>) -> Option<Transcript> {
         self.open.take().and_then(|open| open.close(issues))
     }
 }
 
 impl Open {
-    fn close(mut self, issues: &mut Vec<Issue>) -> Option<Transcript> {
+    fn close(mut self, issues: &mut Vec<Diagnostic>) -> Option<Transcript> {
         self.rows.sort_by_key(|(_, row)| row.turn);
         let mut check = Check { id: &self.id, issues: Vec::new() };
         if !self.is_broken && self.rows.iter().all(|(_, row)| row.turn.is_some()) {
@@ -136,7 +132,7 @@ fn transcript(id: String, system: Option<String>, rows: Vec<Row>) -> Transcript 
 /// The rules over the rows of one conversation, which are sorted by turn.
 struct Check<'a> {
     id: &'a str,
-    issues: Vec<Issue>,
+    issues: Vec<Diagnostic>,
 }
 
 impl Check<'_> {
@@ -148,7 +144,7 @@ impl Check<'_> {
         found: impl Into<String>,
         expected: impl Into<String>,
     ) {
-        let fault = Fault::new(rule, found, expected);
+        let fault = Diagnostic::new(rule, found, expected);
         self.issues.push(located(place, self.id, row.turn, fault));
     }
 
@@ -238,8 +234,8 @@ impl Check<'_> {
         let (_, first, system) = prompts.next()?;
         if let Some((place, row, _)) = prompts.find(|(_, _, other)| *other != system) {
             let found = format!("another system prompt than in turn {}", first.turn.unwrap_or_default());
-            let fault = Fault::new(rules::SYSTEM, found, "one a conversation; this one is not used");
-            self.issues.push(Issue { severity: Severity::Warning, ..located(*place, self.id, row.turn, fault) });
+            let fault = Diagnostic::new(rules::SYSTEM, found, "one a conversation; this one is not used");
+            self.issues.push(Diagnostic { severity: Severity::Warning, ..located(*place, self.id, row.turn, fault) });
         }
         Some(system.clone())
     }
@@ -260,10 +256,10 @@ fn results(row: &Parsed) -> impl Iterator<Item = &ToolResult> {
 }
 
 /// A fault with its conversation and turn.
-pub(super) fn located(place: Place, id: &str, turn: Option<u32>, fault: Fault) -> Issue {
+pub(super) fn located(place: Place, id: &str, turn: Option<u32>, fault: Diagnostic) -> Diagnostic {
     let found = match turn {
         Some(turn) => format!("conversation {id:?}, turn {turn}: {}", fault.found),
         None => format!("conversation {id:?}: {}", fault.found),
     };
-    Issue::error(place, fault.rule, found, fault.expected)
+    Diagnostic { found, ..fault }.at(place)
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::diagnostic::Fault;
+use crate::diagnostic::Diagnostic;
 use crate::source::json_object::shown;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::value::RawValue;
@@ -29,28 +29,31 @@ impl fmt::Display for At<'_> {
 
 /// A value that a row may have. Whatever is wrong with it goes to `faults`; a value comes out if nothing is.
 pub(crate) trait Field: Sized {
-    fn read(json: &RawValue, at: &At, faults: &mut Vec<Fault>) -> Option<Self>;
+    fn read(json: &RawValue, at: &At, faults: &mut Vec<Diagnostic>) -> Option<Self>;
 
     /// What it means that the row does not have it.
-    fn absent(at: &At, faults: &mut Vec<Fault>) -> Option<Self> {
-        faults.push(Fault::new("missing-field", format!("no {at}"), "the field, which is required"));
+    fn absent(at: &At, faults: &mut Vec<Diagnostic>) -> Option<Self> {
+        faults.push(
+            Diagnostic::new("missing-field", format!("no {at}"), "the field, which is required")
+                .with_field(at.to_string()),
+        );
         None
     }
 }
 
 /// `null` says the same as leaving a field out.
 impl<T: Field> Field for Option<T> {
-    fn read(json: &RawValue, at: &At, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn read(json: &RawValue, at: &At, faults: &mut Vec<Diagnostic>) -> Option<Self> {
         if json.get() == "null" { Some(None) } else { T::read(json, at, faults).map(Some) }
     }
 
-    fn absent(_: &At, _: &mut Vec<Fault>) -> Option<Self> {
+    fn absent(_: &At, _: &mut Vec<Diagnostic>) -> Option<Self> {
         Some(None)
     }
 }
 
-pub(crate) fn wrong(rule: &'static str, json: &RawValue, at: &At, expected: impl Into<String>) -> Fault {
-    Fault::new(rule, format!("{at} {}", shown(json.get())), expected)
+pub(crate) fn wrong(rule: &'static str, json: &RawValue, at: &At, expected: impl Into<String>) -> Diagnostic {
+    Diagnostic::new(rule, format!("{at} {}", shown(json.get())), expected).with_field(at.to_string())
 }
 
 /// What kind of value a JSON text holds, by its first letter.
@@ -64,14 +67,14 @@ fn is_number(json: &RawValue) -> bool {
 
 /// Any string, the empty one too.
 impl Field for String {
-    fn read(json: &RawValue, at: &At, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn read(json: &RawValue, at: &At, faults: &mut Vec<Diagnostic>) -> Option<Self> {
         let text = serde_json::from_str(json.get());
         text.map_err(|_| faults.push(wrong("type", json, at, "a string"))).ok()
     }
 }
 
 impl Field for bool {
-    fn read(json: &RawValue, at: &At, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn read(json: &RawValue, at: &At, faults: &mut Vec<Diagnostic>) -> Option<Self> {
         let flag = serde_json::from_str(json.get());
         flag.map_err(|_| faults.push(wrong("type", json, at, "true or false"))).ok()
     }
@@ -102,7 +105,7 @@ pub(crate) struct Text(pub String);
 schema!(Text, "Text", json_schema!({"type": "string", "minLength": 1}));
 
 impl Field for Text {
-    fn read(json: &RawValue, at: &At, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn read(json: &RawValue, at: &At, faults: &mut Vec<Diagnostic>) -> Option<Self> {
         let expected = "a string that is not empty";
         match serde_json::from_str::<String>(json.get()) {
             Ok(text) if !text.is_empty() => return Some(Self(text)),
@@ -121,7 +124,7 @@ pub(crate) struct HeaderText(pub String);
 schema!(HeaderText, "HeaderText", json_schema!({"type": "string", "pattern": r"^[!-~]([ -~]*[!-~])?(?![\s\S])"}));
 
 impl Field for HeaderText {
-    fn read(json: &RawValue, at: &At, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn read(json: &RawValue, at: &At, faults: &mut Vec<Diagnostic>) -> Option<Self> {
         let expected =
             "a string of printable ASCII letters, not empty, no space at its ends (it becomes an HTTP header)";
         let Ok(text) = serde_json::from_str::<String>(json.get()) else {
@@ -149,7 +152,7 @@ schema!(
 );
 
 impl<const MIN: i64, const MAX: i64> Field for Whole<MIN, MAX> {
-    fn read(json: &RawValue, at: &At, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn read(json: &RawValue, at: &At, faults: &mut Vec<Diagnostic>) -> Option<Self> {
         let broken = match whole(json) {
             Ok(value) if (i128::from(MIN)..=i128::from(MAX)).contains(&value) => return Some(Self(value as i64)),
             Ok(_) => "range",
@@ -188,7 +191,7 @@ schema!(
 );
 
 impl<const MIN: i64, const MAX: i64> Field for Number<MIN, MAX> {
-    fn read(json: &RawValue, at: &At, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn read(json: &RawValue, at: &At, faults: &mut Vec<Diagnostic>) -> Option<Self> {
         let broken = match serde_json::from_str::<f64>(json.get()) {
             Ok(value) if (MIN as f64..=MAX as f64).contains(&value) => return Some(Self(value)),
             Err(_) if !is_number(json) => "type",
@@ -216,7 +219,7 @@ impl<T: JsonSchema> JsonSchema for Some1<T> {
 }
 
 impl<T: Field> Field for Some1<T> {
-    fn read(json: &RawValue, at: &At, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn read(json: &RawValue, at: &At, faults: &mut Vec<Diagnostic>) -> Option<Self> {
         let expected = "a list that is not empty";
         let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(json.get()) else {
             faults.push(wrong("type", json, at, expected));
@@ -240,7 +243,7 @@ pub(crate) struct Absent;
 schema!(Absent, "Absent", json_schema!({"type": "null"}));
 
 impl Field for Absent {
-    fn read(json: &RawValue, at: &At, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn read(json: &RawValue, at: &At, faults: &mut Vec<Diagnostic>) -> Option<Self> {
         faults.push(wrong("role-field", json, at, format!("no {at} on a row of this role")));
         None
     }
@@ -253,7 +256,7 @@ pub(crate) struct Object;
 schema!(Object, "Object", json_schema!({"type": "object"}));
 
 impl Field for Object {
-    fn read(json: &RawValue, at: &At, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn read(json: &RawValue, at: &At, faults: &mut Vec<Diagnostic>) -> Option<Self> {
         if starts(json, '{') {
             return Some(Self);
         }
@@ -269,7 +272,7 @@ pub(crate) struct TextOrObject(pub String);
 schema!(TextOrObject, "TextOrObject", json_schema!({"type": ["string", "object"]}));
 
 impl Field for TextOrObject {
-    fn read(json: &RawValue, at: &At, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn read(json: &RawValue, at: &At, faults: &mut Vec<Diagnostic>) -> Option<Self> {
         let text = if starts(json, '{') { Some(json.get().to_owned()) } else { serde_json::from_str(json.get()).ok() };
         if text.is_none() {
             faults.push(wrong("type", json, at, "a string or an object"));
@@ -285,7 +288,7 @@ pub(crate) struct Texts;
 schema!(Texts, "Texts", json_schema!({"type": ["string", "array"], "items": {"type": "string"}}));
 
 impl Field for Texts {
-    fn read(json: &RawValue, at: &At, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn read(json: &RawValue, at: &At, faults: &mut Vec<Diagnostic>) -> Option<Self> {
         let (one, many) = (serde_json::from_str::<String>(json.get()), serde_json::from_str::<Vec<String>>(json.get()));
         if one.is_ok() || many.is_ok() {
             return Some(Self);

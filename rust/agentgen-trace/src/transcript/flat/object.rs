@@ -1,13 +1,13 @@
 //! Objects of fields: one declaration makes the type, its reader and its JSON Schema.
 
-use crate::diagnostic::Fault;
+use crate::diagnostic::Diagnostic;
 use crate::source::json_object::Members;
 use serde_json::value::RawValue;
 
 use super::field::{At, Field, wrong};
 
 /// The members of a value that must be an object.
-pub(super) fn members<'a>(json: &'a RawValue, at: &At, faults: &mut Vec<Fault>) -> Option<Members<'a>> {
+pub(super) fn members<'a>(json: &'a RawValue, at: &At, faults: &mut Vec<Diagnostic>) -> Option<Members<'a>> {
     if !json.get().starts_with('{') {
         faults.push(wrong("type", json, at, "an object"));
         return None;
@@ -16,7 +16,7 @@ pub(super) fn members<'a>(json: &'a RawValue, at: &At, faults: &mut Vec<Fault>) 
 }
 
 /// One field of an object.
-pub(super) fn take<T: Field>(members: &Members, key: &str, at: &At, faults: &mut Vec<Fault>) -> Option<T> {
+pub(super) fn take<T: Field>(members: &Members, key: &str, at: &At, faults: &mut Vec<Diagnostic>) -> Option<T> {
     let at = At::Key(at, key);
     match members.iter().find(|(name, _)| name == key) {
         Some((_, json)) => T::read(json, &at, faults),
@@ -47,7 +47,7 @@ macro_rules! object {
             pub(super) fn of(
                 members: &crate::source::json_object::Members,
                 at: &$crate::transcript::flat::field::At,
-                faults: &mut Vec<crate::diagnostic::Fault>,
+                faults: &mut Vec<crate::diagnostic::Diagnostic>,
             ) -> Option<Self> {
                 use $crate::transcript::flat::object::{key, take};
                 // All fields are read before any is missed, so that all faults are told.
@@ -61,7 +61,7 @@ macro_rules! object {
             fn read(
                 json: &serde_json::value::RawValue,
                 at: &$crate::transcript::flat::field::At,
-                faults: &mut Vec<crate::diagnostic::Fault>,
+                faults: &mut Vec<crate::diagnostic::Diagnostic>,
             ) -> Option<Self> {
                 let members = $crate::transcript::flat::object::members(json, at, faults)?;
                 Self::of(&members, at, faults)

@@ -1,6 +1,6 @@
 //! A line as a row, and what is still known of a row that breaks a rule.
 
-use crate::diagnostic::Fault;
+use crate::diagnostic::Diagnostic;
 use crate::source;
 use crate::source::json_object::{Members, members};
 use serde_json::value::RawValue;
@@ -11,7 +11,7 @@ use super::row::{self, AnswerRow, CallRow, Common, Seconds, ToolRow, UserRow};
 use crate::transcript::model::{Message, Parameters, Part, Role, ToolCall, ToolResult};
 
 impl Field for Role {
-    fn read(json: &RawValue, at: &At, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn read(json: &RawValue, at: &At, faults: &mut Vec<Diagnostic>) -> Option<Self> {
         let name = serde_json::from_str::<String>(json.get()).ok();
         let role = match name.as_deref() {
             Some("user") => return Some(Self::User),
@@ -59,7 +59,7 @@ pub(super) struct Parsed {
 }
 
 /// Reads a line; `None` for a line about the file, and for one that is no object.
-pub(super) fn parse(line: &source::Line, faults: &mut Vec<Fault>) -> Option<Parsed> {
+pub(super) fn parse(line: &source::Line, faults: &mut Vec<Diagnostic>) -> Option<Parsed> {
     let before = faults.len();
     let members = members(line.bytes, faults);
     line.explain(&mut faults[before..]);

@@ -9,7 +9,7 @@ use crate::{Cancel, Result, TraceError};
 use super::assemble::{Assembler, located};
 use super::parse::parse;
 use super::rules;
-use crate::diagnostic::{Issue, Place, Severity};
+use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::transcript::Transcript;
 
 /// Reads files as one set of conversations, a block at a time, and goes on after whatever is wrong.
@@ -57,7 +57,7 @@ impl Reader {
     }
 
     /// Reads the next block: conversations that end in it, and what is wrong there. False when there is none.
-    pub fn step(&mut self, issues: &mut Vec<Issue>, mut ready: impl FnMut(Transcript)) -> Result<bool> {
+    pub fn step(&mut self, issues: &mut Vec<Diagnostic>, mut ready: impl FnMut(Transcript)) -> Result<bool> {
         let Some(path) = self.paths.get(self.file) else { return Ok(false) };
         if self.blocks.is_none() {
             self.blocks = Some(Blocks::open(path)?);
@@ -79,17 +79,17 @@ impl Reader {
             }
             issues.extend(faults.drain(..).map(|fault| match &id {
                 Some(id) => located(place, id, turn, fault),
-                None => Issue::error(place, fault.rule, fault.found, fault.expected),
+                None => fault.at(place),
             }));
         }
         self.lines += lines.passed();
         Ok(true)
     }
 
-    fn end_file(&mut self, issues: &mut Vec<Issue>, ready: impl FnMut(Transcript)) {
+    fn end_file(&mut self, issues: &mut Vec<Diagnostic>, ready: impl FnMut(Transcript)) {
         if self.file_rows == 0 {
             let place = Place { file: self.file as u32, line: 0 };
-            issues.push(Issue::error(place, rules::EMPTY, "no rows", "at least one row"));
+            issues.push(Diagnostic::new(rules::EMPTY, "no rows", "at least one row").at(place));
         }
         self.consumed += self.blocks.take().map_or(0, |blocks| blocks.file_bytes());
         self.rows += std::mem::take(&mut self.file_rows);
@@ -132,7 +132,7 @@ impl Transcripts {
             self.cancel.check()?;
             let ready = &mut self.ready;
             self.is_done = !self.reader.step(&mut issues, |conversation| ready.push_back(conversation))?;
-            issues.sort_by_key(|issue| issue.place);
+            issues.sort_by_key(Diagnostic::place);
             if let Some(issue) = issues.iter().find(|issue| issue.severity == Severity::Error) {
                 return Err(self.refuse(issue));
             }
@@ -141,13 +141,9 @@ impl Transcripts {
         Ok(())
     }
 
-    fn refuse(&self, issue: &Issue) -> TraceError {
-        let path = self.path.display();
-        let place = if issue.place.line == 0 { path.to_string() } else { format!("{path}:{}", issue.place.line) };
-        TraceError::Format(format!(
-            "{place}: {}: found {}, expected {} (agentgen validate {path} lists all there is)",
-            issue.rule, issue.found, issue.expected
-        ))
+    fn refuse(&self, issue: &Diagnostic) -> TraceError {
+        let help = format!("agentgen validate {} lists all findings", self.path.display());
+        issue.clone().in_file(&self.path).with_help(help).into()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rows of a file as they are declared: one object for each role, and what their values must be.
 
-use crate::diagnostic::Fault;
+use crate::diagnostic::Diagnostic;
 use crate::source::json_object::Members;
 use schemars::{JsonSchema, json_schema};
 use serde_json::value::RawValue;
@@ -30,7 +30,7 @@ macro_rules! literal {
         schema!($name, $text, json_schema!({"const": $text}));
 
         impl Field for $name {
-            fn read(json: &RawValue, at: &At, faults: &mut Vec<Fault>) -> Option<Self> {
+            fn read(json: &RawValue, at: &At, faults: &mut Vec<Diagnostic>) -> Option<Self> {
                 if serde_json::from_str::<String>(json.get()).is_ok_and(|text| text == $text) {
                     return Some(Self);
                 }

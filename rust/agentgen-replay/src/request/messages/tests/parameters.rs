@@ -136,7 +136,7 @@ fn delays_are_kept_and_never_sent() {
 
 #[test]
 fn the_runs_own_members_are_one_object_without_messages() {
-    let refused = |request: &str| MessagesOptions::new(History::Live, "", "m", true, request).unwrap_err();
+    let refused = |request: &str| MessagesOptions::new(History::Live, "", "m", true, request).unwrap_err().to_string();
     assert!(refused("[1]").contains("expected one JSON object"));
     assert!(refused("{").contains("expected one JSON object"));
     assert!(refused(r#"{"messages": []}"#).contains("found messages"));
