@@ -77,7 +77,7 @@ def test_the_report_has_the_numbers_of_analyze(show: Open, run: Path, trace: Any
     assert tiles[1].startswith(f"{trace['requests']:,}")
     found = {cells[0]: cells[2:] for cells in table(page, "#rates-table")}
     for definition, rate in trace["reuse"]["linked"].items():
-        assert found[definition] == [f"{100 * rate:.1f} %", f"{100 * trace['reuse']['replayed'][definition]:.1f} %"]
+        assert found[definition] == [f"{100 * rate:.1f} %", f"{100 * trace['reuse']['standalone'][definition]:.1f} %"]
     curve = [point for point in trace["reuse"]["capacity_curve"] if point["capacity_blocks"] > 0]
     assert numbers(page, "capacity-curve") == [
         [f"{point['capacity_tokens']:,}", f"{point['capacity_blocks']:,}", f"{100 * point['hit_rate']:.1f} %"]
@@ -128,7 +128,7 @@ def test_sessions_are_found_sorted_and_filtered(show: Open, run: Path) -> None:
     page.locator("#end").select_option("forced_retire")
     assert 0 < int(page.locator("#status").inner_text().split()[-2]) < 200
     page.locator("#search").fill("no such session")
-    assert page.locator("#status").inner_text() == "No session fits."
+    assert page.locator("#status").inner_text() == "No matching session."
 
 
 def test_a_continuation_leads_to_its_origin(show: Open, run: Path) -> None:
@@ -267,7 +267,7 @@ def test_a_trace_without_sessions_or_manifest(show: Open, tmp_path: Path) -> Non
     trace.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     report, explorer, _ = agentgen.report(trace, output=tmp_path, trace_layout="cumulative", trace_block_size=512)
     page = show(report)
-    assert "There is no manifest" in page.locator("#made").inner_text()
+    assert "This trace has no manifest" in page.locator("#made").inner_text()
     assert show(explorer).locator("#sessions .name").first.inner_text() == "request 0"
 
 

@@ -1,8 +1,8 @@
-// Figures: a Vega-Lite chart as SVG with its title, units, caption, hover values and numbers.
+// Figures: a Vega-Lite chart as SVG with title, units, caption, tooltips and a table of its numbers.
 
 import { el, numbers } from "./dom.js";
 
-// Categories by number; safe for the colour-blind in this order, and apart in lightness.
+// Colours of categories: distinguishable by colour-blind readers in this order, and by lightness.
 export const COLORS = [1, 2, 3, 4, 5, 6].map((number) => `var(--c${number})`);
 
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
@@ -13,7 +13,7 @@ const CONFIG = {
     labelColor: "var(--muted)", titleColor: "var(--muted)", labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal",
     gridColor: "var(--grid)", domainColor: "var(--axis)", tickColor: "var(--axis)", labelOverlap: true, titlePadding: 8,
   },
-  // What the vertical axis shows stands beside the figure's title.
+  // The title of the figure names the unit of the vertical axis.
   axisY: { domain: false, ticks: false, title: null, tickCount: 5 },
   axisX: { grid: false, labelPadding: 6 },
   legend: {
@@ -24,7 +24,7 @@ const CONFIG = {
   point: { color: "var(--c1)", filled: true },
 };
 
-// Axis labels: 1.2 M, 350 k; 12 %; of ms: 350 ms, 12 s, 5 min, 2 h.
+// Axis labels: 1.2 M, 350 k; 12 %; durations from ms: 350 ms, 12 s, 5 min, 2 h.
 const SHORT = "replace(format(datum.value, '~s'), /([kMGTm])$/, ' $1')";
 export const AXIS = {
   short: { labelExpr: SHORT },
@@ -37,7 +37,7 @@ export const AXIS = {
   },
 };
 
-// Round values for a logarithmic axis: powers of ten, and 2 and 5 times these where they are few.
+// Ticks of a logarithmic axis: powers of ten, and their multiples by 2 and 5 if these are few.
 export function decades(low, high) {
   const powers = [];
   for (let power = 10 ** Math.floor(Math.log10(low)); power <= high; power *= 10) powers.push(power);
@@ -45,7 +45,7 @@ export function decades(low, high) {
   return values.filter((value) => value >= low && value <= high);
 }
 
-// How wide a chart is drawn; narrow ones have fewer columns in their legends.
+// Width of a chart, px; narrow charts have fewer legend columns.
 function widthOf(box) {
   return Math.max(240, Math.floor(box.clientWidth));
 }
@@ -77,8 +77,8 @@ const resized = new ResizeObserver((entries) => {
   for (const { target } of entries) draw(target, drawn.get(target)).catch((error) => { target.textContent = `This chart could not be drawn: ${error.message}`; throw error; });
 });
 
-// { id, title, units, caption, spec: ({ width, narrow }) => Vega-Lite, columns, rows: those of the table of its numbers,
-//   redraw later with the function that the figure carries: figure.redraw() }
+// { id, title, units, caption, spec: ({ width, narrow }) => Vega-Lite, columns and rows of the table of its numbers };
+// the element's redraw(spec) draws it again.
 export function figure({ id, title, units, caption, spec, columns, rows, wide }) {
   const box = el("div", { class: "chart" });
   const heading = el("h3", {}, title, units ? el("span", { class: "units" }, units) : null);

@@ -1,8 +1,8 @@
-// Elements. Strings from the data become text only, never markup.
+// DOM elements. Strings of the data become text, never markup.
 
 import { NONE } from "./format.js";
 
-// el("p", { class: "note" }, "text", element, ...): attributes that are null or false are left out.
+// el("p", { class: "note" }, "text", element, ...): attributes that are null or false are omitted.
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -13,23 +13,23 @@ export function el(tag, attributes = {}, ...children) {
   return element;
 }
 
-// What the page was made from.
+// The embedded data of the page.
 export function pageData() {
   return JSON.parse(document.getElementById("data").textContent);
 }
 
-// Where new Worker() finds one of the page's worker scripts.
+// URL of an embedded worker script, for new Worker().
 export function workerUrl(name) {
   const text = document.getElementById(`worker-${name}`).textContent;
   return URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
 }
 
-// A part of the page with its heading, linked from the page's contents.
+// A section with its heading, listed in the table of contents.
 export function section(id, title, ...children) {
   return el("section", { id, "aria-labelledby": `${id}-title` }, el("h2", { id: `${id}-title` }, title), ...children);
 }
 
-// columns: [{ label, text: (row) => string, left: whether it is words }].
+// columns: [{ label, text: (row) => string, left: true for text }].
 export function table(caption, columns, rows, attributes = {}) {
   const head = el("tr", {}, columns.map((column) => el("th", { scope: "col", class: column.left ? "left" : null }, column.label)));
   const cell = (row, column, index) => {
@@ -43,7 +43,7 @@ export function table(caption, columns, rows, attributes = {}) {
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption || "table" }, whole);
 }
 
-// The numbers of a chart, made when they are asked for.
+// The numbers of a chart as a table, built when it is opened.
 export function numbers(caption, columns, rows, word = "Numbers") {
   const details = el("details", { class: "numbers" }, el("summary", {}, word));
   details.addEventListener("toggle", () => {
@@ -52,12 +52,12 @@ export function numbers(caption, columns, rows, word = "Numbers") {
   return details;
 }
 
-// Names and values, as short facts.
+// A list of names and values.
 export function facts(pairs) {
   return el("dl", { class: "facts" }, pairs.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
 }
 
-// A table of contents of the sections that a page has.
+// The table of contents.
 export function contents(sections) {
   const link = (part) => el("li", {}, el("a", { href: `#${part.id}` }, part.querySelector("h2").textContent));
   return el("nav", { class: "contents", "aria-label": "On this page" }, el("ul", {}, sections.map(link)));

@@ -1,11 +1,11 @@
-// Numbers as people read them. Each function takes a number or null and gives a string.
+// Number formats. Each function takes a number or null and returns a string.
 
 export const NONE = "–";
 
 const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const tenths = new Intl.NumberFormat("en-US", { maximumFractionDigits: 1 });
 
-// 12,035; one decimal for what is small and no whole number.
+// 12,035; below 100 with one decimal unless whole.
 export function count(value) {
   if (value === null || value === undefined) return NONE;
   return Math.abs(value) >= 100 || Number.isInteger(value) ? grouped.format(value) : tenths.format(value);
@@ -20,12 +20,12 @@ export function short(value) {
   return String(Number(value.toPrecision(3)));
 }
 
-// 93.1 %, of a share.
+// A share as 93.1 %.
 export function percent(share) {
   return share === null || share === undefined ? NONE : `${(100 * share).toFixed(1)} %`;
 }
 
-// +0.59 %, of a number of percent.
+// A number of percent as +0.59 %.
 export function signedPercent(value) {
   if (value === null || value === undefined) return NONE;
   const text = Math.abs(value).toFixed(2);

@@ -1,4 +1,4 @@
-// Light or dark: as the system says, until somebody says otherwise. Colours are CSS variables, so nothing is drawn anew.
+// Light or dark theme: the system's until the button selects one. Colours are CSS variables, so nothing is redrawn.
 
 import { el } from "./dom.js";
 
@@ -15,7 +15,7 @@ function setTheme(button, theme) {
   let stored = null;
   try {
     stored = localStorage.getItem("agentgen-theme");
-  } catch { /* a browser may keep nothing for files */ }
+  } catch { /* browsers may deny storage to files */ }
   setTheme(button, names.includes(stored) ? stored : "auto");
   button.hidden = false;
   button.addEventListener("click", () => {
@@ -23,6 +23,6 @@ function setTheme(button, theme) {
     setTheme(button, next);
     try {
       localStorage.setItem("agentgen-theme", next);
-    } catch { /* then it lasts as long as the page */ }
+    } catch { /* not stored: valid until the page is closed */ }
   });
 }

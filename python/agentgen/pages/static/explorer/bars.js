@@ -1,4 +1,4 @@
-// A request as a bar: its prompt by layer, what was cached solid, what was computed striped, then its output.
+// A request as a bar: prompt tokens by layer, cached solid and computed striped, then output tokens.
 
 import { el } from "../dom.js";
 import { count, percent } from "../format.js";
@@ -8,7 +8,7 @@ export const PARTS = [
   ["carried", "carried over by a restart", "c4"], ["history", "history: earlier turns and outputs", "c6"], ["new", "new in this turn", "c2"],
 ];
 
-// A turn is a row of numbers; these are their places.
+// Indices of the numbers of a turn.
 export function readTurn([start, end, delay, output, tokens, cached]) {
   const sum = (numbers) => numbers.reduce((all, number) => all + number, 0);
   const prompt = sum(tokens);
@@ -23,7 +23,7 @@ function piece(color, kind, tokens, scale, title) {
   return segment;
 }
 
-// `scale`: tokens that the whole width stands for.
+// `scale`: tokens for the full width.
 export function bar(turn, scale) {
   const pieces = PARTS.flatMap(([name, , color], index) => {
     const [all, cached] = [turn.tokens[index], turn.cached[index]];
@@ -35,7 +35,7 @@ export function bar(turn, scale) {
   return el("span", { class: "bar", role: "img", "aria-label": label }, pieces, output);
 }
 
-// What the colours mean, of the layers that the sessions have.
+// The legend of the layers that occur.
 export function legend(sessions) {
   const used = PARTS.filter((part, index) => sessions.some((session) => session.turns.some((turn) => turn.tokens[index] > 0)));
   const key = (kind, color, text) => {

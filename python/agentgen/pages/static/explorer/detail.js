@@ -6,7 +6,7 @@ import { PARTS, bar } from "./bars.js";
 
 function sinceText(first, origin) {
   const gap = first.start - origin.turns.at(-1).end;
-  return gap > 0 ? ` ${duration(gap)} after its origin ended` : " the moment its origin ended";
+  return gap > 0 ? ` ${duration(gap)} after its parent ended` : " when its parent ended";
 }
 
 function carriedText(session, origin) {
@@ -16,14 +16,14 @@ function carriedText(session, origin) {
   return `${count(tokens)} tokens carried over, ${count(cached)} of them still cached${origin ? sinceText(first, origin) : ""}`;
 }
 
-// `go` shows another session, `back` leads to the list; `continuedBy` are the sessions that continue this one.
+// `go` shows another session, `back` returns to the list; `continuedBy` are the continuations of this session.
 export function detail(session, { origin, continuedBy, go, back }) {
   const link = (other) => el("a", { href: `#session-${other.number}`, onclick: (event) => { event.preventDefault(); go(other.number); } }, other.name);
   const shown = [
     ["Requests", count(session.turn_count)], ["Group", session.group_id === null ? NONE : String(session.group_id)], ["Ended by", session.end_reason ?? NONE],
-    ["On the timeline", `from ${duration(session.start)} to ${duration(session.end)}`], ["Cached, over its prompts", percent(session.rate)], ["Computed", `${count(session.computed)} tokens`],
+    ["On the timeline", `from ${duration(session.start)} to ${duration(session.end)}`], ["Cached share of prompts", percent(session.rate)], ["Computed", `${count(session.computed)} tokens`],
   ];
-  if (session.is_continuation) shown.push(["Continues", origin ? link(origin) : "a session that the trace does not hold"], ["From it", carriedText(session, origin)]);
+  if (session.is_continuation) shown.push(["Continues", origin ? link(origin) : "a session missing from the trace"], ["Carried over", carriedText(session, origin)]);
   if (continuedBy.length) shown.push(["Continued by", continuedBy.map((other, index) => el("span", {}, index ? ", " : "", link(other)))]);
   const scale = Math.max(1, ...session.turns.map((turn) => turn.prompt + turn.output));
   const row = (turn, index) => el(

@@ -1,4 +1,4 @@
-// The sessions: filtered, sorted, a page of them at a time; each a button with the bar of its last request.
+// The session list: filtered, sorted and paged; each session is a button with the bar of its last request.
 
 import { el } from "../dom.js";
 import { count, percent } from "../format.js";
@@ -6,14 +6,14 @@ import { bar } from "./bars.js";
 
 const PAGE = 25;
 const ORDERS = {
-  file: ["order of the file", (a, b) => a.number - b.number],
+  file: ["file order", (a, b) => a.number - b.number],
   prompt: ["largest last prompt", (a, b) => b.last.prompt - a.last.prompt],
   turns: ["most requests", (a, b) => b.turn_count - a.turn_count],
   low: ["least cached", (a, b) => a.rate - b.rate],
   high: ["most cached", (a, b) => b.rate - a.rate],
   computed: ["most tokens computed", (a, b) => b.computed - a.computed],
 };
-const KINDS = { all: "all", continuation: "continuations", continued: "continued by another" };
+const KINDS = { all: "all", continuation: "continuations", continued: "with continuations" };
 
 function choice(id, label, options) {
   return el("label", {}, label, el("select", { id }, options.map(([value, text]) => el("option", { value }, text))));
@@ -23,7 +23,7 @@ function distinct(values) {
   return [...new Set(values.filter((value) => value !== null))].sort((a, b) => (a > b) - (a < b));
 }
 
-// `choose` is told the number of a session that is clicked.
+// `choose` is called with the number of the clicked session.
 export function sessionList(sessions, choose) {
   const groups = distinct(sessions.map((session) => session.group_id));
   const ends = distinct(sessions.map((session) => session.end_reason));
@@ -66,7 +66,7 @@ export function sessionList(sessions, choose) {
     const first = state.page * PAGE;
     list.replaceChildren(...all.slice(first, first + PAGE).map(row));
     list.start = first + 1;
-    status.textContent = all.length ? `${count(first + 1)} to ${count(Math.min(first + PAGE, all.length))} of ${count(all.length)} sessions` : "No session fits.";
+    status.textContent = all.length ? `${count(first + 1)} to ${count(Math.min(first + PAGE, all.length))} of ${count(all.length)} sessions` : "No matching session.";
     back.disabled = state.page === 0;
     next.disabled = state.page >= pages - 1;
   };
@@ -80,7 +80,7 @@ export function sessionList(sessions, choose) {
     state.page = 0;
     show();
   });
-  // Arrow keys go from session to session.
+  // Arrow keys move between sessions.
   list.addEventListener("keydown", (event) => {
     const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
     const other = step && event.target.closest("li")?.[step]?.querySelector("button");
@@ -92,7 +92,7 @@ export function sessionList(sessions, choose) {
     state.chosen = number;
     for (const button of list.querySelectorAll("button")) button.setAttribute("aria-pressed", String(Number(button.dataset.number) === number));
   };
-  // The page of the list that a session is on; what hides it is taken away.
+  // Shows the page of the list with a session, clearing filters that hide it.
   const reveal = (number) => {
     if (!found().some((session) => session.number === number)) controls.reset();
     state.page = Math.floor(Math.max(0, found().findIndex((session) => session.number === number)) / PAGE);

@@ -1,4 +1,4 @@
-// The cache explorer: sessions on the left, the chosen one on the right (below, where there is no room).
+// The cache explorer: sessions on the left, the selected one on the right (below on narrow screens).
 
 import { el, pageData } from "../dom.js";
 import { count, duration } from "../format.js";
@@ -7,7 +7,7 @@ import { detail } from "./detail.js";
 import { sessionList } from "./list.js";
 
 const CLOCK_TEXTS = {
-  closed: (timeline) => `a closed loop of ${count(timeline.concurrency)} sessions in the order of the file`, arrivals: () => "sessions at their arrivals", recorded: () => "requests at their recorded times",
+  closed: (timeline) => `a closed loop of ${count(timeline.concurrency)} sessions in file order`, arrivals: () => "sessions at their arrivals", recorded: () => "requests at their recorded times",
 };
 
 function prepared(session) {
@@ -23,7 +23,7 @@ function prepared(session) {
 function aboutSample(data, shown) {
   const looked = data.cut ? `the first ${count(data.sample)} sessions of the file` : `${count(data.trace.sessions || data.trace.requests)} ${data.trace.sessions ? "sessions" : "requests"}`;
   const every = data.every === 1 ? `All of ${looked}` : `1 in ${count(data.every)} of ${looked}, with those that continue it: ${count(shown)}`;
-  return `${every}${data.left_out ? `; the last ${count(data.left_out)} of these did not fit` : ""}.`;
+  return `${every}${data.left_out ? `; the last ${count(data.left_out)} of these did not fit on the page` : ""}.`;
 }
 
 {
@@ -57,5 +57,5 @@ function aboutSample(data, shown) {
     const wanted = Number(location.hash.replace("#session-", ""));
     if (location.hash && byNumber.has(wanted)) list.reveal(wanted);
     show(location.hash && byNumber.has(wanted) ? wanted : (sessions.find((session) => session.turns.length > 4) ?? sessions[0]).number, false);
-  } else main.append(el("p", {}, "The trace has no session to show."));
+  } else main.append(el("p", {}, "The trace has no sessions to show."));
 }

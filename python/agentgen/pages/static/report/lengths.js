@@ -1,4 +1,4 @@
-// Distributions, and how sessions go: contexts, ends, groups.
+// Distributions, and the course of sessions: contexts, ends, groups.
 
 import { AXIS, COLORS, figure } from "../chart.js";
 import { el, section, table } from "../dom.js";
@@ -12,7 +12,7 @@ function total(counts) {
   return counts.reduce((sum, number) => sum + number, 0);
 }
 
-// The bins of a histogram as rows; the first edge of a logarithmic axis must not be 0.
+// Histogram bins as rows; the first edge on a logarithmic axis must not be 0.
 function bins({ edges, counts, expected }, format) {
   const all = total(counts);
   const start = edges[0] > 0 ? edges[0] : edges[1] / 2;
@@ -25,7 +25,7 @@ function bins({ edges, counts, expected }, format) {
   });
 }
 
-// A line over bins: a point where each begins, and the end of the last.
+// A line over bins: a point at the start of each, and one at the end of the last.
 function outline(name, rows, shares, style) {
   const points = rows.map((row, index) => ({ x: row.from, y: shares[index] }));
   return { name, ...style, points: [...points, { x: rows.at(-1).to, y: shares.at(-1) }] };
@@ -46,16 +46,16 @@ function distribution(name, known, labels, sampled) {
     if (expected[part]) overlays.push(outline(COMPONENTS[part], first.rows, expected[part], { color: COLORS[index + 1], dash: [5, 3] }));
   }
   const notes = {
-    new_tokens_per_turn: "The target is the law before the context limit drops the turns that no longer fit.",
-    generation_length: "The target is the law of every output.",
-    initial_context: "Shared layers included.",
+    new_tokens_per_turn: "The target is the distribution before the context limit drops turns.",
+    generation_length: "The target is the distribution of all outputs.",
+    initial_context: "Includes the shared layers.",
     inter_turn_delay_ms: expected.target
-      ? "A delay is of one of two laws, dashed; their sum is the target. A trace does not say which of the two a delay was drawn from."
-      : "Where the configuration shortens delays as contexts grow, or nothing is known of it, there is no law to compare with.",
+      ? "Delays are a mixture of two distributions, dashed; their sum is the target. A trace does not tell the two kinds apart."
+      : "No target: the configuration shortens delays with growing contexts, or it is unknown.",
   };
   return figure({
     id: `distribution-${name}`, title, units: `share of ${name === "turns_per_session" ? "sessions" : name.startsWith("initial") ? "first prompts" : name === "inter_turn_delay_ms" ? "delays" : "requests"} in each bin`,
-    caption: sampled ?? (several ? (all.length === 1 ? `Only ${first.label} has any.` : null) : notes[name]) ?? (low > 0 && unit !== "turns" && high / low > 8 ? "Bins of equal ratio on a logarithmic axis." : null),
+    caption: sampled ?? (several ? (all.length === 1 ? `Only ${first.label} has values.` : null) : notes[name]) ?? (low > 0 && unit !== "turns" && high / low > 8 ? "Bins have equal width on a logarithmic axis." : null),
     spec: histogram({
       bars: first.rows, overlays, name: several ? first.label : "observed", color: first.color, x: unit === "turns" && high <= 101 ? axisFor(0, high, kind, unit) : axisFor(low, high, kind, unit === "time" ? null : unit),
       tips: ["Bin", "Values", "Share", ...(expected.target ? ["Target"] : [])],
@@ -70,13 +70,13 @@ function distribution(name, known, labels, sampled) {
   });
 }
 
-// Exact histograms of the run where the trace was cut, else those of the analysis.
+// Histograms of the whole run if only part of the trace was analyzed, or else of the analysis.
 function histogramOf(name, trace, run, cut) {
   const exact = cut ? run?.quality?.histograms?.[IN_QUALITY[name] ?? name] : null;
   return exact ?? trace.histograms[name];
 }
 
-// Whether a histogram is of the sessions that were looked at only.
+// Whether a histogram covers only the sessions analyzed.
 function isSampled(name, run, cut) {
   return cut && !run?.quality?.histograms?.[IN_QUALITY[name] ?? name];
 }
@@ -85,7 +85,7 @@ export function distributions({ traces, runs, cut, labels, sample }) {
   const figures = Object.keys(METRICS).map((name) => {
     const known = traces.map((trace, index) => ({ label: labels[index], color: COLORS[index], histogram: histogramOf(name, trace, runs[index], cut[index]) })).filter((one) => one.histogram);
     const sampled = traces.some((trace, index) => isSampled(name, runs[index], cut[index]));
-    return known.length ? distribution(name, known, labels, sampled ? `Of the first ${count(sample)} sessions only.` : null) : null;
+    return known.length ? distribution(name, known, labels, sampled ? `First ${count(sample)} sessions only.` : null) : null;
   });
   return section("distributions", "Distributions", el("div", { class: "figures" }, figures));
 }
@@ -101,8 +101,8 @@ function contextByTurn({ traces, labels }) {
   if (!series.length) return null;
   const last = Math.max(...series.map((one) => one.points.length - 1));
   return figure({
-    id: "context-by-turn", title: "Prompt by turn index", units: "tokens: median, and the band from the 10th to the 90th percentile",
-    caption: last === 255 ? "The first 256 turns." : "Late turns are those of the few sessions that get so far.",
+    id: "context-by-turn", title: "Prompt by turn index", units: "tokens: median, and band from the 10th to the 90th percentile",
+    caption: last === 255 ? "The first 256 turns." : "Few sessions reach late turns.",
     spec: bandChart({
       series, tips: ["Turn", "10th percentile", "Median", "90th percentile", "Requests"],
       x: { axis: { title: "turn index, from 0", tickMinStep: 1, format: "d", tickCount: 8 }, scale: { domain: [0, last], nice: false } }, y: { axis: AXIS.short, scale: { zero: true } },
@@ -116,7 +116,7 @@ function contextByTurn({ traces, labels }) {
 }
 
 const ENDS = {
-  forced_retire: "prompt limit reached", probabilistic_reset: "random reset", restart_split: "split by a restart", target_turn_count: "all turns made",
+  forced_retire: "prompt limit reached", probabilistic_reset: "random reset", restart_split: "split by a restart", target_turn_count: "turn count reached",
 };
 
 function ends({ traces, runs, labels }) {
@@ -169,7 +169,7 @@ function continuations({ traces, runs, labels, cut }) {
   if (!rows.length) return null;
   return el(
     "div", { id: "continuations" }, el("h3", {}, "Continuations"),
-    el("p", { class: "note" }, "A restart splits a session: a later one continues it from all that it was told."),
+    el("p", { class: "note" }, "A restart splits a session: a continuation starts with the full history of its parent."),
     table("", [
       { label: "", left: true, text: (row) => (labels.length > 1 ? row.label : "whole trace") }, { label: "Continuations", text: (row) => count(row.all.continuations) },
       { label: "Share of sessions", text: (row) => percent(row.all.continuations / row.all.sessions) }, { label: "Parent in the trace", text: (row) => count(row.linked) },
@@ -181,5 +181,5 @@ function continuations({ traces, runs, labels, cut }) {
 export function sessions(shown) {
   const figures = [contextByTurn(shown), ends(shown), groups(shown)].filter(Boolean);
   const after = continuations(shown);
-  return figures.length || after ? section("sessions", "How sessions go", figures.length ? el("div", { class: "figures" }, figures) : null, after) : null;
+  return figures.length || after ? section("sessions", "Course of sessions", figures.length ? el("div", { class: "figures" }, figures) : null, after) : null;
 }

@@ -1,10 +1,10 @@
-// What was generated, and how near it came to its targets.
+// The trace: totals, origin, and targets against observed statistics.
 
 import { el, facts, numbers, section, table } from "../dom.js";
 import { bytes, count, duration, short, percent, signedPercent } from "../format.js";
 
 export const READ_BY = {
-  metadata: "from the metadata", option: "as an option said", inferred: "inferred from the rows",
+  metadata: "from the metadata", option: "from an option", inferred: "inferred from the rows",
 };
 
 export const METRICS = {
@@ -16,10 +16,10 @@ export const METRICS = {
   inter_turn_delay_ms: ["Delay between turns", "time", duration],
   turns_per_session: ["Turns of a session", "turns", count],
 };
-// quality.json calls one of them otherwise.
+// Names that differ in quality.json.
 export const IN_QUALITY = { initial_context_of_continuations: "initial_context_continuations" };
 
-// Exact totals of the whole trace where its run tells them, else those of what was looked at.
+// Totals of the whole trace from its run, or else of the sessions analyzed.
 export function totals(trace, run) {
   const written = run?.quality?.written;
   return {
@@ -54,14 +54,14 @@ export function made(trace, run, label) {
   const read = [["File or directory", el("code", {}, trace.trace)], ["Hash ids cover", layout], ["A hash id", size]];
   const manifest = run?.manifest;
   if (!manifest) {
-    const note = el("p", { class: "note" }, "There is no manifest with this trace: what made it, its seed, its digests and its targets are not known and left out.");
+    const note = el("p", { class: "note" }, "This trace has no manifest: its configuration, seed, digests and targets are unknown.");
     return el("div", {}, label ? el("h3", {}, label) : null, facts(read), note);
   }
   const overrides = Object.entries(manifest.overrides).filter(([, value]) => value !== null).map(([name, value]) => `${name} ${count(value)}`);
   const shard = manifest.shard.count > 1 ? `${manifest.shard.index} of ${count(manifest.shard.count)}, from 0` : null;
   const parts = [facts([
     ["Made by", manifest.program], ["On", manifest.created.replace("T", " ").replace("Z", " UTC")], ["Seed", String(manifest.seed)],
-    ["Sessions asked for", count(manifest.sessions)], ["Prompt limit", `${count(manifest.config.max_prompt_tokens)} tokens`],
+    ["Sessions requested", count(manifest.sessions)], ["Prompt limit", `${count(manifest.config.max_prompt_tokens)} tokens`],
     ["Arrivals", typeof manifest.config.arrival === "string" ? "none (closed loop)" : `Poisson, ${manifest.config.arrival.poisson.rate} sessions/s`], ...read,
     ...(overrides.length ? [["Overrides", overrides.join(", ")]] : []), ...(shard ? [["Shard", shard]] : []),
   ])];
@@ -76,7 +76,7 @@ export function made(trace, run, label) {
   return el("div", {}, label ? el("h3", {}, label) : null, parts, details);
 }
 
-// Rows of targets against what was written.
+// Targets against observed statistics.
 export function targets(quality) {
   const rows = Object.entries(METRICS).map(([name, [title, , format]]) => ({ title, format, metric: quality.metrics[IN_QUALITY[name] ?? name] }));
   const known = rows.filter((row) => row.metric?.observed);
@@ -94,14 +94,14 @@ export function targets(quality) {
     { label: "Values", text: (row) => count(row.metric.observed.count) },
   ];
   return section(
-    "targets", "Targets and what was written",
-    el("p", { class: "note" }, "Exact, over all rows of the run (quality.json). An error is of the observed value, in percent of the target; where nothing is stated there is no target."),
+    "targets", "Targets and observed statistics",
+    el("p", { class: "note" }, "Exact, over all rows of the run (quality.json). Errors are in percent of the target; unstated values have no target."),
     table("", columns, known, { id: "targets-table" }),
     known.some((row) => row.metric.overridden) ? el("p", { class: "note" }, "* An override made the stated target impossible; it was dropped.") : null,
-    numbers("What the resolved laws give before the context limit drops turns", [
+    numbers("Effective distributions before the context limit drops turns", [
       { label: "", left: true, text: (row) => row.title },
-      { label: "Mean of the law", text: value((metric) => metric.effective_target.mean) },
-      { label: "Median of the law", text: value((metric) => metric.effective_target.median) },
+      { label: "Effective mean", text: value((metric) => metric.effective_target.mean) },
+      { label: "Effective median", text: value((metric) => metric.effective_target.median) },
       { label: "Deviation", text: value((metric) => metric.observed.std) },
       { label: "25 %", text: value((metric) => metric.observed.p25) }, { label: "75 %", text: value((metric) => metric.observed.p75) },
       { label: "99 %", text: value((metric) => metric.observed.p99) },

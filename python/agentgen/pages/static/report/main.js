@@ -1,4 +1,4 @@
-// The report, from top to bottom.
+// The report page.
 
 import { contents, el, pageData, section, table } from "../dom.js";
 import { count } from "../format.js";
@@ -17,14 +17,14 @@ function sampleNote({ cut, traces, runs, labels, sample }) {
   return parts.length ? el("p", { class: "callout", id: "sample" }, parts.join(" ")) : null;
 }
 
-// Two traces side by side: how far their distributions are apart.
+// The distances between the distributions of two traces.
 function comparison({ traces, distances, labels }) {
   const ks = new Map(distances.map((distance) => [distance.metric, distance.ks]));
   const rows = Object.entries(METRICS).filter(([name]) => traces.some((trace) => trace.lengths[name]));
   const column = (of, index, statistic) => ({ label: `${of}, ${labels[index]}`, text: ([name, [, , format]]) => (traces[index].lengths[name] ? format(traces[index].lengths[name][statistic]) : "–") });
   return section(
     "comparison", "Side by side",
-    el("p", { class: "note" }, "KS: two-sample Kolmogorov-Smirnov distance, the largest difference of the shares at or below a value: 0 is the same distribution, 1 nothing in common."),
+    el("p", { class: "note" }, "KS: two-sample Kolmogorov-Smirnov distance, the largest difference between the cumulative distributions: 0 for equal distributions, 1 for disjoint ones."),
     table("", [
       { label: "", left: true, text: ([, [title]]) => title }, column("Mean", 0, "mean"), column("Mean", 1, "mean"), column("Median", 0, "median"), column("Median", 1, "median"),
       { label: "KS", text: ([name]) => (ks.has(name) ? ks.get(name).toFixed(3) : "–") },
@@ -38,7 +38,7 @@ function comparison({ traces, distances, labels }) {
   const labels = data.names.map((name, index) => (several ? `${"AB"[index]}: ${name}` : name));
   const shown = { ...data, labels };
   const parts = [
-    section("made", several ? "What these traces are" : data.runs[0] ? "What was generated" : "What this trace is", data.traces.map((trace, index) => made(trace, data.runs[index], several ? labels[index] : null))),
+    section("made", several ? "The traces" : data.runs[0] ? "The run" : "The trace", data.traces.map((trace, index) => made(trace, data.runs[index], several ? labels[index] : null))),
     several ? comparison(shown) : data.runs[0]?.quality ? targets(data.runs[0].quality) : null,
     distributions(shown), sessions(shown), reuse(shown),
   ].filter(Boolean);

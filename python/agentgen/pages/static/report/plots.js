@@ -1,10 +1,10 @@
-// The forms that charts of the report have, as Vega-Lite specs. Rows carry the texts of their tooltips as t0, t1, ...
+// Chart types of the report as Vega-Lite specs. Rows have the texts of their tooltips as t0, t1, ...
 
 import { AXIS, COLORS, decades } from "../chart.js";
 
 const DURATIONS = [0.1, 1, 10, 100, 1e3, 1e4, 6e4, 6e5, 3.6e6, 3.6e7, 3.6e8, 3.6e9];
 
-// Above this ratio of the largest to the smallest value an axis is logarithmic.
+// Ratio of the largest to the smallest value above which an axis is logarithmic.
 const WIDE = 8;
 
 // { log, domain, axis } of a horizontal axis for values from low to high; `kind` is "short" or "duration".

@@ -1,4 +1,4 @@
-// What a prefix cache finds; docs/reuse.md defines every figure.
+// Prefix-cache reuse; docs/reuse.md defines every figure.
 
 import { AXIS, COLORS, figure } from "../chart.js";
 import { el, section, table } from "../dom.js";
@@ -12,19 +12,19 @@ const DEFINITIONS = {
 };
 export const LAYERS = { l1: "L1: shared by all", l1_5: "L1.5: shared by a group", l2: "L2: rest of the first prompt", carried: "carried over by a restart", history: "after the first prompt" };
 
-// Beside bars there is little room.
-const SHORT_LAYERS = { l1: "L1: all sessions", l1_5: "L1.5: a group", l2: "L2: one's own", carried: "carried over", history: "history" };
+// Labels that fit beside bars.
+const SHORT_LAYERS = { l1: "L1: all sessions", l1_5: "L1.5: a group", l2: "L2: one session", carried: "carried over", history: "history" };
 
 const CLOCKS = {
-  closed: (timeline) => `closed loop: ${count(timeline.concurrency)} sessions at once, in the order of the file`,
+  closed: (timeline) => `closed loop: ${count(timeline.concurrency)} sessions at once, in file order`,
   arrivals: () => "sessions at their arrivals", recorded: () => "requests at their recorded times",
 };
 
 export function timelineText(timeline) {
-  return `${CLOCKS[timeline.clock](timeline)}; prefill ${count(timeline.prefill_tokens_per_second)}, decode ${count(timeline.decode_tokens_per_second)} tokens/s; lasts ${duration(timeline.duration_ms)}`;
+  return `${CLOCKS[timeline.clock](timeline)}; prefill ${count(timeline.prefill_tokens_per_second)}, decode ${count(timeline.decode_tokens_per_second)} tokens/s; duration ${duration(timeline.duration_ms)}`;
 }
 
-// The rates of the whole file where the run tells them, at its own block size with outputs cached.
+// Hit rates of all sessions from the run's quality.json, valid for its block size with cached outputs.
 function exactRates(trace, run) {
   const exact = run?.quality?.reuse;
   return exact && exact.block_size === trace.block_size && trace.reuse.cached_outputs ? exact : null;
@@ -44,8 +44,8 @@ function definitions({ traces, runs, labels, cut }) {
       ...readings.map((one) => ({ label: one.label, text: (name) => percent(one.rates[name]) })),
     ], rows, { id: "rates-table" }),
     el("p", { class: "note" }, readings.length > traces.length
-      ? "Linked: a restart session continues its parent's tokens. Standalone: its rows are read without the parent, as by a replayer that does not know parents. All figures below are linked."
-      : "Published hit rates differ most by their definition: compare the same ones."),
+      ? "Linked: a restart session continues its parent's tokens. Standalone: it is a session of its own, as for a replayer that ignores parents. All figures below are linked."
+      : "Published hit rates use different definitions; compare rates of the same definition."),
   ];
 }
 
@@ -67,7 +67,7 @@ function layers(trace, label) {
   });
 }
 
-// One line a trace; numbers with the trace's label where there are several.
+// One line per trace; the table has a column for the trace if there are several.
 function curves({ id, title, units, caption, labels, points, x, tips, columns, interpolate, dots, wide }) {
   const series = points.map((of, index) => ({ name: labels[index], color: COLORS[index], points: of.map((point) => ({ ...point, label: labels[index] })) })).filter((one) => one.points.length > 1);
   if (!series.length) return null;
@@ -86,20 +86,20 @@ function capacity({ traces, labels }) {
   if (!all.length) return null;
   return curves({
     id: "capacity-curve", title: "Hit rate by capacity", units: "blocks found / all blocks of the prompts, LRU cache", labels, points, wide: true, interpolate: "step-after",
-    caption: "Exact at every point: each further 0.1 % of the rate, round capacities, and the smallest that finds all there is.",
+    caption: "Points are exact: every 0.1 % of the hit rate, round capacities, and the smallest capacity without a miss that an infinite cache avoids.",
     x: axisFor(Math.min(...all), Math.max(...all) * 1.02, "short", "capacity, tokens"), tips: ["Capacity", "Hit rate", "Blocks"],
     columns: [{ label: "Capacity, tokens", text: (row) => row.t3 }, { label: "Blocks", text: (row) => row.t2 }, { label: "Hit rate", text: (row) => row.t1 }],
   });
 }
 
 function timeToLive({ traces, labels }) {
-  // Forever has no place on an axis: it is the last point, a step beyond.
+  // An unlimited time to live is drawn as the last point, one step beyond the axis.
   const points = traces.map((trace) => trace.reuse.ttl.filter((point) => point.ttl_ms !== 0).map((point) => ({
-    x: point.ttl_ms ?? 4 * 86_400_000, y: point.hit_rate, t0: point.ttl_ms === null ? "forever" : duration(point.ttl_ms), t1: percent(point.hit_rate),
+    x: point.ttl_ms ?? 4 * 86_400_000, y: point.hit_rate, t0: point.ttl_ms === null ? "unlimited" : duration(point.ttl_ms), t1: percent(point.hit_rate),
   })));
   return curves({
     id: "ttl-curve", title: "Hit rate by time to live", units: "tokens found / tokens of the prompts", labels, points, dots: true,
-    caption: "An infinite cache that forgets a block when nothing has used it for this long. The last point keeps blocks forever.",
+    caption: "An infinite cache that evicts blocks idle for longer than this. The last point never evicts.",
     x: { scale: { type: "log", domain: [1000, 4 * 86_400_000], nice: false }, axis: { ...AXIS.duration, values: [1e3, 1e4, 6e4, 6e5, 3.6e6, 3.6e7], title: "after the last use" } },
     tips: ["Time to live", "Hit rate"], columns: [{ label: "Time to live", text: (row) => row.t0 }, { label: "Hit rate", text: (row) => row.t1 }],
   });
@@ -111,14 +111,14 @@ function byTurn({ traces, labels }) {
   })));
   return curves({
     id: "hit-rate-by-turn", title: "Hit rate by turn index", units: "tokens found / tokens of the prompts", labels, points,
-    caption: "Infinite cache. A first prompt finds what sessions share; a later one what its session left.",
+    caption: "Infinite cache. First prompts hit blocks shared between sessions; later prompts also hit blocks of their session.",
     x: { axis: { title: "turn index, from 0", tickMinStep: 1, format: "d", tickCount: 8 }, scale: { nice: false } },
     tips: ["Turn", "Hit rate", "Requests"],
     columns: [{ label: "Turn", text: (row) => row.t0 }, { label: "Requests", text: (row) => row.t2 }, { label: "Hit rate", text: (row) => row.t1 }],
   });
 }
 
-const KINDS = { distinct_tokens: "used so far", live_tokens: "used and needed again", recent_tokens: "used in the last 5 minutes" };
+const KINDS = { distinct_tokens: "distinct so far", live_tokens: "used and needed again", recent_tokens: "used in the last 5 minutes" };
 
 function workingSet(trace, label) {
   const all = trace.reuse.working_set;
@@ -128,7 +128,7 @@ function workingSet(trace, label) {
   }));
   return figure({
     id: `working-set${label ? `-${label[0]}` : ""}`, title: `Working set over time${label ? `, ${label}` : ""}`, units: "tokens of distinct blocks",
-    caption: "What was used and is needed again is what a cache that knew the future would hold.",
+    caption: "A cache that knows the future would hold the tokens used and needed again.",
     spec: lineChart({
       series, tips: ["Time", "Tokens", "Which"], y: { axis: AXIS.short, scale: { zero: true } },
       x: { axis: { ...AXIS.duration, title: "time on the reference timeline", values: times(all.at(-1).time_ms) }, scale: { domain: [all[0].time_ms, all.at(-1).time_ms], nice: false } },
@@ -148,7 +148,7 @@ export function reuse(shown) {
   const outputs = traces[0].reuse.cached_outputs ? "outputs stay cached" : "outputs are not cached";
   return section(
     "reuse", "Reuse", ...definitions(shown),
-    el("p", { class: "note", id: "timeline" }, `Figures that depend on the order of requests across sessions are of one timeline. ${timelines.join(" ")} Blocks of ${blocks}; ${outputs}.`),
+    el("p", { class: "note", id: "timeline" }, `Figures that depend on request order share one reference timeline. ${timelines.join(" ")} Blocks of ${blocks}; ${outputs}.`),
     el("div", { class: "figures" }, figures),
   );
 }
