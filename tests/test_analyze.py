@@ -13,7 +13,6 @@ import agentgen
 import jsonschema
 import pytest
 from agentgen import _native
-from agentgen.analysis import figures
 from agentgen.analysis.text import rate_at
 from conftest import ROOT, needs, one_line_only, shared
 from reuse_oracle import Oracle
@@ -160,11 +159,6 @@ def test_quality_has_the_figures_of_the_rows(seed: int, layout: str, tmp_path: P
         exact = {name: reuse[reading][name] for name in ("block_references", "full_blocks", "token_weighted")}
         assert {name: told[reading][name] for name in exact} == pytest.approx(exact, abs=1e-12)
         assert told[reading] == pytest.approx(reuse[reading], abs=0.01)
-
-
-def test_defaults_are_those_of_the_timeline() -> None:
-    for name in ("CONCURRENCY", "PREFILL_TOKENS_PER_SECOND", "DECODE_TOKENS_PER_SECOND"):
-        assert getattr(figures, name) == getattr(_native, name)
 
 
 def test_slower_requests_take_longer(small_run: Path) -> None:

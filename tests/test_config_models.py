@@ -296,8 +296,8 @@ def test_the_core_refuses_values_beyond_the_bounds_of_the_models(path: str, valu
     config = base_of(path)
     assert core_accepts(config)
     if issubclass(SECTIONS[section], Distribution) and name in {"mean", "median", "mu", "sigma"}:
-        law = {"mean": {"sigma": 0.3}, "median": {"mean": 1e14}, "mu": {"sigma": 0.3}, "sigma": {"mean": 900}}[name]
-        config = with_value(config, section, {**law, name: value})
+        others = {"mean": ("sigma", 0.3), "median": ("mean", 1e14), "mu": ("sigma", 0.3), "sigma": ("mean", 900)}
+        config = with_value(config, section, dict([others[name], (name, value)]))
     else:
         config = with_value(config, path, value)
     assert not models_accept(config)

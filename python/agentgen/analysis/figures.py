@@ -7,6 +7,7 @@ import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from agentgen._native import DECODE_TOKENS_PER_SECOND, PREFILL_TOKENS_PER_SECOND
 from agentgen.settings import LAYOUTS, MAX_THREADS, MAX_TOKENS, check_choice, check_integer
 
 if TYPE_CHECKING:
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]
 
-# As in the compiled module, which --help does not load; a test keeps them equal.
-CONCURRENCY = 50
-PREFILL_TOKENS_PER_SECOND = 20_000.0
-DECODE_TOKENS_PER_SECOND = 60.0
 MIN_RATE = 0.001  # tokens per second; below it, times overflow
 MAX_CONCURRENCY = 1_000_000
 MAX_BYTES = 2**53 - 1

@@ -6,12 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agentgen.analysis.figures import (
-    CONCURRENCY,
-    DECODE_TOKENS_PER_SECOND,
-    MAX_CONCURRENCY,
-    PREFILL_TOKENS_PER_SECOND,
-)
+from agentgen._native import CONCURRENCY, DECODE_TOKENS_PER_SECOND, PREFILL_TOKENS_PER_SECOND
+from agentgen.analysis.figures import MAX_CONCURRENCY
 from agentgen.analysis.model import KV_DTYPES
 from agentgen.cli._options import Whole, trace_block_size_option, trace_layout_option
 from agentgen.cli._quantities import Rate

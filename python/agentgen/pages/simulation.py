@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentgen import _native
-from agentgen.analysis.figures import CONCURRENCY
+from agentgen._native import CONCURRENCY
 from agentgen.analysis.model import KV_DTYPES
 from agentgen.pages.render import Page
 from agentgen.pages.survey import clipped
