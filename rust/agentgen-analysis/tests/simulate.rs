@@ -1,4 +1,4 @@
-//! The simulator against one that holds blocks and events one by one, and against what must hold of every simulation.
+//! The simulator against an oracle that holds blocks and events one by one, and against the invariants of every simulation.
 #![allow(clippy::unwrap_used)] // clippy's exception for tests does not reach their helpers
 
 #[path = "simulate/golden.rs"]
@@ -30,7 +30,7 @@ use oracle::Oracle;
 use proptest::prelude::*;
 use traces::{Trace, prompts, traces};
 
-/// The sessions of a file with these rows, in the order in which they start.
+/// The sessions of a trace in the order in which they start.
 fn sessions(text: &str, layout: Layout, id_tokens: usize) -> (Clock, Vec<Session>) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("trace.jsonl");
@@ -69,7 +69,7 @@ fn simulated(clock: Clock, sessions: &[Session], settings: &Settings) -> (Figure
     (figures, served)
 }
 
-/// A system for small traces.
+/// Settings for small traces.
 fn systems() -> impl Strategy<Value = Settings> {
     let rates = (prop_oneof![Just(8.0), Just(1_000.0), 1.0..40.0], prop_oneof![Just(4.0), Just(500.0)]);
     let times = prop_oneof![Just(None), Just(Some(0.0)), Just(Some(3_000.0)), (0.0..60_000.0).prop_map(Some)];
@@ -95,7 +95,7 @@ fn systems() -> impl Strategy<Value = Settings> {
     )
 }
 
-/// The system for a trace; a block size of 0 stands for the trace's own.
+/// The settings for a trace; a block size of 0 stands for that of the trace.
 fn system(of: &Settings, id_tokens: usize, shared: Option<traces::Shared>) -> Settings {
     let id_tokens = id_tokens as u32;
     let tokens = |blocks: usize| blocks as u64 * u64::from(id_tokens);
@@ -107,7 +107,7 @@ fn system(of: &Settings, id_tokens: usize, shared: Option<traces::Shared>) -> Se
     Settings { id_tokens, block_tokens, layers, ..*of }
 }
 
-/// Holds a simulation against the oracle's, to the last bit.
+/// Compares a simulation with the oracle, to the last bit.
 fn check(text: &str, layout: Layout, jobs: &[Job], settings: &Settings) -> Result<(), TestCaseError> {
     let (clock, sessions) = sessions(text, layout, settings.id_tokens as usize);
     let (figures, served) = simulated(clock, &sessions, settings);
@@ -133,7 +133,7 @@ fn check(text: &str, layout: Layout, jobs: &[Job], settings: &Settings) -> Resul
     Ok(())
 }
 
-/// What holds of every simulation, and what follows from its requests.
+/// Checks the invariants of every simulation, and the figures that follow from its requests.
 fn check_figures(figures: &Figures, served: &[Served], settings: &Settings) -> Result<(), TestCaseError> {
     let blocks = figures.blocks;
     prop_assert_eq!(blocks.added, blocks.resident + blocks.evicted + blocks.expired);
@@ -179,7 +179,7 @@ fn check_times(figures: &Figures, served: &[Served]) -> Result<(), TestCaseError
     Ok(())
 }
 
-/// The parts add up to the whole.
+/// Checks that the parts of the series add up to the figures.
 fn check_series(figures: &Figures, served: &[Served]) -> Result<(), TestCaseError> {
     let series = &figures.series;
     prop_assert!(series.len() <= 513);
@@ -199,7 +199,7 @@ fn check_series(figures: &Figures, served: &[Served]) -> Result<(), TestCaseErro
     Ok(())
 }
 
-/// The trace in a layout, as its clock has it.
+/// Checks a trace in a layout, with delays or recorded times.
 fn check_sessions(trace: &Trace, layout: Layout, is_recorded: bool, settings: &Settings) -> Result<(), TestCaseError> {
     let (jobs, _) = jobs(trace, layout, is_recorded);
     let mut text = trace.jsonl(layout, false);
@@ -232,7 +232,7 @@ proptest! {
     }
 }
 
-/// A system for generated data sets, with more room than they need.
+/// Settings for generated data sets, with a cache larger than they need.
 fn ample(case: &Case, concurrency: usize) -> Settings {
     let block = case.config.block_size;
     Settings {
@@ -249,7 +249,7 @@ fn ample(case: &Case, concurrency: usize) -> Settings {
     }
 }
 
-/// The blocks that the longest request of all needs.
+/// Blocks that the longest request needs.
 fn most_needed(sessions: &[Session], block_tokens: u32) -> u64 {
     let turns = sessions.iter().flat_map(|session| &session.turns);
     turns.map(|t| u64::from(t.context_tokens + t.output_tokens).div_ceil(u64::from(block_tokens))).max().unwrap_or(0)
@@ -258,12 +258,12 @@ fn most_needed(sessions: &[Session], block_tokens: u32) -> u64 {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// One request at a time, and room for all: what `analyze` finds.
+    /// With one session at a time and an unlimited cache, the hit rates are those of `analyze`.
     #[test]
-    fn without_a_limit_one_session_at_a_time_is_what_analyze_finds(case in cases(), share in 1..4_u32) {
+    fn an_unlimited_cache_and_one_session_at_a_time_give_the_hit_rates_of_analyze(case in cases(), share in 1..4_u32) {
         let (clock, sessions) = generated(&case, Layout::Incremental);
         let settings = Settings { block_tokens: (case.config.block_size / share).max(1), ..ample(&case, 1) };
-        // Arrivals may let requests run side by side: all in turn is the closed loop.
+        // Under arrivals, requests may overlap.
         prop_assume!(clock == Clock::Closed);
         let (figures, _) = simulated(clock, &sessions, &settings);
         let reuse_settings = reuse::Settings {
@@ -285,7 +285,7 @@ proptest! {
         prop_assert_eq!(by_turn.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
     }
 
-    /// One request at a time is always the same order: then a larger LRU cache holds all that a smaller one does.
+    /// With one session at a time the order of requests is fixed: a larger LRU cache then holds all that a smaller one does.
     #[test]
     fn one_session_at_a_time_a_larger_cache_finds_no_less(case in cases(), shares in prop::collection::vec(0.0..1.0_f64, 4)) {
         let (clock, sessions) = generated(&case, Layout::Incremental);
@@ -310,7 +310,7 @@ proptest! {
         }
     }
 
-    /// The two layouts of a data set are simulated alike, and so is the same file twice.
+    /// Both layouts of a data set give the same figures, and so do two runs.
     #[test]
     fn layouts_do_not_matter(case in cases(), concurrency in 1..9_usize, share in 0.0..1.0_f64, replicas in 1..4_u32) {
         let (clock, incremental) = generated(&case, Layout::Incremental);
@@ -329,7 +329,7 @@ proptest! {
     }
 }
 
-/// Mooncake's conversation trace: requests at their own times, ids alone.
+/// Mooncake's conversation trace: recorded times, hash ids only.
 #[test]
 #[ignore = "needs the shared traces: set AGENTGEN_SHARED_DATA"]
 fn a_recorded_trace() {
@@ -351,13 +351,13 @@ fn a_recorded_trace() {
         belady_bound: true,
     };
     assert_eq!(clock, Clock::Recorded);
-    // So fast that requests hardly overlap, 10,000 blocks find what the field's simulators report.
+    // At these rates requests hardly overlap, and 10,000 blocks give the hit rate that other simulators report.
     let (figures, served) = simulated(clock, &sessions, &settings);
     check_figures(&figures, &served, &settings).expect("sound");
     assert_eq!((figures.sessions, figures.requests.served), (0, 12_031));
     assert_eq!(format!("{:.1}", 100.0 * figures.hit_rates.block_references), "21.2");
     assert_eq!(format!("{:.1}", 100.0 * figures.belady_bound.expect("asked for").block_references), "36.6");
-    // Slower, requests wait, and hold what others would find.
+    // At lower rates requests wait, and running requests hold blocks that others would find.
     let slow = TimelineOptions { concurrency: 1, prefill_tokens_per_second: 50_000.0, decode_tokens_per_second: 60.0 };
     let (slower, served) = simulated(clock, &sessions, &Settings { timeline: slow, ..settings });
     check_figures(&slower, &served, &settings).expect("sound");

@@ -1,6 +1,6 @@
-//! What the simulation gives for some small traces, as files that the page's own simulator is held against.
+//! Simulations of small traces as golden files, which the page's simulator and the server's engine are tested against.
 //!
-//! `AGENTGEN_BLESS=1 cargo test` writes them anew.
+//! `AGENTGEN_BLESS=1 cargo test` rewrites them.
 
 use std::path::Path;
 
@@ -29,13 +29,13 @@ struct Golden {
 }
 
 fn settings(capacity_blocks: u64, concurrency: usize, prefill: f64) -> Settings {
-    let timing = TimelineOptions { concurrency, prefill_tokens_per_second: prefill, decode_tokens_per_second: 60.0 };
+    let timeline = TimelineOptions { concurrency, prefill_tokens_per_second: prefill, decode_tokens_per_second: 60.0 };
     Settings {
         capacity_blocks,
         block_tokens: 16,
         id_tokens: 16,
         cached_outputs: true,
-        timeline: timing,
+        timeline,
         layers: agentgen_analysis::reuse::SharedLayers::default(),
         replicas: 1,
         routing: Routing::Sticky,
@@ -44,7 +44,7 @@ fn settings(capacity_blocks: u64, concurrency: usize, prefill: f64) -> Settings 
     }
 }
 
-/// The preset with restarts, made small.
+/// A preset with restarts, with small prompts.
 fn small(changes: &Value) -> Value {
     let mut config: Value = serde_json::from_str(config::preset("aiperf-1k-200k").unwrap()).unwrap();
     let mut change = |with: &Value| {
@@ -154,7 +154,7 @@ fn told(settings: &Settings, clock: Clock, sessions: &[Session], figures: &Figur
     })
 }
 
-/// One line a session and a request.
+/// One line per session and per request.
 fn text(value: &Value) -> String {
     let list = |values: &Value| {
         let lines: Vec<String> = values.as_array().unwrap().iter().map(Value::to_string).collect();
@@ -180,7 +180,7 @@ fn golden_files_are_what_the_code_computes() {
         let case = Case { config, seed: 7, sessions: count };
         let (clock, sessions) = crate::generated(&case, Layout::Incremental);
         let (mut figures, served) = crate::simulated(clock, &sessions, &settings);
-        // One file has the time series; it is long.
+        // Only one file has the series, which is long.
         if name != "eviction" {
             figures.series.clear();
         }
@@ -190,15 +190,18 @@ fn golden_files_are_what_the_code_computes() {
             std::fs::create_dir_all(&directory).expect("writable");
             std::fs::write(&path, &found).expect("writable");
         }
-        assert!(found == std::fs::read_to_string(&path).expect("checked in"), "{name}: not what the file says");
-        // Each shows what its name says.
-        let shows = match name {
+        assert!(
+            found == std::fs::read_to_string(&path).expect("checked in"),
+            "{name}: the figures differ from the file"
+        );
+        // Each file covers what its name says.
+        let covers = match name {
             "waiting" => figures.occupancy.peak_queued > 1 && figures.blocks.evicted > 0,
             "failing" => figures.requests.failed > 0 && figures.requests.skipped > 0,
             "eviction" | "arrivals" => figures.blocks.evicted > 0 && figures.blocks.refetched > 0,
             "groups-and-restarts" => figures.linked_continuations > 0 && figures.blocks.evicted == 0,
             _ => figures.hit_blocks > 0,
         };
-        assert!(shows, "{name}: {:?} {:?}", figures.requests, figures.blocks);
+        assert!(covers, "{name}: {:?} {:?}", figures.requests, figures.blocks);
     }
 }

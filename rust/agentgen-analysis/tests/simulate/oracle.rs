@@ -1,4 +1,4 @@
-//! The simulation block by block and event by event: nothing is kept in order, everything is looked for.
+//! The simulation block by block and event by event: nothing is sorted or indexed, everything is searched.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -13,7 +13,7 @@ struct Prompt {
     output: usize,
     full: usize,
     reusable: usize,
-    /// The blocks that it leaves.
+    /// The blocks that it leaves in the cache.
     chain: Vec<usize>,
 }
 
@@ -22,7 +22,7 @@ struct Prompt {
 struct Block {
     depth: usize,
     pins: usize,
-    /// Which release was the last, when, and of which job.
+    /// Number, time and job of its last release.
     released: usize,
     released_ms: f64,
     by: usize,
@@ -39,7 +39,7 @@ struct Replica {
     admitted: Vec<(usize, usize)>,
 }
 
-/// Requests that run: what each pins and reserves.
+/// A running request: what it pins and reserves.
 #[derive(Debug, Clone, Default)]
 struct Running {
     pinned: Vec<usize>,
@@ -65,7 +65,7 @@ pub struct Oracle<'a> {
     prompts: Vec<Vec<Prompt>>,
     events: Vec<(f64, Kind, usize)>,
     replicas: Vec<Replica>,
-    /// Jobs that have not started, in order.
+    /// Jobs still to start, in order.
     coming: VecDeque<usize>,
     waiting: Vec<(usize, f64)>,
     ends: HashMap<usize, f64>,
@@ -125,7 +125,7 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// `has_slots`: sessions start on slots, and not when they arrive.
+    /// `has_slots`: sessions start on slots, rather than at their arrivals.
     pub fn run(&mut self, has_slots: bool) {
         let mut order: Vec<usize> = (0..self.jobs.len()).collect();
         if !has_slots {
@@ -137,7 +137,7 @@ impl<'a> Oracle<'a> {
                 self.take_slot(0.0);
             }
         } else {
-            // All that is known of the future is when sessions arrive, so they may as well be told now.
+            // Arrival times are known in advance.
             while let Some(job) = self.coming.pop_front() {
                 self.start(job, self.jobs[job].arrival_ms);
             }
@@ -159,7 +159,7 @@ impl<'a> Oracle<'a> {
                 assert!(replica.blocks.len() + replica.reserved <= self.settings.capacity_blocks as usize);
             }
         }
-        assert!(self.waiting.is_empty() && self.running.is_empty(), "nobody waits for ever");
+        assert!(self.waiting.is_empty() && self.running.is_empty(), "nothing waits at the end");
     }
 
     fn first(&self) -> Option<usize> {
@@ -262,7 +262,7 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// Puts a block in, unless it is there.
+    /// Adds a block, unless it is in the cache.
     fn put(&mut self, replica: usize, name: usize, depth: usize, job: usize, pins: usize) {
         let is_new = self.replicas[replica].was_there.insert(name);
         if self.replicas[replica].blocks.contains_key(&name) {
@@ -371,17 +371,17 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// Blocks that are in the caches.
+    /// Blocks in the caches.
     pub fn resident(&self) -> u64 {
         self.replicas.iter().map(|replica| replica.blocks.len() as u64).sum()
     }
 
-    /// What Belady finds, one block after the other, over the same order of admissions.
+    /// Blocks that Belady's policy finds, one block at a time, over the same order of admissions.
     pub fn bound(&self) -> u64 {
         let mut hits = 0;
         for replica in &self.replicas {
             let prompts: Vec<&Prompt> = replica.admitted.iter().map(|(job, turn)| &self.prompts[*job][*turn]).collect();
-            // By block: the request that finds it next.
+            // The next request that finds each block.
             let mut kept: HashMap<usize, usize> = HashMap::new();
             for (now, prompt) in prompts.iter().enumerate() {
                 hits += prompt.chain.iter().take(prompt.reusable).filter(|name| kept.contains_key(name)).count() as u64;
