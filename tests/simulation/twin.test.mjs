@@ -9,8 +9,8 @@ import { Simulation } from "../../python/agentgen/pages/static/simulation/engine
 import { twinOf } from "./golden.mjs";
 
 const FOLDER = new URL("../golden/simulation/", import.meta.url);
-// What the core case does not have: a time to live, and a bound.
-const ELSEWHERE = new Set(["bound", "clock", "expired", "expired_blocks"]);
+// What the twin does not have: a time to live, and the Belady bound.
+const ELSEWHERE = new Set(["belady_bound", "clock", "expired", "expired_blocks"]);
 
 /** The numbers of `expected` that the twin has too; `series` is in some of the files only. */
 function compared(expected) {
