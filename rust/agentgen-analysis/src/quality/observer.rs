@@ -5,7 +5,7 @@ use agentgen_trace::Result;
 use agentgen_trace::meta::TraceMeta;
 use agentgen_trace::observer::{Observer, RunFacts};
 use agentgen_trace::schema::Column;
-use arrow_array::cast::AsArray as _;
+use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int8Type, UInt32Type};
 use arrow_array::{Array as _, RecordBatch};
 
@@ -29,7 +29,7 @@ impl Observer for Statistics {
 
     fn batch(&mut self, batch: &RecordBatch, notes: &mut Notes) -> Result<()> {
         notes.take(batch)?;
-        let numbers = |column: Column| column.required(batch).map(|values| values.as_primitive::<UInt32Type>());
+        let numbers = |column: Column| column.required(batch).map(AsArray::as_primitive::<UInt32Type>);
         let turn = numbers(Column::TurnIndex)?.values();
         let input = numbers(Column::InputLength)?.values();
         let context = numbers(Column::ContextLength)?.values();

@@ -6,8 +6,8 @@ use agentgen_engine::timeline::{SendTime, TimedSession as _};
 use agentgen_trace::session::Session;
 
 use super::body::Members;
-use super::encoded::{EncodedTranscript, Encoding, TextSource};
-use super::options::{History, Request, RequestError};
+use super::encoded::{EncodedTranscript, TextSource};
+use super::options::{Encoding, History, Request, RequestError};
 use super::transcript_store::TranscriptStore;
 use super::words::Words;
 

@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::encoded::Encoding;
-use super::options::{Endpoint, Options, RequestError};
+use super::options::{Encoding, Endpoint, Options, RequestError};
 
 /// The members of every body.
 #[derive(Debug, Clone)]

@@ -3,18 +3,8 @@
 use agentgen_engine::kv::TokenSpan;
 use serde::{Deserialize, Serialize};
 
+use super::options::Encoding;
 use super::words::{Owners, Words};
-
-/// How prompts are encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Encoding {
-    /// Elements of a JSON array of chat messages.
-    Messages,
-    /// The inside of a JSON string.
-    Text,
-    /// Elements of a JSON array of token ids.
-    Ids,
-}
 
 /// A part of the transcript: an input or an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

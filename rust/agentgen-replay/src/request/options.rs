@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use agentgen_trace::diagnostic::Diagnostic;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::encoded::Encoding;
 pub use crate::answer::Endpoint;
 
 /// How a trace is replayed.
@@ -56,6 +55,17 @@ pub enum History {
     Live,
     /// Recorded answers, or text of the recorded length: every run sends the same prompts.
     Recorded,
+}
+
+/// How prompts are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Encoding {
+    /// Elements of a JSON array of chat messages.
+    Messages,
+    /// The inside of a JSON string.
+    Text,
+    /// Elements of a JSON array of token ids.
+    Ids,
 }
 
 impl Options {

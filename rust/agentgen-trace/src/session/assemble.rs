@@ -83,6 +83,7 @@ pub struct Assembler {
 
 impl Assembler {
     /// Numbers sessions from `first_number` on; a hash id covers `id_tokens` tokens.
+    #[must_use]
     pub fn new(layout: Layout, id_tokens: u32, first_number: u64) -> Self {
         Self { layout, id_tokens, pending: VecDeque::new(), first_number, by_name: HashMap::new() }
     }

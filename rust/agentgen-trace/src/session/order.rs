@@ -36,6 +36,7 @@ impl Clock {
     }
 
     /// What of the trace decides how many sessions are open at once, in words; `None` if the caller decides.
+    #[must_use]
     pub fn decides(self) -> Option<&'static str> {
         match self {
             Self::Closed => None,

@@ -1,8 +1,8 @@
 //! The columns of a batch, read row by row.
 
-use arrow_array::cast::AsArray as _;
+use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int8Type, Int64Type, UInt32Type};
-use arrow_array::{Array, BooleanArray, Float64Array, Int8Array, RecordBatch, StringViewArray};
+use arrow_array::{Array, BooleanArray, DictionaryArray, Float64Array, Int8Array, RecordBatch, StringViewArray};
 
 use super::{SessionEnd, Turn};
 use crate::Result;
@@ -42,10 +42,10 @@ impl<'a> Columns<'a> {
     pub(super) fn new(batch: &'a RecordBatch) -> Result<Self> {
         let numbers =
             |column: Column| column.required(batch).map(|values| &values.as_primitive::<UInt32Type>().values()[..]);
-        let times = |column: Column| column.of(batch).map(|times| times.as_primitive::<Float64Type>());
-        let names = |column: Column| column.of(batch).map(|names| names.as_string_view());
+        let times = |column: Column| column.of(batch).map(AsArray::as_primitive::<Float64Type>);
+        let names = |column: Column| column.of(batch).map(AsArray::as_string_view);
         let ids = Column::HashIds.required(batch)?.as_list::<i64>();
-        let end = Column::EndReason.of(batch).map(|ends| ends.as_dictionary::<Int8Type>());
+        let end = Column::EndReason.of(batch).map(AsArray::as_dictionary::<Int8Type>);
         let words = end.iter().flat_map(|end| end.values().as_string::<i32>());
         Ok(Self {
             session: names(Column::SessionId),
@@ -57,10 +57,10 @@ impl<'a> Columns<'a> {
             timestamp_ms: times(Column::TimestampMs),
             id_offsets: ids.value_offsets(),
             ids: ids.values().as_primitive::<Int64Type>().values(),
-            is_restart: Column::IsRestart.of(batch).map(|flags| flags.as_boolean()),
+            is_restart: Column::IsRestart.of(batch).map(AsArray::as_boolean),
             parent: names(Column::ParentSessionId),
             ends: words.map(|word| word.map(SessionEnd::new)).collect(),
-            end: end.map(|end| end.keys()),
+            end: end.map(DictionaryArray::keys),
         })
     }
 

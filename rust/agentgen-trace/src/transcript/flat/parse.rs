@@ -104,16 +104,16 @@ fn text(text: Option<Text>) -> Option<String> {
 }
 
 /// Options of a request, with the parameters among the members of its row.
-fn options(delay_seconds: Option<Seconds>, members: &Members) -> Option<RequestOptions> {
+fn options(delay_seconds: Option<Seconds>, members: &Members) -> RequestOptions {
     let names = row::Parameters::KEYS.iter();
     let parameters = names.filter_map(|name| Some(((*name).to_owned(), given(members, name)?.to_owned()))).collect();
-    Some(RequestOptions { delay_ms: delay_seconds.map_or(0.0, |seconds| seconds.0).abs() * 1000.0, parameters })
+    RequestOptions { delay_ms: delay_seconds.map_or(0.0, |seconds| seconds.0).abs() * 1000.0, parameters }
 }
 
 fn user(row: UserRow, members: &Members) -> Row {
     let parts = vec![Part::Text(row.content.0)];
     let message = Message { role: Role::User, name: text(row.common.name), parts };
-    Row { message, options: options(row.delay_seconds, members) }
+    Row { message, options: Some(options(row.delay_seconds, members)) }
 }
 
 fn answer(row: AnswerRow) -> Row {
@@ -139,5 +139,5 @@ fn tool(row: ToolRow, members: &Members) -> Row {
     };
     let parts = row.tool_results.0.into_iter().map(returned).collect();
     let message = Message { role: Role::Tool, name: text(row.common.name), parts };
-    Row { message, options: options(row.delay_seconds, members) }
+    Row { message, options: Some(options(row.delay_seconds, members)) }
 }

@@ -46,11 +46,13 @@ impl Reader {
     }
 
     /// Transcripts that have begun.
+    #[must_use]
     pub fn conversations(&self) -> u64 {
         self.assembler.conversations
     }
 
     /// Bytes of the files read so far.
+    #[must_use]
     pub fn bytes(&self) -> u64 {
         let open = self.blocks.as_ref().map_or(0, |b| b.consumed().load(std::sync::atomic::Ordering::Relaxed));
         self.consumed + open
