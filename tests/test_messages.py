@@ -164,7 +164,7 @@ def test_what_needs_hash_ids_says_so(invoke: Invoke, tmp_path: Path) -> None:
     for arguments in (("analyze", EXAMPLE), ("convert", EXAMPLE, tmp_path / "out.jsonl")):
         error = invoke(*arguments, code=2).stderr
         assert error.count("\n") == 1
-        assert f"{EXAMPLE}: found multi-turn messages, expected rows with hash_ids" in error
+        assert f"{EXAMPLE}: found multi-turn messages, expected a block-hash trace (rows with hash_ids)" in error
 
 
 def sent(path: Path) -> list[tuple[str, list[bytes]]]:

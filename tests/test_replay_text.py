@@ -277,4 +277,4 @@ def test_a_directory_without_a_data_set_is_refused(invoke: Invoke, tmp_path: Pat
     for command in ("replay", "validate"):
         printed = invoke(command, tmp_path, code=2).stderr
         assert f"{dataset}: found multi-turn messages" in printed
-        assert "validate and replay take the file of messages" in printed
+        assert "validate and replay take multi-turn messages" in printed
