@@ -1,6 +1,6 @@
 //! Counters and histograms, and the `/metrics` page in Prometheus text format 0.0.4, as vLLM answers a plain `GET`.
 //!
-//! The page is written here because the prometheus-client crate (0.25) writes OpenMetrics text only: its `HELP` and `TYPE`
+//! The page is written here because the prometheus-client crate (0.25) writes `OpenMetrics` text only: its `HELP` and `TYPE`
 //! lines of a counter lack the suffix `_total`, so a parser of format 0.0.4 reads `vllm:prompt_tokens_total` as untyped.
 
 use std::fmt::Write as _;

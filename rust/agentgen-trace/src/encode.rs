@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::batch::BatchBuilder;
 use crate::error::{Result, TraceError};
 use crate::generate::{Chunk, Shard};
-use crate::manifest::Written;
 use crate::observer::Observer;
 use crate::ordered::Cancel;
 use crate::sink::file::{Buffers, PartialFile};
 use crate::sink::{ZSTD_LEVEL, jsonl, parquet};
+use crate::written::Written;
 
 /// A chunk, encoded.
 pub(crate) struct Encoded<N> {
-    pub jsonl: Text,
+    pub jsonl: SpillBuffer,
     pub parquet: Option<parquet::RowGroup>,
     pub notes: N,
     pub primaries: u64,
@@ -31,12 +31,12 @@ const COPY_BYTES: u64 = 4 << 20;
 
 /// A chunk's JSONL: what is too much for memory lies in a file without a name.
 #[derive(Debug, Default)]
-pub(crate) struct Text {
+pub(crate) struct SpillBuffer {
     first: Option<File>,
     rest: Vec<u8>,
 }
 
-impl Text {
+impl SpillBuffer {
     /// Appends all of it to a file, in memory's portions.
     pub(crate) fn append_to(self, target: &mut PartialFile, buffers: &Buffers) -> io::Result<()> {
         if let Some(mut first) = self.first {
@@ -79,7 +79,7 @@ pub(crate) struct Worker<O> {
 impl<O: Observer> Worker<O> {
     pub(crate) fn encode(&self, chunk: &Chunk, builder: &mut BatchBuilder) -> Result<Encoded<O::Notes>> {
         let layout = self.shard.spec().layout();
-        let mut text = Text { first: None, rest: self.buffers.take() };
+        let mut text = SpillBuffer { first: None, rest: self.buffers.take() };
         let mut row_group = self.parquet.as_ref().map(parquet::Encoder::begin).transpose()?;
         let mut notes = O::notes(self.shard.spec(), chunk.primaries.start);
         let mut written = Written::default();
@@ -97,13 +97,13 @@ impl<O: Observer> Worker<O> {
             row_group.as_mut().map_or(Ok(()), |row_group| row_group.add(&batch))
         })?;
         self.compress(&mut text)?;
-        let parquet = row_group.map(parquet::Growing::finish).transpose()?;
+        let parquet = row_group.map(parquet::RowGroupBuilder::finish).transpose()?;
         let primaries = chunk.primaries.end - chunk.primaries.start;
         Ok(Encoded { jsonl: text, parquet, notes, primaries, written })
     }
 
     /// What is in memory as a frame of its own: frames one after the other are a valid file.
-    fn compress(&self, text: &mut Text) -> Result<()> {
+    fn compress(&self, text: &mut SpillBuffer) -> Result<()> {
         if self.jsonl == Some(true) && !text.rest.is_empty() {
             text.rest = zstd::bulk::compress(&text.rest, ZSTD_LEVEL).map_err(TraceError::internal)?;
         }
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn what_lay_in_a_file_comes_first() {
         let directory = tempfile::tempdir().expect("a directory").keep();
-        let mut text = Text::default();
+        let mut text = SpillBuffer::default();
         let mut expected: Vec<u8> = Vec::new();
         for part in 0..3_u8 {
             let bytes = vec![b'a' + part; COPY_BYTES as usize - 7];

@@ -12,11 +12,13 @@ pub mod observer;
 pub mod ordered;
 pub mod row;
 pub mod run;
+mod run_directory;
 pub mod schema;
 pub mod session;
 pub mod sink;
 pub mod source;
 pub mod transcript;
+mod written;
 
 pub use error::{Result, TraceError};
 pub use meta::{FORMAT_VERSION, Layout, Origin, Overrides, TraceMeta};

@@ -4,8 +4,8 @@ use agentgen_core::DatasetSpec;
 use arrow_array::RecordBatch;
 
 use crate::error::Result;
-use crate::manifest::Written;
 use crate::meta::{Origin, TraceMeta};
+use crate::written::Written;
 
 /// Something that sees every row of a pass. Each thread has its own; the order of batches and merges must not matter.
 pub trait Observer: Send + Sized + 'static {

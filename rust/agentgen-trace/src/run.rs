@@ -1,13 +1,12 @@
 //! A run directory: every format and every statistic in one pass over the sessions.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use agentgen_core::DatasetSpec;
 
 use crate::batch::BatchBuilder;
-use crate::diagnostic::Diagnostic;
 use crate::encode::Worker;
 use crate::error::{Result, TraceError};
 use crate::generate::{Chunk, Shard};
@@ -15,9 +14,11 @@ use crate::manifest::{Manifest, SCHEMA_VERSION, Written};
 use crate::meta::{FORMAT_VERSION, Origin, PROGRAM, TraceMeta};
 use crate::observer::{InOrder as _, Observer, RunFacts};
 use crate::ordered::{Cancel, Ordered};
+use crate::run_directory::NewDirectory;
 use crate::schema::{Column, schema};
 use crate::sink::file::{Buffers, PartialFile, sealed};
-use crate::sink::{NewDirectory, parquet};
+use crate::sink::parquet;
+use crate::sink::parquet::parquet_error;
 
 /// What to write, and how.
 #[derive(Debug, Clone)]
@@ -161,15 +162,4 @@ fn merged<O: Observer>(observers: Vec<Arc<Mutex<O>>>, fresh: impl Fn() -> O) -> 
         total.merge(observer.into_inner().unwrap_or_else(PoisonError::into_inner));
     }
     Ok(total)
-}
-
-/// The operating system's reason, where there is one.
-pub(crate) fn parquet_error(path: &Path, error: ::parquet::errors::ParquetError) -> TraceError {
-    match error {
-        ::parquet::errors::ParquetError::External(source) => match source.downcast::<std::io::Error>() {
-            Ok(source) => TraceError::io(path, *source),
-            Err(source) => TraceError::io(path, std::io::Error::other(source)),
-        },
-        other => Diagnostic::unnamed(other.to_string(), "a Parquet file that can be written").in_file(path).into(),
-    }
 }

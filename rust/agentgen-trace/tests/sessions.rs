@@ -73,5 +73,5 @@ fn columns_are_found_by_name_and_some_may_be_absent() {
 
     let without_ids = batches.iter().map(|batch| Ok(project(batch, &[Column::TurnIndex])));
     let error = sessions(&source.meta, without_ids).next().unwrap().unwrap_err();
-    assert_eq!(error.to_string(), "no column hash_ids");
+    assert_eq!(error.to_string(), "internal error: no column hash_ids");
 }

@@ -3,7 +3,7 @@
 
 use agentgen_testing::files::{Written, assert_rows, config, generated, read, rows, shared};
 use agentgen_trace::schema::Column;
-use agentgen_trace::source::{Format, ReadOptions, Stated, open, resolve};
+use agentgen_trace::source::{Format, Provenance, ReadOptions, open, resolve};
 use agentgen_trace::{Cancel, Layout};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, UInt32Type};
@@ -33,7 +33,7 @@ fn incremental_rows_get_their_place_and_context() {
     let dir = Written::new("t.jsonl", INCREMENTAL);
     let source = resolve(&[dir.path("t.jsonl")], ReadOptions::default()).unwrap();
     assert_eq!((source.meta.layout, source.meta.block_size), (Layout::Incremental, 512));
-    assert_eq!((source.layout_from, source.block_size_from), (Stated::Inferred, Stated::Inferred));
+    assert_eq!((source.layout_from, source.block_size_from), (Provenance::Inferred, Provenance::Inferred));
     let expected = [
         "a 0 g7 1025 1025 100 - 3.5 [0, 1, 2] false - -",
         "a 1 g7 600 1725 50 12.5 - [3, 4] false - restart_split",
@@ -131,17 +131,17 @@ fn options_come_first_unless_the_manifest_says_otherwise() {
     let dir = Written::new("t.jsonl", INCREMENTAL);
     let options = ReadOptions { trace_layout: None, trace_block_size: Some(500) };
     let source = resolve(&[dir.path("t.jsonl")], options).unwrap();
-    assert_eq!((source.meta.block_size, source.block_size_from), (500, Stated::Option));
+    assert_eq!((source.meta.block_size, source.block_size_from), (500, Provenance::Option));
     dir.manifest("t.jsonl", Layout::Incremental, 512, (0, 1));
     let message = error(&dir, options);
     assert!(message.starts_with("trace_block_size: found 500, expected 512, as "), "{message}");
     let source = resolve(&[dir.path("t.jsonl")], ReadOptions::default()).unwrap();
-    assert_eq!((source.layout_from, source.block_size_from), (Stated::Manifest, Stated::Manifest));
+    assert_eq!((source.layout_from, source.block_size_from), (Provenance::Manifest, Provenance::Manifest));
     assert!(source.meta.origin.is_some());
     // The manifest of other files says nothing about this one.
     dir.manifest("other.jsonl", Layout::Incremental, 512, (0, 1));
     let source = resolve(&[dir.path("t.jsonl")], ReadOptions::default()).unwrap();
-    assert_eq!((source.layout_from, source.meta.origin), (Stated::Inferred, None));
+    assert_eq!((source.layout_from, source.meta.origin), (Provenance::Inferred, None));
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn a_generated_trace_reads_as_it_was_made_from_every_format() {
         for name in ["t.jsonl", "t.jsonl.zst", "t.parquet"] {
             let source = resolve(&[made.write(&dir, name)], ReadOptions::default()).unwrap();
             assert_eq!((source.meta.layout, source.meta.block_size), (layout, 512), "{name}");
-            let stated = if name == "t.parquet" { Stated::Metadata } else { Stated::Inferred };
+            let stated = if name == "t.parquet" { Provenance::Metadata } else { Provenance::Inferred };
             assert_eq!(source.layout_from, stated, "{name}");
             if name == "t.parquet" {
                 assert_eq!(source.meta, made.meta);
@@ -254,7 +254,7 @@ fn parquet_of_other_writers_is_cast() {
     let path = dir.path("plain.parquet");
     write_plain(&made.batches, &path, &[]);
     let source = resolve(std::slice::from_ref(&path), ReadOptions::default()).unwrap();
-    assert_eq!((source.meta.layout, source.layout_from), (Layout::Cumulative, Stated::Inferred));
+    assert_eq!((source.meta.layout, source.layout_from), (Layout::Cumulative, Provenance::Inferred));
     assert_rows(&rows(&read(&source)), &expected, "other types");
 
     write_plain(&made.batches, &path, &["session_id", "is_restart", "end_reason"]);

@@ -9,9 +9,9 @@ use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::row::{Row, SessionKey};
 use roaring::RoaringTreemap;
 
-use super::law::Law;
 use super::rows::{RowIds, check_ids};
 use super::rules;
+use super::trace_rules::TraceRules;
 
 /// A row without its ids.
 #[derive(Debug, Clone, Copy)]
@@ -109,7 +109,7 @@ pub(crate) struct Digest {
 
 /// Builds a [`Digest`] row by row.
 pub(crate) struct Digester<'a> {
-    law: &'a Law,
+    trace_rules: &'a TraceRules,
     digest: Digest,
     /// The name of the open span, beside the row's own buffer.
     name: String,
@@ -119,9 +119,16 @@ pub(crate) struct Digester<'a> {
 }
 
 impl<'a> Digester<'a> {
-    pub fn new(law: &'a Law) -> Self {
+    pub fn new(trace_rules: &'a TraceRules) -> Self {
         let digest = Digest::default();
-        Self { law, digest, name: String::new(), key: SessionKey::None, ids: RowIds::default(), partial: Vec::new() }
+        Self {
+            trace_rules,
+            digest,
+            name: String::new(),
+            key: SessionKey::None,
+            ids: RowIds::default(),
+            partial: Vec::new(),
+        }
     }
 
     /// Takes a row and what its reader found wrong with it.
@@ -136,7 +143,7 @@ impl<'a> Digester<'a> {
             {
                 diagnostics.push(Diagnostic::new(rules::END_REASON, format!("end_reason {word:?}"), END_REASONS));
             }
-            if check_ids(row, self.law, &mut self.ids, diagnostics) {
+            if check_ids(row, self.trace_rules, &mut self.ids, diagnostics) {
                 ids = row.hash_ids.len() as u32;
             }
         }
@@ -197,10 +204,10 @@ impl<'a> Digester<'a> {
     }
 
     fn push_ids(&mut self, row: &Row, index: u32) {
-        let is_partial = !row.input_length.is_multiple_of(self.law.block_size);
+        let is_partial = !row.input_length.is_multiple_of(self.trace_rules.block_size);
         let open = self.digest.spans.last().map_or(0, |s| s.runs.start);
         for &(start, end, at) in &self.ids.runs {
-            match self.law.layout {
+            match self.trace_rules.layout {
                 Layout::Incremental => {
                     let in_span = self.digest.runs.len() as u32 > open;
                     match self.digest.runs.last_mut() {

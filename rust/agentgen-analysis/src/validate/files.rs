@@ -3,18 +3,18 @@
 use agentgen_engine::text::counted;
 use agentgen_trace::Cancel;
 use agentgen_trace::sink::file::digest;
-use agentgen_trace::source::Promised;
+use agentgen_trace::source::ExpectedFile;
 
 use super::rules::DIGEST;
 use agentgen_trace::diagnostic::{Diagnostic, Place};
 
-/// What is wrong with each promised file; the first of them has the number `first`.
-pub(super) fn check(promised: &[Promised], first: usize, cancel: &Cancel) -> Vec<Diagnostic> {
-    let numbered = promised.iter().enumerate().take_while(|_| !cancel.is_cancelled());
+/// Checks the size and digest of each expected file; the first of them has index `first` in findings.
+pub(super) fn check(expected_files: &[ExpectedFile], first: usize, cancel: &Cancel) -> Vec<Diagnostic> {
+    let numbered = expected_files.iter().enumerate().take_while(|_| !cancel.is_cancelled());
     numbered.filter_map(|(i, file)| look(file, Place { file: (first + i) as u32, line: 0 })).collect()
 }
 
-fn look(file: &Promised, place: Place) -> Option<Diagnostic> {
+fn look(file: &ExpectedFile, place: Place) -> Option<Diagnostic> {
     let expected = &file.entry;
     let issue = |found: String, expected: String| Some(Diagnostic::new(DIGEST, found, expected).at(place));
     let bytes = match std::fs::metadata(&file.path) {

@@ -3,7 +3,7 @@
 use agentgen_trace::Layout;
 
 use super::digest::{Digest, Run, Span};
-use super::law::{Kin, Law};
+use super::trace_rules::{Lineage, TraceRules};
 
 /// The session that is being read.
 #[derive(Debug, Default)]
@@ -90,18 +90,20 @@ impl Fresh {
     pub fn push(
         &mut self,
         (digest, span): (&Digest, &Span),
-        (law, kin): (&Law, Kin),
+        (trace_rules, lineage): (&TraceRules, Lineage),
         start: Option<Start<'_>>,
         strays: &mut Vec<Stray>,
     ) {
         strays.clear();
-        let Some(known) = law.origin.as_ref().filter(|_| law.layout == Layout::Incremental) else { return };
+        let Some(known) = trace_rules.origin.as_ref().filter(|_| trace_rules.layout == Layout::Incremental) else {
+            return;
+        };
         if start.is_some() {
             self.inputs.clear();
             (self.next, self.is_whole) = (None, true);
         }
         let mut cursor = Cursor { runs: &digest.runs[span.runs.start as usize..span.runs.end as usize], taken: 0 };
-        let (block_size, base) = (i64::from(law.block_size), known.ids.base(kin.run) as i64);
+        let (block_size, base) = (i64::from(trace_rules.block_size), known.ids.base(lineage.run) as i64);
         let prefix = known.ids.prefix_blocks() as i64;
         for index in span.rows.clone() {
             let row = &digest.rows[index as usize];
@@ -110,7 +112,7 @@ impl Fresh {
                 self.lose_a_row();
                 continue;
             }
-            if !kin.is_continuation {
+            if !lineage.is_continuation {
                 self.inputs.push(row.input);
             }
             let mut stray = None;
@@ -122,8 +124,8 @@ impl Fresh {
                 }
                 cursor.skip(prefix.min(ids));
                 ids -= prefix.min(ids);
-                self.next = (!kin.is_continuation).then_some(base);
-                if kin.is_continuation {
+                self.next = (!lineage.is_continuation).then_some(base);
+                if lineage.is_continuation {
                     let Some(parent) = start.parent else {
                         cursor.skip(ids);
                         continue;

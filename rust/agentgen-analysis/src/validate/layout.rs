@@ -4,24 +4,24 @@ use agentgen_trace::row::{Row, SessionKey};
 use agentgen_trace::{Layout, Result};
 
 use super::digest::Derived;
-use super::law::Law;
 use super::parts::Part;
 use super::rules;
+use super::trace_rules::TraceRules;
 use agentgen_trace::diagnostic::{Diagnostic, Place};
 
 /// What says so in the data set's first part, if anything does.
-pub(crate) fn contradiction(part: &Part, law: &Law, layout_from: &str) -> Result<Option<Diagnostic>> {
+pub(crate) fn contradiction(part: &Part, trace_rules: &TraceRules, layout_from: &str) -> Result<Option<Diagnostic>> {
     let mut evidence = None;
     let (mut session, mut ids, mut full) = (String::new(), Vec::new(), 0);
-    part.content.rows(law.layout, |line, row, derived, diagnostics| {
+    part.content.rows(trace_rules.layout, |line, row, derived, diagnostics| {
         if evidence.is_some() || !diagnostics.is_empty() || row.session_key == SessionKey::None {
             return;
         }
         let is_later = session == row.session_id;
         let repeats = is_later && full > 0 && row.hash_ids.starts_with(&ids[..full]);
         let restarts = is_later && full > 0 && row.hash_ids.first() != ids.first();
-        let found = match (derived, law.layout) {
-            (Some(derived), _) => is_later.then(|| other_column(row, derived, law)).flatten(),
+        let found = match (derived, trace_rules.layout) {
+            (Some(derived), _) => is_later.then(|| other_column(row, derived, trace_rules)).flatten(),
             (None, Layout::Incremental) if row.session_key == SessionKey::Conversation => {
                 Some("conversation_id, which only whole prompts have".to_owned())
             }
@@ -36,9 +36,9 @@ pub(crate) fn contradiction(part: &Part, law: &Law, layout_from: &str) -> Result
         evidence = found.map(|found| (line, found));
         session.clone_from(&row.session_id);
         ids.clone_from(&row.hash_ids);
-        full = ids.len().min((row.input_length / law.block_size) as usize);
+        full = ids.len().min((row.input_length / trace_rules.block_size) as usize);
     })?;
-    let (other, stated) = match law.layout {
+    let (other, stated) = match trace_rules.layout {
         Layout::Incremental => (Layout::Cumulative, Layout::Incremental),
         Layout::Cumulative => (Layout::Incremental, Layout::Cumulative),
     };
@@ -51,11 +51,11 @@ pub(crate) fn contradiction(part: &Part, law: &Law, layout_from: &str) -> Result
 }
 
 /// A table's ids that cover the column which the other layout's ids cover.
-fn other_column(row: &Row, derived: Derived, law: &Law) -> Option<String> {
-    let (name, other) = match law.layout {
+fn other_column(row: &Row, derived: Derived, trace_rules: &TraceRules) -> Option<String> {
+    let (name, other) = match trace_rules.layout {
         Layout::Incremental => ("context_length", derived.context_length),
         Layout::Cumulative => ("input_length", derived.input_length),
     };
-    let covers = |tokens: u32| row.hash_ids.len() == tokens.div_ceil(law.block_size) as usize;
+    let covers = |tokens: u32| row.hash_ids.len() == tokens.div_ceil(trace_rules.block_size) as usize;
     (covers(other) && !covers(row.input_length)).then(|| format!("hash_ids that cover {name} {other}"))
 }

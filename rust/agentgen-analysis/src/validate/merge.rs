@@ -12,15 +12,15 @@ use super::digest::{Digest, Facts, Name, Run, Span, hash};
 use super::findings::Findings;
 use super::fresh::{Fresh, Stray};
 use super::incremental::{Incremental, Reuse};
-use super::law::Law;
-use super::questions::{Child, Duplicate, Questions, Split, ask};
+use super::pending_checks::{Child, Duplicate, Questions, Split, ask};
 use super::rules;
 use super::session::Session;
+use super::trace_rules::TraceRules;
 use agentgen_trace::diagnostic::{Diagnostic, Place};
 
 /// State between blocks.
 pub(crate) struct Merge<'a> {
-    law: &'a Law,
+    trace_rules: &'a TraceRules,
     limit: usize,
     pub findings: Findings,
     file: u32,
@@ -38,7 +38,7 @@ pub(crate) struct Merge<'a> {
     names: HashSet<u64>,
     splits: HashMap<u64, Split>,
     ids: Ids,
-    pub questions: Questions,
+    pub pending_checks: Questions,
     /// Rows of each file.
     pub rows: Vec<u64>,
     pub sessions: u64,
@@ -58,13 +58,13 @@ enum Ids {
 }
 
 impl<'a> Merge<'a> {
-    pub fn new(law: &'a Law, limit: usize) -> Self {
-        let ids = match law.layout {
+    pub fn new(trace_rules: &'a TraceRules, limit: usize) -> Self {
+        let ids = match trace_rules.layout {
             Layout::Incremental => Ids::Incremental(Incremental::default()),
             Layout::Cumulative => Ids::Cumulative(Cumulative::default()),
         };
         Self {
-            law,
+            trace_rules,
             limit,
             findings: Findings::new(limit),
             file: 0,
@@ -77,7 +77,7 @@ impl<'a> Merge<'a> {
             names: HashSet::new(),
             splits: HashMap::new(),
             ids,
-            questions: Questions::default(),
+            pending_checks: Questions::default(),
             rows: Vec::new(),
             sessions: 0,
             reuses: Vec::new(),
@@ -139,7 +139,7 @@ impl<'a> Merge<'a> {
         let starts = session.is_new();
         let rows = &digest.rows[span.rows.start as usize..span.rows.end as usize];
         for row in rows {
-            session.push(row, self.place(row.line), self.law, &mut self.findings);
+            session.push(row, self.place(row.line), self.trace_rules, &mut self.findings);
         }
         match &mut self.ids {
             Ids::Incremental(ids) => ids.push(digest, span, starts, self.has_lost_ids, &mut self.reuses),
@@ -150,9 +150,9 @@ impl<'a> Merge<'a> {
         for i in 0..self.reuses.len() {
             let reuse = self.reuses[i];
             let place = self.place(digest.rows[reuse.row as usize].line);
-            ask(&mut self.questions.reuses, (place, reuse), self.limit, &mut self.findings);
+            ask(&mut self.pending_checks.reuses, (place, reuse), self.limit, &mut self.findings);
         }
-        if self.law.layout == Layout::Cumulative && self.law.is_generated() {
+        if self.trace_rules.layout == Layout::Cumulative && self.trace_rules.is_generated() {
             self.prompts(digest, &digest.spans[index], &mut session);
         }
         self.current = Some(session);
@@ -163,7 +163,7 @@ impl<'a> Merge<'a> {
         let Some(mut session) = self.current.take() else { return };
         session.is_cut |= is_cut;
         match &session.name {
-            Some(name) if self.law.layout == Layout::Cumulative && session.end.is_none() => {
+            Some(name) if self.trace_rules.layout == Layout::Cumulative && session.end.is_none() => {
                 self.open.insert(name.hash, session);
             }
             _ => self.close(session),
@@ -171,12 +171,13 @@ impl<'a> Merge<'a> {
     }
 
     fn close(&mut self, session: Session) {
-        session.close(self.law, &mut self.findings);
+        session.close(self.trace_rules, &mut self.findings);
         if let (Some(name), Some(EndReason::RestartSplit)) = (&session.name, session.end) {
             let (next_context, group) = (session.next_context(), session.group);
-            let run = session.kin.filter(|kin| !kin.is_continuation).map(|kin| (kin.run, session.last));
+            let run =
+                session.lineage.filter(|lineage| !lineage.is_continuation).map(|lineage| (lineage.run, session.last));
             // Whole prompts are mixed, and repeat what their continuations need.
-            let has_inputs = run.is_some() && self.law.layout == Layout::Incremental && !session.is_cut;
+            let has_inputs = run.is_some() && self.trace_rules.layout == Layout::Incremental && !session.is_cut;
             let inputs = if has_inputs { self.fresh.inputs() } else { None };
             self.splits.insert(name.hash, Split { next_context, group, prompt: session.prompt, run, inputs });
         }
@@ -186,18 +187,19 @@ impl<'a> Merge<'a> {
         self.sessions += 1;
         let place = self.place(first.line);
         let mut is_cut = after_fault;
-        let kin = self.law.origin.as_ref().zip(name.as_ref()).and_then(|(known, name)| known.kin(&name.text));
+        let lineage =
+            self.trace_rules.origin.as_ref().zip(name.as_ref()).and_then(|(known, name)| known.lineage(&name.text));
         if let Some(name) = &name
             && !self.names.insert(name.hash)
         {
             let starts = first.derived.map_or(!first.has_delay, |d| d.turn_index == 0);
             is_cut |= !starts;
             let duplicate = Duplicate { place, name: name.clone(), starts };
-            ask(&mut self.questions.duplicates, duplicate, self.limit, &mut self.findings);
-        } else if let Some(kin) = kin {
-            self.order(kin, place);
+            ask(&mut self.pending_checks.duplicates, duplicate, self.limit, &mut self.findings);
+        } else if let Some(lineage) = lineage {
+            self.order(lineage, place);
         }
-        let mut session = Session::new(name, kin, is_cut);
+        let mut session = Session::new(name, lineage, is_cut);
         if let Some(parent) = &span.parent
             && !first.is_faulty
         {
@@ -212,9 +214,9 @@ impl<'a> Merge<'a> {
         let child = Child { place, parent: Name { text: parent.into(), hash }, input: first.input, group: first.group };
         if let Some(split) = self.splits.get(&hash) {
             if !session.is_cut {
-                child.check(split, self.law, &mut self.findings);
+                child.check(split, self.trace_rules, &mut self.findings);
             }
-            if let (Some((theirs, _)), Some(ours)) = (split.run, session.kin)
+            if let (Some((theirs, _)), Some(ours)) = (split.run, session.lineage)
                 && theirs != ours.run
             {
                 let found = format!("parent_session_id {parent:?}, which is of another run");
@@ -234,10 +236,10 @@ impl<'a> Merge<'a> {
             return Vec::new();
         }
         if self.names.contains(&hash) {
-            self.questions.children.push(child);
+            self.pending_checks.children.push(child);
         } else {
             self.findings.add(Diagnostic {
-                severity: self.law.parent_missing,
+                severity: self.trace_rules.parent_missing,
                 ..Diagnostic::new(
                     rules::PARENT_MISSING,
                     format!("parent_session_id {parent:?}, which no earlier row has as its session"),
@@ -279,18 +281,18 @@ impl<'a> Merge<'a> {
         }
         self.missing_continuations();
         // A shard of a generated set may have no sessions; the set as a whole may not.
-        let may_be_empty = self.law.is_generated() && self.rows.iter().any(|rows| *rows > 0);
+        let may_be_empty = self.trace_rules.is_generated() && self.rows.iter().any(|rows| *rows > 0);
         for (file, _) in self.rows.iter().enumerate().filter(|(_, rows)| **rows == 0 && !may_be_empty) {
             let place = Place { file: file as u32, line: 0 };
             self.findings.add(Diagnostic::new(rules::EMPTY, "no rows", "at least one row").at(place));
         }
-        self.questions.suspects = match self.ids {
+        self.pending_checks.suspects = match self.ids {
             Ids::Incremental(ids) => ids.suspects(),
             Ids::Cumulative(ids) => ids.suspects(),
         };
         Merged {
             findings: self.findings,
-            questions: self.questions,
+            pending_checks: self.pending_checks,
             rows: self.rows.iter().sum(),
             sessions: self.sessions,
         }
@@ -300,7 +302,7 @@ impl<'a> Merge<'a> {
 /// What the first look at the rows gave.
 pub(crate) struct Merged {
     pub findings: Findings,
-    pub questions: Questions,
+    pub pending_checks: Questions,
     pub rows: u64,
     pub sessions: u64,
 }

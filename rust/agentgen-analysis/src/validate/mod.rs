@@ -12,11 +12,10 @@ mod findings;
 mod fresh;
 mod incremental;
 mod intervals;
-mod law;
 mod layout;
 mod merge;
 mod parts;
-mod questions;
+mod pending_checks;
 mod resolve;
 mod rows;
 pub(crate) mod rules;
@@ -24,6 +23,7 @@ mod session;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trace_rules;
 mod transcripts;
 
 use std::path::PathBuf;
@@ -36,10 +36,10 @@ use agentgen_trace::{Cancel, Layout, Result, TraceError};
 use self::digest::{Digest, Digester};
 pub(crate) use self::findings::Findings;
 pub use self::findings::ValidationReport;
-use self::law::Law;
 use self::merge::{Merge, Merged};
 use self::parts::{Consumed, Content, Part, each_part, parts};
-use self::resolve::{Looker, Seen, Sights, Wanted};
+use self::resolve::{Matches, SecondPass, Seen, Wanted};
+use self::trace_rules::TraceRules;
 pub use agentgen_trace::diagnostic::{Diagnostic, Severity};
 
 /// How to validate.
@@ -103,7 +103,7 @@ struct Run<'a> {
     bytes: u64,
     layout_from: &'static str,
     block_size_from: &'static str,
-    law: Arc<Law>,
+    trace_rules: Arc<TraceRules>,
     options: &'a Options,
     cancel: &'a Cancel,
     consumed: Consumed,
@@ -121,13 +121,13 @@ impl<'a> Run<'a> {
                 .files
                 .iter()
                 .map(|f| &f.path)
-                .chain(source.promised.iter().map(|p| &p.path))
+                .chain(source.expected_files.iter().map(|p| &p.path))
                 .map(|path| path.display().to_string())
                 .collect(),
             bytes,
             layout_from: source.layout_from.name(),
             block_size_from: source.block_size_from.name(),
-            law: Arc::new(Law::new(&source.meta, source.partial)?),
+            trace_rules: Arc::new(TraceRules::new(&source.meta, source.partial)?),
             options,
             cancel,
             consumed: Consumed::default(),
@@ -137,7 +137,7 @@ impl<'a> Run<'a> {
     fn has_sound_rows(&self) -> Result<bool> {
         for part in parts(self.source, self.cancel, &self.consumed) {
             let mut found = false;
-            part?.content.rows(self.law.layout, |_, _, _, diagnostics| found |= diagnostics.is_empty())?;
+            part?.content.rows(self.trace_rules.layout, |_, _, _, diagnostics| found |= diagnostics.is_empty())?;
             self.cancel.check()?;
             if found {
                 return Ok(true);
@@ -149,7 +149,7 @@ impl<'a> Run<'a> {
     fn run(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<ValidationReport> {
         let mut rows = parts(self.source, self.cancel, &self.consumed).peekable();
         if let Some(Ok(first)) = rows.peek()
-            && let Some(found) = layout::contradiction(first, &self.law, self.layout_from)?
+            && let Some(found) = layout::contradiction(first, &self.trace_rules, self.layout_from)?
         {
             let mut findings = Findings::new(self.options.max_errors);
             findings.add(found);
@@ -159,8 +159,8 @@ impl<'a> Run<'a> {
         let again = || parts(self.source, self.cancel, &self.consumed);
         let (source, names) = (self.source, &self.names[..self.source.files.len()]);
         let (merged, issues) = std::thread::scope(|scope| {
-            let issues = scope.spawn(|| files::check(&source.promised, source.files.len(), self.cancel));
-            let merged = check(rows, again, &self.law, names, self.options, self.cancel, &mut show);
+            let issues = scope.spawn(|| files::check(&source.expected_files, source.files.len(), self.cancel));
+            let merged = check(rows, again, &self.trace_rules, names, self.options, self.cancel, &mut show);
             (merged, issues.join())
         });
         let mut merged = merged?;
@@ -194,7 +194,7 @@ impl<'a> Run<'a> {
 fn check<P, Q>(
     first: P,
     again: impl FnOnce() -> Q,
-    law: &Arc<Law>,
+    trace_rules: &Arc<TraceRules>,
     files: &[String],
     options: &Options,
     cancel: &Cancel,
@@ -204,8 +204,8 @@ where
     P: Iterator<Item = Result<Part>> + Send + 'static,
     Q: Iterator<Item = Result<Part>> + Send + 'static,
 {
-    let mut merge = Merge::new(law, options.max_errors);
-    let own = Arc::clone(law);
+    let mut merge = Merge::new(trace_rules, options.max_errors);
+    let own = Arc::clone(trace_rules);
     each_part(
         first,
         options.threads,
@@ -219,27 +219,28 @@ where
     )?;
     let mut merged = merge.finish(files.len());
     if let Some(wanted) = Wanted::new(&merged) {
-        let (own, wanted, mut seen) = (Arc::clone(law), Arc::new(wanted), Seen::default());
+        let (own, wanted, mut seen) = (Arc::clone(trace_rules), Arc::new(wanted), Seen::default());
         let work = move |content: &Content| look(content, &own, &wanted);
-        each_part(again(), options.threads, cancel, work, |file, sights| {
-            seen.take(file, sights, law.layout);
+        each_part(again(), options.threads, cancel, work, |file, matches| {
+            seen.take(file, matches, trace_rules.layout);
             show();
             Ok(())
         })?;
-        seen.answer(&mut merged, law, files);
+        seen.answer(&mut merged, trace_rules, files);
     }
     Ok(merged)
 }
 
-fn digest(content: &Content, law: &Law) -> Result<Digest> {
-    let mut digester = Digester::new(law);
-    let lines =
-        content.rows(law.layout, |line, row, derived, diagnostics| digester.push(line, row, derived, diagnostics))?;
+fn digest(content: &Content, trace_rules: &TraceRules) -> Result<Digest> {
+    let mut digester = Digester::new(trace_rules);
+    let lines = content
+        .rows(trace_rules.layout, |line, row, derived, diagnostics| digester.push(line, row, derived, diagnostics))?;
     Ok(digester.finish(lines))
 }
 
-fn look(content: &Content, law: &Law, wanted: &Wanted) -> Result<Sights> {
-    let mut looker = Looker::new(law, wanted);
-    let lines = content.rows(law.layout, |line, row, _, diagnostics| looker.push(line, row, diagnostics))?;
-    Ok(looker.finish(lines))
+fn look(content: &Content, trace_rules: &TraceRules, wanted: &Wanted) -> Result<Matches> {
+    let mut second_pass = SecondPass::new(trace_rules, wanted);
+    let lines =
+        content.rows(trace_rules.layout, |line, row, _, diagnostics| second_pass.push(line, row, diagnostics))?;
+    Ok(second_pass.finish(lines))
 }

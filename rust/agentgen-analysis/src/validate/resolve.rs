@@ -12,11 +12,11 @@ use roaring::RoaringTreemap;
 use super::cumulative::START;
 use super::digest::hash;
 use super::findings::Findings;
-use super::law::Law;
 use super::merge::Merged;
-use super::questions::{Child, Split};
+use super::pending_checks::{Child, Split};
 use super::rows::{RowIds, check_ids};
 use super::rules;
+use super::trace_rules::TraceRules;
 
 /// Suspects beyond this many are counted, not resolved: so many mean that the trace is wrong as a whole.
 pub(super) const MAX_SUSPECTS: u64 = if cfg!(test) { 1_000 } else { 1 << 20 };
@@ -29,28 +29,28 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// What the open questions ask for; `None` if there are none.
+    /// The ids and rows that pending checks ask for; `None` if there are none.
     pub fn new(merged: &Merged) -> Option<Self> {
-        let questions = &merged.questions;
-        let mut ids: RoaringTreemap = questions.suspects.iter().take(MAX_SUSPECTS as usize).collect();
-        ids.extend(questions.reuses.iter().map(|(_, reuse)| reuse.id as u64));
-        let names = questions.duplicates.iter().map(|d| &d.name);
+        let pending_checks = &merged.pending_checks;
+        let mut ids: RoaringTreemap = pending_checks.suspects.iter().take(MAX_SUSPECTS as usize).collect();
+        ids.extend(pending_checks.reuses.iter().map(|(_, reuse)| reuse.id as u64));
+        let names = pending_checks.duplicates.iter().map(|d| &d.name);
         let sessions: HashSet<u64> =
-            names.chain(questions.children.iter().map(|c| &c.parent)).map(|n| n.hash).collect();
+            names.chain(pending_checks.children.iter().map(|c| &c.parent)).map(|n| n.hash).collect();
         (!ids.is_empty() || !sessions.is_empty()).then_some(Self { ids, sessions })
     }
 }
 
 /// What a block has of what is wanted.
 #[derive(Debug, Default)]
-pub(crate) struct Sights {
+pub(crate) struct Matches {
     pub lines: u64,
-    ids: Vec<IdSight>,
-    rows: Vec<RowSight>,
+    ids: Vec<IdMatch>,
+    rows: Vec<RowMatch>,
 }
 
 #[derive(Debug)]
-struct IdSight {
+struct IdMatch {
     line: u32,
     id: i64,
     size: u32,
@@ -58,7 +58,7 @@ struct IdSight {
 }
 
 #[derive(Debug)]
-struct RowSight {
+struct RowMatch {
     line: u32,
     hash: u64,
     name: Box<str>,
@@ -70,16 +70,16 @@ struct RowSight {
 }
 
 /// Looks through a block's rows.
-pub(crate) struct Looker<'a> {
-    law: &'a Law,
+pub(crate) struct SecondPass<'a> {
+    trace_rules: &'a TraceRules,
     wanted: &'a Wanted,
     ids: RowIds,
-    sights: Sights,
+    matches: Matches,
 }
 
-impl<'a> Looker<'a> {
-    pub fn new(law: &'a Law, wanted: &'a Wanted) -> Self {
-        Self { law, wanted, ids: RowIds::default(), sights: Sights::default() }
+impl<'a> SecondPass<'a> {
+    pub fn new(trace_rules: &'a TraceRules, wanted: &'a Wanted) -> Self {
+        Self { trace_rules, wanted, ids: RowIds::default(), matches: Matches::default() }
     }
 
     /// Takes a row and what its reader found wrong with it.
@@ -88,7 +88,7 @@ impl<'a> Looker<'a> {
         if row.session_key != SessionKey::None && !self.wanted.sessions.is_empty() {
             let hash = hash(&row.session_id);
             if self.wanted.sessions.contains(&hash) {
-                self.sights.rows.push(RowSight {
+                self.matches.rows.push(RowMatch {
                     line,
                     hash,
                     name: row.session_id.as_str().into(),
@@ -100,13 +100,13 @@ impl<'a> Looker<'a> {
                 });
             }
         }
-        if !is_faulty && check_ids(row, self.law, &mut self.ids, diagnostics) {
-            let (bs, len) = (self.law.block_size, row.hash_ids.len());
+        if !is_faulty && check_ids(row, self.trace_rules, &mut self.ids, diagnostics) {
+            let (bs, len) = (self.trace_rules.block_size, row.hash_ids.len());
             for (at, id) in row.hash_ids.iter().enumerate() {
                 if self.wanted.ids.contains(*id as u64) {
                     let size = if at + 1 == len { row.input_length - (len as u32 - 1) * bs } else { bs };
                     let before = if at == 0 { START } else { row.hash_ids[at - 1] };
-                    self.sights.ids.push(IdSight { line, id: *id, size, before });
+                    self.matches.ids.push(IdMatch { line, id: *id, size, before });
                 }
             }
         }
@@ -114,8 +114,8 @@ impl<'a> Looker<'a> {
     }
 
     /// What was seen; `lines` are those of the block, blank ones included.
-    pub fn finish(self, lines: u64) -> Sights {
-        Sights { lines, ..self.sights }
+    pub fn finish(self, lines: u64) -> Matches {
+        Matches { lines, ..self.matches }
     }
 }
 
@@ -149,15 +149,15 @@ struct SessionSeen {
 
 impl Seen {
     /// Takes the next block of a file.
-    pub fn take(&mut self, file: u32, sights: Sights, layout: Layout) {
+    pub fn take(&mut self, file: u32, matches: Matches, layout: Layout) {
         if file != self.file {
             (self.file, self.lines) = (file, 0);
         }
         let lines = self.lines;
         let place = |line: u32| Place { file, line: lines + u64::from(line) + 1 };
-        for sight in sights.ids {
+        for sight in matches.ids {
             let place = place(sight.line);
-            let IdSight { id, size, before, .. } = sight;
+            let IdMatch { id, size, before, .. } = sight;
             self.ids
                 .entry(id)
                 .and_modify(|seen| {
@@ -171,7 +171,7 @@ impl Seen {
                 })
                 .or_insert(IdSeen { first: place, size, before, again: None, other_size: None, other_before: None });
         }
-        for row in sights.rows {
+        for row in matches.rows {
             let seen = self.sessions.entry(row.hash).or_insert_with(|| SessionSeen {
                 name: row.name,
                 first: place(row.line),
@@ -183,26 +183,26 @@ impl Seen {
             let context = before.filter(|_| !row.is_faulty).map(|(c, o)| c + u64::from(o) + u64::from(row.input));
             (seen.tokens, seen.end) = (context.map(|c| (c, row.output)), row.end);
         }
-        self.lines += sights.lines;
+        self.lines += matches.lines;
     }
 
-    /// Answers the questions of the first look.
-    pub fn answer(&self, merged: &mut Merged, law: &Law, files: &[String]) {
-        let Merged { findings, questions, .. } = merged;
-        for id in questions.suspects.iter().take(MAX_SUSPECTS as usize) {
-            self.judge(id as i64, law, files, findings);
+    /// Answers the pending checks of the first pass.
+    pub fn answer(&self, merged: &mut Merged, trace_rules: &TraceRules, files: &[String]) {
+        let Merged { findings, pending_checks, .. } = merged;
+        for id in pending_checks.suspects.iter().take(MAX_SUSPECTS as usize) {
+            self.judge(id as i64, trace_rules, files, findings);
         }
-        let unresolved = questions.suspects.len().saturating_sub(MAX_SUSPECTS);
+        let unresolved = pending_checks.suspects.len().saturating_sub(MAX_SUSPECTS);
         if unresolved > 0 {
             // In the incremental layout every suspect is guilty; in the other, nobody knows.
-            if law.layout == Layout::Incremental {
+            if trace_rules.layout == Layout::Incremental {
                 findings.count_errors(unresolved);
             }
             let found = format!("{unresolved} more ids that may name different blocks");
             let warning = Diagnostic::new(rules::UNRESOLVED, found, "fewer suspects").with_help("fix the first ones");
             findings.add(warning.at(Place::default()).warning());
         }
-        for (place, reuse) in &questions.reuses {
+        for (place, reuse) in &pending_checks.reuses {
             let first = self.ids.get(&reuse.id).map_or(*place, |seen| seen.first);
             let more = match reuse.count - 1 {
                 0 => String::new(),
@@ -212,7 +212,7 @@ impl Seen {
             let expected = "new ids; ones seen before only at the start of a session's first row";
             findings.add(Diagnostic::new(rules::ID_REUSED, found, expected).at(*place));
         }
-        for duplicate in &questions.duplicates {
+        for duplicate in &pending_checks.duplicates {
             let name = &duplicate.name;
             // Another name with the same hash is no diagnostic.
             let Some(seen) = self.sessions.get(&name.hash).filter(|s| s.name == name.text) else { continue };
@@ -224,19 +224,19 @@ impl Seen {
             };
             findings.add(Diagnostic::new(rule, found, expected).at(duplicate.place));
         }
-        self.answer_children(&questions.children, law, findings);
+        self.answer_children(&pending_checks.children, trace_rules, findings);
     }
 
     /// Parents that had not ended when they were asked for.
-    fn answer_children(&self, children: &[Child], law: &Law, findings: &mut Findings) {
+    fn answer_children(&self, children: &[Child], trace_rules: &TraceRules, findings: &mut Findings) {
         let parent = |child: &Child| self.sessions.get(&child.parent.hash);
-        let says_ends = law.is_generated() || children.iter().filter_map(parent).any(|s| s.end.is_some());
+        let says_ends = trace_rules.is_generated() || children.iter().filter_map(parent).any(|s| s.end.is_some());
         for child in children {
             let Some(seen) = parent(child) else { continue };
             if seen.end == Some(EndReason::RestartSplit) || (seen.end.is_none() && !says_ends) {
                 let next_context = seen.tokens.map(|(context, output)| context + u64::from(output));
                 let split = Split { next_context, group: seen.group, ..Split::default() };
-                child.check(&split, law, findings);
+                child.check(&split, trace_rules, findings);
             } else {
                 let end = seen.end.map_or("no end_reason".into(), |e| format!("end_reason {:?}", e.name()));
                 let found = format!("parent_session_id {:?}, which has {end}", child.parent.text);
@@ -247,7 +247,7 @@ impl Seen {
         }
     }
 
-    fn judge(&self, id: i64, law: &Law, files: &[String], out: &mut Findings) {
+    fn judge(&self, id: i64, trace_rules: &TraceRules, files: &[String], out: &mut Findings) {
         let Some(seen) = self.ids.get(&id) else { return };
         let mut is_innocent = true;
         if let Some((place, size)) = seen.other_size {
@@ -260,7 +260,7 @@ impl Seen {
             );
             out.add(Diagnostic::new(rules::ID_SIZE, found, "one size an id in the whole data set").at(place));
         }
-        if law.layout == Layout::Cumulative
+        if trace_rules.layout == Layout::Cumulative
             && let Some((place, before)) = seen.other_before
         {
             is_innocent = false;
@@ -272,10 +272,10 @@ impl Seen {
             out.add(Diagnostic::new(rules::ID_PARENT, found, "one id before an id: blocks are chained").at(place));
         }
         // Foreign prompts may be identical, tails and all.
-        let may_recur = law.layout == Layout::Cumulative && !law.is_generated();
+        let may_recur = trace_rules.layout == Layout::Cumulative && !trace_rules.is_generated();
         if is_innocent
             && !may_recur
-            && seen.size < law.block_size
+            && seen.size < trace_rules.block_size
             && let Some(place) = seen.again
         {
             let found = format!(

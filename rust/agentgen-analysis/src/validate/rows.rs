@@ -4,8 +4,8 @@ use agentgen_trace::Layout;
 use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::row::{Row, SessionKey};
 
-use super::law::{Known, Law};
 use super::rules;
+use super::trace_rules::{Known, TraceRules};
 
 /// A row's ids as runs of consecutive ones: first id, end, place of the first.
 #[derive(Debug, Default)]
@@ -47,13 +47,18 @@ impl RowIds {
 }
 
 /// Splits a row's ids into runs; whether number and names of the ids are sound, so that rules across rows may use them.
-pub(crate) fn check_ids(row: &Row, law: &Law, ids: &mut RowIds, diagnostics: &mut Vec<Diagnostic>) -> bool {
-    let expected = row.input_length.div_ceil(law.block_size) as usize;
+pub(crate) fn check_ids(
+    row: &Row,
+    trace_rules: &TraceRules,
+    ids: &mut RowIds,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> bool {
+    let expected = row.input_length.div_ceil(trace_rules.block_size) as usize;
     if row.hash_ids.len() != expected {
         diagnostics.push(Diagnostic::new(
             rules::ID_COUNT,
             format!("{} hash_ids for input_length {}", row.hash_ids.len(), row.input_length),
-            format!("{expected} = ceil({} / block size {})", row.input_length, law.block_size),
+            format!("{expected} = ceil({} / block size {})", row.input_length, trace_rules.block_size),
         ));
         return false;
     }
@@ -65,9 +70,9 @@ pub(crate) fn check_ids(row: &Row, law: &Law, ids: &mut RowIds, diagnostics: &mu
         diagnostics.push(Diagnostic::new(rules::DUPLICATE_ID, found, "an id once a row"));
         return false;
     }
-    if let Some(known) = &law.origin {
+    if let Some(known) = &trace_rules.origin {
         check_space(row, known, ids, diagnostics);
-        check_places(row, law, known, ids, diagnostics);
+        check_places(row, trace_rules, known, ids, diagnostics);
     }
     true
 }
@@ -118,15 +123,15 @@ fn check_space(row: &Row, known: &Known, ids: &mut RowIds, diagnostics: &mut Vec
 }
 
 /// Generated ids that follow from their places: the whole prefix of a prompt, and full blocks of whole prompts.
-fn check_places(row: &Row, law: &Law, known: &Known, ids: &RowIds, diagnostics: &mut Vec<Diagnostic>) {
-    let is_whole = law.layout == Layout::Cumulative;
+fn check_places(row: &Row, trace_rules: &TraceRules, known: &Known, ids: &RowIds, diagnostics: &mut Vec<Diagnostic>) {
+    let is_whole = trace_rules.layout == Layout::Cumulative;
     let is_first = row.group_id.is_some() && row.delay.is_none();
     let Some(run) = ids.run.filter(|_| diagnostics.is_empty() && (is_whole || is_first)) else { return };
     let (base, layer1) = (known.ids.base(run) as i64, known.ids.layer1_blocks() as i64);
     let prefix = known.ids.prefix_blocks() as i64;
     let group = row.group_id.filter(|g| *g < known.groups());
     let group_first = group.map(|g| layer1 + i64::from(g) * (prefix - layer1));
-    let is_partial = is_whole && !row.input_length.is_multiple_of(law.block_size);
+    let is_partial = is_whole && !row.input_length.is_multiple_of(trace_rules.block_size);
     let tail = if is_partial { row.hash_ids.len() as i64 - 1 } else { i64::MAX };
     for &(start, end, at) in &ids.runs {
         let (at, mut place) = (i64::from(at), i64::from(at));

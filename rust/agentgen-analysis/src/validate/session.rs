@@ -6,8 +6,8 @@ use agentgen_trace::Layout;
 
 use super::digest::{Facts, Name, Run};
 use super::findings::Findings;
-use super::law::{Kin, Law};
 use super::rules;
+use super::trace_rules::{Lineage, TraceRules};
 use agentgen_trace::diagnostic::{Diagnostic, Place};
 
 /// A session that is being read.
@@ -17,7 +17,7 @@ pub(crate) struct Session {
     /// `None`: a row that names none.
     pub name: Option<Name>,
     /// Of a generated session, unless its name is wrong.
-    pub kin: Option<Kin>,
+    pub lineage: Option<Lineage>,
     pub last: Place,
     rows: u32,
     /// Prompt and output tokens of the last row; `None` behind a row that could not be read.
@@ -36,10 +36,10 @@ pub(crate) struct Session {
 
 impl Session {
     /// Before its first row. `is_cut`: rows of it may have been lost before that.
-    pub fn new(name: Option<Name>, kin: Option<Kin>, is_cut: bool) -> Self {
+    pub fn new(name: Option<Name>, lineage: Option<Lineage>, is_cut: bool) -> Self {
         Self {
             name,
-            kin,
+            lineage,
             last: Place::default(),
             rows: 0,
             tokens: None,
@@ -70,7 +70,7 @@ impl Session {
     }
 
     /// Takes its next row.
-    pub fn push(&mut self, row: &Facts, place: Place, law: &Law, out: &mut Findings) {
+    pub fn push(&mut self, row: &Facts, place: Place, trace_rules: &TraceRules, out: &mut Findings) {
         let mut error = |place, rule, found: String, expected: &str| {
             out.add(Diagnostic::new(rule, found, expected).at(place));
         };
@@ -85,21 +85,21 @@ impl Session {
         } else {
             // What follows a lost line may look like a first row and be none.
             if !(is_first && self.is_cut && row.has_delay) {
-                timing(row, is_first, place, law, &mut error);
+                timing(row, is_first, place, trace_rules, &mut error);
             }
             if is_first {
                 (self.group, self.has_restart, self.has_parent) = (row.group, row.has_restart, row.has_parent);
-                self.first_row(row, place, law, &mut error);
+                self.first_row(row, place, trace_rules, &mut error);
             } else {
                 self.later_row(row, place, &mut error);
             }
             self.times(row, place, &mut error);
-            self.context(row, is_first, place, law, &mut error);
+            self.context(row, is_first, place, trace_rules, &mut error);
             self.end = row.end;
-            if let (Some(known), Some(kin), Some(end)) = (&law.origin, self.kin, self.end)
-                && !known.can_end(end, kin.is_continuation)
+            if let (Some(known), Some(lineage), Some(end)) = (&trace_rules.origin, self.lineage, self.end)
+                && !known.can_end(end, lineage.is_continuation)
             {
-                let which = if kin.is_continuation { "a continuation" } else { "a session" };
+                let which = if lineage.is_continuation { "a continuation" } else { "a session" };
                 let found = format!("end_reason {:?} of {which}", end.name());
                 error(place, rules::END_REASON, found, "an end_reason that the configuration allows");
             }
@@ -112,10 +112,10 @@ impl Session {
         &self,
         row: &Facts,
         place: Place,
-        law: &Law,
+        trace_rules: &TraceRules,
         error: &mut impl FnMut(Place, &'static str, String, &str),
     ) {
-        if law.is_generated() && row.has_restart != row.has_parent {
+        if trace_rules.is_generated() && row.has_restart != row.has_parent {
             let found = if row.has_restart {
                 "is_restart without parent_session_id"
             } else {
@@ -123,25 +123,25 @@ impl Session {
             };
             error(place, rules::RESTART_FIELDS, found.into(), "both on a continuation's first row, else neither");
         }
-        if let Some(kin) = self.kin
+        if let Some(lineage) = self.lineage
             && row.has_restart == row.has_parent
-            && row.has_restart != kin.is_continuation
+            && row.has_restart != lineage.is_continuation
             && !self.is_cut
         {
-            let (found, expected) = if kin.is_continuation {
+            let (found, expected) = if lineage.is_continuation {
                 ("no is_restart and parent_session_id", "both: the session id is a continuation's")
             } else {
                 ("is_restart and parent_session_id", "neither: the session id is a primary's")
             };
             error(place, rules::RESTART_FIELDS, found.into(), expected);
         }
-        if let (Some(known), Some(group)) = (&law.origin, row.group)
+        if let (Some(known), Some(group)) = (&trace_rules.origin, row.group)
             && group >= known.groups()
         {
             let expected = format!("a group below num_groups = {}", known.groups());
             error(place, rules::GROUP, format!("group_id {group}"), &expected);
         }
-        if law.is_generated() && row.group.is_none() && !self.is_cut {
+        if trace_rules.is_generated() && row.group.is_none() && !self.is_cut {
             error(place, rules::GROUP, "no group_id".into(), "group_id on a session's first row");
         }
     }
@@ -182,12 +182,12 @@ impl Session {
         row: &Facts,
         is_first: bool,
         place: Place,
-        law: &Law,
+        trace_rules: &TraceRules,
         error: &mut impl FnMut(Place, &'static str, String, &str),
     ) {
         let input = u64::from(row.input);
         let before = if is_first { (!self.is_cut).then_some(0) } else { self.next_context() };
-        let context = match law.layout {
+        let context = match trace_rules.layout {
             Layout::Cumulative => Some(input),
             Layout::Incremental => before.map(|b| b + input),
         };
@@ -196,12 +196,12 @@ impl Session {
         if let Some(before) = before
             && context <= before
             && !is_first
-            && law.is_generated()
+            && trace_rules.is_generated()
         {
             let expected = format!("more than {before}, the context and output of the row before");
             error(place, rules::CONTEXT_GROWTH, format!("a prompt of {}", counted(context, "token")), &expected);
         }
-        if let Some(max) = law.max_prompt_tokens()
+        if let Some(max) = trace_rules.max_prompt_tokens()
             && context >= u64::from(max)
             && !std::mem::replace(&mut self.is_over_limit, true)
         {
@@ -214,7 +214,10 @@ impl Session {
             error(place, rules::DERIVED, found, &format!("{}: rows of a session in order, from 0", self.rows));
         }
         // Whole prompts of foreign traces may have been rewritten from turn to turn.
-        let Some(before) = before.filter(|_| law.layout == Layout::Incremental || law.is_generated()) else { return };
+        let Some(before) = before.filter(|_| trace_rules.layout == Layout::Incremental || trace_rules.is_generated())
+        else {
+            return;
+        };
         if u64::from(derived.context_length) != before + u64::from(derived.input_length) {
             let found = format!("context_length {}, input_length {}", derived.context_length, derived.input_length);
             let expected = format!("context_length = input_length + {before}, the tokens before this row");
@@ -223,8 +226,13 @@ impl Session {
     }
 
     /// The session is over.
-    pub fn close(&self, law: &Law, out: &mut Findings) {
-        if law.is_generated() && self.end.is_none() && !self.is_cut && self.name.is_some() && self.tokens.is_some() {
+    pub fn close(&self, trace_rules: &TraceRules, out: &mut Findings) {
+        if trace_rules.is_generated()
+            && self.end.is_none()
+            && !self.is_cut
+            && self.name.is_some()
+            && self.tokens.is_some()
+        {
             let expected =
                 "end_reason on a generated session's last row; the file seems cut off if this is its last row";
             out.add(Diagnostic::new(rules::END_PLACE, "no end_reason", expected).at(self.last));
@@ -236,16 +244,16 @@ fn timing(
     row: &Facts,
     is_first: bool,
     place: Place,
-    law: &Law,
+    trace_rules: &TraceRules,
     error: &mut impl FnMut(Place, &'static str, String, &str),
 ) {
     let (timestamp, delay) = (row.timestamp.is_some(), row.has_delay);
     let is_table = row.derived.is_some();
-    let expected = match law.layout {
+    let expected = match trace_rules.layout {
         _ if is_first => (timestamp && !delay).then_some("").ok_or("timestamp and no delay on a session's first row"),
         _ if is_table => (timestamp || delay).then_some("").ok_or("delay_ms on a session's later rows"),
         Layout::Cumulative => (timestamp && !delay).then_some("").ok_or("timestamp and no delay on every row"),
-        Layout::Incremental if law.is_generated() => {
+        Layout::Incremental if trace_rules.is_generated() => {
             (delay && !timestamp).then_some("").ok_or("delay and no timestamp on a session's later rows")
         }
         Layout::Incremental => (timestamp != delay).then_some("").ok_or("delay or timestamp, not both, on a later row"),

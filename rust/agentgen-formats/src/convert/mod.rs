@@ -14,7 +14,7 @@ use arrow_array::types::{Float64Type, Int8Type, Int64Type, UInt32Type};
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch};
 use arrow_schema::SchemaRef;
 
-use self::numbering::{FirstSight, Generated, Numbering, Row};
+use self::numbering::{FirstSeenIds, Generated, Numbering, Row};
 use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::error::Result;
 use agentgen_trace::meta::{Layout, TraceMeta};
@@ -41,7 +41,7 @@ pub fn to_layout(meta: &TraceMeta, layout: Layout, batches: Batches) -> Result<(
     }
     let numbering: Box<dyn Numbering> = match &meta.origin {
         Some(origin) => Box::new(Generated::new(origin)?),
-        None => Box::new(FirstSight::new(meta.block_size)),
+        None => Box::new(FirstSeenIds::new(meta.block_size)),
     };
     let meta = TraceMeta { layout, ..meta.clone() };
     let schema = schema(&Column::ALL, &meta);

@@ -80,7 +80,7 @@ impl Numbering for Generated {
 }
 
 /// Ids in the order in which blocks are first seen.
-pub(super) struct FirstSight {
+pub(super) struct FirstSeenIds {
     block_size: u32,
     next: i64,
     /// Blocks of first prompts, by the block before and their own chunk: equal prefixes get equal blocks.
@@ -93,7 +93,7 @@ pub(super) struct FirstSight {
     parents: HashMap<String, Vec<i64>>,
 }
 
-impl FirstSight {
+impl FirstSeenIds {
     pub(super) fn new(block_size: u32) -> Self {
         let (known, parents) = (HashMap::new(), HashMap::new());
         Self { block_size, next: 0, known, chain: Vec::new(), parent_to_be: None, parents }
@@ -131,7 +131,7 @@ impl FirstSight {
     }
 }
 
-impl Numbering for FirstSight {
+impl Numbering for FirstSeenIds {
     fn append(&mut self, row: &Row, out: &mut Vec<i64>) -> Result<(), Diagnostic> {
         let full = (row.context / self.block_size) as usize;
         if row.turn == 0 {

@@ -25,7 +25,7 @@ impl Members {
         }
         for (name, value) in &options.request {
             if ["messages", "prompt", "stream"].contains(&name.as_str()) {
-                let expected = "other members: the replay makes this one";
+                let expected = "no field that the replay sets itself";
                 return Err(RequestError::options("request", name.clone(), expected));
             }
             fields.insert(name.clone(), value.clone());

@@ -110,7 +110,7 @@ struct Clients {
 
 /// One replica on a real clock.
 pub struct Engine {
-    engine: serving::Engine<Numbered>,
+    serving: serving::Engine<Numbered>,
     clients: Clients,
     /// Time of the last event or call, ms.
     now_ms: f64,
@@ -124,7 +124,7 @@ impl Engine {
         let times =
             Times { first_token: Histogram::of_times(), queue: Histogram::of_times(), end: Histogram::of_times() };
         Self {
-            engine: serving::Engine::new(system),
+            serving: serving::Engine::new(system),
             clients: Clients { waiting: HashMap::new(), totals: Totals::default(), times },
             now_ms: 0.0,
             next_number: 0,
@@ -136,9 +136,9 @@ impl Engine {
         self.advance(now);
         let number = self.next_number;
         self.next_number += 1;
-        let numbered = Numbered { number, block_tokens: self.engine.system().block_tokens, request };
-        let id = self.engine.send(self.now_ms, numbered, &mut self.clients)?;
-        let sent = if let Some(service) = self.engine.service(id) {
+        let numbered = Numbered { number, block_tokens: self.serving.system().block_tokens, request };
+        let id = self.serving.send(self.now_ms, numbered, &mut self.clients)?;
+        let sent = if let Some(service) = self.serving.service(id) {
             Sent::Admitted(admission(self.now_ms, service))
         } else {
             let (sender, receiver) = oneshot::channel();
@@ -152,11 +152,11 @@ impl Engine {
 
     /// Handles every event that is due at `now`; returns the time of the next event.
     pub fn advance(&mut self, now: u64) -> Option<u64> {
-        while let Some(time_ms) = self.engine.next_event_ms()
+        while let Some(time_ms) = self.serving.next_event_ms()
             && nanoseconds(time_ms) <= now
         {
             self.now_ms = self.now_ms.max(time_ms);
-            self.engine.step(&mut self.clients);
+            self.serving.step(&mut self.clients);
         }
         self.now_ms = self.now_ms.max(milliseconds(now));
         self.next_event()
@@ -166,7 +166,7 @@ impl Engine {
     /// stay in the cache. Does nothing if the request has ended.
     pub fn cancel(&mut self, now: u64, id: RequestId) {
         self.advance(now);
-        if let Some(cancelled) = self.engine.cancel(self.now_ms, id, &mut self.clients) {
+        if let Some(cancelled) = self.serving.cancel(self.now_ms, id, &mut self.clients) {
             self.clients.waiting.remove(&cancelled.number);
         }
         self.advance(now);
@@ -175,20 +175,20 @@ impl Engine {
     /// Running and waiting requests.
     #[must_use]
     pub fn load(&self) -> (usize, usize) {
-        let replicas = self.engine.replicas();
+        let replicas = self.serving.replicas();
         replicas.iter().fold((0, 0), |(running, waiting), r| (running + r.running(), waiting + r.queued()))
     }
 
     /// Time of the next event.
     #[must_use]
     pub fn next_event(&self) -> Option<u64> {
-        self.engine.next_event_ms().map(nanoseconds)
+        self.serving.next_event_ms().map(nanoseconds)
     }
 
     /// Blocks in the cache or reserved.
     #[must_use]
     pub fn used_blocks(&self) -> u64 {
-        let caches = self.engine.replicas().iter().map(serving::Replica::cache);
+        let caches = self.serving.replicas().iter().map(serving::Replica::cache);
         caches.map(|cache| cache.used_blocks() + cache.reserved_blocks()).sum()
     }
 

@@ -28,7 +28,7 @@ fn engine(capacity_blocks: u64) -> Engine {
 }
 
 fn cache(engine: &Engine) -> &PrefixCache {
-    engine.engine.replicas()[0].cache()
+    engine.serving.replicas()[0].cache()
 }
 
 /// A prompt and its output; prompts with different `first` share no block.

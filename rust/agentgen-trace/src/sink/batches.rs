@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
+use super::file::FileEntry;
 use super::file::PartialFile;
-use super::parquet::{Encoder, Writer};
+use super::parquet::{Encoder, Writer, parquet_error};
 use crate::error::Result;
-use crate::manifest::FileEntry;
-use crate::run::parquet_error;
 
 /// A Parquet file that batches are appended to, each as a row group. Dropped before it is finished, it is removed.
 #[derive(Debug)]

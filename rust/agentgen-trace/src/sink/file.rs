@@ -7,11 +7,11 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::diagnostic::Diagnostic;
 use crate::error::{Result, TraceError};
-use crate::manifest::FileEntry;
 
 /// Buffers that may wait to be hashed.
 const HASH_QUEUE: usize = 2;
@@ -57,6 +57,17 @@ impl Flusher {
         drop(self.requests);
         self.thread.join().unwrap_or_else(|_| Err(io::Error::other("internal error: flushing panicked")))
     }
+}
+
+/// A file of the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Name in the run directory.
+    pub name: String,
+    /// Size.
+    pub bytes: u64,
+    /// SHA-256, lower-case hex.
+    pub sha256: String,
 }
 
 /// A file being written under a temporary name. Hashing and flushing run in threads of their own, beside the writes.

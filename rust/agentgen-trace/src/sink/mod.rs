@@ -1,13 +1,10 @@
 //! Batches into files.
 
 pub mod batches;
-mod directory;
 pub mod file;
 pub mod jsonl;
 pub mod parquet;
 pub mod table;
-
-pub(crate) use directory::NewDirectory;
 
 /// Level of compressed JSONL: about the speed at which it is made.
 pub(crate) const ZSTD_LEVEL: i32 = 1;

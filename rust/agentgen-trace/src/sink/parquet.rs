@@ -3,6 +3,7 @@
 //! Row groups are encoded where their rows are made, on any thread, and appended in order.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -10,11 +11,13 @@ use arrow_schema::{Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
+use crate::diagnostic::Diagnostic;
 use crate::error::{Result, TraceError};
 use crate::meta::{META_KEY, PROGRAM};
 use crate::schema::Column;
@@ -80,20 +83,20 @@ pub type RowGroup = Vec<ArrowColumnChunk>;
 
 impl Encoder {
     /// Begins a row group.
-    pub fn begin(&self) -> Result<Growing> {
+    pub fn begin(&self) -> Result<RowGroupBuilder> {
         // The index only matters to encryption and to page order bookkeeping, neither of which is used.
         let columns = self.factory.create_column_writers(0).map_err(TraceError::internal)?;
-        Ok(Growing { schema: Arc::clone(&self.schema), columns })
+        Ok(RowGroupBuilder { schema: Arc::clone(&self.schema), columns })
     }
 }
 
 /// A row group that batches are added to; what has been added is held encoded.
-pub struct Growing {
+pub struct RowGroupBuilder {
     schema: SchemaRef,
     columns: Vec<ArrowColumnWriter>,
 }
 
-impl Growing {
+impl RowGroupBuilder {
     /// Encodes the rows of a batch.
     pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let mut writers = self.columns.iter_mut();
@@ -112,9 +115,9 @@ impl Growing {
     }
 }
 
-impl std::fmt::Debug for Growing {
+impl std::fmt::Debug for RowGroupBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Growing").field("schema", &self.schema).finish_non_exhaustive()
+        f.debug_struct("RowGroupBuilder").field("schema", &self.schema).finish_non_exhaustive()
     }
 }
 
@@ -148,5 +151,16 @@ impl<W: Write + Send> Writer<W> {
     /// Writes the footer and returns the file.
     pub fn finish(self) -> parquet::errors::Result<W> {
         self.0.into_inner()
+    }
+}
+
+/// The operating system's reason, where there is one.
+pub(crate) fn parquet_error(path: &Path, error: ParquetError) -> TraceError {
+    match error {
+        ParquetError::External(source) => match source.downcast::<std::io::Error>() {
+            Ok(source) => TraceError::io(path, *source),
+            Err(source) => TraceError::io(path, std::io::Error::other(source)),
+        },
+        other => Diagnostic::unnamed(other.to_string(), "a Parquet file that can be written").in_file(path).into(),
     }
 }

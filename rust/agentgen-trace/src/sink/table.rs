@@ -8,16 +8,16 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Float64Type, Int64Type, UInt32Type};
 use arrow_schema::SchemaRef;
 
+use super::file::FileEntry;
 use super::file::PartialFile;
-use super::parquet::{RowGroup, Writer};
+use super::parquet::{RowGroup, Writer, parquet_error};
 use super::{ZSTD_LEVEL, jsonl};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Result, TraceError};
-use crate::manifest::{FileEntry, Written};
 use crate::meta::Layout;
 use crate::ordered::{Cancel, Ordered};
-use crate::run::parquet_error;
 use crate::schema::Column;
+use crate::written::Written;
 
 /// A format that can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

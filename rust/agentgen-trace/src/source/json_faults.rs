@@ -6,8 +6,8 @@ use serde::Deserializer as _;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::json_key::{Key, MAX_ID, MAX_LENGTH, REQUIRED};
 use super::json_object::{not_json, object_text, shown};
-use super::json_row::{Key, MAX_ID, MAX_LENGTH, REQUIRED};
 use crate::diagnostic::Diagnostic;
 use crate::row::{Row, SessionKey};
 

@@ -6,7 +6,7 @@ use serde::Deserializer as _;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json_row::BYTE_ORDER_MARK;
+use super::json_key::BYTE_ORDER_MARK;
 use crate::diagnostic::Diagnostic;
 
 /// Values longer than this are cut in messages.

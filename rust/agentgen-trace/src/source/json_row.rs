@@ -8,61 +8,9 @@ mod cursor;
 
 use self::cursor::Cursor;
 use super::json_faults;
+use super::json_key::{Key, MAX_LENGTH, REQUIRED};
 use crate::diagnostic::Diagnostic;
 use crate::row::{Row, SessionKey};
-
-/// Lengths are at most this.
-pub(super) const MAX_LENGTH: u64 = agentgen_core::config::MAX_TOKENS as u64;
-/// Ids are at most this: what every JSON reader keeps exact.
-pub(super) use agentgen_core::ids::MAX_ID;
-/// U+FEFF in UTF-8.
-pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// Keys of a row, in the order in which they are usually written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Key {
-    Conversation,
-    Session,
-    InputLength,
-    OutputLength,
-    HashIds,
-    Delay,
-    Timestamp,
-    GroupId,
-    IsRestart,
-    ParentSession,
-    EndReason,
-}
-
-/// The keys' names, in their order.
-const KEYS: [(Key, &[u8]); 11] = [
-    (Key::Conversation, b"conversation_id"),
-    (Key::Session, b"session_id"),
-    (Key::InputLength, b"input_length"),
-    (Key::OutputLength, b"output_length"),
-    (Key::HashIds, b"hash_ids"),
-    (Key::Delay, b"delay"),
-    (Key::Timestamp, b"timestamp"),
-    (Key::GroupId, b"group_id"),
-    (Key::IsRestart, b"is_restart"),
-    (Key::ParentSession, b"parent_session_id"),
-    (Key::EndReason, b"end_reason"),
-];
-
-impl Key {
-    pub(super) fn named(name: &[u8]) -> Option<Self> {
-        KEYS.iter().find(|(_, known)| *known == name).map(|(key, _)| *key)
-    }
-
-    /// Its bit in a set of keys.
-    pub(super) fn bit(self) -> u16 {
-        1 << self as u16
-    }
-}
-
-/// Keys that no row may lack.
-pub(super) const REQUIRED: [(Key, &str); 3] =
-    [(Key::InputLength, "input_length"), (Key::OutputLength, "output_length"), (Key::HashIds, "hash_ids")];
 
 /// Reads one line, without its end, into `row`, whose buffers are reused. The row is good if no diagnostic was added; of a
 /// faulty row, the fields that are sound are set.

@@ -1,14 +1,17 @@
 //! Trace files of any supported kind, as the canonical table.
 
+mod block_size;
 pub mod blocks;
 pub mod columns;
 mod infer;
 mod json_faults;
+mod json_key;
 pub mod json_object;
 pub mod json_row;
 #[cfg(test)]
 mod json_tests;
 mod messages;
+mod model;
 mod parquet_file;
 mod parquet_sample;
 mod parsed;
@@ -20,5 +23,6 @@ pub use blocks::{Block, Blocks, Line};
 pub use infer::session_key;
 pub use json_row::parse_row;
 pub use messages::is_messages;
+pub use model::{DataFile, ExpectedFile, Format, Provenance, ReadOptions, Source};
 pub use reader::open;
-pub use resolve::{DataFile, Format, Promised, ReadOptions, Source, Stated, resolve};
+pub use resolve::resolve;

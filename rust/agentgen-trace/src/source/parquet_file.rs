@@ -8,14 +8,33 @@ use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, cast::AsArray, new
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, SchemaRef};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
 use super::columns::{BATCH_IDS, BATCH_ROWS, id_lists, record_batch};
-use super::resolve::parquet_metadata;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Result, TraceError};
+use crate::meta::{META_KEY, TraceMeta};
 use crate::schema::Column;
+
+/// What a Parquet file says about itself.
+pub(super) fn parquet_meta(path: &Path) -> Result<Option<TraceMeta>> {
+    let schema = parquet_metadata(path)?.schema().clone();
+    let Some(json) = schema.metadata().get(META_KEY) else { return Ok(None) };
+    serde_json::from_str(json).map(Some).map_err(|e| {
+        let diagnostic = Diagnostic::unnamed(e.to_string(), format!("metadata `{META_KEY}` of this version"));
+        diagnostic.with_help("use the agentgen that wrote the file").in_file(path).into()
+    })
+}
+
+/// The footer of a Parquet file.
+fn parquet_metadata(path: &Path) -> Result<ArrowReaderMetadata> {
+    let file = File::open(path).map_err(|e| TraceError::io(path, e))?;
+    ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())
+        .map_err(|e| Diagnostic::new("parquet", e.to_string(), "a readable Parquet file").in_file(path).into())
+}
 
 /// Opens a file for the columns of `schema` that it has.
 pub(super) fn open(path: &Path, schema: &SchemaRef) -> Result<ParquetRecordBatchReader> {

@@ -3,9 +3,9 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
 
-use super::infer::{SAMPLE_ROWS, fitting_size, no_rows};
+use super::block_size::{SAMPLE_ROWS, fitting_size, no_rows};
+use super::model::DataFile;
 use super::parquet_file::{canonical, open, unreadable};
-use super::resolve::DataFile;
 use crate::diagnostic::{Diagnostic, TRACE_LAYOUT};
 use crate::error::{Result, TraceError};
 use crate::meta::{Layout, TraceMeta};

@@ -9,9 +9,9 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::blocks::Blocks;
 use super::columns::{batch, cut};
+use super::model::{DataFile, Format, Source};
 use super::parquet_file::{self, canonical, unreadable};
 use super::parsed::Parsed;
-use super::resolve::{DataFile, Format, Source};
 use super::sessions::Sessions;
 use crate::error::Result;
 use crate::ordered::{Cancel, Ordered};

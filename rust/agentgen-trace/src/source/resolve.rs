@@ -6,104 +6,23 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-
 use super::infer;
 use super::messages::is_messages;
+use super::model::{DataFile, ExpectedFile, Format, Provenance, ReadOptions, Source};
+use super::parquet_file::parquet_meta;
 use crate::diagnostic::{Diagnostic, TRACE_BLOCK_SIZE, TRACE_LAYOUT};
 use crate::error::{Result, TraceError};
 use crate::manifest::{self, FileEntry, Manifest, Part, Shard};
-use crate::meta::{Layout, META_KEY, TraceMeta};
+use crate::meta::{Layout, TraceMeta};
 use crate::sink::file::digest;
 
 /// Data files of a run directory, the preferred first.
 const DATA_FILES: [&str; 4] = ["dataset.parquet", "dataset.jsonl", "dataset.jsonl.zst", "dataset.jsonl.gz"];
 
-/// How a data file is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// JSON lines, compressed or not.
-    Jsonl,
-    /// Parquet.
-    Parquet,
-}
-
-/// A file of rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DataFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// How it is written, by its content.
-    pub format: Format,
-}
-
-/// Where a setting comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stated {
-    /// The caller.
-    Option,
-    /// `manifest.json`.
-    Manifest,
-    /// The file itself.
-    Metadata,
-    /// Nobody said it: the rows allow nothing else.
-    Inferred,
-}
-
-impl Stated {
-    /// The word in reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Option => "option",
-            Self::Manifest => "manifest",
-            Self::Metadata => "metadata",
-            Self::Inferred => "inferred",
-        }
-    }
-}
-
-/// What the caller knows about the trace.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ReadOptions {
-    /// Its layout.
-    pub trace_layout: Option<Layout>,
-    /// Its block size, tokens.
-    pub trace_block_size: Option<u32>,
-}
-
-/// A trace that can be read.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Source {
-    /// Its files, in order.
-    pub files: Vec<DataFile>,
-    /// How to read them.
-    pub meta: TraceMeta,
-    /// Who says what the layout is.
-    pub layout_from: Stated,
-    /// Who says what the block size is.
-    pub block_size_from: Stated,
-    /// Whether these are some shards of several, not all.
-    pub partial: bool,
-    /// The files that manifests vouch for: all of a run that was given as a whole, else those given.
-    pub promised: Vec<Promised>,
-}
-
-/// A file as a manifest describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Promised {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Size and digest that it should have.
-    pub entry: FileEntry,
-    /// Whether the whole run was given, so that its digests are to be looked at too.
-    pub whole_run: bool,
-}
-
 /// What a manifest or a file's own metadata says.
 struct Statement {
     meta: TraceMeta,
-    from: Stated,
+    from: Provenance,
     place: PathBuf,
 }
 
@@ -116,7 +35,7 @@ struct Found {
     shards: BTreeSet<u64>,
     shard_count: u64,
     manifests: Vec<PathBuf>,
-    promised: Vec<Promised>,
+    expected_files: Vec<ExpectedFile>,
 }
 
 /// Finds the data files behind `paths` (data files, run directories, sets of shards, manifests) and how to read them.
@@ -144,12 +63,12 @@ pub fn resolve(paths: &[PathBuf], options: ReadOptions) -> Result<Source> {
         (Some(layout), Some(size)) => (layout, size),
         (layout, size) => {
             let guess = infer::infer(&found.files[0], layout.map(|l| l.0), size.map(|s| s.0))?;
-            (layout.unwrap_or((guess.0, Stated::Inferred)), size.unwrap_or((guess.1, Stated::Inferred)))
+            (layout.unwrap_or((guess.0, Provenance::Inferred)), size.unwrap_or((guess.1, Provenance::Inferred)))
         }
     };
     let partial = found.shard_count > found.shards.len() as u64;
     let meta = found.merged(layout, block_size);
-    Ok(Source { files: found.files, meta, layout_from, block_size_from, partial, promised: found.promised })
+    Ok(Source { files: found.files, meta, layout_from, block_size_from, partial, expected_files: found.expected_files })
 }
 
 /// The one value that option and statements agree on, if any of them has it; `field` is its name in statements,
@@ -160,7 +79,7 @@ fn pick<T: Copy + PartialEq, D: Display>(
     statements: &[Statement],
     of: impl Fn(&TraceMeta) -> T,
     shown: impl Fn(T) -> D,
-) -> Result<Option<(T, Stated)>> {
+) -> Result<Option<(T, Provenance)>> {
     let first = statements.first().map(|s| (of(&s.meta), s));
     if let (Some(option), Some((value, statement))) = (option, first)
         && option != value
@@ -177,7 +96,7 @@ fn pick<T: Copy + PartialEq, D: Display>(
         let diagnostic = Diagnostic::unnamed(b.to_string(), expected).with_help("read them apart");
         return Err(diagnostic.with_field(field).in_file(&other.place).into());
     }
-    Ok(option.map(|o| (o, Stated::Option)).or(first.map(|(value, s)| (value, s.from))))
+    Ok(option.map(|o| (o, Provenance::Option)).or(first.map(|(value, s)| (value, s.from))))
 }
 
 impl Found {
@@ -208,9 +127,9 @@ impl Found {
             return Err(no_run(dir));
         };
         if let Some(manifest) = &manifest {
-            let promised =
-                |entry: &FileEntry| Promised { path: dir.join(&entry.name), entry: entry.clone(), whole_run: true };
-            self.promised.extend(manifest.files.iter().map(promised));
+            let expected =
+                |entry: &FileEntry| ExpectedFile { path: dir.join(&entry.name), entry: entry.clone(), whole_run: true };
+            self.expected_files.extend(manifest.files.iter().map(expected));
         }
         self.push(path, manifest, place)
     }
@@ -239,9 +158,9 @@ impl Found {
             manifest.filter(|m| path.file_name().and_then(|n| n.to_str()).is_some_and(|n| m.file(n).is_some()));
         if let Some(manifest) = &manifest {
             let named = manifest.files.iter().filter(|entry| path.file_name().is_some_and(|n| *n == *entry.name));
-            let promised =
-                |entry: &FileEntry| Promised { path: path.to_owned(), entry: entry.clone(), whole_run: false };
-            self.promised.extend(named.map(promised));
+            let expected =
+                |entry: &FileEntry| ExpectedFile { path: path.to_owned(), entry: entry.clone(), whole_run: false };
+            self.expected_files.extend(named.map(expected));
         }
         self.push(path.to_owned(), manifest, place)
     }
@@ -250,12 +169,12 @@ impl Found {
         let format = format_of(&path)?;
         if let Some(manifest) = manifest {
             self.add_shard(manifest.shard);
-            self.statements.push(Statement { meta: manifest.meta(), from: Stated::Manifest, place: place.clone() });
+            self.statements.push(Statement { meta: manifest.meta(), from: Provenance::Manifest, place: place.clone() });
             self.manifests.push(place);
         } else if format == Format::Parquet
             && let Some(meta) = parquet_meta(&path)?
         {
-            self.statements.push(Statement { meta, from: Stated::Metadata, place: path.clone() });
+            self.statements.push(Statement { meta, from: Provenance::Metadata, place: path.clone() });
         }
         self.files.push(DataFile { path, format });
         Ok(())
@@ -304,21 +223,4 @@ fn format_of(path: &Path) -> Result<Format> {
     let file = File::open(path).map_err(|e| TraceError::io(path, e))?;
     file.take(4).read_to_end(&mut magic).map_err(|e| TraceError::io(path, e))?;
     Ok(if magic == b"PAR1" { Format::Parquet } else { Format::Jsonl })
-}
-
-/// What a Parquet file says about itself.
-fn parquet_meta(path: &Path) -> Result<Option<TraceMeta>> {
-    let schema = parquet_metadata(path)?.schema().clone();
-    let Some(json) = schema.metadata().get(META_KEY) else { return Ok(None) };
-    serde_json::from_str(json).map(Some).map_err(|e| {
-        let diagnostic = Diagnostic::unnamed(e.to_string(), format!("metadata `{META_KEY}` of this version"));
-        diagnostic.with_help("use the agentgen that wrote the file").in_file(path).into()
-    })
-}
-
-/// The footer of a Parquet file.
-pub(super) fn parquet_metadata(path: &Path) -> Result<ArrowReaderMetadata> {
-    let file = File::open(path).map_err(|e| TraceError::io(path, e))?;
-    ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())
-        .map_err(|e| Diagnostic::new("parquet", e.to_string(), "a readable Parquet file").in_file(path).into())
 }

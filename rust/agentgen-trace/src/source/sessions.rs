@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
-use super::json_row::MAX_LENGTH;
+use super::json_key::MAX_LENGTH;
 use super::parsed::Head;
 use crate::diagnostic::Diagnostic;
 use crate::meta::Layout;

@@ -15,7 +15,7 @@ const D: &str = r#""delay":1.5"#;
 /// Finds exactly these rules at these lines.
 #[track_caller]
 fn expect(lines: &[String], meta: &TraceMeta, expected: &[(&str, u64)]) -> Vec<Diagnostic> {
-    let found = validate(&[&lines.concat()], Law::new(meta, false).unwrap());
+    let found = validate(&[&lines.concat()], TraceRules::new(meta, false).unwrap());
     let rules: Vec<_> = found.iter().map(|f| (f.rule, f.line)).collect();
     assert_eq!(rules, expected, "{found:#?}");
     found
@@ -119,7 +119,7 @@ fn sessions() {
     let grouped = row(A, 25, &[0, 1, 2], &t(r#""group_id":3"#));
     incremental(&[grouped, row(A, 9, &[9], &d(r#""group_id":4"#))], &[(GROUP, 2)]);
     incremental(&[first(), row(A, 9, &[9], &d(r#""group_id":4"#))], &[(GROUP, 2)]);
-    let found = validate(&["", &first()], Law::new(&foreign(Incremental), false).unwrap());
+    let found = validate(&["", &first()], TraceRules::new(&foreign(Incremental), false).unwrap());
     assert_eq!(found.iter().map(|f| (f.rule, f.place())).collect::<Vec<_>>(), [(EMPTY, Place { file: 0, line: 0 })]);
 }
 
@@ -149,11 +149,11 @@ fn parents() {
     // A parent comes first.
     incremental(&[&child(55, 3, "a")[..], &parent(split)].concat(), &[(PARENT_MISSING, 1)]);
     // In a shard alone it may be elsewhere.
-    let found = validate(&[&child(55, 3, "c")[0]], Law::new(&foreign(Incremental), true).unwrap());
+    let found = validate(&[&child(55, 3, "c")[0]], TraceRules::new(&foreign(Incremental), true).unwrap());
     assert_eq!(found.iter().map(|f| (f.rule, f.severity)).collect::<Vec<_>>(), [(PARENT_MISSING, Severity::Warning)]);
     // Shards together are one data set.
     let (a, b) = (parent(split).concat(), child(56, 3, "a").concat());
-    let found = validate(&[&a, &b], Law::new(&foreign(Incremental), false).unwrap());
+    let found = validate(&[&a, &b], TraceRules::new(&foreign(Incremental), false).unwrap());
     let places: Vec<_> = found.iter().map(|f| (f.rule, f.place())).collect();
     assert_eq!(places, [(PARENT_CONTEXT, Place { file: 1, line: 1 })]);
 }
@@ -271,8 +271,8 @@ fn too_many_suspects_are_counted_where_they_are_guilty() {
     let rows = |input: u32| (0..count as i64).map(|id| row("", input, &[id], T)).collect::<String>();
     let text = rows(5) + &rows(6);
     for (layout, expected) in [(Incremental, count), (Cumulative, MAX_SUSPECTS)] {
-        let law = Arc::new(Law::new(&foreign(layout), false).unwrap());
-        let (errors, warnings, list) = findings(&[&text], &law, 10_000, 2, 3);
+        let trace_rules = Arc::new(TraceRules::new(&foreign(layout), false).unwrap());
+        let (errors, warnings, list) = findings(&[&text], &trace_rules, 10_000, 2, 3);
         assert_eq!((errors, warnings), (expected, 1));
         let listed: Vec<_> = list.iter().map(|f| (f.rule, f.line)).collect();
         assert_eq!(listed, [(UNRESOLVED, 0), (ID_SIZE, count + 1), (ID_SIZE, count + 2), (ID_SIZE, count + 3)]);

@@ -12,8 +12,8 @@ use agentgen_core::Config;
 use agentgen_core::config::{Overrides, preset};
 use agentgen_trace::{Cancel, Layout, Origin, Result, TraceMeta};
 
-use super::law::Law;
 use super::parts::{Content, Part};
+use super::trace_rules::TraceRules;
 use super::{Options, Severity, check};
 use agentgen_trace::diagnostic::Diagnostic;
 
@@ -36,8 +36,8 @@ pub fn generated(layout: Layout) -> TraceMeta {
 
 /// Name of a generated session.
 pub fn name(run: u64, is_continuation: bool) -> String {
-    let law = Law::new(&generated(Layout::Incremental), false).unwrap();
-    law.origin.unwrap().names.name(run, is_continuation).to_string()
+    let trace_rules = TraceRules::new(&generated(Layout::Incremental), false).unwrap();
+    trace_rules.origin.unwrap().names.name(run, is_continuation).to_string()
 }
 
 /// The files as parts of at most `bytes` bytes, or one line.
@@ -60,7 +60,7 @@ fn parts(files: &[&str], bytes: usize) -> Vec<Result<Part>> {
 /// Errors, warnings and findings of files that make one data set.
 fn findings(
     files: &[&str],
-    law: &Arc<Law>,
+    trace_rules: &Arc<TraceRules>,
     bytes: usize,
     threads: usize,
     max_errors: usize,
@@ -68,22 +68,22 @@ fn findings(
     let names: Vec<String> = (0..files.len()).map(|i| format!("file-{i}")).collect();
     let options = Options { max_errors, threads, ..Options::default() };
     let (first, again) = (parts(files, bytes).into_iter(), || parts(files, bytes).into_iter());
-    let merged = check(first, again, law, &names, &options, &Cancel::default(), &mut || {}).unwrap();
+    let merged = check(first, again, trace_rules, &names, &options, &Cancel::default(), &mut || {}).unwrap();
     merged.findings.sorted()
 }
 
 /// The findings, which must be the same however the text is cut and however many threads work on it.
-pub fn validate(files: &[&str], law: Law) -> Vec<Diagnostic> {
-    let law = Arc::new(law);
-    let (errors, _, whole) = findings(files, &law, usize::MAX, 1, usize::MAX / 4);
+pub fn validate(files: &[&str], trace_rules: TraceRules) -> Vec<Diagnostic> {
+    let trace_rules = Arc::new(trace_rules);
+    let (errors, _, whole) = findings(files, &trace_rules, usize::MAX, 1, usize::MAX / 4);
     assert_eq!(errors, whole.iter().filter(|f| f.severity == Severity::Error).count() as u64, "{whole:#?}");
     for (bytes, threads) in [(1, 1), (1, 2), (300, 2), (700, 7), (1, 7)] {
-        let (_, _, cut) = findings(files, &law, bytes, threads, usize::MAX / 4);
+        let (_, _, cut) = findings(files, &trace_rules, bytes, threads, usize::MAX / 4);
         assert_eq!(cut, whole, "blocks of {bytes} bytes, {threads} threads");
     }
     // What is listed first does not depend on how much is listed.
     for max_errors in [0, 1, 2] {
-        let (count, _, some) = findings(files, &law, 300, 2, max_errors);
+        let (count, _, some) = findings(files, &trace_rules, 300, 2, max_errors);
         let some: Vec<_> = some.into_iter().filter(|f| f.severity == Severity::Error).collect();
         let all: Vec<_> = whole.iter().filter(|f| f.severity == Severity::Error).cloned().collect();
         assert_eq!((count, &some[..]), (errors, &all[..max_errors.min(all.len())]));

@@ -15,7 +15,7 @@ use super::*;
 type Rules = BTreeSet<(&'static str, u64)>;
 
 /// One occurrence of an id.
-struct Sight {
+struct Occurrence {
     line: u64,
     size: u32,
     before: Option<i64>,
@@ -23,7 +23,7 @@ struct Sight {
 
 /// The id rules that a foreign trace breaks, and where.
 fn naive(text: &str, layout: Layout) -> Rules {
-    let (mut rules, mut sights) = (Rules::new(), HashMap::<i64, Vec<Sight>>::new());
+    let (mut rules, mut matches) = (Rules::new(), HashMap::<i64, Vec<Occurrence>>::new());
     let (mut session, mut has_gaps) = (None, false);
     for (line, text) in (1..).zip(text.lines()) {
         let mut row = Row::default();
@@ -37,7 +37,7 @@ fn naive(text: &str, layout: Layout) -> Rules {
         }
         let mut may_be_known = starts;
         for (at, id) in row.hash_ids.iter().enumerate() {
-            let is_known = sights.contains_key(id);
+            let is_known = matches.contains_key(id);
             if layout == Layout::Incremental && is_known && !may_be_known {
                 rules.insert((ID_REUSED, line));
             }
@@ -45,17 +45,17 @@ fn naive(text: &str, layout: Layout) -> Rules {
             let last = row.input_length - (n as u32 - 1) * BLOCK_SIZE;
             let size = if at + 1 == n { last } else { BLOCK_SIZE };
             let before = at.checked_sub(1).map(|b| row.hash_ids[b]);
-            sights.entry(*id).or_default().push(Sight { line, size, before });
+            matches.entry(*id).or_default().push(Occurrence { line, size, before });
         }
     }
-    for sights in sights.values() {
-        let first = &sights[0];
-        let other_size = sights.iter().find(|s| s.size != first.size);
+    for matches in matches.values() {
+        let first = &matches[0];
+        let other_size = matches.iter().find(|s| s.size != first.size);
         rules.extend(other_size.map(|s| (ID_SIZE, s.line)));
         if layout == Layout::Cumulative {
-            rules.extend(sights.iter().find(|s| s.before != first.before).map(|s| (ID_PARENT, s.line)));
-        } else if sights.len() > 1 && first.size < BLOCK_SIZE && other_size.is_none() {
-            rules.insert((PARTIAL_ID, sights[1].line));
+            rules.extend(matches.iter().find(|s| s.before != first.before).map(|s| (ID_PARENT, s.line)));
+        } else if matches.len() > 1 && first.size < BLOCK_SIZE && other_size.is_none() {
+            rules.insert((PARTIAL_ID, matches[1].line));
         }
     }
     rules
@@ -87,7 +87,7 @@ fn trace(layout: Layout) -> impl Strategy<Value = String> {
 }
 
 fn agree(text: &str, layout: Layout) -> Result<(), TestCaseError> {
-    let found = validate(&[text], Law::new(&foreign(layout), false).unwrap());
+    let found = validate(&[text], TraceRules::new(&foreign(layout), false).unwrap());
     let found: Rules = found.iter().map(|f| (f.rule, f.line)).collect();
     prop_assert_eq!(found, naive(text, layout), "{}", text);
     Ok(())

@@ -42,11 +42,12 @@ fn parts(table: &RecordBatch, rows: usize) -> Vec<Result<Part>> {
 
 /// Rules and rows of all findings, however the table is cut.
 fn rules(table: &RecordBatch) -> Vec<(&'static str, u64)> {
-    let law = Arc::new(Law::new(&foreign(Layout::Incremental), false).unwrap());
+    let trace_rules = Arc::new(TraceRules::new(&foreign(Layout::Incremental), false).unwrap());
     let found = [1, 2, 4].map(|rows| {
         let again = || parts(table, rows).into_iter();
         let options = Options::default();
-        let merged = check(again(), again, &law, &["t".into()], &options, &Cancel::default(), &mut || {}).unwrap();
+        let merged =
+            check(again(), again, &trace_rules, &["t".into()], &options, &Cancel::default(), &mut || {}).unwrap();
         merged.findings.sorted().2.iter().map(|f| (f.rule, f.line)).collect::<Vec<_>>()
     });
     assert!(found.iter().all(|f| *f == found[0]), "{found:?}");
@@ -76,8 +77,8 @@ fn a_column_that_contradicts_the_others_is_found() {
 
 #[test]
 fn ids_that_cover_the_other_length_are_the_other_layout() {
-    let law = Law::new(&foreign(Layout::Cumulative), false).unwrap();
+    let trace_rules = TraceRules::new(&foreign(Layout::Cumulative), false).unwrap();
     let part = parts(&table(), 4).remove(0).unwrap();
-    let found = contradiction(&part, &law, "option").unwrap().unwrap();
+    let found = contradiction(&part, &trace_rules, "option").unwrap().unwrap();
     assert_eq!((found.rule, found.line), (LAYOUT, 2));
 }

@@ -2,7 +2,7 @@
 
 use memchr::memchr2;
 
-use super::{KEYS, Key, MAX_ID};
+use crate::source::json_key::{KEYS, Key, MAX_ID};
 
 /// Bytes of a `u128`.
 const WORD: usize = 16;

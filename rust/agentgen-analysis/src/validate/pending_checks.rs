@@ -5,8 +5,8 @@ use roaring::RoaringTreemap;
 use super::digest::{Name, Run};
 use super::findings::Findings;
 use super::incremental::Reuse;
-use super::law::Law;
 use super::rules;
+use super::trace_rules::TraceRules;
 use agentgen_trace::diagnostic::{Diagnostic, Place};
 
 /// How a session ended that another continues.
@@ -54,9 +54,9 @@ pub(crate) struct Child {
 }
 
 /// Keeps a question about a certain error, or only counts the error when nobody would read the answer.
-pub(crate) fn ask<T>(questions: &mut Vec<T>, question: T, limit: usize, findings: &mut Findings) {
-    if questions.len() < limit {
-        questions.push(question);
+pub(crate) fn ask<T>(pending_checks: &mut Vec<T>, question: T, limit: usize, findings: &mut Findings) {
+    if pending_checks.len() < limit {
+        pending_checks.push(question);
     } else {
         findings.count_errors(1);
     }
@@ -64,7 +64,7 @@ pub(crate) fn ask<T>(questions: &mut Vec<T>, question: T, limit: usize, findings
 
 impl Child {
     /// Holds it against the end of its parent.
-    pub fn check(&self, parent: &Split, law: &Law, out: &mut Findings) {
+    pub fn check(&self, parent: &Split, trace_rules: &TraceRules, out: &mut Findings) {
         let name = &self.parent.text;
         if let (Some(theirs), Some(ours)) = (parent.group, self.group)
             && theirs != ours
@@ -75,7 +75,7 @@ impl Child {
         let Some(next) = parent.next_context else { return };
         // Where the cap is unknown, any shorter prompt may have been capped.
         let input = u64::from(self.input);
-        let cap = law.max_prompt_tokens().map_or(input, |max| u64::from(max) - 1);
+        let cap = trace_rules.max_prompt_tokens().map_or(input, |max| u64::from(max) - 1);
         let expected = next.min(cap);
         if input != expected {
             let found = format!("input_length {input}");

@@ -9,7 +9,7 @@ use agentgen_trace::diagnostic::Severity;
 
 /// Everything that is known before the first row is read.
 #[derive(Debug)]
-pub(crate) struct Law {
+pub(crate) struct TraceRules {
     pub layout: Layout,
     pub block_size: u32,
     /// Known for generated traces, which are held to more rules than foreign ones.
@@ -32,16 +32,16 @@ pub(crate) struct Known {
 
 /// What the name of a generated session says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Kin {
+pub(crate) struct Lineage {
     pub run: u64,
     pub is_continuation: bool,
 }
 
 impl Known {
     /// Whose name it is; `None` if the configuration has no such session.
-    pub fn kin(&self, name: &str) -> Option<Kin> {
+    pub fn lineage(&self, name: &str) -> Option<Lineage> {
         let (run, is_continuation) = self.names.root_of(name)?;
-        (run < self.sessions).then_some(Kin { run, is_continuation })
+        (run < self.sessions).then_some(Lineage { run, is_continuation })
     }
 
     /// L1.5 groups.
@@ -68,7 +68,7 @@ impl Known {
     }
 }
 
-impl Law {
+impl TraceRules {
     pub fn new(meta: &TraceMeta, is_lone_shard: bool) -> Result<Self> {
         let known = |origin: &agentgen_trace::Origin| {
             let config = origin.config.overridden(origin.overrides)?;
