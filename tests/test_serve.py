@@ -153,7 +153,7 @@ def test_the_command_reports_a_port_in_use(run: Run) -> None:
         (("--fault", "101% crlf"), "found '101% crlf', expected a share and a fault"),
         (("--fault", "1% zzz"), 'unknown fault "zzz"'),
         *(
-            ((option, rate), f"'{option}': found {rate}, expected a number from 0.001 on, or 0 for no time.")
+            ((option, rate), f"'{option}': found {rate}, expected a number of at least 0.001, or 0 for no time.")
             for option in ("--prefill-rate", "--decode-rate")
             for rate in ("-1", "nan", "inf", "-inf", "1e400", "0.0001")
         ),

@@ -86,18 +86,18 @@ impl Geometry {
 pub(super) fn read(root: &Value) -> Result<Geometry, ModelError> {
     let fields = Fields::of(root)?;
     // Checked before the type: for an unknown type this error is the more useful one.
-    if let Some((name, what)) = REFUSED.into_iter().find(|(name, _)| fields.get(name).is_some_and(is_on)) {
+    if let Some((name, what)) = REFUSED.iter().find(|(name, _)| fields.get(name).is_some_and(is_on)) {
         return Err(fields.error(name, format!("stands for {what}, whose bytes are not known here; expected none")));
     }
     let found = fields.text("model_type", "the name of a model type")?;
-    let (_, rule, store) = TYPES.into_iter().find(|(name, ..)| *name == found).ok_or_else(|| {
+    let (_, rule, store) = TYPES.iter().find(|(name, ..)| *name == found).ok_or_else(|| {
         let rule =
             format!("found \"{found}\", whose layers are not known here; expected one of {}", types().join(", "));
         fields.error("model_type", rule)
     })?;
     all_ones(&fields)?;
 
-    let (kinds, explicit) = layers::count(&fields, rule)?;
+    let (kinds, explicit) = layers::count(&fields, *rule)?;
     let window_tokens = match kinds.windowed {
         0 if explicit => 0,
         0 => no_window(&fields)?,
@@ -114,7 +114,7 @@ pub(super) fn read(root: &Value) -> Result<Geometry, ModelError> {
         windowed_layers: kinds.windowed,
         window_tokens,
         state_layers: kinds.state,
-        cached: cached(&fields, store)?,
+        cached: cached(&fields, *store)?,
     })
 }
 

@@ -8,6 +8,8 @@ use super::error::ModelError;
 pub(super) const MOST: u64 = 4_096;
 
 /// The object that describes the language model: the root, or the `text_config` of a multi-modal model.
+///
+/// Its methods stay out of line: inlined into one function, their bounds keep LLVM's constraint elimination busy for minutes.
 pub(super) struct Fields<'a> {
     map: &'a Map<String, Value>,
     path: &'static str,
@@ -29,6 +31,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The field's value; `null` counts as absent.
+    #[inline(never)]
     pub fn get(&self, name: &str) -> Option<&'a Value> {
         self.map.get(name).filter(|value| !value.is_null())
     }
@@ -44,6 +47,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The error of a field that is missing or not `expected`.
+    #[inline(never)]
     pub fn unexpected(&self, name: &str, expected: &str) -> ModelError {
         let found = self.get(name).map_or_else(|| "missing".to_owned(), |value| format!("found {}", describe(value)));
         self.error(name, format!("{found}; expected {expected}"))
@@ -55,6 +59,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A whole number in `least..=most`.
+    #[inline(never)]
     pub fn number(&self, name: &str, least: u64, most: u64) -> Result<u64, ModelError> {
         self.get(name)
             .and_then(Value::as_u64)
@@ -63,11 +68,13 @@ impl<'a> Fields<'a> {
     }
 
     /// A text.
+    #[inline(never)]
     pub fn text(&self, name: &str, expected: &str) -> Result<&'a str, ModelError> {
         self.get(name).and_then(Value::as_str).ok_or_else(|| self.unexpected(name, expected))
     }
 
     /// A list.
+    #[inline(never)]
     pub fn list(&self, name: &str, expected: &str) -> Result<&'a [Value], ModelError> {
         self.get(name).and_then(Value::as_array).map(Vec::as_slice).ok_or_else(|| self.unexpected(name, expected))
     }
