@@ -284,7 +284,10 @@ def test_bad_usage(
             {"decode_tokens_per_second": float("nan")},
             "decode_tokens_per_second: found nan, expected a number of at least 0.001",
         ),
-        ({"decode_tokens_per_second": "60"}, "decode_tokens_per_second: found '60', expected a number of at least 0.001"),
+        (
+            {"decode_tokens_per_second": "60"},
+            "decode_tokens_per_second: found '60', expected a number of at least 0.001",
+        ),
     ],
 )
 def test_bad_arguments(arguments: dict[str, Any], message: str, small_run: Path) -> None:
