@@ -169,7 +169,13 @@ def test_what_needs_hash_ids_says_so(invoke: Invoke, tmp_path: Path) -> None:
 
 def sent(path: Path) -> list[tuple[str, list[bytes]]]:
     """Bodies that a replay with the recorded history sends, by conversation."""
-    options: dict[str, Any] = {"endpoint": "chat", "prompt_mode": "text", "history": "trace", "salt": "", "words": None}
+    options: dict[str, Any] = {
+        "endpoint": "chat",
+        "prompt_mode": "text",
+        "history": "recorded",
+        "salt": "",
+        "words": None,
+    }
     options |= {
         "model": "m",
         "stream": False,

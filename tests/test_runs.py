@@ -135,7 +135,7 @@ def test_convert_never_replaces_a_file_of_a_run(force: bool, tmp_path: Path) -> 
     with pytest.raises(agentgen.RunError, match=r"dataset\.jsonl: found a file of a run"):
         agentgen.convert(tmp_path / "a", jsonl, force=force)
     agentgen.convert(jsonl, copy)
-    with pytest.raises(agentgen.RunError, match=r"copy\.jsonl: found the source itself"):
+    with pytest.raises(agentgen.RunError, match=r"copy\.jsonl: found the source, expected another file"):
         agentgen.convert(copy, copy, force=force)
     assert {path: path.read_bytes() for path in (tmp_path / "a").iterdir()} == before
 

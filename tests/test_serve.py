@@ -147,13 +147,13 @@ def test_the_command_reports_a_port_in_use(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (("--capacity", "80GB"), "--capacity in bytes needs a --model or --kv-bytes-per-token."),
+        (("--capacity", "80GB"), "--capacity in bytes needs --model or --kv-bytes-per-token."),
         (("--capacity", "80"), "found '80', expected a size such as 300GB or 5000blocks."),
         (("--fault", "crlf"), "found 'crlf', expected a share and a fault"),
         (("--fault", "101% crlf"), "found '101% crlf', expected a share and a fault"),
         (("--fault", "1% zzz"), 'unknown fault "zzz"'),
         *(
-            ((option, rate), f"'{option}': found {rate}, expected a number of at least 0.001, or 0 for no time.")
+            ((option, rate), f"'{option}': found {rate}, expected a number of at least 0.001, or 0 for no delay.")
             for option in ("--prefill-rate", "--decode-rate")
             for rate in ("-1", "nan", "inf", "-inf", "1e400", "0.0001")
         ),
@@ -169,7 +169,7 @@ def test_the_command_reports_a_port_in_use(run: Run) -> None:
             ("--kv-dtype", "bf16", "--capacity", "5blocks"),
             "in bytes, such as 300GB; found 5blocks.",
         ),
-        (("--capacity", "1GB", "--kv-bytes-per-token", "5", "--kv-dtype", "fp8"), "--kv-dtype is of a --model"),
+        (("--capacity", "1GB", "--kv-bytes-per-token", "5", "--kv-dtype", "fp8"), "--kv-dtype needs --model"),
         (("--port", "65536"), "expected a whole number from 0 to 65535"),
     ],
 )

@@ -120,7 +120,7 @@ def test_an_existing_target_is_left_alone(invoke: Invoke, small_run: Path, tmp_p
     assert target.read_text() == "mine"
     invoke("convert", small_run, target, "--force")
     itself = invoke("convert", target, target, "--force", code=1)
-    assert "found the source itself" in itself.stderr
+    assert "found the source, expected another file" in itself.stderr
     assert agentgen.validate(target).ok
 
 

@@ -80,14 +80,14 @@ class FaultType(click.ParamType[dict[str, Any]]):
     type=Rate(zero_allowed=True),
     default=PREFILL_TOKENS_PER_SECOND,
     metavar="TOKENS",
-    help=f"Prefill rate in tokens per second; 0 for no time. [default: {PREFILL_TOKENS_PER_SECOND:.0f}]",
+    help=f"Prefill rate in tokens per second; 0 for no delay. [default: {PREFILL_TOKENS_PER_SECOND:.0f}]",
 )
 @click.option(
     "--decode-rate",
     type=Rate(zero_allowed=True),
     default=DECODE_TOKENS_PER_SECOND,
     metavar="TOKENS",
-    help=f"Decode rate per request in tokens per second; 0 for no time. [default: {DECODE_TOKENS_PER_SECOND:.0f}]",
+    help=f"Decode rate per request in tokens per second; 0 for no delay. [default: {DECODE_TOKENS_PER_SECOND:.0f}]",
 )
 @click.option(
     "--max-model-len",
