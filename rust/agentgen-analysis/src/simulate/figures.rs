@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::bound::BeladyBound;
 use super::series::Point;
 use crate::histogram::Observed;
-use crate::reuse::{HitRates, Layer, LayerRate, ratio};
+use crate::reuse::{HitRates, Layer, LayerRate};
 use agentgen_trace::session::Clock;
 
 /// Requests by outcome: `all requests of the trace = served + failed + skipped`.
@@ -149,18 +149,4 @@ pub struct Figures {
     pub by_turn: Vec<TurnFigures>,
     /// The course of the simulation.
     pub series: Vec<Point>,
-}
-
-impl Figures {
-    /// Tokens of the prompts that were computed.
-    #[must_use]
-    pub fn prefilled_tokens(&self) -> u64 {
-        self.prompt_tokens - self.hit_tokens
-    }
-
-    /// `hit_tokens / prompt_tokens`.
-    #[must_use]
-    pub fn token_hit_rate(&self) -> f64 {
-        ratio(self.hit_tokens, self.prompt_tokens)
-    }
 }
