@@ -285,8 +285,8 @@ def test_bad_usage(
             "decode_tokens_per_second: found nan, expected a number of at least 0.001",
         ),
         (
-            {"decode_tokens_per_second": "60"},
-            "decode_tokens_per_second: found '60', expected a number of at least 0.001",
+            {"decode_tokens_per_second": "60s"},
+            "decode_tokens_per_second: found '60s', expected a number of at least 0.001",
         ),
     ],
 )

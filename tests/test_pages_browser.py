@@ -42,7 +42,7 @@ def trace(run: Path) -> Any:
 
 def explored(run: Path) -> Any:
     """Sessions request by request, as the compiled core tells them."""
-    return json.loads(_native.survey([str(run)], assumptions({}), sessions=100_000, turns=12_000))["explored"]
+    return json.loads(_native.survey([str(run)], assumptions(), sessions=100_000, turns=12_000))["explored"]
 
 
 def hostile_trace(directory: Path) -> Path:

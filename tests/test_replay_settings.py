@@ -51,7 +51,7 @@ def test_settings_are_frozen_and_reject_unknown_names() -> None:
         ({"url": ["http://HOST", "http://host:80/v1"]}, "expected each server once"),
         ({"header": {"A": "1", "a": "2"}}, "--header: expected each header once"),
         ({"session_header": ["X-S", "x-s"]}, '--session-header: found ["X-S", "x-s"], expected each header once'),
-        ({"concurrency": "1_0"}, '--concurrency: found "1_0", expected a whole number'),
+        ({"concurrency": "1__0"}, '--concurrency: found "1__0", expected a whole number'),
         ({"header": {"X A": "1"}}, "--header: found a name that is not shown, expected a header name"),
         ({"timeout": "soon"}, '--timeout: found "soon", expected a time such as 500ms, 30s, 5m or 1h, up to a year'),
         ({"timeout": 0}, "--timeout: found 0, expected a time above 0, such as"),

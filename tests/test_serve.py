@@ -148,7 +148,7 @@ def test_the_command_reports_a_port_in_use(run: Run) -> None:
     ("arguments", "part"),
     [
         (("--capacity", "80GB"), "--capacity in bytes needs --model or --kv-bytes-per-token."),
-        (("--capacity", "80"), "found '80', expected a size such as 300GB or 5000blocks."),
+        (("--capacity", "80"), "found '80', expected a size such as 300GB, 5000blocks or 2Mtokens."),
         (("--fault", "crlf"), "found 'crlf', expected a share and a fault"),
         (("--fault", "101% crlf"), "found '101% crlf', expected a share and a fault"),
         (("--fault", "1% zzz"), 'unknown fault "zzz"'),
@@ -157,7 +157,7 @@ def test_the_command_reports_a_port_in_use(run: Run) -> None:
             for option in ("--prefill-rate", "--decode-rate")
             for rate in ("-1", "nan", "inf", "-inf", "1e400", "0.0001")
         ),
-        (("--capacity", "0blocks"), "found '0blocks', expected a size such as 300GB or 5000blocks."),
+        (("--capacity", "0blocks"), "found '0blocks', expected a size such as 300GB, 5000blocks or 2Mtokens."),
         (("--capacity", "0GB", "--kv-bytes-per-token", "1"), "found '0GB', expected a size such as 300GB"),
         (
             ("--capacity", "15kB", "--kv-bytes-per-token", "1000"),

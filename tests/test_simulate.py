@@ -10,7 +10,7 @@ import agentgen
 import click
 import jsonschema
 import pytest
-from agentgen.cli._quantities import CapacitiesType, Capacity, Seconds
+from agentgen.cli._quantities import CapacitiesType, Capacity, Duration
 from conftest import ROOT, needs, one_line_only
 
 if TYPE_CHECKING:
@@ -260,17 +260,23 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("--capacity", "1GB"), "--model and --kv-bytes-per-token: found neither, expected one of them."),
     (("--capacity", "1GB", "--model", "x", "--kv-bytes-per-token", "1"), "found both, expected one of them."),
     (("--capacity", "1GB", "--kv-dtype", "fp8", "--kv-bytes-per-token", "1"), "--kv-dtype needs --model"),
-    (("--capacity", "1GB,", "--kv-bytes-per-token", "1"), "found '', expected a size such as 300GB or 5000blocks."),
+    (
+        ("--capacity", "1GB,", "--kv-bytes-per-token", "1"),
+        "found '', expected a size such as 300GB, 5000blocks or 2Mtokens.",
+    ),
     (("--capacity", "80", "--kv-bytes-per-token", "1"), "found '80', expected a size such as 300GB"),
-    (("--capacity", "1GB", "--kv-bytes-per-token", "1", "--ttl", "-1"), "found -1, expected a number of seconds."),
+    (
+        ("--capacity", "1GB", "--kv-bytes-per-token", "1", "--ttl", "-1"),
+        "found -1, expected a time such as 500ms, 30s, 5m or 1h.",
+    ),
     (("--capacity", "1GB", "--kv-bytes-per-token", "1", "--replicas", "0"), "found 0, expected a whole number from 1"),
     (
         ("--capacity", "1GB,2GB", "--kv-bytes-per-token", "1", "--parquet", "x"),
         "--parquet: found 2 in --capacity, expected one.",
     ),
-    (("--capacity", "0blocks"), "found '0blocks', expected a size such as 300GB or 5000blocks."),
+    (("--capacity", "0blocks"), "found '0blocks', expected a size such as 300GB, 5000blocks or 2Mtokens."),
     (("--capacity", ",".join(["1GB"] * 1001)), "found 1,001 capacities, expected at most 1,000."),
-    (("--capacity", "1GB,5blocks"), "found '1GB,5blocks', expected all in bytes or all in blocks."),
+    (("--capacity", "1GB,5blocks"), "found '1GB,5blocks', expected all in bytes, all in blocks or all in tokens."),
     (("--capacity", "5blocks", "--kv-dtype", "fp8"), "--kv-dtype needs --model"),
     (("--capacity", "5blocks", "--model", "x", "--kv-bytes-per-token", "1"), "found both, expected one of them."),
     (("--capacity", "1kB", "--kv-bytes-per-token", "1000"), "--capacity: found 1000 bytes, expected at least 512000"),
@@ -288,13 +294,18 @@ def test_bad_usage(arguments: tuple[str, ...], message: str, invoke: Invoke, sma
 def test_bad_arguments(small_run: Path) -> None:
     with pytest.raises(TypeError, match="found neither, expected one of them"):
         agentgen.simulate(small_run, capacity_bytes=1)
-    with pytest.raises(TypeError, match="capacity_bytes and capacity_blocks: found both, expected one of them"):
+    with pytest.raises(
+        TypeError,
+        match="capacity_tokens: found capacity_bytes and capacity_blocks, expected one of them",
+    ):
         agentgen.simulate(small_run, capacity_bytes=1, capacity_blocks=1)
-    with pytest.raises(TypeError, match="capacity_bytes and capacity_blocks: found neither, expected one of them"):
+    with pytest.raises(
+        TypeError, match="capacity_bytes, capacity_blocks, capacity_tokens: found none, expected one of them"
+    ):
         agentgen.simulate(small_run)
-    with pytest.raises(TypeError, match="blocksize: found an unknown argument, expected one of block_size, "):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'blocksize'"):
         at(small_run, AMPLE, blocksize=1)
-    with pytest.raises(TypeError, match="threads: found an unknown argument"):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'threads'"):
         agentgen.plan(small_run, target_hit_rate=0.5, kv_bytes_per_token=1, threads=5)  # type: ignore[call-arg]
     for asked, message in (
         ({"routing": "random"}, "routing"),
@@ -317,14 +328,19 @@ def test_a_file_that_cannot_be_written(small_run: Path, tmp_path: Path) -> None:
 
 def test_types() -> None:
     sizes = CapacitiesType().convert("100GB, 1.5TB", None, None)
-    assert sizes == [Capacity(10**11, in_blocks=False), Capacity(15 * 10**11, in_blocks=False)]
+    assert sizes == [Capacity(10**11, "bytes"), Capacity(15 * 10**11, "bytes")]
     assert CapacitiesType().convert("1block,20 blocks", None, None) == [
-        Capacity(1, in_blocks=True),
-        Capacity(20, in_blocks=True),
+        Capacity(1, "blocks"),
+        Capacity(20, "blocks"),
     ]
-    assert Seconds().convert("0.5", None, None) == 500.0
-    with pytest.raises(click.BadParameter, match="expected a number of seconds"):
-        Seconds().convert("5m", None, None)
+    assert CapacitiesType().convert("2Mtokens,1.5k tokens", None, None) == [
+        Capacity(2_000_000, "tokens"),
+        Capacity(1_500, "tokens"),
+    ]
+    assert Duration().convert("0.5", None, None) == 500.0
+    assert Duration().convert("5m", None, None) == 300_000.0
+    with pytest.raises(click.BadParameter, match="expected a time such as 500ms, 30s, 5m or 1h"):
+        Duration().convert("5M", None, None)
 
 
 def test_rows_of_requests_replace_no_trace(small_run: Path, tmp_path: Path, invoke: Invoke) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 STATIC = ROOT / "python" / "agentgen" / "pages" / "static"
 GOLDEN = sorted((ROOT / "tests" / "golden" / "simulation").glob("*.json"))
-ASSUMED = assumptions({})
+ASSUMED = assumptions()
 # Runs the page's worker on a golden file, as the page does, and returns what it answers.
 IN_WORKER = """([adapter, golden]) => new Promise((answer, fail) => {
     const { sample, settings } = new Function(`${adapter}; return twinOf;`)()(JSON.parse(golden));

@@ -16,6 +16,8 @@ from agentgen.settings import LAYOUTS, MAX_THREADS, MAX_TOKENS, check_choice, ch
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from agentgen.units import Count
+
     StrPath = str | os.PathLike[str]
     ConfigLike = StrPath | Mapping[str, Any]
 
@@ -28,14 +30,14 @@ def presets() -> dict[str, dict[str, Any]]:
 def generate(
     config: ConfigLike = "default",
     *,
-    sessions: int | None = None,
+    sessions: Count | None = None,
     seed: int | None = None,
     layout: str | None = None,
     shard: tuple[int, int] | None = None,
     threads: int | None = None,
     columns: Sequence[str] | None = None,
-    max_isl: int | None = None,
-    max_osl: int | None = None,
+    max_isl: Count | None = None,
+    max_osl: Count | None = None,
 ) -> Batches:
     """Generate a trace as Arrow batches; equal arguments always give equal rows.
 
@@ -104,7 +106,7 @@ def read(
     paths: StrPath | Sequence[StrPath],
     *,
     trace_layout: str | None = None,
-    trace_block_size: int | None = None,
+    trace_block_size: Count | None = None,
     columns: Sequence[str] | None = None,
     threads: int | None = None,
 ) -> Trace:
@@ -133,13 +135,13 @@ def read(
         >>> trace.layout, trace.block_size
         ('incremental', 512)
     """
-    _check_reading(trace_layout, trace_block_size, threads)
+    block_size = _check_reading(trace_layout, trace_block_size, threads)
     sources = _sources(paths)
-    about = json.loads(_native.inspect(sources, trace_layout=trace_layout, trace_block_size=trace_block_size))
+    about = json.loads(_native.inspect(sources, trace_layout=trace_layout, trace_block_size=block_size))
 
     def open_stream(wanted: Sequence[str] | None) -> _native.BatchStream:
         return _native.read(
-            sources, trace_layout=trace_layout, trace_block_size=trace_block_size, columns=wanted, threads=threads
+            sources, trace_layout=trace_layout, trace_block_size=block_size, columns=wanted, threads=threads
         )
 
     trace = Trace(open_stream, columns, about)
@@ -151,8 +153,8 @@ def validate(
     paths: StrPath | Sequence[StrPath],
     *,
     trace_layout: str | None = None,
-    trace_block_size: int | None = None,
-    max_errors: int = 20,
+    trace_block_size: Count | None = None,
+    max_errors: Count = 20,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ValidationReport:
@@ -178,12 +180,12 @@ def validate(
         >>> agentgen.validate(directory).ok
         True
     """
-    _check_reading(trace_layout, trace_block_size, threads)
-    check_integer("max_errors", max_errors, 1, MAX_TOKENS)
+    block_size = _check_reading(trace_layout, trace_block_size, threads)
+    max_errors = check_integer("max_errors", max_errors, 1, MAX_TOKENS)
     text = _native.validate(
         _sources(paths),
         trace_layout=trace_layout,
-        trace_block_size=trace_block_size,
+        trace_block_size=block_size,
         max_errors=max_errors,
         threads=threads,
         progress=progress,
@@ -197,7 +199,7 @@ def convert(
     *,
     layout: str | None = None,
     trace_layout: str | None = None,
-    trace_block_size: int | None = None,
+    trace_block_size: Count | None = None,
     sort: bool = False,
     threads: int | None = None,
     force: bool = False,
@@ -222,7 +224,7 @@ def convert(
         RunError: `target` exists, or is a source or a file of a run (even with `force`).
         OSError: A file cannot be read or written; no partial target is left behind.
     """
-    _check_reading(trace_layout, trace_block_size, threads)
+    block_size = _check_reading(trace_layout, trace_block_size, threads)
     if layout is not None:
         check_choice("layout", layout, LAYOUTS)
     sources = _sources(paths)
@@ -231,7 +233,7 @@ def convert(
         sources,
         os.fspath(target),
         trace_layout=trace_layout,
-        trace_block_size=trace_block_size,
+        trace_block_size=block_size,
         layout=layout,
         sort=sort,
         threads=threads,
@@ -287,9 +289,9 @@ def _check_threads(threads: int | None) -> None:
         check_integer("threads", threads, 1, MAX_THREADS)
 
 
-def _check_reading(trace_layout: str | None, trace_block_size: int | None, threads: int | None) -> None:
+def _check_reading(trace_layout: str | None, trace_block_size: Count | None, threads: int | None) -> int | None:
+    """Raise for arguments out of range; return the block size as a number."""
     _check_threads(threads)
     if trace_layout is not None:
         check_choice("trace_layout", trace_layout, LAYOUTS)
-    if trace_block_size is not None:
-        check_integer("trace_block_size", trace_block_size, 1, MAX_TOKENS)
+    return None if trace_block_size is None else check_integer("trace_block_size", trace_block_size, 1, MAX_TOKENS)

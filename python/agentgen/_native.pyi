@@ -251,7 +251,7 @@ def simulate(
     assumptions: Assumptions,
     *,
     capacities: Sequence[int],
-    in_blocks: bool = False,
+    unit: str = "bytes",
     kv_bytes_per_token: int | None = None,
     replicas: int = 1,
     routing: str = "sticky",

@@ -19,20 +19,21 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
     from agentgen._api import ConfigLike, StrPath
+    from agentgen.units import Count
 
 
 def scan(
     source: Batches | ConfigLike | Sequence[StrPath] = "default",
     *,
-    sessions: int | None = None,
+    sessions: Count | None = None,
     seed: int | None = None,
     layout: str | None = None,
     shard: tuple[int, int] | None = None,
     trace_layout: str | None = None,
-    trace_block_size: int | None = None,
+    trace_block_size: Count | None = None,
     threads: int | None = None,
-    max_isl: int | None = None,
-    max_osl: int | None = None,
+    max_isl: Count | None = None,
+    max_osl: Count | None = None,
 ) -> pl.LazyFrame:
     """A lazy polars frame of a trace to generate or to read; only the columns of a query are produced.
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from agentgen.config.load import LoadedConfig
     from agentgen.settings import Settings
+    from agentgen.units import Count
 
     Progress = Callable[[int, int], None]
 
@@ -32,15 +33,15 @@ def write_run(
     directory: str | os.PathLike[str],
     config: str | os.PathLike[str] | Mapping[str, Any] = "default",
     *,
-    sessions: int | None = None,
+    sessions: Count | None = None,
     seed: int | None = None,
     layout: str | None = None,
     formats: Sequence[str] | None = None,
     compression: str | None = None,
     shard: tuple[int, int] | None = None,
     threads: int | None = None,
-    max_isl: int | None = None,
-    max_osl: int | None = None,
+    max_isl: Count | None = None,
+    max_osl: Count | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from agentgen.units import parse_count, parse_rate, parse_share, parse_size, parse_time_s
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,12 +89,57 @@ class Settings:
 
 
 def check_integer(name: str, value: Any, low: int, high: int) -> int:
-    """The value as an int; raises unless it is a whole number from `low` to `high`, of any integer type."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name}: found {value!r}, expected a whole number from {low} to {high}")
-    number = operator.index(value)
-    if not low <= number <= high:
-        raise ValueError(f"{name}: found {number}, expected a whole number from {low} to {high}")
+    """The value as an int; raises unless it is a whole number from `low` to `high`: any integer type, or `10k`."""
+    return _integer(name, value, parse_count(value) if isinstance(value, str) else None, low, high)
+
+
+def check_size(name: str, value: Any, high: int) -> int:
+    """The value as bytes, from 1 to `high`: an integer, or text such as `80GB`."""
+    return _integer(name, value, parse_size(value, unit_needed=False) if isinstance(value, str) else None, 1, high)
+
+
+def check_number(name: str, value: Any, expected: str) -> float:
+    """The value as a float; raises ValueError unless it is a finite number, or text such as `20k`."""
+    number: float | None
+    try:
+        number = parse_rate(value) if isinstance(value, str) else None if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = None
+    if number is None or not math.isfinite(number):
+        raise ValueError(f"{name}: found {value!r}, expected {expected}")
+    return number
+
+
+def check_share(name: str, value: Any) -> float:
+    """The value as a fraction above 0, at most 1: a number, or text such as `90%`."""
+    expected = "a number above 0, at most 1"
+    number = parse_share(value) if isinstance(value, str) else check_number(name, value, expected)
+    if number is None or not 0 < number <= 1:
+        raise ValueError(f"{name}: found {value!r}, expected {expected}")
+    return number
+
+
+def check_time_ms(name: str, value: Any) -> float:
+    """The value as ms, at least 0: a number of ms, or text with a unit such as `5m`."""
+    expected = "a number of ms from 0, or a time with a unit such as 5m"
+    if isinstance(value, str):
+        time_s = parse_time_s(value, unit_needed=True)
+        if time_s is None:
+            raise ValueError(f"{name}: found {value!r}, expected {expected}")
+        return 1_000 * time_s
+    time_ms = check_number(name, value, expected)
+    if time_ms < 0:
+        raise ValueError(f"{name}: found {value!r}, expected {expected}")
+    return time_ms
+
+
+def _integer(name: str, value: Any, parsed: int | None, low: int, high: int) -> int:
+    expected = f"expected a whole number from {low} to {high}"
+    if isinstance(value, bool) or not (isinstance(value, str) or hasattr(value, "__index__")):
+        raise TypeError(f"{name}: found {value!r}, {expected}")
+    number = parsed if isinstance(value, str) else operator.index(value)
+    if number is None or not low <= number <= high:
+        raise ValueError(f"{name}: found {value!r}, {expected}")
     return number
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 from agentgen import _native
+from agentgen._native import DECODE_TOKENS_PER_SECOND, PREFILL_TOKENS_PER_SECOND
 from agentgen.analysis.figures import READINGS, Figures, assumptions
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.console import RenderableType
 
-    from agentgen.analysis.figures import AnalysisArguments, Progress
+    from agentgen.analysis.figures import Progress
+    from agentgen.units import Count, Rate
 
     StrPath = str | os.PathLike[str]
 
@@ -124,8 +126,15 @@ class Analysis(Figures):
 def analyze(
     traces: StrPath | Sequence[StrPath],
     *,
+    block_size: Count | None = None,
+    cached_outputs: bool = True,
+    concurrency: Count | None = None,
+    prefill_tokens_per_second: Rate = PREFILL_TOKENS_PER_SECOND,
+    decode_tokens_per_second: Rate = DECODE_TOKENS_PER_SECOND,
+    trace_layout: str | None = None,
+    trace_block_size: Count | None = None,
+    threads: int | None = None,
     progress: Progress | None = None,
-    **arguments: Unpack[AnalysisArguments],
 ) -> Analysis:
     """Analyze lengths and prefix-cache hits of one trace, or of several side by side.
 
@@ -157,7 +166,16 @@ def analyze(
         >>> analysis.to_dict()["traces"][0]["requests"] == manifest["written"]["turns"]
         True
     """
-    assumed = assumptions(arguments)
+    assumed = assumptions(
+        block_size=block_size,
+        cached_outputs=cached_outputs,
+        concurrency=concurrency,
+        prefill_tokens_per_second=prefill_tokens_per_second,
+        decode_tokens_per_second=decode_tokens_per_second,
+        trace_layout=trace_layout,
+        trace_block_size=trace_block_size,
+        threads=threads,
+    )
     listed = [traces] if isinstance(traces, (str, os.PathLike)) else traces
     paths = [os.fspath(trace) for trace in listed]
     if not paths:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from agentgen._native import DECODE_TOKENS_PER_SECOND, PREFILL_TOKENS_PER_SECOND
-from agentgen.settings import LAYOUTS, MAX_THREADS, MAX_TOKENS, check_choice, check_integer
+from agentgen.settings import LAYOUTS, MAX_THREADS, MAX_TOKENS, check_choice, check_integer, check_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from agentgen._native import Assumptions
+    from agentgen.units import Count, Rate
 
     Progress = Callable[[int, int], None]
 
@@ -78,75 +78,51 @@ class Figures:
         return pl.DataFrame([[row[column] for column in columns] for row in rows], schema=schema, orient="row")
 
 
-class PlanArguments(TypedDict, total=False):
-    """Keyword arguments of `plan`: how the trace is read, the cache and the reference timeline."""
-
-    block_size: int | None
-    cached_outputs: bool
-    concurrency: int | None
-    prefill_tokens_per_second: float
-    decode_tokens_per_second: float
-    trace_layout: str | None
-    trace_block_size: int | None
-
-
-class AnalysisArguments(PlanArguments, total=False):
-    """Keyword arguments of `analyze`, `report` and `simulate`: those of `plan`, and threads."""
-
-    threads: int | None
-
-
-def assumptions(arguments: Mapping[str, Any], names: Iterable[str] = AnalysisArguments.__annotations__) -> Assumptions:
+def assumptions(
+    *,
+    block_size: Count | None = None,
+    cached_outputs: bool = True,
+    concurrency: Count | None = None,
+    prefill_tokens_per_second: Rate = PREFILL_TOKENS_PER_SECOND,
+    decode_tokens_per_second: Rate = DECODE_TOKENS_PER_SECOND,
+    trace_layout: str | None = None,
+    trace_block_size: Count | None = None,
+    threads: int | None = None,
+) -> Assumptions:
     """Check the arguments that `analyze`, `plan`, `report` and `simulate` share; return them as the core takes them.
 
     Raises:
-        TypeError: An argument is not among `names`.
         ValueError: An argument is out of range.
     """
-    if unknown := set(arguments).difference(names):
-        raise TypeError(f"{min(unknown)}: found an unknown argument, expected one of {', '.join(names)}")
-    trace_layout = arguments.get("trace_layout")
     if trace_layout is not None:
         check_choice("trace_layout", trace_layout, LAYOUTS)
     return {
         "trace_layout": trace_layout,
-        "trace_block_size": _optional(arguments, "trace_block_size", MAX_TOKENS),
-        "block_size": _optional(arguments, "block_size", MAX_TOKENS),
-        "cached_outputs": bool(arguments.get("cached_outputs", True)),
-        "concurrency": _optional(arguments, "concurrency", MAX_CONCURRENCY),
-        "prefill_tokens_per_second": _rate(arguments, "prefill_tokens_per_second", PREFILL_TOKENS_PER_SECOND),
-        "decode_tokens_per_second": _rate(arguments, "decode_tokens_per_second", DECODE_TOKENS_PER_SECOND),
-        "threads": _optional(arguments, "threads", MAX_THREADS),
+        "trace_block_size": _optional("trace_block_size", trace_block_size, MAX_TOKENS),
+        "block_size": _optional("block_size", block_size, MAX_TOKENS),
+        "cached_outputs": bool(cached_outputs),
+        "concurrency": _optional("concurrency", concurrency, MAX_CONCURRENCY),
+        "prefill_tokens_per_second": _rate("prefill_tokens_per_second", prefill_tokens_per_second),
+        "decode_tokens_per_second": _rate("decode_tokens_per_second", decode_tokens_per_second),
+        "threads": _optional("threads", threads, MAX_THREADS),
     }
 
 
 def check_one_of(**alternatives: object) -> None:
     """Raise TypeError unless exactly one of the alternatives is given."""
-    given = sum(value is not None for value in alternatives.values())
-    if given != 1:
-        found = "both" if given else "neither"
-        raise TypeError(f"{' and '.join(alternatives)}: found {found}, expected one of them")
+    given = [name for name, value in alternatives.items() if value is not None]
+    if len(given) != 1:
+        found, none = ("both", "neither") if len(alternatives) == len("ab") else (" and ".join(given), "none")
+        raise TypeError(f"{', '.join(alternatives)}: found {found if given else none}, expected one of them")
 
 
-def check_number(name: str, value: Any, expected: str) -> float:
-    """The value as a float; raises ValueError unless it is a finite number."""
-    try:
-        number = math.nan if isinstance(value, (bool, str)) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{name}: found {value!r}, expected {expected}")
-    return number
-
-
-def _optional(arguments: Mapping[str, Any], name: str, high: int) -> int | None:
-    value = arguments.get(name)
+def _optional(name: str, value: Count | None, high: int) -> int | None:
     return None if value is None else check_integer(name, value, 1, high)
 
 
-def _rate(arguments: Mapping[str, Any], name: str, default: float) -> float:
+def _rate(name: str, value: Rate) -> float:
     expected = f"a number of at least {MIN_RATE}"
-    number = check_number(name, arguments.get(name, default), expected)
+    number = check_number(name, value, expected)
     if number < MIN_RATE:
-        raise ValueError(f"{name}: found {arguments[name]!r}, expected {expected}")
+        raise ValueError(f"{name}: found {value!r}, expected {expected}")
     return number

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from agentgen import _native
 from agentgen.errors import ModelError
-from agentgen.settings import MAX_TOKENS, check_choice, check_integer
+from agentgen.settings import MAX_TOKENS, check_choice, check_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from agentgen.units import Size
 
     StrPath = str | os.PathLike[str]
 
@@ -26,11 +28,11 @@ MIN_FUZZY_LETTERS = 4  # shorter words must match exactly
 MIN_SIMILARITY = 0.7
 
 
-def kv_size(model: StrPath | None, kv_bytes_per_token: int | None, kv_dtype: str) -> dict[str, Any]:
+def kv_size(model: StrPath | None, kv_bytes_per_token: Size | None, kv_dtype: str) -> dict[str, Any]:
     """KV bytes per token and session: of a model, or as given."""
     if model is not None:
         return find_model(model, kv_dtype)
-    return {"kv_bytes_per_token": check_integer("kv_bytes_per_token", kv_bytes_per_token, 1, MAX_TOKENS)}
+    return {"kv_bytes_per_token": check_size("kv_bytes_per_token", kv_bytes_per_token, MAX_TOKENS)}
 
 
 def find_model(model: StrPath, kv_dtype: str) -> dict[str, Any]:

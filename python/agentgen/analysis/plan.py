@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 from agentgen import _native
+from agentgen._native import DECODE_TOKENS_PER_SECOND, PREFILL_TOKENS_PER_SECOND
 from agentgen.analysis.figures import (
     MAX_BYTES,
     Figures,
-    PlanArguments,
     assumptions,
-    check_number,
     check_one_of,
 )
 from agentgen.analysis.model import find_model, kv_size
-from agentgen.settings import check_integer
+from agentgen.settings import check_share, check_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from agentgen.analysis.figures import Progress
+    from agentgen.units import Count, Rate, Size
 
     StrPath = str | os.PathLike[str]
 
@@ -77,19 +77,25 @@ class Plan(Figures):
 def plan(
     trace: StrPath,
     *,
-    target_hit_rate: float,
-    kv_bytes_per_token: int | None = None,
+    target_hit_rate: float | str,
+    kv_bytes_per_token: Size | None = None,
     model: StrPath | None = None,
     kv_dtype: str = "bf16",
-    replica_bytes: int | None = None,
+    replica_bytes: Size | None = None,
+    block_size: Count | None = None,
+    cached_outputs: bool = True,
+    concurrency: Count | None = None,
+    prefill_tokens_per_second: Rate = PREFILL_TOKENS_PER_SECOND,
+    decode_tokens_per_second: Rate = DECODE_TOKENS_PER_SECOND,
+    trace_layout: str | None = None,
+    trace_block_size: Count | None = None,
     progress: Progress | None = None,
-    **arguments: Unpack[PlanArguments],
 ) -> Plan:
     """Compute the KV memory that an LRU prefix cache needs for a hit rate.
 
     Args:
         trace: One trace, as for `analyze`.
-        target_hit_rate: Blocks found / all blocks of the prompts: above 0, at most 1.
+        target_hit_rate: Blocks found / all blocks of the prompts: above 0, at most 1 (or `90%`).
         kv_bytes_per_token: KV bytes per token; instead of `model`.
         model: A name of `models`, or the path of a model's `config.json` or of its directory; instead of
             `kv_bytes_per_token`.
@@ -121,13 +127,18 @@ def plan(
         True
     """
     check_one_of(kv_bytes_per_token=kv_bytes_per_token, model=model)
-    expected = "a number above 0, at most 1"
-    target = check_number("target_hit_rate", target_hit_rate, expected)
-    if not 0 < target <= 1:
-        raise ValueError(f"target_hit_rate: found {target_hit_rate!r}, expected {expected}")
+    target = check_share("target_hit_rate", target_hit_rate)
     if replica_bytes is not None:
-        replica_bytes = check_integer("replica_bytes", replica_bytes, 1, MAX_BYTES)
-    assumed = assumptions(arguments, PlanArguments.__annotations__)
+        replica_bytes = check_size("replica_bytes", replica_bytes, MAX_BYTES)
+    assumed = assumptions(
+        block_size=block_size,
+        cached_outputs=cached_outputs,
+        concurrency=concurrency,
+        prefill_tokens_per_second=prefill_tokens_per_second,
+        decode_tokens_per_second=decode_tokens_per_second,
+        trace_layout=trace_layout,
+        trace_block_size=trace_block_size,
+    )
     kv = kv_size(model, kv_bytes_per_token, kv_dtype)
     text = _native.plan(
         os.fspath(trace),

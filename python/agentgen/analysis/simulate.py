@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 from agentgen import _native
-from agentgen.analysis.figures import MAX_BYTES, MAX_CAPACITIES, Figures, assumptions, check_number, check_one_of
+from agentgen._native import DECODE_TOKENS_PER_SECOND, PREFILL_TOKENS_PER_SECOND
+from agentgen.analysis.figures import MAX_BYTES, MAX_CAPACITIES, Figures, assumptions, check_one_of
 from agentgen.analysis.model import kv_size
-from agentgen.settings import check_choice, check_integer
+from agentgen.settings import check_choice, check_integer, check_size, check_time_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.console import RenderableType
 
-    from agentgen.analysis.figures import AnalysisArguments, Progress
+    from agentgen.analysis.figures import Progress
+    from agentgen.units import Count, Rate, Size, Time
 
     StrPath = str | os.PathLike[str]
 
@@ -116,21 +118,29 @@ class Simulation(Figures):
         return self._frame(name, {**dict.fromkeys(sizes, "UInt64"), **columns}, rows)
 
 
-def simulate(
+def simulate(  # noqa: PLR0913  keyword arguments, one for each option of the command
     trace: StrPath,
     *,
-    capacity_bytes: int | Sequence[int] | None = None,
-    capacity_blocks: int | Sequence[int] | None = None,
-    kv_bytes_per_token: int | None = None,
+    capacity_bytes: Size | Sequence[Size] | None = None,
+    capacity_blocks: Count | Sequence[Count] | None = None,
+    capacity_tokens: Count | Sequence[Count] | None = None,
+    kv_bytes_per_token: Size | None = None,
     model: StrPath | None = None,
     kv_dtype: str = "bf16",
-    replicas: int = 1,
+    replicas: Count = 1,
     routing: str = "sticky",
-    ttl_ms: float | None = None,
+    ttl_ms: Time | None = None,
     belady_bound: bool = False,
     requests: StrPath | None = None,
+    block_size: Count | None = None,
+    cached_outputs: bool = True,
+    concurrency: Count | None = None,
+    prefill_tokens_per_second: Rate = PREFILL_TOKENS_PER_SECOND,
+    decode_tokens_per_second: Rate = DECODE_TOKENS_PER_SECOND,
+    trace_layout: str | None = None,
+    trace_block_size: Count | None = None,
+    threads: int | None = None,
     progress: Progress | None = None,
-    **arguments: Unpack[AnalysisArguments],
 ) -> Simulation:
     """Simulate serving a trace: prefix-cache hits, queueing and latency at a limited capacity.
 
@@ -138,6 +148,7 @@ def simulate(
         trace: One trace, as for `analyze`.
         capacity_bytes: KV memory of a replica; or several sizes, each simulated separately, in parallel.
         capacity_blocks: The same in blocks, which needs neither `model` nor `kv_bytes_per_token`.
+        capacity_tokens: The same in tokens, rounded down to blocks.
         kv_bytes_per_token: KV bytes per token; instead of `model`.
         model: A name of `models`, or the path of a model's `config.json` or of its directory; instead of
             `kv_bytes_per_token`.
@@ -145,7 +156,7 @@ def simulate(
         concurrency: Sessions open at once (default: 50); only for a trace without arrivals.
         replicas: Serving replicas, each with a queue, a prefill unit and a cache.
         routing: `sticky` (all requests of a session to one replica) or `round-robin`.
-        ttl_ms: Evict blocks idle for longer than this.
+        ttl_ms: Evict blocks idle for longer than this, ms (or with a unit: `5m`).
         belady_bound: Also compute the hit rate of Belady's policy, an upper bound for every eviction policy. Memory
             then grows with the number of requests.
         requests: Parquet file to write with a row per request; only with one capacity.
@@ -163,7 +174,7 @@ def simulate(
         TraceError: The file is not a trace, or a capacity is smaller than a block; or `concurrency` is given for a
             trace with its own times.
         OSError: A file cannot be read or written.
-        TypeError: Neither or both of `kv_bytes_per_token` and `model` are given, or of the two capacities.
+        TypeError: Neither or both of `kv_bytes_per_token` and `model` are given, or not exactly one of the capacities.
         ValueError: An argument is out of range.
 
     Examples:
@@ -172,15 +183,19 @@ def simulate(
         >>> 0 < simulation.hit_rate < 1
         True
     """
-    check_one_of(capacity_bytes=capacity_bytes, capacity_blocks=capacity_blocks)
-    in_blocks = capacity_bytes is None
-    if not in_blocks or model is not None or kv_bytes_per_token is not None:
+    stated = {
+        "capacity_bytes": capacity_bytes,
+        "capacity_blocks": capacity_blocks,
+        "capacity_tokens": capacity_tokens,
+    }
+    check_one_of(**stated)
+    name, capacities = next((name, sizes) for name, sizes in stated.items() if sizes is not None)
+    if capacity_bytes is not None or model is not None or kv_bytes_per_token is not None:
         check_one_of(kv_bytes_per_token=kv_bytes_per_token, model=model)
         kv = kv_size(model, kv_bytes_per_token, kv_dtype)
     else:
         kv = {"kv_bytes_per_token": None}
-    name, capacities = ("capacity_blocks", capacity_blocks) if in_blocks else ("capacity_bytes", capacity_bytes)
-    listed = list(capacities) if isinstance(capacities, Iterable) else [capacities]
+    listed = [capacities] if isinstance(capacities, str) or not isinstance(capacities, Iterable) else list(capacities)
     if not 1 <= len(listed) <= MAX_CAPACITIES:
         raise ValueError(f"{name}: found {len(listed)} capacities, expected 1 to {MAX_CAPACITIES:,}")
     if requests is not None and len(listed) > 1:
@@ -188,21 +203,30 @@ def simulate(
             f"requests: found {len(listed)} capacities, expected one (the file holds the requests of one capacity)"
         )
     check_choice("routing", routing, ROUTINGS)
-    if ttl_ms is not None:
-        expected = "a number of at least 0"
-        ttl_ms = check_number("ttl_ms", ttl_ms, expected)
-        if ttl_ms < 0:
-            raise ValueError(f"ttl_ms: found {ttl_ms!r}, expected {expected}")
-    assumed = assumptions(arguments)
+    assumed = assumptions(
+        block_size=block_size,
+        cached_outputs=cached_outputs,
+        concurrency=concurrency,
+        prefill_tokens_per_second=prefill_tokens_per_second,
+        decode_tokens_per_second=decode_tokens_per_second,
+        trace_layout=trace_layout,
+        trace_block_size=trace_block_size,
+        threads=threads,
+    )
     text = _native.simulate(
         os.fspath(trace),
         assumed,
-        capacities=[check_integer(name, capacity, 1, MAX_BYTES) for capacity in listed],
-        in_blocks=in_blocks,
+        capacities=[
+            check_integer(name, capacity, 1, MAX_BYTES)
+            if capacity_bytes is None
+            else check_size(name, capacity, MAX_BYTES)
+            for capacity in listed
+        ],
+        unit=name.removeprefix("capacity_"),
         kv_bytes_per_token=kv["kv_bytes_per_token"],
         replicas=check_integer("replicas", replicas, 1, MAX_REPLICAS),
         routing=routing,
-        ttl_ms=ttl_ms,
+        ttl_ms=None if ttl_ms is None else check_time_ms("ttl_ms", ttl_ms),
         belady_bound=bool(belady_bound),
         requests=None if requests is None else os.fspath(requests),
         model=None if model is None else os.fspath(model),

@@ -10,7 +10,7 @@ from agentgen._native import CONCURRENCY, DECODE_TOKENS_PER_SECOND, PREFILL_TOKE
 from agentgen.analysis.figures import MAX_CONCURRENCY
 from agentgen.analysis.model import KV_DTYPES
 from agentgen.cli._options import Whole, trace_block_size_option, trace_layout_option
-from agentgen.cli._quantities import Rate
+from agentgen.cli._quantities import ByteSize, Rate
 from agentgen.settings import MAX_TOKENS
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ _MODEL = (
     ),
     click.option(
         "--kv-bytes-per-token",
-        type=Whole(1, MAX_TOKENS),
+        type=ByteSize(MAX_TOKENS, plain_allowed=True),
         metavar="BYTES",
         help="KV bytes per token, instead of --model.",
     ),

@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 from agentgen.settings import FORMATS, LAYOUTS, MAX_SESSIONS, MAX_THREADS, MAX_TOKENS
-
-MAX_CHARACTERS = 40  # of a number
+from agentgen.units import MAX_CHARACTERS, parse_count
 
 
 class Whole(click.ParamType[int]):
@@ -22,15 +21,11 @@ class Whole(click.ParamType[int]):
         self.high = high
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Parse digits, which `_` may group."""
-        text = str(value)
-        if (
-            len(text) > MAX_CHARACTERS
-            or not re.fullmatch(r"-?[0-9]+(_[0-9]+)*", text)
-            or not self.low <= int(value) <= self.high
-        ):
+        """Parse digits, which `_` may group, or a number with a prefix: `10k`."""
+        count = parse_count(str(value))
+        if count is None or not self.low <= count <= self.high:
             self.fail(f"found {value}, expected a whole number from {self.low} to {self.high}.", param, ctx)
-        return int(value)
+        return count
 
 
 class ShardType(click.ParamType[tuple[int, int]]):

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import click
 
 from agentgen.analysis.figures import MAX_BYTES, MAX_CAPACITIES, MIN_RATE
-from agentgen.cli._options import MAX_CHARACTERS
-
-UNITS = {
-    "b": 1,
-    **{f"{letter}b": 1000**power for power, letter in enumerate("kmgtp", 1)},
-    **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgtp", 1)},
-}
+from agentgen.units import parse_count, parse_rate, parse_share, parse_size, parse_time_s
 
 
 class Rate(click.ParamType[float]):
@@ -27,9 +21,9 @@ class Rate(click.ParamType[float]):
         self.zero_allowed = zero_allowed
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Parse a decimal number of at least `MIN_RATE`."""
-        rate = _decimal(str(value))
-        if not (MIN_RATE <= rate < math.inf or (self.zero_allowed and rate == 0)):
+        """Parse a number of at least `MIN_RATE`."""
+        rate = parse_rate(str(value))
+        if rate is None or not (rate >= MIN_RATE or (self.zero_allowed and rate == 0)):
             zero = ", or 0 for no delay" if self.zero_allowed else ""
             self.fail(f"found {value}, expected a number of at least {MIN_RATE}{zero}.", param, ctx)
         return rate
@@ -41,25 +35,28 @@ class Share(click.ParamType[float]):
     name = "share"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Parse a decimal number above 0 and at most 1 or 100 %."""
-        text, whole = str(value), 1
-        if text.endswith("%"):
-            text, whole = text.removesuffix("%").rstrip(), 100
-        share = _decimal(text) / whole
-        if not 0 < share <= 1:
+        """Parse a number above 0 and at most 1 or 100 %."""
+        share = parse_share(str(value))
+        if share is None or not 0 < share <= 1:
             self.fail(f"found {value}, expected a number above 0, at most 1 (or 100%).", param, ctx)
         return share
 
 
 class ByteSize(click.ParamType[int]):
-    """Bytes, with a decimal (`80GB`) or binary (`64GiB`) unit."""
+    """Bytes with a unit (`80GB`, `64GiB`), or a number of them if `plain_allowed`."""
 
     name = "size"
 
+    def __init__(self, high: int = MAX_BYTES, *, plain_allowed: bool = False) -> None:
+        self.high = high
+        self.plain_allowed = plain_allowed
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Parse a number with a unit to whole bytes."""
-        if not (count := _bytes(str(value))):
-            self.fail(f"found {value!r}, expected a size such as 80GB or 64GiB.", param, ctx)
+        count = parse_size(str(value), unit_needed=not self.plain_allowed)
+        if not count or count > self.high:
+            example = "131072 or 128KiB" if self.plain_allowed else "80GB or 64GiB"
+            self.fail(f"found {value!r}, expected a size such as {example}.", param, ctx)
         return count
 
 
@@ -67,28 +64,34 @@ class Capacity(NamedTuple):
     """KV memory of a replica."""
 
     size: int
-    in_blocks: bool
+    unit: Literal["bytes", "blocks", "tokens"]
+
+    def __str__(self) -> str:
+        """The capacity as an option value."""
+        return f"{self.size}{'B' if self.unit == 'bytes' else self.unit}"
 
 
 class CapacityType(click.ParamType[Capacity]):
-    """KV memory: bytes with a unit, or at least one block."""
+    """KV memory: bytes with a unit, or at least one block or token."""
 
     name = "capacity"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Capacity:
-        """Parse `300GB` or `5000blocks`."""
+        """Parse `300GB`, `5000blocks` or `2Mtokens`."""
         if isinstance(value, Capacity):
             return value
         text = str(value)
-        if (match := re.fullmatch(r"([0-9]{1,15}) ?blocks?", text)) and int(match[1]):
-            return Capacity(int(match[1]), in_blocks=True)
-        if not (count := _bytes(text)):
-            self.fail(f"found {value!r}, expected a size such as 300GB or 5000blocks.", param, ctx)
-        return Capacity(count, in_blocks=False)
+        match = re.fullmatch(r"(.+?) ?(block|token)s?", text)
+        count = parse_count(match[1]) if match else parse_size(text)
+        if not count or count > MAX_BYTES:
+            self.fail(f"found {value!r}, expected a size such as 300GB, 5000blocks or 2Mtokens.", param, ctx)
+        if match is None:
+            return Capacity(count, "bytes")
+        return Capacity(count, "blocks" if match[2] == "block" else "tokens")
 
 
 class CapacitiesType(click.ParamType[list[Capacity]]):
-    """Capacities separated by commas, all in bytes or all in blocks."""
+    """Capacities separated by commas, all in one unit."""
 
     name = "capacities"
 
@@ -99,36 +102,19 @@ class CapacitiesType(click.ParamType[list[Capacity]]):
         found = [CapacityType().convert(part.strip(), param, ctx) for part in str(value).split(",")]
         if len(found) > MAX_CAPACITIES:
             self.fail(f"found {len(found):,} capacities, expected at most {MAX_CAPACITIES:,}.", param, ctx)
-        if len({capacity.in_blocks for capacity in found}) > 1:
-            self.fail(f"found {value!r}, expected all in bytes or all in blocks.", param, ctx)
+        if len({capacity.unit for capacity in found}) > 1:
+            self.fail(f"found {value!r}, expected all in bytes, all in blocks or all in tokens.", param, ctx)
         return found
 
 
-class Seconds(click.ParamType[float]):
-    """A duration in seconds, as milliseconds."""
+class Duration(click.ParamType[float]):
+    """A time, as milliseconds."""
 
-    name = "seconds"
+    name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Parse a decimal number of seconds to milliseconds."""
-        seconds = _decimal(str(value))
-        if not 0 <= seconds < math.inf:
-            self.fail(f"found {value}, expected a number of seconds.", param, ctx)
-        return 1_000 * seconds
-
-
-def _bytes(text: str) -> int:
-    """The bytes of a number with a unit; 0 if it is malformed or too large."""
-    match = re.fullmatch(r"([0-9]+)(?:\.([0-9]+))? ?([A-Za-z]+)", text) if len(text) <= MAX_CHARACTERS else None
-    unit = UNITS.get(match[3].lower()) if match else None
-    if not match or not unit:
-        return 0
-    part = match[2] or ""
-    count = int(match[1] + part) * unit // 10 ** len(part)
-    return count if count <= MAX_BYTES else 0
-
-
-def _decimal(text: str) -> float:
-    """The number of plain digits; NaN if it is malformed."""
-    plain = len(text) <= MAX_CHARACTERS and re.fullmatch(r"([0-9]+(\.[0-9]+)?|\.[0-9]+)([eE][+-]?[0-9]+)?", text)
-    return float(text) if plain else math.nan
+        """Parse a number of seconds, or a number with a unit, to milliseconds."""
+        time_s = parse_time_s(str(value))
+        if time_s is None or not math.isfinite(1_000 * time_s):
+            self.fail(f"found {value}, expected a time such as 500ms, 30s, 5m or 1h.", param, ctx)
+        return 1_000 * time_s

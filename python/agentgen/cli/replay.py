@@ -43,9 +43,7 @@ class Grouped(click.Command):
 
 
 def _number(text: str) -> float | str:
-    """Parse a number; other text is left for the settings to reject, as they do for values in a file."""
-    if "_" in text:  # Python accepts `1_000`, settings files do not
-        return text
+    """Parse a plain number; the settings parse other text, as they do for values in a file."""
     for kind in (int, float):
         try:
             return kind(text)

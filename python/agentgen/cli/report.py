@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from agentgen.analysis.figures import assumptions
 from agentgen.cli._assumptions import assumption_options
 from agentgen.cli._errors import reading
 from agentgen.cli._options import threads_option
@@ -42,6 +43,6 @@ def command(*, trace: str, compare: str | None, output: str | None, **assumed: A
         traces, trace_layout=assumed["trace_layout"], trace_block_size=assumed["trace_block_size"]
     )
     with reading(), checked, progress("analyzing", "session") as report:
-        pages = rendered(trace, compare=compare, progress=report, **assumed)
+        pages = rendered(trace, assumptions(**assumed), compare=compare, progress=report)
     for page in write(pages, output or home(trace, compare)):
         click.echo(printable(str(page)))

@@ -17,7 +17,7 @@ from agentgen._native import DECODE_TOKENS_PER_SECOND, PREFILL_TOKENS_PER_SECOND
 from agentgen.analysis.model import KV_DTYPES, find_model
 from agentgen.cli._assumptions import check_dtype
 from agentgen.cli._options import Whole
-from agentgen.cli._quantities import CapacityType, Rate
+from agentgen.cli._quantities import ByteSize, CapacityType, Rate
 from agentgen.settings import MAX_TOKENS
 from agentgen.text.format import counted, printable
 
@@ -61,7 +61,7 @@ class FaultType(click.ParamType[dict[str, Any]]):
 )
 @click.option(
     "--kv-bytes-per-token",
-    type=Whole(1, MAX_TOKENS),
+    type=ByteSize(MAX_TOKENS, plain_allowed=True),
     metavar="BYTES",
     help="KV bytes per token, for a --capacity in bytes.",
 )
@@ -70,7 +70,7 @@ class FaultType(click.ParamType[dict[str, Any]]):
     "--capacity",
     type=CapacityType(),
     metavar="SIZE",
-    help="KV memory, such as 300GB or 5000blocks. [default: no limit]",
+    help="KV memory, such as 300GB, 5000blocks or 2Mtokens. [default: no limit]",
 )
 @click.option(
     "--block-size", type=Whole(1, MAX_TOKENS), default=16, metavar="TOKENS", help="Tokens per KV block. [default: 16]"
@@ -190,12 +190,16 @@ def _blocks(
     capacity: Capacity | None, block_size: int, model: str | None, kv_bytes_per_token: int | None, kv_dtype: str | None
 ) -> int | None:
     """Capacity in blocks; None for no limit."""
-    if capacity is None or capacity.in_blocks:
+    if capacity is None or capacity.unit != "bytes":
         for option, given in (("--kv-bytes-per-token", kv_bytes_per_token), ("--kv-dtype", kv_dtype)):
             if given is not None:
-                found = "none" if capacity is None else f"{capacity.size}blocks"
+                found = "none" if capacity is None else capacity
                 raise click.UsageError(f"{option} needs a --capacity in bytes, such as 300GB; found {found}.")
-        return capacity.size if capacity else None
+        if capacity is None or capacity.unit == "blocks":
+            return capacity and capacity.size
+        if capacity.size < block_size:
+            raise click.UsageError(f"--capacity: found {capacity}, expected at least {block_size}, one block.")
+        return capacity.size // block_size
     check_dtype(kv_dtype, has_model=kv_bytes_per_token is None)
     if kv_bytes_per_token is None:
         if model is None:

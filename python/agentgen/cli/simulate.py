@@ -14,7 +14,7 @@ from agentgen.cli._assumptions import assumption_options, check_model, model_opt
 from agentgen.cli._errors import reading
 from agentgen.cli._options import Whole, threads_option
 from agentgen.cli._print import print_figures
-from agentgen.cli._quantities import CapacitiesType, Seconds
+from agentgen.cli._quantities import CapacitiesType, Duration
 from agentgen.cli._validity import warn_if_invalid
 from agentgen.errors import AgentgenError
 from agentgen.run import listed
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     type=CapacitiesType(),
     required=True,
     metavar="SIZE[,SIZE...]",
-    help="KV memory of a replica, such as 300GB or 5000blocks; several are simulated in parallel and compared.",
+    help="KV memory of a replica, such as 300GB, 5000blocks or 2Mtokens; several are simulated in parallel and "
+    "compared.",
 )
 @model_options
 @click.option(
@@ -57,9 +58,9 @@ if TYPE_CHECKING:
 @click.option(
     "--ttl",
     "ttl_ms",
-    type=Seconds(),
-    metavar="SECONDS",
-    help="Evict blocks idle for longer than this. [default: no limit]",
+    type=Duration(),
+    metavar="TIME",
+    help="Evict blocks idle for longer than this, such as 90s or 5m. [default: no limit]",
 )
 @click.option(
     "--belady-bound", is_flag=True, help="Also compute the hit rate of Belady's optimal policy, an upper bound."
@@ -92,8 +93,8 @@ def command(
     for the prefill unit and for free blocks; the cache evicts the least recently
     used blocks. docs/simulator.md defines every figure.
     """
-    in_blocks, sizes = capacities[0].in_blocks, [capacity.size for capacity in capacities]
-    check_model(model, kv_bytes_per_token, kv_dtype, needed=not in_blocks)
+    unit, sizes = capacities[0].unit, [capacity.size for capacity in capacities]
+    check_model(model, kv_bytes_per_token, kv_dtype, needed=unit == "bytes")
     if requests is not None and len(capacities) > 1:
         raise click.UsageError(f"--parquet: found {len(capacities)} in --capacity, expected one.")
     if requests is not None:
@@ -102,8 +103,9 @@ def command(
     with reading(), checked, _writing(requests), progress("simulating", "session", shown=not as_json) as report:
         simulation = simulate(
             trace,
-            capacity_bytes=None if in_blocks else sizes,
-            capacity_blocks=sizes if in_blocks else None,
+            capacity_bytes=sizes if unit == "bytes" else None,
+            capacity_blocks=sizes if unit == "blocks" else None,
+            capacity_tokens=sizes if unit == "tokens" else None,
             model=model,
             kv_bytes_per_token=kv_bytes_per_token,
             kv_dtype=kv_dtype or KV_DTYPES[0],

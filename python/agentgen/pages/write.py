@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING
 
+from agentgen._native import DECODE_TOKENS_PER_SECOND, PREFILL_TOKENS_PER_SECOND
 from agentgen.analysis.figures import assumptions
 from agentgen.pages import explorer, simulation
 from agentgen.pages import report as overview
@@ -15,8 +16,10 @@ from agentgen.pages.survey import SESSIONS, refuse_changed, survey
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from agentgen.analysis.figures import AnalysisArguments, Progress
+    from agentgen._native import Assumptions
+    from agentgen.analysis.figures import Progress
     from agentgen.pages.survey import Survey
+    from agentgen.units import Count, Rate
 
     StrPath = str | os.PathLike[str]
 
@@ -28,8 +31,15 @@ def report(
     *,
     compare: StrPath | None = None,
     output: StrPath | None = None,
+    block_size: Count | None = None,
+    cached_outputs: bool = True,
+    concurrency: Count | None = None,
+    prefill_tokens_per_second: Rate = PREFILL_TOKENS_PER_SECOND,
+    decode_tokens_per_second: Rate = DECODE_TOKENS_PER_SECOND,
+    trace_layout: str | None = None,
+    trace_block_size: Count | None = None,
+    threads: int | None = None,
     progress: Progress | None = None,
-    **arguments: Unpack[AnalysisArguments],
 ) -> list[Path]:
     """Write the pages of a trace: each one HTML file that needs no network; those that are there are replaced.
 
@@ -59,16 +69,22 @@ def report(
         OSError: A file cannot be read or written.
         ValueError: Another argument is out of its range.
     """
-    pages = rendered(trace, compare=compare, progress=progress, **arguments)
+    assumed = assumptions(
+        block_size=block_size,
+        cached_outputs=cached_outputs,
+        concurrency=concurrency,
+        prefill_tokens_per_second=prefill_tokens_per_second,
+        decode_tokens_per_second=decode_tokens_per_second,
+        trace_layout=trace_layout,
+        trace_block_size=trace_block_size,
+        threads=threads,
+    )
+    pages = rendered(trace, assumed, compare=compare, progress=progress)
     return write(pages, output or home(trace, compare))
 
 
 def rendered(
-    trace: StrPath,
-    *,
-    compare: StrPath | None = None,
-    progress: Progress | None = None,
-    **arguments: Unpack[AnalysisArguments],
+    trace: StrPath, assumed: Assumptions, *, compare: StrPath | None = None, progress: Progress | None = None
 ) -> dict[str, bytes]:
     """The pages of a trace by the names of their files, as `report` writes them."""
     traces = [os.fspath(trace)] + ([] if compare is None else [os.fspath(compare)])
@@ -76,18 +92,15 @@ def rendered(
         raise ValueError(f"compare: found {traces[0]!r} twice, expected another trace")
     for one in traces:
         refuse_changed(one)
-    return _rendered(traces, progress=progress, **arguments)
+    return _rendered(traces, assumed, progress=progress)
 
 
-def report_new(run: StrPath, **arguments: Unpack[AnalysisArguments]) -> list[Path]:
+def report_new(run: StrPath, *, threads: int | None) -> list[Path]:
     """Write the pages of a run into it right after its rows, which nobody can have changed: none is hashed again."""
-    return write(_rendered([os.fspath(run)], **arguments), run)
+    return write(_rendered([os.fspath(run)], assumptions(threads=threads)), run)
 
 
-def _rendered(
-    traces: Sequence[str], *, progress: Progress | None = None, **arguments: Unpack[AnalysisArguments]
-) -> dict[str, bytes]:
-    assumed = assumptions(arguments)
+def _rendered(traces: Sequence[str], assumed: Assumptions, *, progress: Progress | None = None) -> dict[str, bytes]:
     found = survey(traces, assumed, progress=progress)
     pages = [part.page(found, SIBLINGS, sample=SESSIONS) for part in (overview, explorer)]
     pages.append(simulation.page(traces[0], assumed, SIBLINGS, sessions=_sessions(found)))

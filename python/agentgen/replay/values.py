@@ -7,12 +7,13 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from agentgen.units import parse_count, parse_rate, parse_time_s
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 Headers = TypeVar("Headers", bound="Collection[str]")
 
-UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 MAX_S = 365 * 24 * 3600.0
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # an HTTP header name
 RESERVED_HEADERS = {
@@ -37,9 +38,10 @@ RESERVED_FIELDS = {
 
 
 def whole(low: int, high: int) -> Callable[[Any], int]:
-    """Check for an integer in a range."""
+    """Check for an integer in a range, or its text: `10k`."""
 
     def check(value: Any) -> int:
+        value = parse_count(value) if isinstance(value, str) else value
         if type(value) is not int or not low <= value <= high:
             raise ValueError(f"expected a whole number from {low} to {high}")
         return value
@@ -51,6 +53,7 @@ def number(high: float, *, above_0: bool) -> Callable[[Any], float]:
     """Check for a number up to `high`, with or without 0."""
 
     def check(value: Any) -> float:
+        value = parse_rate(value) if isinstance(value, str) else value
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (is_number and 0 <= value <= high) or (above_0 and not value):
             raise ValueError(f"expected a number {'above 0' if above_0 else 'from 0'}, up to {high:.0f}")
@@ -61,8 +64,7 @@ def number(high: float, *, above_0: bool) -> Callable[[Any], float]:
 
 def seconds(value: Any) -> float:
     """Parse a time: a number of seconds, or text with a unit such as `500ms` or `5m`."""
-    if isinstance(value, str) and (match := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(us|ms|s|m|h)?", value.strip())):
-        value = float(match[1]) * UNITS_S[match[2] or "s"]
+    value = parse_time_s(value) if isinstance(value, str) else value
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_S:
         raise ValueError("expected a time such as 500ms, 30s, 5m or 1h, up to a year")
     return float(value)

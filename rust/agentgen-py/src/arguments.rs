@@ -75,8 +75,14 @@ pub(crate) fn threads(stated: Option<usize>) -> usize {
     stated.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1)
 }
 
-pub(crate) fn capacities(sizes: Vec<u64>, in_blocks: bool) -> Vec<Capacity> {
-    sizes.into_iter().map(if in_blocks { Capacity::Blocks } else { Capacity::Bytes }).collect()
+pub(crate) fn capacities(sizes: Vec<u64>, unit: &str) -> PyResult<Vec<Capacity>> {
+    let capacity = match unit {
+        "bytes" => Capacity::Bytes,
+        "blocks" => Capacity::Blocks,
+        "tokens" => Capacity::Tokens,
+        _ => return Err(bad_argument(format!("unit: found {unit:?}, expected bytes, blocks or tokens"))),
+    };
+    Ok(sizes.into_iter().map(capacity).collect())
 }
 
 pub(crate) fn routing(name: &str) -> PyResult<Routing> {

@@ -12,7 +12,7 @@ use crate::arguments::{self, Assumptions, json};
 use crate::enter::{enter, report};
 
 #[pyfunction]
-#[pyo3(signature = (trace, assumptions, *, capacities, in_blocks=false, kv_bytes_per_token=None, replicas=1,
+#[pyo3(signature = (trace, assumptions, *, capacities, unit="bytes", kv_bytes_per_token=None, replicas=1,
                     routing="sticky", ttl_ms=None, belady_bound=false, requests=None, model=None, kv_dtype=None, progress=None))]
 #[allow(clippy::too_many_arguments)] // each is a keyword of the Python function
 pub(crate) fn simulate(
@@ -20,7 +20,7 @@ pub(crate) fn simulate(
     trace: PathBuf,
     assumptions: Assumptions,
     capacities: Vec<u64>,
-    in_blocks: bool,
+    unit: &str,
     kv_bytes_per_token: Option<u64>,
     replicas: u32,
     routing: &str,
@@ -33,7 +33,7 @@ pub(crate) fn simulate(
 ) -> PyResult<String> {
     let options = assumptions.options()?;
     let asked = SimulateOptions {
-        capacities: arguments::capacities(capacities, in_blocks),
+        capacities: arguments::capacities(capacities, unit)?,
         kv_bytes_per_token,
         model,
         kv_dtype,

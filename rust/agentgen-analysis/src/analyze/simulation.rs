@@ -25,6 +25,8 @@ pub enum Capacity {
     Bytes(u64),
     /// Blocks, of any model.
     Blocks(u64),
+    /// Tokens, rounded down to blocks.
+    Tokens(u64),
 }
 
 /// Options of [`simulate`].
@@ -174,13 +176,25 @@ struct Size {
     bytes: Option<u64>,
 }
 
+impl Size {
+    fn of_blocks(blocks: u64, kv_bytes_per_token: Option<u64>, block_tokens: u32) -> Size {
+        let bytes = kv_bytes_per_token.map(|each| blocks.saturating_mul(each).saturating_mul(block_tokens.into()));
+        Size { blocks, bytes }
+    }
+}
+
 impl SimulateOptions {
     fn size(&self, capacity: Capacity, block_tokens: u32) -> Result<Size> {
         match (capacity, self.kv_bytes_per_token) {
-            (Capacity::Blocks(blocks), known) => {
-                let bytes = known.map(|each| blocks.saturating_mul(each).saturating_mul(u64::from(block_tokens)));
-                Ok(Size { blocks, bytes })
-            }
+            (Capacity::Blocks(blocks), known) => Ok(Size::of_blocks(blocks, known, block_tokens)),
+            (Capacity::Tokens(tokens), known) => match tokens / u64::from(block_tokens) {
+                0 => {
+                    let found = counted(tokens, "token");
+                    let expected = format!("at least {block_tokens}, one block");
+                    Err(TraceError::usage("capacity", Diagnostic::unnamed(found, expected)))
+                }
+                blocks => Ok(Size::of_blocks(blocks, known, block_tokens)),
+            },
             (Capacity::Bytes(bytes), Some(each)) => {
                 let blocks = capacity_blocks(bytes, each, block_tokens);
                 Ok(Size { blocks: blocks.map_err(|less| too_small(&less))?, bytes: Some(bytes) })
