@@ -216,7 +216,7 @@ def test_a_trace_whose_prompts_would_change_is_refused(invoke: Invoke, tmp_path:
         printed = invoke("replay", trace, *options(server.url, tmp_path), code=2).stderr
         assert not server.requests
     assert printed == (
-        f"agentgen: error: {trace}:2: found id 1 with 16 tokens, with 8 tokens in line 1; expected one size an id in "
+        f"agentgen: error: {trace}:2: found id 1 with 16 tokens, with 8 tokens in line 1; expected one size per id in "
         "the whole data set (id-size; agentgen validate lists 1 error)\n"
     )
     assert not (tmp_path / "out").exists()

@@ -10,7 +10,7 @@ use agentgen_engine::timeline::TimelineOptions;
 use agentgen_trace::batch::BatchBuilder;
 use agentgen_trace::generate::Shard;
 use agentgen_trace::schema::{Column, schema};
-use agentgen_trace::session::{self, Clock, Session, ordered};
+use agentgen_trace::session::{self, Session, TraceTiming, ordered};
 use agentgen_trace::{Cancel, TraceMeta};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -83,7 +83,7 @@ pub fn measure(spec: &DatasetSpec, batches: &[RecordBatch]) -> Reuse {
 /// # Panics
 /// Never: generated rows are valid.
 #[must_use]
-pub fn sessions(spec: &DatasetSpec, batches: &[RecordBatch]) -> (Clock, Vec<Session>) {
+pub fn sessions(spec: &DatasetSpec, batches: &[RecordBatch]) -> (TraceTiming, Vec<Session>) {
     let meta = meta(spec);
     let sessions = session::sessions(&meta, batches.iter().cloned().map(Ok));
     let (clock, sessions) = ordered(&meta, false, sessions).expect("valid rows");
@@ -95,7 +95,7 @@ pub fn sessions(spec: &DatasetSpec, batches: &[RecordBatch]) -> (Clock, Vec<Sess
 /// # Panics
 /// Never: nothing cancels it.
 #[must_use]
-pub fn simulate(spec: &DatasetSpec, clock: Clock, sessions: Vec<Session>, capacity_blocks: u64) -> Figures {
+pub fn simulate(spec: &DatasetSpec, clock: TraceTiming, sessions: Vec<Session>, capacity_blocks: u64) -> Figures {
     let block_size = spec.config().block_size;
     let settings = simulate::Settings {
         capacity_blocks,

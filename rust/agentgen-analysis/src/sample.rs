@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::analyze::{Options, located};
 use crate::reuse::SharedLayers;
-use agentgen_trace::session::{self, Clock, Session};
+use agentgen_trace::session::{self, Session, TraceTiming};
 
 /// Sessions in the order of their start, with the settings of a simulation. `docs/simulation-page.md` describes the
 /// JSON.
@@ -23,7 +23,7 @@ pub struct Sample {
     /// Whether the KV of outputs stays in the cache.
     pub cached_outputs: bool,
     /// What determines when requests are sent.
-    pub clock: Clock,
+    pub clock: TraceTiming,
     /// L1: tokens shared by all sessions; 0 if unknown.
     pub l1_tokens: u64,
     /// L1.5: tokens shared by the sessions of a group; 0 if unknown.

@@ -20,7 +20,7 @@ use agentgen_formats::convert::sort;
 use agentgen_testing::{Case, cases};
 use agentgen_trace::generate::{Shard, batches};
 use agentgen_trace::schema::{Column, schema};
-use agentgen_trace::session::{Clock, ordered, sessions};
+use agentgen_trace::session::{TraceTiming, ordered, sessions};
 use agentgen_trace::source::{self, ReadOptions};
 use agentgen_trace::{Cancel, FORMAT_VERSION, Layout, Origin, Result, TraceMeta};
 use arrow_array::RecordBatch;
@@ -78,7 +78,7 @@ fn check_sessions(
     is_recorded: bool,
 ) -> std::result::Result<(), TestCaseError> {
     let (jobs, clock) = jobs(trace, layout, is_recorded);
-    let slots = (clock == Clock::Closed).then_some(trace.timing.concurrency);
+    let slots = (clock == TraceTiming::Closed).then_some(trace.timing.concurrency);
     let mut text = trace.jsonl(layout, is_sorted);
     if is_recorded {
         text = text.replace("conversation_id", "session_id");
@@ -96,7 +96,7 @@ fn check_prompts(prompts: &Prompts) -> std::result::Result<(), TestCaseError> {
     let (jobs, text) = (requests(prompts), prompts.jsonl());
     for view in views(prompts.id_tokens, None) {
         let reuse = read(&text, Layout::Cumulative, &prompts.timing, view);
-        prop_assert_eq!(reuse.clock, Clock::Recorded);
+        prop_assert_eq!(reuse.clock, TraceTiming::Recorded);
         let oracle = Oracle::new(&jobs, None, &prompts.timing, view);
         oracle.check(&reuse).map_err(|error| TestCaseError::fail(format!("{error}\n{view:?}\n{text}")))?;
     }

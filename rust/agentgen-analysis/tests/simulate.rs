@@ -22,7 +22,7 @@ use agentgen_testing::files::shared;
 use agentgen_testing::{Case, cases};
 use agentgen_trace::generate::{Shard, batches};
 use agentgen_trace::schema::{Column, schema};
-use agentgen_trace::session::{self, Clock, Session, ordered};
+use agentgen_trace::session::{self, Session, TraceTiming, ordered};
 use agentgen_trace::source::{self, ReadOptions};
 use agentgen_trace::{Cancel, FORMAT_VERSION, Layout, Origin, TraceMeta};
 use jobs::{Job, jobs, requests};
@@ -31,7 +31,7 @@ use proptest::prelude::*;
 use traces::{Trace, prompts, traces};
 
 /// The sessions of a trace in the order in which they start.
-fn sessions(text: &str, layout: Layout, id_tokens: usize) -> (Clock, Vec<Session>) {
+fn sessions(text: &str, layout: Layout, id_tokens: usize) -> (TraceTiming, Vec<Session>) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("trace.jsonl");
     std::fs::write(&path, text).expect("writable");
@@ -44,7 +44,7 @@ fn sessions(text: &str, layout: Layout, id_tokens: usize) -> (Clock, Vec<Session
 }
 
 /// The sessions of a generated data set in a layout.
-fn generated(case: &Case, layout: Layout) -> (Clock, Vec<Session>) {
+fn generated(case: &Case, layout: Layout) -> (TraceTiming, Vec<Session>) {
     let Case { config, seed, sessions } = case.clone();
     let cancel = Cancel::default();
     let origin = Origin { config, overrides: Overrides::default(), seed, sessions };
@@ -58,7 +58,7 @@ fn generated(case: &Case, layout: Layout) -> (Clock, Vec<Session>) {
 }
 
 /// A simulation, and its requests in the order of their ends.
-fn simulated(clock: Clock, sessions: &[Session], settings: &Settings) -> (Figures, Vec<Served>) {
+fn simulated(clock: TraceTiming, sessions: &[Session], settings: &Settings) -> (Figures, Vec<Served>) {
     let mut served = Vec::new();
     let each = |_: &Session, request: &Served| {
         served.push(*request);
@@ -112,7 +112,7 @@ fn check(text: &str, layout: Layout, jobs: &[Job], settings: &Settings) -> Resul
     let (clock, sessions) = sessions(text, layout, settings.id_tokens as usize);
     let (figures, served) = simulated(clock, &sessions, settings);
     let mut oracle = Oracle::new(jobs, settings);
-    oracle.run(clock == Clock::Closed);
+    oracle.run(clock == TraceTiming::Closed);
     prop_assert_eq!(&served, &oracle.served);
     prop_assert_eq!(figures.requests.skipped, oracle.skipped);
     prop_assert_eq!(figures.blocks.resident, oracle.resident());
@@ -264,7 +264,7 @@ proptest! {
         let (clock, sessions) = generated(&case, Layout::Incremental);
         let settings = Settings { block_tokens: (case.config.block_size / share).max(1), ..ample(&case, 1) };
         // Under arrivals, requests may overlap.
-        prop_assume!(clock == Clock::Closed);
+        prop_assume!(clock == TraceTiming::Closed);
         let (figures, _) = simulated(clock, &sessions, &settings);
         let reuse_settings = reuse::Settings {
             block_tokens: settings.block_tokens,
@@ -289,7 +289,7 @@ proptest! {
     #[test]
     fn one_session_at_a_time_a_larger_cache_finds_no_less(case in cases(), shares in prop::collection::vec(0.0..1.0_f64, 4)) {
         let (clock, sessions) = generated(&case, Layout::Incremental);
-        prop_assume!(clock == Clock::Closed);
+        prop_assume!(clock == TraceTiming::Closed);
         let ample = ample(&case, 1);
         let least = most_needed(&sessions, ample.block_tokens);
         let all = simulated(clock, &sessions, &ample).0.blocks.resident;
@@ -350,7 +350,7 @@ fn a_recorded_trace() {
         ttl_ms: None,
         belady_bound: true,
     };
-    assert_eq!(clock, Clock::Recorded);
+    assert_eq!(clock, TraceTiming::Recorded);
     // At these rates requests hardly overlap, and 10,000 blocks give the hit rate that other simulators report.
     let (figures, served) = simulated(clock, &sessions, &settings);
     check_figures(&figures, &served, &settings).expect("sound");

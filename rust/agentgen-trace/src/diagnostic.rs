@@ -1,4 +1,4 @@
-//! What parsers, readers and validators find wrong, as data. The text is made where it is shown, by one `Display`.
+//! Findings of parsers, readers and validators, as data. `Display` makes their text where it is shown.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,13 +11,13 @@ pub const TRACE_LAYOUT: &str = "trace_layout";
 /// Parameter for the block size, in tokens, of a trace that does not state it.
 pub const TRACE_BLOCK_SIZE: &str = "trace_block_size";
 
-/// How bad a finding is.
+/// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The trace breaks a rule.
     Error,
-    /// Worth knowing; the trace can be used.
+    /// The trace can be used.
     Warning,
 }
 
@@ -25,7 +25,7 @@ pub enum Severity {
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(untagged)]
 pub enum File {
-    /// None, or not known where the diagnostic is made.
+    /// None, or unknown where the diagnostic is made.
     #[default]
     Unknown,
     /// Index into the list of files that are read together; [`Diagnostic::resolve`] replaces it by the name.
@@ -43,25 +43,25 @@ pub struct Place {
     pub line: u64,
 }
 
-/// One thing that is wrong: where, what, and what to do about it.
+/// A finding: where it is, what was found, what was expected, and what to do about it.
 ///
-/// `Display` writes `file:line: rule: found X, expected Y (help)`, without the parts that are not known; where no rule
-/// has a name, the field stands in its place.
+/// `Display` writes `file:line: rule: found X, expected Y (help)`, without the unknown parts; if the rule has no name, the
+/// name of the field takes its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
-    /// The file concerned.
+    /// The file.
     pub file: File,
     /// 1-based line (of a table: row); 0 for the file as a whole.
     pub line: u64,
-    /// The field of the row, column of the table or parameter of the call concerned, if it is a single one.
+    /// The field of the row, column of the table or parameter of the call, if it is a single one.
     pub field: Option<Cow<'static, str>>,
     /// Name of the broken rule (`type`, `range`, `missing-field`, ...); empty if it has none.
     pub rule: &'static str,
-    /// What is there, in words.
+    /// What was found.
     pub found: String,
-    /// What should be there, in words.
+    /// What was expected.
     pub expected: String,
     /// What to do about it.
     pub help: Option<Cow<'static, str>>,
@@ -123,7 +123,7 @@ impl Diagnostic {
         Self { help: Some(help.into()), ..self }
     }
 
-    /// The file's name, if it is known.
+    /// The file's name, if known.
     #[must_use]
     pub fn file_name(&self) -> Option<&str> {
         if let File::Name(name) = &self.file { Some(name) } else { None }
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_leaves_out_what_is_not_known() {
+    fn the_text_omits_unknown_parts() {
         let bare = Diagnostic::unnamed("2 ids", "3");
         assert_eq!(bare.to_string(), "found 2 ids, expected 3");
         let placed = bare.clone().with_field("hash_ids").in_file(Path::new("t.jsonl"));

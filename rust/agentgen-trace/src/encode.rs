@@ -1,4 +1,4 @@
-//! A chunk of sessions, made and encoded on one thread.
+//! Generates and encodes a chunk of sessions on one thread.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -14,64 +14,65 @@ use crate::sink::file::{Buffers, PartialFile};
 use crate::sink::{ZSTD_LEVEL, jsonl, parquet};
 use crate::written::Written;
 
-/// A chunk, encoded.
+/// An encoded chunk.
 pub(crate) struct Encoded<N> {
     pub jsonl: SpillBuffer,
     pub parquet: Option<parquet::RowGroup>,
     pub notes: N,
-    pub primaries: u64,
+    pub roots: u64,
     pub written: Written,
 }
 
-/// What one chunk may hold in memory as JSONL: a single session of blocks of one token can have gigabytes.
+/// JSONL of a chunk that may stay in memory. With blocks of one token, a single session can have gigabytes.
 const IN_MEMORY_BYTES: usize = 256 << 20;
 
-/// The bytes that are read back at a time.
+/// Bytes of a spill file that are copied at a time.
 const COPY_BYTES: u64 = 4 << 20;
 
-/// A chunk's JSONL: what is too much for memory lies in a file without a name.
+/// A chunk's JSONL. Bytes beyond [`IN_MEMORY_BYTES`] are moved to an unnamed temporary file.
 #[derive(Debug, Default)]
 pub(crate) struct SpillBuffer {
-    first: Option<File>,
-    rest: Vec<u8>,
+    /// The bytes before those in memory.
+    spilled: Option<File>,
+    in_memory: Vec<u8>,
 }
 
 impl SpillBuffer {
-    /// Appends all of it to a file, in memory's portions.
+    /// Appends all bytes to a file, [`COPY_BYTES`] at a time.
     pub(crate) fn append_to(self, target: &mut PartialFile, buffers: &Buffers) -> io::Result<()> {
-        if let Some(mut first) = self.first {
-            first.rewind()?;
+        if let Some(mut spilled) = self.spilled {
+            spilled.rewind()?;
             loop {
-                let mut portion = buffers.take();
-                if (&mut first).take(COPY_BYTES).read_to_end(&mut portion)? == 0 {
+                let mut buffer = buffers.take();
+                if (&mut spilled).take(COPY_BYTES).read_to_end(&mut buffer)? == 0 {
                     break;
                 }
-                target.append(portion)?;
+                target.append(buffer)?;
             }
         }
-        target.append(self.rest)
+        target.append(self.in_memory)
     }
 
     fn spill(&mut self, directory: &PathBuf) -> io::Result<()> {
-        let file = match &mut self.first {
+        let file = match &mut self.spilled {
             Some(file) => file,
-            None => self.first.insert(tempfile::tempfile_in(directory)?),
+            None => self.spilled.insert(tempfile::tempfile_in(directory)?),
         };
-        file.write_all(&self.rest)?;
-        self.rest.clear();
+        file.write_all(&self.in_memory)?;
+        self.in_memory.clear();
         Ok(())
     }
 }
 
-/// Makes and encodes chunks on one thread.
+/// Generates and encodes chunks on one thread.
 pub(crate) struct Worker<O> {
     pub shard: Arc<Shard>,
     pub observer: Arc<Mutex<O>>,
-    /// Write JSONL, and compress it.
+    /// Whether to compress the JSONL; `None` to write none.
     pub jsonl: Option<bool>,
     pub buffers: Buffers,
     pub parquet: Option<parquet::Encoder>,
-    /// Where the data set is written.
+    /// The run directory.
     pub directory: PathBuf,
     pub cancel: Cancel,
 }
@@ -79,17 +80,17 @@ pub(crate) struct Worker<O> {
 impl<O: Observer> Worker<O> {
     pub(crate) fn encode(&self, chunk: &Chunk, builder: &mut BatchBuilder) -> Result<Encoded<O::Notes>> {
         let layout = self.shard.spec().layout();
-        let mut text = SpillBuffer { first: None, rest: self.buffers.take() };
+        let mut text = SpillBuffer { spilled: None, in_memory: self.buffers.take() };
         let mut row_group = self.parquet.as_ref().map(parquet::Encoder::begin).transpose()?;
-        let mut notes = O::notes(self.shard.spec(), chunk.primaries.start);
+        let mut notes = O::notes(self.shard.spec(), chunk.roots.start);
         let mut written = Written::default();
         self.shard.make(chunk, builder, &mut |batch| {
             self.cancel.check()?;
             self.observer.lock().unwrap_or_else(PoisonError::into_inner).batch(&batch, &mut notes)?;
             written.add(Written::of(&batch)?);
             if self.jsonl.is_some() {
-                jsonl::write(&batch, layout, &mut text.rest)?;
-                if text.rest.len() >= IN_MEMORY_BYTES {
+                jsonl::write(&batch, layout, &mut text.in_memory)?;
+                if text.in_memory.len() >= IN_MEMORY_BYTES {
                     self.compress(&mut text)?;
                     text.spill(&self.directory).map_err(|e| TraceError::io(&self.directory, e))?;
                 }
@@ -98,14 +99,14 @@ impl<O: Observer> Worker<O> {
         })?;
         self.compress(&mut text)?;
         let parquet = row_group.map(parquet::RowGroupBuilder::finish).transpose()?;
-        let primaries = chunk.primaries.end - chunk.primaries.start;
-        Ok(Encoded { jsonl: text, parquet, notes, primaries, written })
+        let roots = chunk.roots.end - chunk.roots.start;
+        Ok(Encoded { jsonl: text, parquet, notes, roots, written })
     }
 
-    /// What is in memory as a frame of its own: frames one after the other are a valid file.
+    /// Compresses the bytes in memory as one zstd frame. Concatenated frames are a valid file.
     fn compress(&self, text: &mut SpillBuffer) -> Result<()> {
-        if self.jsonl == Some(true) && !text.rest.is_empty() {
-            text.rest = zstd::bulk::compress(&text.rest, ZSTD_LEVEL).map_err(TraceError::internal)?;
+        if self.jsonl == Some(true) && !text.in_memory.is_empty() {
+            text.in_memory = zstd::bulk::compress(&text.in_memory, ZSTD_LEVEL).map_err(TraceError::internal)?;
         }
         Ok(())
     }
@@ -116,18 +117,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lay_in_a_file_comes_first() {
+    fn spilled_bytes_come_first() {
         let directory = tempfile::tempdir().expect("a directory").keep();
         let mut text = SpillBuffer::default();
         let mut expected: Vec<u8> = Vec::new();
         for part in 0..3_u8 {
             let bytes = vec![b'a' + part; COPY_BYTES as usize - 7];
             expected.extend(&bytes);
-            text.rest.extend(bytes);
+            text.in_memory.extend(bytes);
             text.spill(&directory).expect("writable");
-            assert!(text.rest.is_empty());
+            assert!(text.in_memory.is_empty());
         }
-        text.rest.extend(b"rest");
+        text.in_memory.extend(b"rest");
         expected.extend(b"rest");
         let buffers = Buffers::default();
         let mut file = PartialFile::recycling(&directory.join("whole"), &buffers).expect("writable");

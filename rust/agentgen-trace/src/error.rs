@@ -1,4 +1,4 @@
-//! What can go wrong between a trace and its files.
+//! Errors of reading and writing traces.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use thiserror::Error;
 
 use crate::diagnostic::{Diagnostic, File};
 
-/// Any failure of this crate and of those above it.
+/// Any failure of this crate and of the crates that depend on it.
 #[derive(Debug, Error)]
 pub enum TraceError {
     /// A configuration that cannot be generated.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The operating system refused.
+    /// An I/O error.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file that was read or written.
@@ -22,16 +22,16 @@ pub enum TraceError {
         /// Why it failed.
         source: io::Error,
     },
-    /// A file is not the trace that it should be.
+    /// A file that is not a valid trace.
     #[error("{0}")]
     Diagnostic(Box<Diagnostic>),
     /// A parameter contradicts the trace, or one that the trace needs is missing; `field` is the parameter's name.
     #[error("{0}")]
     Usage(Box<Diagnostic>),
-    /// The caller asked to stop.
+    /// The caller requested a stop.
     #[error("interrupted")]
     Interrupted,
-    /// A defect of this program.
+    /// A bug of this program.
     #[error("internal error: {0}")]
     Internal(String),
 }
@@ -49,7 +49,7 @@ impl TraceError {
         Self::Usage(Box::new(diagnostic.with_field(parameter)))
     }
 
-    /// An error that only a defect of this program can cause.
+    /// An error that only a bug of this program can cause.
     pub fn internal(error: impl std::fmt::Display) -> Self {
         Self::Internal(error.to_string())
     }
@@ -72,5 +72,5 @@ impl From<Diagnostic> for TraceError {
     }
 }
 
-/// Shorthand of this crate.
+/// The result type of this crate.
 pub type Result<T, E = TraceError> = std::result::Result<T, E>;

@@ -1,4 +1,4 @@
-//! A spec's sessions as batches, chunk by chunk, in order, on several threads.
+//! Generates the sessions of a spec as batches, chunk by chunk, in order, on several threads.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use crate::batch::BatchBuilder;
 use crate::error::Result;
 use crate::ordered::{Cancel, Ordered, stream};
 
-/// Results that may wait for their turn, for each thread.
+/// Results that may wait, per thread.
 const WINDOW: usize = 2;
 
-/// Runs gone over between two looks at whether to stop.
+/// Root sessions scanned between two checks for cancellation.
 const SCAN: usize = 1 << 20;
 
-/// Primaries that are made together, and what is needed to make them alone.
+/// Root sessions that are generated together, and all that their generation needs.
 #[derive(Debug, Clone)]
 pub struct Chunk {
-    /// The primaries.
-    pub primaries: Range<u64>,
-    /// Arrival of each, in tenths of a millisecond; empty when all arrive at 0.
+    /// The root sessions.
+    pub roots: Range<u64>,
+    /// Arrival of each, in tenths of a millisecond; empty if all arrive at 0.
     arrivals: Vec<u64>,
 }
 
@@ -31,27 +31,27 @@ pub struct Chunk {
 #[derive(Debug)]
 pub struct Shard {
     spec: Arc<DatasetSpec>,
-    primaries: Range<u64>,
+    roots: Range<u64>,
     continuations: Vec<Continuation>,
 }
 
 impl Shard {
-    /// Shard `index` of `count`. Finds the continuations that are written in it by going over all runs before, in
+    /// Shard `index` of `count`. Finds the continuations that belong to it by scanning all earlier root sessions, in
     /// windows, on several threads.
     pub fn new(spec: Arc<DatasetSpec>, index: u64, count: u64, threads: usize, cancel: &Cancel) -> Result<Self> {
-        let primaries = spec.shard(index, count);
-        let origins = spec.origins_before(primaries.end);
+        let roots = spec.shard(index, count);
+        let origins = spec.origins_before(roots.end);
         let windows =
             (origins.start..origins.end).step_by(SCAN).map(move |start| start..origins.end.min(start + SCAN as u64));
         let mut continuations = Vec::new();
         for found in Ordered::start(threads, threads * WINDOW, cancel, windows, || {
-            let (spec, slots) = (Arc::clone(&spec), primaries.clone());
+            let (spec, slots) = (Arc::clone(&spec), roots.clone());
             move |window: Range<u64>| Ok(spec.continuations(window, &slots))
         }) {
             continuations.extend(found?);
         }
         continuations.sort_unstable();
-        Ok(Self { spec, primaries, continuations })
+        Ok(Self { spec, roots, continuations })
     }
 
     /// The spec.
@@ -60,43 +60,43 @@ impl Shard {
         &self.spec
     }
 
-    /// Its primaries.
+    /// Its root sessions.
     #[must_use]
-    pub fn primaries(&self) -> Range<u64> {
-        self.primaries.clone()
+    pub fn roots(&self) -> Range<u64> {
+        self.roots.clone()
     }
 
-    /// The chunks in order. Their bounds do not depend on shards, so that equal sessions share a chunk everywhere.
+    /// The chunks in order. Their bounds do not depend on shards, so that a session is in the same chunk in every shard.
     pub fn chunks(self: &Arc<Self>, cancel: &Cancel) -> impl Iterator<Item = Chunk> + Send + use<> {
         let (shard, cancel) = (Arc::clone(self), cancel.clone());
         let size = shard.spec.chunk_sessions();
-        let mut next = shard.primaries.start;
+        let mut next = shard.roots.start;
         let timed = shard.spec.config().arrival != Arrival::Closed;
         let mut clock = ArrivalClock::default();
         std::iter::from_fn(move || {
-            if next >= shard.primaries.end {
+            if next >= shard.roots.end {
                 return None;
             }
-            // A late shard's clock has all earlier arrivals to go over.
+            // The arrival of a root session is a sum over all earlier ones.
             while timed && clock.root() + (SCAN as u64) < next {
                 clock.arrival_tenths(&shard.spec, clock.root() + SCAN as u64);
                 if cancel.is_cancelled() {
                     return None;
                 }
             }
-            let end = ((next / size + 1) * size).min(shard.primaries.end);
-            let primaries = next..end;
+            let end = ((next / size + 1) * size).min(shard.roots.end);
+            let roots = next..end;
             next = end;
             let arrivals = if timed {
-                primaries.clone().map(|run| clock.arrival_tenths(&shard.spec, run)).collect()
+                roots.clone().map(|root| clock.arrival_tenths(&shard.spec, root)).collect()
             } else {
                 Vec::new()
             };
-            Some(Chunk { primaries, arrivals })
+            Some(Chunk { roots, arrivals })
         })
     }
 
-    /// Makes a chunk's rows.
+    /// Generates a chunk's rows.
     pub fn make(
         &self,
         chunk: &Chunk,
@@ -104,14 +104,14 @@ impl Shard {
         emit: &mut impl FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
         let spec = &*self.spec;
-        let mut simulator = SessionGenerator::new(spec);
-        let first = self.continuations.partition_point(|c| c.slot < chunk.primaries.start);
+        let mut generator = SessionGenerator::new(spec);
+        let first = self.continuations.partition_point(|c| c.slot < chunk.roots.start);
         let mut waiting = self.continuations[first..].iter().peekable();
-        for run in chunk.primaries.clone() {
-            let arrival = chunk.arrivals.get((run - chunk.primaries.start) as usize).copied().unwrap_or(0);
-            builder.append(spec, &simulator.root(run, arrival)?, emit)?;
-            while let Some(continuation) = waiting.next_if(|c| c.slot == run) {
-                if let Some(session) = simulator.continuation(continuation.root, arrival) {
+        for root in chunk.roots.clone() {
+            let arrival = chunk.arrivals.get((root - chunk.roots.start) as usize).copied().unwrap_or(0);
+            builder.append(spec, &generator.root(root, arrival)?, emit)?;
+            while let Some(continuation) = waiting.next_if(|c| c.slot == root) {
+                if let Some(session) = generator.continuation(continuation.root, arrival) {
                     builder.append(spec, &session, emit)?;
                 }
             }
@@ -128,7 +128,7 @@ pub fn batches(
     threads: usize,
     cancel: &Cancel,
 ) -> Box<dyn Iterator<Item = Result<RecordBatch>> + Send> {
-    // Where a session alone can be more than a chunk's worth, no chunk is ever held whole.
+    // If a single session can exceed the size of a chunk, batches are passed on one by one.
     if shard.spec.chunk_sessions() == 1 {
         let (shard, mut builder, cancel) = (Arc::clone(shard), BatchBuilder::new(Arc::clone(schema)), cancel.clone());
         return Box::new(stream(WINDOW, move |emit| {
@@ -139,12 +139,12 @@ pub fn batches(
     let chunks = Ordered::start(threads, threads * WINDOW, cancel, shard.chunks(cancel), || {
         let (shard, mut builder, cancel) = (Arc::clone(shard), BatchBuilder::new(Arc::clone(schema)), cancel.clone());
         move |chunk: Chunk| {
-            let mut made = Vec::new();
+            let mut batches = Vec::new();
             shard.make(&chunk, &mut builder, &mut |batch| {
-                made.push(batch);
+                batches.push(batch);
                 cancel.check()
             })?;
-            Ok(made)
+            Ok(batches)
         }
     });
     Box::new(chunks.flat_map(|chunk| match chunk {

@@ -1,4 +1,4 @@
-//! What a trace says about itself.
+//! Trace metadata.
 
 pub use agentgen_core::Layout;
 use agentgen_core::config::Config;
@@ -8,23 +8,23 @@ use serde::{Deserialize, Serialize};
 /// Version of the generated rows: the same seed under the same version gives the same rows.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// What files say made them.
+/// Name and version of the program, as written to files.
 pub const PROGRAM: &str = concat!("agentgen ", env!("CARGO_PKG_VERSION"));
 
 /// Key of [`TraceMeta`] in the metadata of Arrow schemas and Parquet files.
 pub const META_KEY: &str = "agentgen";
 
-/// How to read a trace, and where a generated one comes from.
+/// Metadata of a trace: how to read it and, if it was generated, its origin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TraceMeta {
-    /// What `hash_ids` cover.
+    /// Which tokens `hash_ids` cover.
     pub layout: Layout,
-    /// Tokens a block.
+    /// Tokens per block.
     pub block_size: u32,
     /// Format version of a generated trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format_version: Option<u32>,
-    /// What a generated trace was made from.
+    /// The arguments that a generated trace was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
 }
@@ -32,12 +32,12 @@ pub struct TraceMeta {
 /// The arguments that determine a generated trace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
-    /// The configuration, as stated, before overrides.
+    /// The configuration before overrides.
     pub config: Config,
     /// `--max-isl`, `--max-osl`.
     pub overrides: Overrides,
     /// Seed.
     pub seed: u64,
-    /// Primary sessions of the whole data set.
+    /// Root sessions of the whole data set.
     pub sessions: u64,
 }

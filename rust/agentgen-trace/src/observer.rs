@@ -1,4 +1,4 @@
-//! Statistics that are gathered while a run is written.
+//! The interface of statistics that are collected while a run is written.
 
 use agentgen_core::DatasetSpec;
 use arrow_array::RecordBatch;
@@ -7,21 +7,21 @@ use crate::error::Result;
 use crate::meta::{Origin, TraceMeta};
 use crate::written::Written;
 
-/// Something that sees every row of a pass. Each thread has its own; the order of batches and merges must not matter.
+/// Receives every row of a run. Each thread has its own observer; the order of batches and merges must not matter.
 pub trait Observer: Send + Sized + 'static {
-    /// What a chunk of sessions leaves for the pass in the order of the file.
+    /// Data of a chunk that is processed later, in the order of the file.
     type Notes: Send + 'static;
-    /// That pass.
+    /// Processes these notes.
     type InOrder: InOrder<Notes = Self::Notes>;
-    /// Before a chunk's first batch; `first_primary` tells chunks apart.
-    fn notes(spec: &DatasetSpec, first_primary: u64) -> Self::Notes;
-    /// Takes in a batch with all columns.
+    /// Called before a chunk's first batch; `first_root` identifies the chunk.
+    fn notes(spec: &DatasetSpec, first_root: u64) -> Self::Notes;
+    /// Adds a batch with all columns.
     fn batch(&mut self, batch: &RecordBatch, notes: &mut Self::Notes) -> Result<()>;
-    /// Takes in what another observer saw.
+    /// Adds the statistics of another observer.
     fn merge(&mut self, other: Self);
-    /// Before the first chunk.
+    /// Called before the first chunk.
     fn in_order(meta: &TraceMeta) -> Self::InOrder;
-    /// The files it adds to the run directory: name and content.
+    /// The files that the observer adds to the run directory: name and content.
     fn finish(
         self,
         in_order: Self::InOrder,
@@ -30,11 +30,11 @@ pub trait Observer: Send + Sized + 'static {
     ) -> Result<Vec<(&'static str, Vec<u8>)>>;
 }
 
-/// Something that sees every session of a pass in the order of the file.
+/// Receives the notes of every chunk in the order of the file.
 pub trait InOrder {
-    /// What it sees of a chunk.
+    /// Data of a chunk.
     type Notes;
-    /// Takes in the next chunk, all of whose batches have been noted.
+    /// Adds the next chunk, after all of its batches.
     fn chunk(&mut self, notes: Self::Notes);
 }
 
@@ -43,13 +43,13 @@ impl InOrder for () {
     fn chunk(&mut self, (): ()) {}
 }
 
-/// What an observer may want to know at the end.
+/// Facts of a run for [`Observer::finish`].
 #[derive(Debug, Clone, Copy)]
 pub struct RunFacts<'a> {
     /// Config, overrides, seed, sessions.
     pub origin: &'a Origin,
     /// Totals.
     pub written: Written,
-    /// Whether this is one of several shards.
+    /// Whether the run is one of several shards.
     pub is_part: bool,
 }

@@ -1,6 +1,6 @@
-//! Parallel work whose results come out in the order of its input, a bounded number at a time.
+//! Runs work on several threads and returns the results in the order of the input. A bounded number of results waits.
 //!
-//! All work that is shared out goes through it: generation, encoding, reading and validation.
+//! Generation, encoding, reading and validation use it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,61 +10,61 @@ use std::thread::JoinHandle;
 
 use crate::error::{Result, TraceError};
 
-/// Asks running work to stop; cheap to clone and to poll.
+/// A flag that asks running work to stop; cheap to clone and to poll.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
 impl Cancel {
-    /// Asks for a stop.
+    /// Requests a stop.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a stop was asked for.
+    /// Whether a stop was requested.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// [`TraceError::Interrupted`] once a stop was asked for.
+    /// Returns [`TraceError::Interrupted`] once a stop was requested.
     pub fn check(&self) -> Result<()> {
         if self.is_cancelled() { Err(TraceError::Interrupted) } else { Ok(()) }
     }
 }
 
-/// Results of one long piece of work, which runs on a thread of its own, at most `ahead` results before they are taken.
-/// Dropping the iterator ends the work at its next result.
+/// Runs one function on a thread of its own and returns its results. At most `capacity` results wait to be taken.
+/// Dropping the iterator stops the function at its next result.
 pub fn stream<T: Send + 'static>(
-    ahead: usize,
+    capacity: usize,
     work: impl FnOnce(&mut dyn FnMut(T) -> Result<()>) -> Result<()> + Send + 'static,
 ) -> impl Iterator<Item = Result<T>> + Send {
-    let (sender, receiver) = sync_channel(ahead);
+    let (sender, receiver) = sync_channel(capacity);
     std::thread::spawn(move || {
         let mut emit = |result| sender.send(Some(Ok(result))).map_err(|_| TraceError::Interrupted);
         let last = work(&mut emit).err().map(Err);
-        // Nobody may be there to hear it.
+        // The receiver may have been dropped.
         let _ = sender.send(last).and_then(|()| sender.send(None));
     });
-    let mut is_over = false;
+    let mut is_done = false;
     std::iter::from_fn(move || {
-        if is_over {
+        if is_done {
             return None;
         }
         let next = receiver.recv().unwrap_or_else(|_| {
-            is_over = true;
+            is_done = true;
             Some(Err(TraceError::internal("a worker panicked")))
         });
-        is_over |= next.is_none();
+        is_done |= next.is_none();
         next
     })
 }
 
-/// Results of parallel work, in input order. Dropping it stops the workers.
+/// Results of parallel work, in input order. Dropping it stops the threads.
 #[derive(Debug)]
 pub struct Ordered<T> {
     shared: Arc<Shared<T>>,
-    workers: Vec<JoinHandle<()>>,
-    taken: u64,
+    threads: Vec<JoinHandle<()>>,
+    next_index: u64,
 }
 
 #[derive(Debug)]
@@ -78,37 +78,37 @@ struct Shared<T> {
 #[derive(Debug)]
 struct State<T> {
     done: BTreeMap<u64, Result<T>>,
-    /// Results handed out so far; an item may be started while its index is below `handed_out + window`.
-    handed_out: u64,
-    /// Workers that have not finished.
-    working: usize,
+    /// Results returned so far. An item may start while its index is below `returned + window`.
+    returned: u64,
+    /// Threads that have not finished.
+    running: usize,
     abandoned: bool,
 }
 
 impl<T> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // A worker that panicked is noticed by `working` reaching 0 without its result.
+        // After a panic, `running` reaches 0 while the result of that thread is missing.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until item `index` may be started; false when it never will.
+    /// Waits until item `index` may start; false if it never will.
     fn admit(&self, index: u64) -> bool {
         let mut state = self.lock();
-        while !state.abandoned && !self.cancel.is_cancelled() && index >= state.handed_out + self.window {
+        while !state.abandoned && !self.cancel.is_cancelled() && index >= state.returned + self.window {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         !state.abandoned && !self.cancel.is_cancelled()
     }
 }
 
-/// Counts a worker out, also when it panics.
-struct Leaving<T>(Arc<Shared<T>>);
+/// Decrements the number of running threads when dropped, also after a panic.
+struct ThreadGuard<T>(Arc<Shared<T>>);
 
-impl<T> Drop for Leaving<T> {
+impl<T> Drop for ThreadGuard<T> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        state.working -= 1;
-        // Its item will never come: nobody may wait for a place behind it.
+        state.running -= 1;
+        // The item of a panicked thread will never be done, so no other thread may wait for it.
         state.abandoned |= std::thread::panicking();
         drop(state);
         self.0.changed.notify_all();
@@ -116,8 +116,8 @@ impl<T> Drop for Leaving<T> {
 }
 
 impl<T: Send + 'static> Ordered<T> {
-    /// Starts `threads` workers over `items`. Each worker gets a function of its own from `worker`, so that it can
-    /// keep buffers; at most `window` results exist that have not been taken.
+    /// Processes `items` on several threads. `worker` makes one function per thread, so that each can reuse its buffers.
+    /// At most `window` results wait to be taken.
     pub fn start<I, W, F>(threads: usize, window: usize, cancel: &Cancel, items: I, mut worker: W) -> Self
     where
         I: Iterator + Send + 'static,
@@ -126,18 +126,18 @@ impl<T: Send + 'static> Ordered<T> {
     {
         let threads = threads.max(1);
         let shared = Arc::new(Shared {
-            state: Mutex::new(State { done: BTreeMap::new(), handed_out: 0, working: threads, abandoned: false }),
+            state: Mutex::new(State { done: BTreeMap::new(), returned: 0, running: threads, abandoned: false }),
             changed: Condvar::new(),
             window: window.max(threads) as u64,
             cancel: cancel.clone(),
         });
         let items = Arc::new(Mutex::new((0u64, items)));
-        let workers = (0..threads)
+        let handles = (0..threads)
             .map(|_| {
                 let (shared, items, mut work) = (Arc::clone(&shared), Arc::clone(&items), worker());
                 std::thread::spawn(move || {
-                    let leaving = Leaving(shared);
-                    let shared = &leaving.0;
+                    let guard = ThreadGuard(shared);
+                    let shared = &guard.0;
                     loop {
                         let (index, item) = {
                             let mut source = items.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,7 +155,7 @@ impl<T: Send + 'static> Ordered<T> {
                 })
             })
             .collect();
-        Self { shared, workers, taken: 0 }
+        Self { shared, threads: handles, next_index: 0 }
     }
 }
 
@@ -168,15 +168,15 @@ impl<T> Iterator for Ordered<T> {
             if self.shared.cancel.is_cancelled() {
                 return Some(Err(TraceError::Interrupted));
             }
-            if let Some(result) = state.done.remove(&self.taken) {
-                self.taken += 1;
-                state.handed_out = self.taken;
+            if let Some(result) = state.done.remove(&self.next_index) {
+                self.next_index += 1;
+                state.returned = self.next_index;
                 self.shared.changed.notify_all();
                 return Some(result);
             }
-            if state.working == 0 {
-                // All went home: done, unless one of them died and left a gap.
-                let gap = self.workers.drain(..).any(|w| w.join().is_err());
+            if state.running == 0 {
+                // All threads have ended: the work is done, unless a panic left a gap.
+                let gap = self.threads.drain(..).any(|w| w.join().is_err());
                 return gap.then(|| Err(TraceError::internal("a worker thread panicked")));
             }
             let timeout = std::time::Duration::from_millis(50);
@@ -189,9 +189,9 @@ impl<T> Drop for Ordered<T> {
     fn drop(&mut self) {
         self.shared.lock().abandoned = true;
         self.shared.changed.notify_all();
-        for worker in self.workers.drain(..) {
-            // A panic was reported by `next`, or nobody waits for the result any more.
-            let _ = worker.join();
+        for thread in self.threads.drain(..) {
+            // A panic was reported by `next`, or its result is no longer needed.
+            let _ = thread.join();
         }
     }
 }
@@ -204,11 +204,11 @@ mod tests {
     fn a_stream_ends_with_its_work_its_error_or_a_panic() {
         let numbers = |until: u32| move |emit: &mut dyn FnMut(u32) -> Result<()>| (0..until).try_for_each(emit);
         assert_eq!(stream(1, numbers(100)).map(|n| n.expect("no error")).sum::<u32>(), 4_950);
-        // Whoever has enough stops the work.
+        // Dropping the iterator stops the work.
         assert_eq!(stream(1, numbers(u32::MAX)).take(3).count(), 3);
         let fails = |emit: &mut dyn FnMut(u32) -> Result<()>| emit(1).and(Err(TraceError::internal("no")));
-        let told: Vec<_> = stream(1, fails).map(|n| n.map_err(|e| e.to_string())).collect();
-        assert_eq!(told, [Ok(1), Err("internal error: no".to_owned())]);
+        let results: Vec<_> = stream(1, fails).map(|n| n.map_err(|e| e.to_string())).collect();
+        assert_eq!(results, [Ok(1), Err("internal error: no".to_owned())]);
         let panics = |_: &mut dyn FnMut(u32) -> Result<()>| panic!("on purpose");
         assert!(stream(1, panics).all(|n| n.is_err_and(|e| e.to_string().contains("panicked"))));
     }

@@ -1,39 +1,39 @@
-//! One request, as a line of a trace file states it.
+//! A request as a line of a trace file.
 
-/// How rows say which session they belong to.
+/// The key by which a row names its session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SessionKey {
-    /// They do not.
+    /// None.
     #[default]
     None,
     /// `session_id`.
     Session,
-    /// `conversation_id`: whole prompts that must not be appended to each other.
+    /// `conversation_id`: rows hold whole prompts.
     Conversation,
 }
 
-/// A row as stated, nothing derived; buffers are reused from row to row.
+/// The fields of a row, as written. Buffers are reused from row to row.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Row {
-    /// Which key held the session's name.
+    /// The key that holds the session's name.
     pub session_key: SessionKey,
     /// The session's name; empty for [`SessionKey::None`].
     pub session_id: String,
-    /// Prompt tokens: the row's new ones (incremental) or all (cumulative).
+    /// Prompt tokens: new ones (incremental layout) or all (cumulative layout).
     pub input_length: u32,
     /// Output tokens.
     pub output_length: u32,
-    /// Ids of the prompt's blocks.
+    /// Hash ids of the prompt's blocks.
     pub hash_ids: Vec<i64>,
-    /// ms.
+    /// Time of the request, ms.
     pub timestamp: Option<f64>,
-    /// ms after the end of the previous turn.
+    /// Delay after the end of the turn before, ms.
     pub delay: Option<f64>,
     /// L1.5 group.
     pub group_id: Option<u32>,
-    /// First row of a continuation.
+    /// Whether this is the first row of a continuation.
     pub is_restart: Option<bool>,
-    /// The session that a continuation continues.
+    /// Name of the continued session.
     pub parent_session_id: Option<String>,
     /// Why the session ended, on its last row.
     pub end_reason: Option<String>,

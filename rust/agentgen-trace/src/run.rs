@@ -1,4 +1,4 @@
-//! A run directory: every format and every statistic in one pass over the sessions.
+//! Writes a run directory: all formats and statistics in one pass over the sessions.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,10 +20,10 @@ use crate::sink::file::{Buffers, PartialFile, sealed};
 use crate::sink::parquet;
 use crate::sink::parquet::parquet_error;
 
-/// What to write, and how.
+/// Options of a run.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    /// Made if missing.
+    /// The run directory; created if missing.
     pub directory: PathBuf,
     /// Write `dataset.jsonl`.
     pub jsonl: bool,
@@ -46,8 +46,8 @@ pub const JSONL_ZSTD: &str = "dataset.jsonl.zst";
 /// The Parquet file.
 pub const PARQUET: &str = "dataset.parquet";
 
-/// Makes the sessions of one shard and writes them. `observer` makes one observer for each thread; `done` counts
-/// primaries written.
+/// Generates the sessions of one shard and writes them. `observer` makes one observer per thread; `done` counts the root
+/// sessions written.
 pub fn write_run<O: Observer>(
     spec: &Arc<DatasetSpec>,
     origin: &Origin,
@@ -56,7 +56,7 @@ pub fn write_run<O: Observer>(
     cancel: &Cancel,
     done: &AtomicU64,
 ) -> Result<Manifest> {
-    let directory = NewDirectory::make(&options.directory)?;
+    let directory = NewDirectory::create(&options.directory)?;
     let meta = TraceMeta {
         layout: spec.layout(),
         block_size: spec.config().block_size,
@@ -102,10 +102,10 @@ pub fn write_run<O: Observer>(
             writer.append(row_group).map_err(|e| parquet_error(&at(PARQUET), e))?;
         }
         written.add(chunk.written);
-        done.fetch_add(chunk.primaries, Ordering::Relaxed);
+        done.fetch_add(chunk.roots, Ordering::Relaxed);
     }
 
-    // Everything is on the disk, the manifest included, before anything gets its name.
+    // All files, the manifest included, are on the disk before any of them gets its name.
     let rows = parquet.map(|(writer, _)| writer.finish().map_err(|e| parquet_error(&at(PARQUET), e))).transpose()?;
     let facts = RunFacts { origin, written, is_part: options.shard.count > 1 };
     let sidecars = merged(observers, observer)?.finish(in_order, spec, &facts)?;
@@ -132,7 +132,7 @@ pub fn write_run<O: Observer>(
         parts: Vec::new(),
     };
     files.push(manifest.sealed(&options.directory)?);
-    directory.forget()?;
+    directory.remove_manifest()?;
     for file in files {
         file.publish()?;
     }
@@ -140,7 +140,7 @@ pub fn write_run<O: Observer>(
     Ok(manifest)
 }
 
-/// Stated, solved and effective values of every field, under the fields' paths.
+/// Stated, solved and effective values of every field, by field path.
 #[must_use]
 pub fn effective(spec: &DatasetSpec) -> serde_json::Value {
     let config = spec.config();

@@ -1,26 +1,26 @@
-//! The directory of a run while it is being made.
+//! The run directory while it is being written.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::{Result, TraceError};
 use crate::manifest::FILE_NAME;
 
-/// A directory that is removed again if it was made for a run that failed.
+/// A run directory that is removed on failure if this run created it.
 pub(crate) struct NewDirectory {
     path: PathBuf,
-    made: bool,
+    was_created: bool,
 }
 
 impl NewDirectory {
-    /// Makes it if missing.
-    pub(crate) fn make(path: &Path) -> Result<Self> {
-        let made = !path.exists();
+    /// Creates the directory if it is missing.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        let was_created = !path.exists();
         std::fs::create_dir_all(path).map_err(|e| TraceError::io(path, e))?;
-        Ok(Self { path: path.to_owned(), made })
+        Ok(Self { path: path.to_owned(), was_created })
     }
 
-    /// Takes an older run's manifest away, which must not vouch for files that are about to be replaced.
-    pub(crate) fn forget(&self) -> Result<()> {
+    /// Removes the manifest of an older run, whose files are about to be replaced.
+    pub(crate) fn remove_manifest(&self) -> Result<()> {
         let manifest = self.path.join(FILE_NAME);
         match std::fs::remove_file(&manifest) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(TraceError::io(&manifest, e)),
@@ -28,16 +28,16 @@ impl NewDirectory {
         }
     }
 
-    /// The run is whole.
+    /// Keeps the directory: the run is complete.
     pub(crate) fn keep(mut self) {
-        self.made = false;
+        self.was_created = false;
     }
 }
 
 impl Drop for NewDirectory {
     fn drop(&mut self) {
-        if self.made {
-            // Only if empty: the partial files have removed themselves; anything else is not ours to delete.
+        if self.was_created {
+            // Only if empty: partial files remove themselves, and other files are not ours to delete.
             let _ = std::fs::remove_dir(&self.path);
         }
     }

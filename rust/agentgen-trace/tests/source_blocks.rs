@@ -31,7 +31,7 @@ fn lines(path: &Path) -> Result<Vec<(u64, String)>, TraceError> {
         let mut of_block = block.lines();
         let text = |line: &[u8]| String::from_utf8(line.to_vec()).unwrap();
         lines.extend(of_block.by_ref().map(|l| (first_line + l.number, text(l.bytes))));
-        first_line += of_block.passed();
+        first_line += of_block.lines_read();
     }
     Ok(lines)
 }
@@ -98,7 +98,7 @@ fn a_cut_off_archive_is_an_error_that_says_so() {
         let error = lines(&path).unwrap_err();
         assert!(matches!(error, TraceError::Io { .. }));
         let message = error.to_string();
-        assert!(message.contains(&format!("{name}: the {name} data is damaged or cut off")), "{message}");
+        assert!(message.contains(&format!("{name}: the {name} data is damaged or truncated")), "{message}");
         let last = Blocks::open(&path).unwrap().skip_while(Result::is_ok).count();
         assert_eq!(last, 1, "nothing comes after the error");
     }

@@ -4,11 +4,11 @@ use agentgen_trace::{Cancel, Result};
 
 use super::plan_report::{PlanOptions, PlanPoint, Replicas};
 use crate::reuse::{self, Curve, Settings};
-use agentgen_trace::session::{Clock, Session};
+use agentgen_trace::session::{Session, TraceTiming};
 
 /// The sessions of a trace in memory, measured once for each number of replicas.
 pub(super) struct Fleet {
-    clock: Clock,
+    clock: TraceTiming,
     /// In order of their start.
     sessions: Vec<Session>,
     /// By session number: number of the root session at the start of its chain of parents.
@@ -24,7 +24,7 @@ struct Caches {
 }
 
 impl Fleet {
-    pub(super) fn new(clock: Clock, sessions: Vec<Session>, settings: Settings) -> Self {
+    pub(super) fn new(clock: TraceTiming, sessions: Vec<Session>, settings: Settings) -> Self {
         let mut roots: Vec<u64> = (0..sessions.len() as u64).collect();
         let mut links: Vec<(u64, u64)> = sessions.iter().filter_map(|s| Some((s.number, s.link.parent()?))).collect();
         // A parent's number is below its continuation's.
@@ -44,8 +44,8 @@ impl Fleet {
         cancel: &Cancel,
     ) -> Result<Result<Replicas, String>> {
         let most = match self.clock {
-            Clock::Closed => self.settings.timing.concurrency.min(self.sessions.len()),
-            Clock::Arrivals | Clock::Recorded => self.sessions.len(),
+            TraceTiming::Closed => self.settings.timing.concurrency.min(self.sessions.len()),
+            TraceTiming::Arrivals | TraceTiming::Recorded => self.sessions.len(),
         } as u64;
         let need = |replicas: u64| -> Result<Option<PlanPoint>> {
             let caches = self.caches(replicas, cancel)?;
@@ -94,7 +94,7 @@ impl Fleet {
                 None => too_few = between,
             }
         }
-        let concurrency_each = (self.clock == Clock::Closed).then(|| self.slots(enough));
+        let concurrency_each = (self.clock == TraceTiming::Closed).then(|| self.slots(enough));
         Ok(Ok(Replicas { replica_bytes, replicas: enough, concurrency_each, each }))
     }
 

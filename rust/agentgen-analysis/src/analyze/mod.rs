@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use crate::explore::{Explored, Explorer};
 use crate::reuse::{self, Seen, Settings, SharedLayers};
-use agentgen_trace::session::{self, Clock, in_order};
+use agentgen_trace::session::{self, TraceTiming, in_order};
 use lengths::Lengths;
 
 pub use lengths::{LengthSummaries, TurnContext};
@@ -72,7 +72,7 @@ impl Options {
     }
 
     /// Refuses a concurrency that would have no effect.
-    fn check_concurrency(&self, clock: Clock) -> Result<()> {
+    fn check_concurrency(&self, clock: TraceTiming) -> Result<()> {
         match (self.concurrency, clock.decides()) {
             (Some(found), Some(why)) => {
                 let expected = format!("none: the trace has {why}");

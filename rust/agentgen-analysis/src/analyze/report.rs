@@ -15,7 +15,7 @@ use crate::bins::Histogram;
 use crate::reuse::{
     CurvePoint, HitRates, LayerRate, Reuse, SessionRates, Settings, Size, TtlPoint, TurnRate, WorkingSetPoint,
 };
-use agentgen_trace::session::Clock;
+use agentgen_trace::session::TraceTiming;
 
 /// Version of the JSON form of [`Analysis`].
 const SCHEMA_VERSION: u32 = 2;
@@ -84,7 +84,7 @@ pub struct TraceAnalysis {
 pub struct TimelineFacts {
     /// `closed`: sessions in file order on `concurrency` slots; `arrivals`: at their arrivals; `recorded`: requests at
     /// their own times.
-    pub clock: Clock,
+    pub clock: TraceTiming,
     /// Slots; null unless the clock is `closed`.
     pub concurrency: Option<usize>,
     /// Prefill speed: new prompt tokens per second.
@@ -190,7 +190,7 @@ impl TimelineFacts {
     pub(super) fn new(reuse: &Reuse, timing: &TimelineOptions) -> Self {
         Self {
             clock: reuse.clock,
-            concurrency: (reuse.clock == Clock::Closed).then_some(timing.concurrency),
+            concurrency: (reuse.clock == TraceTiming::Closed).then_some(timing.concurrency),
             prefill_tokens_per_second: timing.prefill_tokens_per_second,
             decode_tokens_per_second: timing.decode_tokens_per_second,
             duration_ms: reuse.duration_ms,

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::{Options, located, no_requests};
 use crate::simulate::{self, Figures, RequestTable, Routing};
-use agentgen_trace::session::{self, Clock};
+use agentgen_trace::session::{self, TraceTiming};
 
 /// KV memory of one replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +145,7 @@ pub fn simulate(
         }
     });
     let points: Vec<SimulationPoint> = runs.collect::<Result<_>>().map_err(|error| located(trace, error))?;
-    let is_closed = points.iter().any(|point| point.figures.clock == Clock::Closed);
+    let is_closed = points.iter().any(|point| point.figures.clock == TraceTiming::Closed);
     if points.iter().any(|point| point.figures.requests.served + point.figures.requests.failed == 0) {
         return Err(no_requests(trace));
     }

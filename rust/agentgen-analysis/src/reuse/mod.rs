@@ -19,7 +19,7 @@ use agentgen_engine::kv::{PrefixMatch, Prompt};
 use agentgen_engine::timeline::{Request, TimedSession, TimedTurn, Timeline, TimelineOptions};
 use agentgen_trace::{Cancel, Result};
 
-use agentgen_trace::session::{Clock, Reading, Session};
+use agentgen_trace::session::{Reading, Session, TraceTiming};
 use ages::Ages;
 use curve::Distances;
 use infinite::Infinite;
@@ -108,7 +108,7 @@ impl<C: Borrow<Session>> TimedSession for Tracked<C> {
 /// Measures the hit rates of a trace. `sessions` must be in the order of their start; `each` is called with each
 /// session when its first request is sent.
 pub fn measure<C: Borrow<Session>>(
-    clock: Clock,
+    clock: TraceTiming,
     sessions: impl Iterator<Item = Result<C>>,
     settings: &Settings,
     cancel: &Cancel,
@@ -139,7 +139,7 @@ pub struct Seen<'a> {
 
 /// Like [`measure`], but `each` is called with every request.
 pub fn measure_requests<C: Borrow<Session>>(
-    clock: Clock,
+    clock: TraceTiming,
     sessions: impl Iterator<Item = Result<C>>,
     settings: &Settings,
     cancel: &Cancel,
@@ -283,7 +283,7 @@ impl Measure {
         PrefixMatch { node: end, blocks: prompt.kept_blocks }
     }
 
-    fn finish(mut self, clock: Clock, peak_open_sessions: usize) -> Reuse {
+    fn finish(mut self, clock: TraceTiming, peak_open_sessions: usize) -> Reuse {
         let working_set = &mut self.working_set;
         self.linked.tree.for_each(|(start, end), used| working_set.last_use(used.start_ms, u64::from(end - start)));
         Reuse::new(self, clock, peak_open_sessions)

@@ -4,13 +4,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Curve, HitRates, LayerRate, Measure, SessionRates, TtlPoint, TurnRate, WorkingSetPoint};
-use agentgen_trace::session::Clock;
+use agentgen_trace::session::TraceTiming;
 
 /// The result of [`super::measure`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reuse {
     /// What determines when requests are sent.
-    pub clock: Clock,
+    pub clock: TraceTiming,
     /// Time from the start of the first request to the start of the last, ms.
     pub duration_ms: f64,
     /// Maximum number of open sessions; `None` if the trace names no sessions.
@@ -47,7 +47,7 @@ pub struct Size {
 }
 
 impl Reuse {
-    pub(super) fn new(measure: Measure, clock: Clock, peak_open_sessions: usize) -> Self {
+    pub(super) fn new(measure: Measure, clock: TraceTiming, peak_open_sessions: usize) -> Self {
         let has_sessions = measure.has_sessions;
         let block_tokens = measure.settings.block_tokens;
         Self {

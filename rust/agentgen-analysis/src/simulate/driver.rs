@@ -2,7 +2,7 @@
 
 use agentgen_engine::serving::{Engine, Finished};
 use agentgen_engine::timeline::{Starts, TimedSession as _};
-use agentgen_trace::session::{Clock, Session};
+use agentgen_trace::session::{Session, TraceTiming};
 use agentgen_trace::{Cancel, Result};
 
 use super::active::ActiveSession;
@@ -21,7 +21,7 @@ struct Driver<'a, I> {
 /// Simulates a trace whose sessions come in the order in which they start. `each` is called with every request when it
 /// ends or fails, in the order of these times.
 pub fn run(
-    clock: Clock,
+    clock: TraceTiming,
     sessions: impl Iterator<Item = Result<Session>>,
     settings: &Settings,
     cancel: &Cancel,

@@ -7,7 +7,7 @@ use super::bound::BeladyBound;
 use super::series::Point;
 use crate::histogram::Observed;
 use crate::reuse::{HitRates, Layer, LayerRate};
-use agentgen_trace::session::Clock;
+use agentgen_trace::session::TraceTiming;
 
 /// Requests by outcome: `all requests of the trace = served + failed + skipped`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -112,7 +112,7 @@ pub struct TurnFigures {
 pub struct Figures {
     /// `closed`: sessions start in file order on `concurrency` slots; `arrivals`: at their arrival times; `recorded`:
     /// requests are sent at their recorded times, but not before the session's previous request has ended.
-    pub clock: Clock,
+    pub clock: TraceTiming,
     /// From the sending of the first request to the end of the last, ms.
     pub duration_ms: f64,
     /// Sessions, continuations included; 0 where the trace names none.

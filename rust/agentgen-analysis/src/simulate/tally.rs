@@ -2,7 +2,7 @@
 
 use agentgen_engine::kv::{Admitted, Evicted, PrefixCache, Prompt, Released};
 use agentgen_engine::serving::{Change, Observer, Replica, Request as _, Service};
-use agentgen_trace::session::{Clock, Session};
+use agentgen_trace::session::{Session, TraceTiming};
 
 use super::Settings;
 use super::active::{self, ActiveSession};
@@ -174,7 +174,7 @@ impl Tally {
     }
 
     /// The figures of the whole simulation.
-    pub(super) fn figures(self, replicas: &[Replica], clock: Clock, settings: &Settings) -> Figures {
+    pub(super) fn figures(self, replicas: &[Replica], clock: TraceTiming, settings: &Settings) -> Figures {
         let named = self.has_sessions;
         let sum = |counts: &ByLayer| counts.iter().sum::<u64>();
         let blocks = Blocks {

@@ -1,4 +1,4 @@
-//! Ids of the cumulative layout: an id names a block together with all that comes before it.
+//! Checks hash ids of the cumulative layout: an id names a block together with all blocks before it.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,15 +8,15 @@ use roaring::RoaringTreemap;
 use super::digest::{Digest, Span};
 use super::intervals::Intervals;
 
-/// What stands before a prompt's first id.
+/// Stands for the start of the prompt in [`Cumulative::parents`].
 pub(crate) const START: i64 = -1;
 
-/// Ids so far.
+/// All ids so far.
 #[derive(Debug, Default)]
 pub(crate) struct Cumulative {
-    /// Full blocks whose id is one more than the id before.
+    /// Full blocks whose id is one more than the id before it.
     chained: Intervals,
-    /// The id before every other full block.
+    /// The id before each other full block.
     parents: HashMap<i64, i64>,
     tails: RoaringTreemap,
     /// Tails seen twice, and blocks after two different ids.
@@ -24,7 +24,7 @@ pub(crate) struct Cumulative {
 }
 
 impl Cumulative {
-    /// Takes the rows of a span.
+    /// Adds the rows of a span.
     pub fn push(&mut self, digest: &Digest, span: &Span) {
         let (mut row, mut before) = (u32::MAX, START);
         for run in &digest.runs[span.runs.start as usize..span.runs.end as usize] {
@@ -45,14 +45,14 @@ impl Cumulative {
         }
     }
 
-    /// Takes the ids of a block's partial blocks.
+    /// Adds the ids of partial KV blocks of a block of rows.
     pub fn push_partial(&mut self, digest: &Digest) {
         self.suspects |= &self.tails & &digest.partial;
         self.suspects.extend(&digest.partial_again);
         self.tails |= &digest.partial;
     }
 
-    /// Ids that may break a rule; innocent ones are among them, such as the tails of identical prompts.
+    /// Ids that may break a rule. Some are valid, such as the tails of identical prompts.
     pub fn suspects(mut self) -> RoaringTreemap {
         for id in self.parents.keys() {
             if self.chained.contains(*id) || self.tails.contains(*id as u64) {

@@ -1,4 +1,4 @@
-//! What a block of rows boils down to. Made in parallel, so that what must be done in order is little.
+//! Summarizes a block of rows, in parallel, so that little work remains to be done in order.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Range;
@@ -13,17 +13,17 @@ use super::rows::{RowIds, check_ids};
 use super::rules;
 use super::trace_rules::TraceRules;
 
-/// A row without its ids.
+/// A row without its hash ids.
 #[derive(Debug, Clone, Copy)]
 #[allow(clippy::struct_excessive_bools)] // each says whether a field is there
-pub(crate) struct Facts {
+pub(crate) struct RowSummary {
     /// 0-based in the block.
     pub line: u32,
     pub input: u32,
     pub output: u32,
-    /// How many ids it has; 0 if they are not to be trusted.
+    /// Number of hash ids; 0 if they are invalid.
     pub ids: u32,
-    /// `input` is not to be trusted, nor are the fields below.
+    /// Whether `input` and the fields below are unreliable.
     pub is_faulty: bool,
     pub has_delay: bool,
     pub timestamp: Option<f64>,
@@ -31,11 +31,11 @@ pub(crate) struct Facts {
     pub has_restart: bool,
     pub has_parent: bool,
     pub end: Option<EndReason>,
-    /// `turn_index` and `context_length`, of a table.
+    /// Derived columns, of a table only.
     pub derived: Option<Derived>,
 }
 
-/// Columns of a table that repeat what follows from others.
+/// Columns of a table that follow from other columns.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Derived {
     pub turn_index: u32,
@@ -43,27 +43,27 @@ pub(crate) struct Derived {
     pub input_length: u32,
 }
 
-/// Consecutive ids; in the incremental layout they may go on from row to row.
+/// Consecutive ids; in the incremental layout they may span several rows.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Run {
+pub(crate) struct IdRun {
     pub start: i64,
     pub end: i64,
     /// Index in [`Digest::rows`] of the row where it starts.
     pub row: u32,
-    /// Its place there.
+    /// Index of its first id in that row.
     pub at: u32,
 }
 
-/// Neighbouring rows of one session.
+/// Consecutive rows of one session.
 #[derive(Debug)]
 pub(crate) struct Span {
     pub rows: Range<u32>,
     pub runs: Range<u32>,
-    /// `None` where rows do not name a session.
+    /// `None` if the rows name no session.
     pub name: Option<Name>,
-    /// The parent that its first row names.
+    /// Parent session, from the first row.
     pub parent: Option<Box<str>>,
-    /// A line before it could not be read, whatever session that belonged to.
+    /// Whether an unreadable line of an unknown session comes before the span.
     pub after_fault: bool,
 }
 
@@ -80,30 +80,30 @@ impl Name {
     }
 }
 
-/// The hash under which sessions are remembered; the same in every process.
+/// The hash by which sessions are stored; the same in every process.
 pub(crate) fn hash(name: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
     hasher.finish()
 }
 
-/// A block's rows.
+/// The summary of a block of rows.
 #[derive(Debug, Default)]
 pub(crate) struct Digest {
-    /// Lines in the block, so that the next block knows its first one.
+    /// Lines in the block, blank ones included.
     pub lines: u64,
-    /// Rows, also those that could not be read.
+    /// Rows, unreadable ones included.
     pub count: u64,
-    pub rows: Vec<Facts>,
-    pub runs: Vec<Run>,
+    pub rows: Vec<RowSummary>,
+    pub runs: Vec<IdRun>,
     pub spans: Vec<Span>,
-    /// Ids of partial blocks.
+    /// Ids of partial KV blocks.
     pub partial: RoaringTreemap,
-    /// Those that occur more than once.
+    /// Ids of partial KV blocks that occur more than once.
     pub partial_again: Vec<u64>,
-    /// Broken row rules, by 0-based line.
+    /// Findings about single rows, by 0-based line.
     pub diagnostics: Vec<(u32, Diagnostic)>,
-    /// The last line could not be read.
+    /// Whether the last line is unreadable.
     pub ends_with_fault: bool,
 }
 
@@ -111,7 +111,7 @@ pub(crate) struct Digest {
 pub(crate) struct Digester<'a> {
     trace_rules: &'a TraceRules,
     digest: Digest,
-    /// The name of the open span, beside the row's own buffer.
+    /// Session name of the open span.
     name: String,
     key: SessionKey,
     ids: RowIds,
@@ -131,7 +131,7 @@ impl<'a> Digester<'a> {
         }
     }
 
-    /// Takes a row and what its reader found wrong with it.
+    /// Adds a row and the findings of its reader.
     pub fn push(&mut self, line: u32, row: &Row, derived: Option<Derived>, diagnostics: &mut Vec<Diagnostic>) {
         self.digest.count += 1;
         let is_faulty = !diagnostics.is_empty();
@@ -155,7 +155,7 @@ impl<'a> Digester<'a> {
         }
         self.open_span(row);
         let index = self.digest.rows.len() as u32;
-        self.digest.rows.push(Facts {
+        self.digest.rows.push(RowSummary {
             line,
             input: row.input_length,
             output: row.output_length,
@@ -178,16 +178,16 @@ impl<'a> Digester<'a> {
         }
     }
 
-    /// Starts a span unless the row belongs to the open one.
+    /// Begins a span unless the row belongs to the open one.
     fn open_span(&mut self, row: &Row) {
         let after_fault = std::mem::take(&mut self.digest.ends_with_fault);
         let is_named = row.session_key != SessionKey::None;
-        let goes_on = is_named
+        let continues = is_named
             && !after_fault
             && !self.digest.spans.is_empty()
             && self.key != SessionKey::None
             && self.name == row.session_id;
-        if goes_on {
+        if continues {
             return;
         }
         self.name.clear();
@@ -212,15 +212,15 @@ impl<'a> Digester<'a> {
                     let in_span = self.digest.runs.len() as u32 > open;
                     match self.digest.runs.last_mut() {
                         Some(last) if in_span && last.end == start => last.end = end,
-                        _ => self.digest.runs.push(Run { start, end, row: index, at }),
+                        _ => self.digest.runs.push(IdRun { start, end, row: index, at }),
                     }
                 }
-                // Full blocks only: a tail is no part of anything.
+                // Full KV blocks only.
                 Layout::Cumulative => {
                     let is_last = at as usize + (end - start) as usize == row.hash_ids.len();
                     let end = if is_last && is_partial { end - 1 } else { end };
                     if start < end {
-                        self.digest.runs.push(Run { start, end, row: index, at });
+                        self.digest.runs.push(IdRun { start, end, row: index, at });
                     }
                 }
             }
@@ -230,7 +230,7 @@ impl<'a> Digester<'a> {
         }
     }
 
-    /// What the rows pushed so far boil down to; `lines` are those of the block, blank ones included.
+    /// The summary of all rows; `lines` is the number of lines of the block, blank ones included.
     pub fn finish(self, lines: u64) -> Digest {
         let (mut partial, mut digest) = (self.partial, self.digest);
         partial.sort_unstable();

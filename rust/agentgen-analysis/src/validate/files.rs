@@ -1,4 +1,4 @@
-//! Files against their manifests: all of a run that is given as a whole, whichever of its formats the rows come from.
+//! Checks files against their manifests: all files of a given run directory, in every format.
 
 use agentgen_engine::text::counted;
 use agentgen_trace::Cancel;
@@ -11,29 +11,32 @@ use agentgen_trace::diagnostic::{Diagnostic, Place};
 /// Checks the size and digest of each expected file; the first of them has index `first` in findings.
 pub(super) fn check(expected_files: &[ExpectedFile], first: usize, cancel: &Cancel) -> Vec<Diagnostic> {
     let numbered = expected_files.iter().enumerate().take_while(|_| !cancel.is_cancelled());
-    numbered.filter_map(|(i, file)| look(file, Place { file: (first + i) as u32, line: 0 })).collect()
+    numbered.filter_map(|(i, file)| check_file(file, Place { file: (first + i) as u32, line: 0 })).collect()
 }
 
-fn look(file: &ExpectedFile, place: Place) -> Option<Diagnostic> {
+fn check_file(file: &ExpectedFile, place: Place) -> Option<Diagnostic> {
     let expected = &file.entry;
-    let issue = |found: String, expected: String| Some(Diagnostic::new(DIGEST, found, expected).at(place));
+    let diagnostic = |found: String, expected: String| Some(Diagnostic::new(DIGEST, found, expected).at(place));
     let bytes = match std::fs::metadata(&file.path) {
         Ok(metadata) => metadata.len(),
-        Err(_) => return issue("no such file".into(), "the file that manifest.json lists".into()),
+        Err(_) => return diagnostic("no such file".into(), "the file that manifest.json lists".into()),
     };
     if bytes != expected.bytes {
-        return issue(counted(bytes, "byte"), format!("{}, as manifest.json says", counted(expected.bytes, "byte")));
+        return diagnostic(
+            counted(bytes, "byte"),
+            format!("{}, as manifest.json says", counted(expected.bytes, "byte")),
+        );
     }
-    // Hashing a single file that was named for its rows would take longer than checking them.
+    // Hashing a single data file would take longer than validating its rows.
     if !file.whole_run {
         return None;
     }
     match digest(&file.path) {
         Ok(found) if found.sha256 == expected.sha256 => None,
-        Ok(found) => issue(
+        Ok(found) => diagnostic(
             format!("SHA-256 {}...", &found.sha256[..12]),
             format!("{}..., as manifest.json says", expected.sha256.get(..12).unwrap_or_default()),
         ),
-        Err(error) => issue(error.to_string(), "a readable file".into()),
+        Err(error) => diagnostic(error.to_string(), "a readable file".into()),
     }
 }

@@ -1,4 +1,4 @@
-//! What validation reports, and the bounded list it is collected in.
+//! The validation report, and the bounded list of findings.
 
 use std::borrow::Cow;
 
@@ -11,59 +11,59 @@ use super::rules;
 /// The result of a validation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ValidationReport {
-    /// No errors.
+    /// Whether there are no errors.
     pub ok: bool,
-    /// `block-hash`, or `messages` (multi-turn messages, which have neither layout nor blocks).
+    /// `block-hash`, or `messages` for multi-turn messages, which have neither layout nor blocks.
     pub format: &'static str,
-    /// How the rows were read.
+    /// The layout with which the rows were read.
     pub layout: Option<Layout>,
-    /// Who said so.
+    /// Where the layout comes from.
     pub layout_from: Option<String>,
-    /// Tokens a block.
+    /// Tokens per block.
     pub block_size: Option<u32>,
-    /// Who said so.
+    /// Where the block size comes from.
     pub block_size_from: Option<String>,
     /// The files, in the order in which they were read.
     pub files: Vec<String>,
-    /// Rows read, faulty ones included.
+    /// Rows read, invalid ones included.
     pub rows: u64,
-    /// Sessions; rows that name none count as one each.
+    /// Sessions; a row that names none counts as one.
     pub sessions: u64,
     /// Bytes of the files.
     pub bytes: u64,
-    /// All errors, also those that `findings` leaves out.
+    /// All errors, including those not in `findings`.
     pub errors: u64,
-    /// All warnings, also those that `findings` leaves out.
+    /// All warnings, including those not in `findings`.
     pub warnings: u64,
     /// The first findings, by file and line.
     pub findings: Vec<Diagnostic>,
 }
 
-/// Counts every finding and keeps those that will be shown: the first of each severity, by place.
+/// Counts all findings and keeps the first of each severity, by place.
 #[derive(Debug)]
 pub(crate) struct Findings {
     limit: usize,
-    errors: Kept,
-    warnings: Kept,
+    errors: BoundedList,
+    warnings: BoundedList,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct BoundedList {
     count: u64,
     list: Vec<Diagnostic>,
 }
 
-impl Kept {
+impl BoundedList {
     fn add(&mut self, found: Diagnostic, limit: usize) {
         self.count += 1;
         self.list.push(found);
-        // Most findings come in order; cutting at twice the limit makes the sort rare.
+        // Most findings come in order; truncating at twice the limit makes sorting rare.
         if self.list.len() >= 2 * limit.max(64) {
-            self.cut(limit);
+            self.truncate(limit);
         }
     }
 
-    fn cut(&mut self, limit: usize) {
+    fn truncate(&mut self, limit: usize) {
         self.list.sort_by(|a, b| (a.place(), a.rule, &a.found).cmp(&(b.place(), b.rule, &b.found)));
         self.list.truncate(limit);
     }
@@ -71,7 +71,7 @@ impl Kept {
 
 impl Findings {
     pub fn new(limit: usize) -> Self {
-        Self { limit, errors: Kept::default(), warnings: Kept::default() }
+        Self { limit, errors: BoundedList::default(), warnings: BoundedList::default() }
     }
 
     pub fn add(&mut self, mut found: Diagnostic) {
@@ -82,21 +82,21 @@ impl Findings {
         }
     }
 
-    /// Counts errors that nothing will be said about.
+    /// Counts errors that are not listed.
     pub fn count_errors(&mut self, count: u64) {
         self.errors.count += count;
     }
 
-    /// Errors, warnings and the list of both, with the files' names.
+    /// Number of errors, number of warnings, and the findings with file names.
     pub fn finish(self, names: &[String]) -> (u64, u64, Vec<Diagnostic>) {
         let (errors, warnings, list) = self.sorted();
         (errors, warnings, list.into_iter().map(|found| found.resolve(names)).collect())
     }
 
-    /// The same, files still as indices.
+    /// Like [`Self::finish`], with file indices in place of names.
     pub fn sorted(mut self) -> (u64, u64, Vec<Diagnostic>) {
-        self.errors.cut(self.limit);
-        self.warnings.cut(self.limit);
+        self.errors.truncate(self.limit);
+        self.warnings.truncate(self.limit);
         let mut list = self.errors.list;
         list.append(&mut self.warnings.list);
         list.sort_by(|a, b| (a.place(), a.rule, &a.found).cmp(&(b.place(), b.rule, &b.found)));

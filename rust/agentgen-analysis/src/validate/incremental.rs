@@ -1,35 +1,35 @@
-//! Ids of the incremental layout: every id names one text chunk.
+//! Checks hash ids of the incremental layout: every id names one chunk of tokens.
 
 use std::ops::Range;
 
 use roaring::RoaringTreemap;
 
-use super::digest::{Digest, Run, Span};
+use super::digest::{Digest, IdRun, Span};
 use super::intervals::Intervals;
 
-/// Ids so far.
+/// All ids so far.
 #[derive(Debug, Default)]
 pub(crate) struct Incremental {
     seen: Intervals,
-    /// Ids that occur more than once: shared prefixes, and what continuations carry.
+    /// Ids that occur more than once: shared prefixes and the first prompts of continuations.
     repeated: Intervals,
     partial: RoaringTreemap,
 }
 
-/// Ids of a row that were seen before where content must be new.
+/// Ids of a row that repeat earlier ids where content must be new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reuse {
     /// Index of the row.
     pub row: u32,
-    /// The first of them in the row.
+    /// The first of them.
     pub id: i64,
-    /// How many.
+    /// Their number.
     pub count: u64,
 }
 
 impl Incremental {
-    /// Takes the rows of a span. `starts`: its first row is the session's first, which may begin with known ids.
-    /// `has_gaps`: earlier ids are missing, so that what looks new may be known.
+    /// Adds the rows of a span. `starts`: its first row is the session's first, which may begin with known ids.
+    /// `has_gaps`: earlier ids are missing, so an id that looks new may be a repeated one.
     pub fn push(&mut self, digest: &Digest, span: &Span, starts: bool, has_gaps: bool, reuses: &mut Vec<Reuse>) {
         reuses.clear();
         let mut may_lead = starts;
@@ -49,19 +49,19 @@ impl Incremental {
         }
     }
 
-    /// Takes the ids of a block's partial blocks.
+    /// Adds the ids of partial KV blocks of a block of rows.
     pub fn push_partial(&mut self, digest: &Digest) {
         self.partial |= &digest.partial;
     }
 
-    /// Ids of partial blocks that occur more than once: each of them is an error, of one kind or another.
+    /// Ids of partial blocks that occur more than once: each of them is an error.
     pub fn suspects(&self) -> RoaringTreemap {
         self.repeated.intersection(&self.partial)
     }
 }
 
-/// Adds ids of a run to the reports of the rows that they are in.
-fn report(run: &Run, mut ids: Range<i64>, digest: &Digest, reuses: &mut Vec<Reuse>) {
+/// Adds repeated ids of a run to the reports of their rows.
+fn report(run: &IdRun, mut ids: Range<i64>, digest: &Digest, reuses: &mut Vec<Reuse>) {
     let (mut row, mut end) = (run.row, run.start - i64::from(run.at));
     while !ids.is_empty() {
         end += i64::from(digest.rows[row as usize].ids);

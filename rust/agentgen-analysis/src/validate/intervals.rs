@@ -1,4 +1,4 @@
-//! A set of ids as intervals: small where ids are handed out in order.
+//! A set of ids as intervals: small if ids are assigned in order.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,23 +8,23 @@ use roaring::RoaringTreemap;
 /// A set of integers as maximal half-open intervals.
 #[derive(Debug, Default)]
 pub(crate) struct Intervals {
-    /// Start to end; neither overlapping nor touching.
+    /// Start to end; intervals neither overlap nor touch.
     map: BTreeMap<i64, i64>,
-    /// A part of the set that was added again: most of what is added again is always the same.
-    hit: Range<i64>,
+    /// The range that was last added again: mostly the same range is added again.
+    last_known: Range<i64>,
 }
 
 impl Intervals {
-    /// Adds a range and calls `known` with each part of it that was there already, in order.
+    /// Adds a range and calls `known` with each part of it that was in the set already, in order.
     pub fn add(&mut self, range: Range<i64>, mut known: impl FnMut(Range<i64>)) {
         if range.is_empty() {
             return;
         }
-        if self.hit.start <= range.start && range.end <= self.hit.end {
+        if self.last_known.start <= range.start && range.end <= self.last_known.end {
             return known(range);
         }
         let (mut start, mut end) = (range.start, range.end);
-        // Most of what is new comes last.
+        // Most new ranges come after all others.
         if let Some(mut last) = self.map.last_entry()
             && *last.key() <= start
         {
@@ -48,12 +48,12 @@ impl Intervals {
                 known(start..end.min(e));
             }
             if e >= end {
-                self.hit = range;
+                self.last_known = range;
                 return;
             }
             start = s;
         }
-        // What begins inside the range or right behind it becomes part of it.
+        // Intervals that begin inside the range or at its end become part of it.
         while let Some((&s, &e)) = self.map.range(range.start.max(start + 1)..=end).next() {
             if s >= range.end {
                 end = e;
@@ -71,7 +71,7 @@ impl Intervals {
         self.map.range(..=id).next_back().is_some_and(|(_, end)| id < *end)
     }
 
-    /// Those of `ids` that are in the set.
+    /// The ids of `ids` that are in the set.
     pub fn intersection(&self, ids: &RoaringTreemap) -> RoaringTreemap {
         let mut common = RoaringTreemap::new();
         let mut ids = ids.iter();

@@ -1,4 +1,4 @@
-//! Rows that are evidently of the other layout.
+//! Detects rows of the other layout.
 
 use agentgen_trace::row::{Row, SessionKey};
 use agentgen_trace::{Layout, Result};
@@ -9,8 +9,8 @@ use super::rules;
 use super::trace_rules::TraceRules;
 use agentgen_trace::diagnostic::{Diagnostic, Place};
 
-/// What says so in the data set's first part, if anything does.
-pub(crate) fn contradiction(part: &Part, trace_rules: &TraceRules, layout_from: &str) -> Result<Option<Diagnostic>> {
+/// The first row of the data set's first part that contradicts the layout, as a finding.
+pub(crate) fn wrong_layout(part: &Part, trace_rules: &TraceRules, layout_from: &str) -> Result<Option<Diagnostic>> {
     let mut evidence = None;
     let (mut session, mut ids, mut full) = (String::new(), Vec::new(), 0);
     part.content.rows(trace_rules.layout, |line, row, derived, diagnostics| {
@@ -50,7 +50,7 @@ pub(crate) fn contradiction(part: &Part, trace_rules: &TraceRules, layout_from: 
     }))
 }
 
-/// A table's ids that cover the column which the other layout's ids cover.
+/// Whether the ids of a table row cover the column that ids cover in the other layout.
 fn other_column(row: &Row, derived: Derived, trace_rules: &TraceRules) -> Option<String> {
     let (name, other) = match trace_rules.layout {
         Layout::Incremental => ("context_length", derived.context_length),

@@ -1,4 +1,4 @@
-//! The part of validation that must see rows in order: digests of blocks, one after the other.
+//! The part of validation that processes the digests of blocks in order.
 
 mod generated;
 
@@ -8,11 +8,11 @@ use agentgen_core::EndReason;
 use agentgen_trace::Layout;
 
 use super::cumulative::Cumulative;
-use super::digest::{Digest, Facts, Name, Run, Span, hash};
+use super::digest::{Digest, IdRun, Name, RowSummary, Span, hash};
+use super::expected_ids::{ExpectedIds, UnexpectedId};
 use super::findings::Findings;
-use super::fresh::{Fresh, Stray};
 use super::incremental::{Incremental, Reuse};
-use super::pending_checks::{Child, Duplicate, Questions, Split, ask};
+use super::pending_checks::{Child, Duplicate, PendingChecks, Split, add_check};
 use super::rules;
 use super::session::Session;
 use super::trace_rules::TraceRules;
@@ -26,30 +26,30 @@ pub(crate) struct Merge<'a> {
     file: u32,
     /// Lines of the file before the block.
     lines: u64,
-    /// The last line could not be read.
+    /// Whether the last line is unreadable.
     after_fault: bool,
-    /// Some line before could not be read.
+    /// Whether an earlier line is unreadable.
     has_lost_lines: bool,
-    /// Ids of some row before are not known.
+    /// Whether ids of an earlier row are unknown.
     has_lost_ids: bool,
     current: Option<Session>,
-    /// Cumulative rows may be ordered by time, which mixes sessions.
+    /// Cumulative: open sessions, whose rows may be interleaved.
     open: HashMap<u64, Session>,
     names: HashSet<u64>,
     splits: HashMap<u64, Split>,
     ids: Ids,
-    pub pending_checks: Questions,
+    pub pending_checks: PendingChecks,
     /// Rows of each file.
     pub rows: Vec<u64>,
     pub sessions: u64,
     reuses: Vec<Reuse>,
-    fresh: Fresh,
-    strays: Vec<Stray>,
-    /// Lines of the block with ids that their rows alone rule out.
+    expected_ids: ExpectedIds,
+    unexpected_ids: Vec<UnexpectedId>,
+    /// Lines of the block whose ids break `id-space` on their own.
     out_of_space: Vec<u32>,
-    /// The file's last primary, of generated ones, and how many there were in all files.
-    last_primary: Option<u64>,
-    primaries: u64,
+    /// The last generated root session of the file, and the number of them in all files.
+    last_root: Option<u64>,
+    root_sessions: u64,
 }
 
 enum Ids {
@@ -77,22 +77,22 @@ impl<'a> Merge<'a> {
             names: HashSet::new(),
             splits: HashMap::new(),
             ids,
-            pending_checks: Questions::default(),
+            pending_checks: PendingChecks::default(),
             rows: Vec::new(),
             sessions: 0,
             reuses: Vec::new(),
-            fresh: Fresh::default(),
-            strays: Vec::new(),
+            expected_ids: ExpectedIds::default(),
+            unexpected_ids: Vec::new(),
             out_of_space: Vec::new(),
-            last_primary: None,
-            primaries: 0,
+            last_root: None,
+            root_sessions: 0,
         }
     }
 
-    /// Takes the next block of a file.
+    /// Adds the next block of a file.
     pub fn take(&mut self, file: u32, digest: &mut Digest) {
         if file != self.file {
-            (self.file, self.lines, self.last_primary) = (file, 0, None);
+            (self.file, self.lines, self.last_root) = (file, 0, None);
         }
         self.rows.resize(file as usize + 1, 0);
         self.rows[file as usize] += digest.count;
@@ -126,15 +126,15 @@ impl<'a> Merge<'a> {
         let name = digest.spans[index].name.take();
         let span = &digest.spans[index];
         let first = digest.rows[span.rows.start as usize];
-        let goes_on = name.is_some() && self.current.as_ref().is_some_and(|c| c.name == name);
-        if !goes_on {
+        let continues = name.is_some() && self.current.as_ref().is_some_and(|c| c.name == name);
+        if !continues {
             self.retire(after_fault);
         }
-        let known = if goes_on { self.current.take() } else { name.as_ref().and_then(|n| self.open.remove(&n.hash)) };
+        let known = if continues { self.current.take() } else { name.as_ref().and_then(|n| self.open.remove(&n.hash)) };
         let mut session = known.unwrap_or_else(|| self.start(name, span, &first, after_fault));
         if after_fault && !session.is_new() {
-            session.lose_a_row();
-            self.fresh.lose_a_row();
+            session.mark_lost_row();
+            self.expected_ids.mark_lost_row();
         }
         let starts = session.is_new();
         let rows = &digest.rows[span.rows.start as usize..span.rows.end as usize];
@@ -146,11 +146,11 @@ impl<'a> Merge<'a> {
             Ids::Cumulative(ids) => ids.push(digest, span),
         }
         self.has_lost_ids |= rows.iter().any(|row| row.ids == 0);
-        self.fresh(digest, index, &session, starts);
+        self.check_generated_ids(digest, index, &session, starts);
         for i in 0..self.reuses.len() {
             let reuse = self.reuses[i];
             let place = self.place(digest.rows[reuse.row as usize].line);
-            ask(&mut self.pending_checks.reuses, (place, reuse), self.limit, &mut self.findings);
+            add_check(&mut self.pending_checks.reuses, (place, reuse), self.limit, &mut self.findings);
         }
         if self.trace_rules.layout == Layout::Cumulative && self.trace_rules.is_generated() {
             self.prompts(digest, &digest.spans[index], &mut session);
@@ -158,7 +158,7 @@ impl<'a> Merge<'a> {
         self.current = Some(session);
     }
 
-    /// Takes leave of the session that was read last. `is_cut`: its last row may have been lost.
+    /// Ends the current session, or sets it aside. `is_cut`: its last row may be missing.
     fn retire(&mut self, is_cut: bool) {
         let Some(mut session) = self.current.take() else { return };
         session.is_cut |= is_cut;
@@ -174,16 +174,16 @@ impl<'a> Merge<'a> {
         session.close(self.trace_rules, &mut self.findings);
         if let (Some(name), Some(EndReason::RestartSplit)) = (&session.name, session.end) {
             let (next_context, group) = (session.next_context(), session.group);
-            let run =
-                session.lineage.filter(|lineage| !lineage.is_continuation).map(|lineage| (lineage.run, session.last));
-            // Whole prompts are mixed, and repeat what their continuations need.
-            let has_inputs = run.is_some() && self.trace_rules.layout == Layout::Incremental && !session.is_cut;
-            let inputs = if has_inputs { self.fresh.inputs() } else { None };
-            self.splits.insert(name.hash, Split { next_context, group, prompt: session.prompt, run, inputs });
+            let root =
+                session.lineage.filter(|lineage| !lineage.is_continuation).map(|lineage| (lineage.root, session.last));
+            // In the cumulative layout, rows of sessions are interleaved, and prompts repeat all earlier ids.
+            let has_inputs = root.is_some() && self.trace_rules.layout == Layout::Incremental && !session.is_cut;
+            let inputs = if has_inputs { self.expected_ids.inputs() } else { None };
+            self.splits.insert(name.hash, Split { next_context, group, prompt: session.prompt, root, inputs });
         }
     }
 
-    fn start(&mut self, name: Option<Name>, span: &Span, first: &Facts, after_fault: bool) -> Session {
+    fn start(&mut self, name: Option<Name>, span: &Span, first: &RowSummary, after_fault: bool) -> Session {
         self.sessions += 1;
         let place = self.place(first.line);
         let mut is_cut = after_fault;
@@ -195,7 +195,7 @@ impl<'a> Merge<'a> {
             let starts = first.derived.map_or(!first.has_delay, |d| d.turn_index == 0);
             is_cut |= !starts;
             let duplicate = Duplicate { place, name: name.clone(), starts };
-            ask(&mut self.pending_checks.duplicates, duplicate, self.limit, &mut self.findings);
+            add_check(&mut self.pending_checks.duplicates, duplicate, self.limit, &mut self.findings);
         } else if let Some(lineage) = lineage {
             self.order(lineage, place);
         }
@@ -209,18 +209,18 @@ impl<'a> Merge<'a> {
     }
 
     /// Checks a continuation against its parent; returns the parent's last prompt.
-    fn continuation(&mut self, parent: &str, place: Place, first: &Facts, session: &Session) -> Vec<Run> {
+    fn continuation(&mut self, parent: &str, place: Place, first: &RowSummary, session: &Session) -> Vec<IdRun> {
         let hash = hash(parent);
         let child = Child { place, parent: Name { text: parent.into(), hash }, input: first.input, group: first.group };
         if let Some(split) = self.splits.get(&hash) {
             if !session.is_cut {
                 child.check(split, self.trace_rules, &mut self.findings);
             }
-            if let (Some((theirs, _)), Some(ours)) = (split.run, session.lineage)
-                && theirs != ours.run
+            if let (Some((theirs, _)), Some(ours)) = (split.root, session.lineage)
+                && theirs != ours.root
             {
-                let found = format!("parent_session_id {parent:?}, which is of another run");
-                let expected = "the session that this one's id says it continues";
+                let found = format!("parent_session_id {parent:?}, whose root session differs");
+                let expected = "the session that this session_id continues";
                 self.findings.add(Diagnostic::new(rules::RESTART_FIELDS, found, expected).at(place));
             }
             return split.prompt.clone();
@@ -231,7 +231,7 @@ impl<'a> Merge<'a> {
             self.findings.add(Diagnostic::new(rules::PARENT_MISSING, found, expected).at(place));
             return Vec::new();
         }
-        // The parent, or its last row, may be what was lost.
+        // The parent or its last row may be missing.
         if self.has_lost_lines {
             return Vec::new();
         }
@@ -242,7 +242,7 @@ impl<'a> Merge<'a> {
                 severity: self.trace_rules.parent_missing,
                 ..Diagnostic::new(
                     rules::PARENT_MISSING,
-                    format!("parent_session_id {parent:?}, which no earlier row has as its session"),
+                    format!("parent_session_id {parent:?}, not the session_id of an earlier row"),
                     "the parent session earlier in the data set",
                 )
                 .at(place)
@@ -251,7 +251,7 @@ impl<'a> Merge<'a> {
         Vec::new()
     }
 
-    /// Every generated prompt begins with the full blocks of the one before it.
+    /// Checks that every generated prompt begins with the full blocks of the prompt before it.
     fn prompts(&mut self, digest: &Digest, span: &Span, session: &mut Session) {
         let mut runs = &digest.runs[span.runs.start as usize..span.runs.end as usize];
         for index in span.rows.start..span.rows.end {
@@ -270,7 +270,7 @@ impl<'a> Merge<'a> {
         }
     }
 
-    /// All blocks were taken.
+    /// Ends the first pass, after all blocks.
     pub fn finish(mut self, files: usize) -> Merged {
         self.rows.resize(files, 0);
         self.retire(self.after_fault);
@@ -280,7 +280,7 @@ impl<'a> Merge<'a> {
             self.close(session);
         }
         self.missing_continuations();
-        // A shard of a generated set may have no sessions; the set as a whole may not.
+        // A shard of a generated data set may be empty; the data set may not.
         let may_be_empty = self.trace_rules.is_generated() && self.rows.iter().any(|rows| *rows > 0);
         for (file, _) in self.rows.iter().enumerate().filter(|(_, rows)| **rows == 0 && !may_be_empty) {
             let place = Place { file: file as u32, line: 0 };
@@ -299,15 +299,15 @@ impl<'a> Merge<'a> {
     }
 }
 
-/// What the first look at the rows gave.
+/// The result of the first pass.
 pub(crate) struct Merged {
     pub findings: Findings,
-    pub pending_checks: Questions,
+    pub pending_checks: PendingChecks,
     pub rows: u64,
     pub sessions: u64,
 }
 
-fn begins_with(runs: &[Run], prompt: &[Run]) -> bool {
+fn begins_with(runs: &[IdRun], prompt: &[IdRun]) -> bool {
     let Some((last, whole)) = prompt.split_last() else { return true };
     runs.len() >= prompt.len()
         && whole.iter().zip(runs).all(|(p, r)| (p.start, p.end) == (r.start, r.end))

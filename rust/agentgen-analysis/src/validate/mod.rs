@@ -1,15 +1,15 @@
-//! Whether a trace keeps the rules of the trace model, row by row and as a whole.
+//! Validates traces against the rules of the trace model.
 //!
-//! Blocks of the file are parsed, checked row by row and boiled down to [`digest`]s in parallel; [`merge`] takes those
-//! in order and keeps what rules across rows need: the open session, intervals of ids, hashes of session names. An id
-//! rule can only be broken by ids that occur twice; when some are suspect, [`resolve`] reads the file once more and
-//! looks for exactly these. Neither rows nor ids are ever held as a whole.
+//! Blocks of the file are parsed, checked row by row and summarized as [`digest`]s in parallel. [`merge`] processes the
+//! digests in order and stores what rules across rows need: the open session, intervals of ids, hashes of session names.
+//! Only ids that occur twice can break an id rule; if some may do so, [`resolve`] reads the file again and looks for
+//! these ids. Memory never holds all rows or all ids.
 
 mod cumulative;
 mod digest;
+mod expected_ids;
 mod files;
 mod findings;
-mod fresh;
 mod incremental;
 mod intervals;
 mod layout;
@@ -37,19 +37,19 @@ use self::digest::{Digest, Digester};
 pub(crate) use self::findings::Findings;
 pub use self::findings::ValidationReport;
 use self::merge::{Merge, Merged};
-use self::parts::{Consumed, Content, Part, each_part, parts};
+use self::parts::{Consumed, Content, Part, for_each_part, parts};
 use self::resolve::{Matches, SecondPass, Seen, Wanted};
 use self::trace_rules::TraceRules;
 pub use agentgen_trace::diagnostic::{Diagnostic, Severity};
 
-/// How to validate.
+/// Options of a validation.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// Layout of files that do not state it.
     pub trace_layout: Option<Layout>,
     /// Block size of files that do not state it, tokens.
     pub trace_block_size: Option<u32>,
-    /// Errors, and warnings, to list at most; all are counted.
+    /// Maximum errors, and maximum warnings, to list; all are counted.
     pub max_errors: usize,
     /// Worker threads.
     pub threads: usize,
@@ -63,7 +63,7 @@ impl Default for Options {
 
 /// Validates the traces at `paths` as one data set: files, run directories, shards in their order.
 ///
-/// `progress` is called now and then with the bytes read so far and in all.
+/// `progress` is called with the bytes read so far and the bytes in all.
 pub fn validate(
     paths: &[PathBuf],
     options: &Options,
@@ -75,16 +75,16 @@ pub fn validate(
     }
     let read = ReadOptions { trace_layout: options.trace_layout, trace_block_size: options.trace_block_size };
     match source::resolve(paths, read) {
-        Ok(source) => Run::new(&source, options, cancel)?.run(progress),
+        Ok(source) => Validation::new(&source, options, cancel)?.run(progress),
         Err(error @ (TraceError::Diagnostic(_) | TraceError::Usage(_))) => {
-            // Nothing could be inferred: perhaps because no row is sound, and that is a finding.
-            let stand_in = ReadOptions {
+            // Inference also fails if no row is valid; then the rows are validated with assumed values.
+            let assumed = ReadOptions {
                 trace_layout: read.trace_layout.or(Some(Layout::Incremental)),
                 trace_block_size: read.trace_block_size.or(Some(1)),
             };
-            let Ok(source) = source::resolve(paths, stand_in) else { return Err(error) };
-            let mut run = Run::new(&source, options, cancel)?;
-            if run.has_sound_rows()? {
+            let Ok(source) = source::resolve(paths, assumed) else { return Err(error) };
+            let mut run = Validation::new(&source, options, cancel)?;
+            if run.has_valid_rows()? {
                 return Err(error);
             }
             (run.layout_from, run.block_size_from) = (ASSUMED, ASSUMED);
@@ -97,7 +97,7 @@ pub fn validate(
 const ASSUMED: &str = "assumed";
 
 /// One validation.
-struct Run<'a> {
+struct Validation<'a> {
     source: &'a Source,
     names: Vec<String>,
     bytes: u64,
@@ -109,7 +109,7 @@ struct Run<'a> {
     consumed: Consumed,
 }
 
-impl<'a> Run<'a> {
+impl<'a> Validation<'a> {
     fn new(source: &'a Source, options: &'a Options, cancel: &'a Cancel) -> Result<Self> {
         let mut bytes = 0;
         for file in &source.files {
@@ -134,7 +134,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn has_sound_rows(&self) -> Result<bool> {
+    fn has_valid_rows(&self) -> Result<bool> {
         for part in parts(self.source, self.cancel, &self.consumed) {
             let mut found = false;
             part?.content.rows(self.trace_rules.layout, |_, _, _, diagnostics| found |= diagnostics.is_empty())?;
@@ -149,7 +149,7 @@ impl<'a> Run<'a> {
     fn run(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<ValidationReport> {
         let mut rows = parts(self.source, self.cancel, &self.consumed).peekable();
         if let Some(Ok(first)) = rows.peek()
-            && let Some(found) = layout::contradiction(first, &self.trace_rules, self.layout_from)?
+            && let Some(found) = layout::wrong_layout(first, &self.trace_rules, self.layout_from)?
         {
             let mut findings = Findings::new(self.options.max_errors);
             findings.add(found);
@@ -158,14 +158,14 @@ impl<'a> Run<'a> {
         let mut show = || progress(self.consumed.load(Ordering::Relaxed), self.bytes);
         let again = || parts(self.source, self.cancel, &self.consumed);
         let (source, names) = (self.source, &self.names[..self.source.files.len()]);
-        let (merged, issues) = std::thread::scope(|scope| {
-            let issues = scope.spawn(|| files::check(&source.expected_files, source.files.len(), self.cancel));
+        let (merged, diagnostics) = std::thread::scope(|scope| {
+            let diagnostics = scope.spawn(|| files::check(&source.expected_files, source.files.len(), self.cancel));
             let merged = check(rows, again, &self.trace_rules, names, self.options, self.cancel, &mut show);
-            (merged, issues.join())
+            (merged, diagnostics.join())
         });
         let mut merged = merged?;
-        for issue in issues.map_err(|_| TraceError::internal("hashing panicked"))? {
-            merged.findings.add(issue);
+        for diagnostic in diagnostics.map_err(|_| TraceError::internal("hashing panicked"))? {
+            merged.findings.add(diagnostic);
         }
         Ok(self.report(merged.findings, merged.rows, merged.sessions))
     }
@@ -190,7 +190,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Reads all parts once, and once more if there is something to resolve.
+/// Reads all parts once, and again if findings must be resolved.
 fn check<P, Q>(
     first: P,
     again: impl FnOnce() -> Q,
@@ -206,7 +206,7 @@ where
 {
     let mut merge = Merge::new(trace_rules, options.max_errors);
     let own = Arc::clone(trace_rules);
-    each_part(
+    for_each_part(
         first,
         options.threads,
         cancel,
@@ -220,13 +220,13 @@ where
     let mut merged = merge.finish(files.len());
     if let Some(wanted) = Wanted::new(&merged) {
         let (own, wanted, mut seen) = (Arc::clone(trace_rules), Arc::new(wanted), Seen::default());
-        let work = move |content: &Content| look(content, &own, &wanted);
-        each_part(again(), options.threads, cancel, work, |file, matches| {
+        let work = move |content: &Content| find_matches(content, &own, &wanted);
+        for_each_part(again(), options.threads, cancel, work, |file, matches| {
             seen.take(file, matches, trace_rules.layout);
             show();
             Ok(())
         })?;
-        seen.answer(&mut merged, trace_rules, files);
+        seen.resolve(&mut merged, trace_rules, files);
     }
     Ok(merged)
 }
@@ -238,7 +238,7 @@ fn digest(content: &Content, trace_rules: &TraceRules) -> Result<Digest> {
     Ok(digester.finish(lines))
 }
 
-fn look(content: &Content, trace_rules: &TraceRules, wanted: &Wanted) -> Result<Matches> {
+fn find_matches(content: &Content, trace_rules: &TraceRules, wanted: &Wanted) -> Result<Matches> {
     let mut second_pass = SecondPass::new(trace_rules, wanted);
     let lines =
         content.rows(trace_rules.layout, |line, row, _, diagnostics| second_pass.push(line, row, diagnostics))?;

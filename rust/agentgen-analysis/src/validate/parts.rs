@@ -1,4 +1,4 @@
-//! The rows of any data file, part by part.
+//! Reads the rows of data files of any format, part by part.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,14 +13,14 @@ use arrow_array::RecordBatch;
 use super::digest::Derived;
 use super::table;
 
-/// Some rows of a file.
+/// A part of the rows of a file.
 #[derive(Debug)]
 pub(crate) enum Content {
     Lines(Block),
     Table(RecordBatch),
 }
 
-/// Some rows of a file of the data set.
+/// A part of the data set.
 #[derive(Debug)]
 pub(crate) struct Part {
     /// Index of the file.
@@ -29,7 +29,7 @@ pub(crate) struct Part {
 }
 
 impl Content {
-    /// Calls `each` with line, row, derived columns and diagnostics of every row; returns the number of lines.
+    /// Calls `each` with the line, row, derived columns and diagnostics of every row; returns the number of lines.
     pub fn rows(
         &self,
         layout: Layout,
@@ -44,17 +44,17 @@ impl Content {
                     line.parse_row(&mut row, &mut diagnostics);
                     each(line.number as u32, &row, None, &mut diagnostics);
                 }
-                Ok(lines.passed())
+                Ok(lines.lines_read())
             }
             Self::Table(batch) => table::rows(batch, layout, &mut row, &mut diagnostics, each),
         }
     }
 }
 
-/// Bytes of the data set that were read so far.
+/// Bytes of the data set read so far.
 pub(crate) type Consumed = Arc<AtomicU64>;
 
-/// All parts of the files, in order; each file is opened when its turn comes.
+/// All parts of the files, in order; each file is opened when it is reached.
 pub(crate) fn parts(
     source: &Source,
     cancel: &Cancel,
@@ -87,7 +87,7 @@ fn contents(file: DataFile, meta: &Source, cancel: &Cancel, consumed: &Consumed)
             let size = std::fs::metadata(&file.path).map_err(|e| TraceError::io(&file.path, e))?.len();
             let own = Source { files: vec![file], ..meta.clone() };
             let batches = source::open(&own, &Column::ALL, 1, cancel)?;
-            // A batch is no certain share of the file; the file counts when it has been read.
+            // The size of a batch in the file is unknown, so the file counts once it has been read.
             let end = std::iter::from_fn(move || {
                 consumed.store(before + size, Ordering::Relaxed);
                 None
@@ -97,11 +97,11 @@ fn contents(file: DataFile, meta: &Source, cancel: &Cancel, consumed: &Consumed)
     })
 }
 
-/// Blocks that may wait for their turn: enough that no worker starves, few enough to be no memory.
+/// Blocks that may wait, per thread: enough to keep every thread busy, few enough to need little memory.
 const WINDOW_PER_THREAD: usize = 2;
 
-/// Does `work` on every part in parallel and calls `take` with the results in order.
-pub(crate) fn each_part<T, W>(
+/// Runs `work` on every part in parallel and calls `take` with the results in order.
+pub(crate) fn for_each_part<T, W>(
     parts: impl Iterator<Item = Result<Part>> + Send + 'static,
     threads: usize,
     cancel: &Cancel,

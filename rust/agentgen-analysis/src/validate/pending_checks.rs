@@ -1,37 +1,37 @@
-//! What the first look at the rows leaves open.
+//! Checks that need a second pass over the rows.
 
 use roaring::RoaringTreemap;
 
-use super::digest::{Name, Run};
+use super::digest::{IdRun, Name};
 use super::findings::Findings;
 use super::incremental::Reuse;
 use super::rules;
 use super::trace_rules::TraceRules;
 use agentgen_trace::diagnostic::{Diagnostic, Place};
 
-/// How a session ended that another continues.
+/// The end of a session that another session continues.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Split {
     /// Its last prompt and output, tokens.
     pub next_context: Option<u64>,
     pub group: Option<u32>,
-    pub prompt: Vec<Run>,
-    /// The run, of a generated session, and its last row.
-    pub run: Option<(u64, Place)>,
-    /// New tokens of its turns, where ids of the continuation follow from them and none was lost.
+    pub prompt: Vec<IdRun>,
+    /// Of a generated session: the root session's index, and the place of its last row.
+    pub root: Option<(u64, Place)>,
+    /// New tokens of all its turns, if they are known and determine the ids of the continuation.
     pub inputs: Option<Box<[u32]>>,
 }
 
-/// What only a second look at the rows can tell.
+/// Checks that need a second pass over the rows.
 #[derive(Debug, Default)]
-pub(crate) struct Questions {
-    /// Where was this id first?
+pub(crate) struct PendingChecks {
+    /// Repeated ids, whose first place is needed.
     pub reuses: Vec<(Place, Reuse)>,
-    /// Which session has this name already?
+    /// Repeated session names, whose first place is needed.
     pub duplicates: Vec<Duplicate>,
-    /// How did the parent end, which was not split?
+    /// Continuations of parents that have not ended with a split so far.
     pub children: Vec<Child>,
-    /// Do these ids always name the same block?
+    /// Ids that may name different blocks.
     pub suspects: RoaringTreemap,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Questions {
 pub(crate) struct Duplicate {
     pub place: Place,
     pub name: Name,
-    /// Its row looks like the first of a session.
+    /// Whether the row looks like the first of a session.
     pub starts: bool,
 }
 
@@ -53,17 +53,17 @@ pub(crate) struct Child {
     pub group: Option<u32>,
 }
 
-/// Keeps a question about a certain error, or only counts the error when nobody would read the answer.
-pub(crate) fn ask<T>(pending_checks: &mut Vec<T>, question: T, limit: usize, findings: &mut Findings) {
+/// Stores a check of a certain error; only counts the error if its text would not be listed.
+pub(crate) fn add_check<T>(pending_checks: &mut Vec<T>, check: T, limit: usize, findings: &mut Findings) {
     if pending_checks.len() < limit {
-        pending_checks.push(question);
+        pending_checks.push(check);
     } else {
         findings.count_errors(1);
     }
 }
 
 impl Child {
-    /// Holds it against the end of its parent.
+    /// Checks the continuation against the end of its parent.
     pub fn check(&self, parent: &Split, trace_rules: &TraceRules, out: &mut Findings) {
         let name = &self.parent.text;
         if let (Some(theirs), Some(ours)) = (parent.group, self.group)
@@ -73,7 +73,7 @@ impl Child {
             out.add(Diagnostic::new(rules::PARENT_GROUP, found, "the parent's group").at(self.place));
         }
         let Some(next) = parent.next_context else { return };
-        // Where the cap is unknown, any shorter prompt may have been capped.
+        // If the limit of prompts is unknown, any shorter prompt may have been truncated.
         let input = u64::from(self.input);
         let cap = trace_rules.max_prompt_tokens().map_or(input, |max| u64::from(max) - 1);
         let expected = next.min(cap);

@@ -1,4 +1,4 @@
-//! The second look at the rows: only when the first found suspects, and only for them.
+//! The second pass over the rows, which resolves the pending checks of the first.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,10 +18,10 @@ use super::rows::{RowIds, check_ids};
 use super::rules;
 use super::trace_rules::TraceRules;
 
-/// Suspects beyond this many are counted, not resolved: so many mean that the trace is wrong as a whole.
+/// Maximum number of suspect ids to resolve; others are only counted.
 pub(super) const MAX_SUSPECTS: u64 = if cfg!(test) { 1_000 } else { 1 << 20 };
 
-/// What to look for.
+/// The ids and sessions to look for.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     ids: RoaringTreemap,
@@ -29,7 +29,7 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// The ids and rows that pending checks ask for; `None` if there are none.
+    /// The ids and sessions of all pending checks; `None` if there are none.
     pub fn new(merged: &Merged) -> Option<Self> {
         let pending_checks = &merged.pending_checks;
         let mut ids: RoaringTreemap = pending_checks.suspects.iter().take(MAX_SUSPECTS as usize).collect();
@@ -41,7 +41,7 @@ impl Wanted {
     }
 }
 
-/// What a block has of what is wanted.
+/// The wanted ids and rows of a block.
 #[derive(Debug, Default)]
 pub(crate) struct Matches {
     pub lines: u64,
@@ -69,7 +69,7 @@ struct RowMatch {
     end: Option<EndReason>,
 }
 
-/// Looks through a block's rows.
+/// Searches a block's rows for wanted ids and sessions.
 pub(crate) struct SecondPass<'a> {
     trace_rules: &'a TraceRules,
     wanted: &'a Wanted,
@@ -82,7 +82,7 @@ impl<'a> SecondPass<'a> {
         Self { trace_rules, wanted, ids: RowIds::default(), matches: Matches::default() }
     }
 
-    /// Takes a row and what its reader found wrong with it.
+    /// Adds a row and the findings of its reader.
     pub fn push(&mut self, line: u32, row: &Row, diagnostics: &mut Vec<Diagnostic>) {
         let is_faulty = !diagnostics.is_empty();
         if row.session_key != SessionKey::None && !self.wanted.sessions.is_empty() {
@@ -113,13 +113,13 @@ impl<'a> SecondPass<'a> {
         diagnostics.clear();
     }
 
-    /// What was seen; `lines` are those of the block, blank ones included.
+    /// The matches; `lines` is the number of lines of the block, blank ones included.
     pub fn finish(self, lines: u64) -> Matches {
         Matches { lines, ..self.matches }
     }
 }
 
-/// Everything seen of what is wanted.
+/// All matches so far.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     file: u32,
@@ -148,16 +148,16 @@ struct SessionSeen {
 }
 
 impl Seen {
-    /// Takes the next block of a file.
+    /// Adds the next block of a file.
     pub fn take(&mut self, file: u32, matches: Matches, layout: Layout) {
         if file != self.file {
             (self.file, self.lines) = (file, 0);
         }
         let lines = self.lines;
         let place = |line: u32| Place { file, line: lines + u64::from(line) + 1 };
-        for sight in matches.ids {
-            let place = place(sight.line);
-            let IdMatch { id, size, before, .. } = sight;
+        for found in matches.ids {
+            let place = place(found.line);
+            let IdMatch { id, size, before, .. } = found;
             self.ids
                 .entry(id)
                 .and_modify(|seen| {
@@ -186,15 +186,15 @@ impl Seen {
         self.lines += matches.lines;
     }
 
-    /// Answers the pending checks of the first pass.
-    pub fn answer(&self, merged: &mut Merged, trace_rules: &TraceRules, files: &[String]) {
+    /// Resolves the pending checks of the first pass.
+    pub fn resolve(&self, merged: &mut Merged, trace_rules: &TraceRules, files: &[String]) {
         let Merged { findings, pending_checks, .. } = merged;
         for id in pending_checks.suspects.iter().take(MAX_SUSPECTS as usize) {
-            self.judge(id as i64, trace_rules, files, findings);
+            self.resolve_id(id as i64, trace_rules, files, findings);
         }
         let unresolved = pending_checks.suspects.len().saturating_sub(MAX_SUSPECTS);
         if unresolved > 0 {
-            // In the incremental layout every suspect is guilty; in the other, nobody knows.
+            // In the incremental layout every suspect is an error; in the cumulative layout that is unknown.
             if trace_rules.layout == Layout::Incremental {
                 findings.count_errors(unresolved);
             }
@@ -214,7 +214,7 @@ impl Seen {
         }
         for duplicate in &pending_checks.duplicates {
             let name = &duplicate.name;
-            // Another name with the same hash is no diagnostic.
+            // Two names with the same hash are no finding.
             let Some(seen) = self.sessions.get(&name.hash).filter(|s| s.name == name.text) else { continue };
             let found = format!("session {:?} again, first in {}", name.text, at(seen.first, duplicate.place, files));
             let (rule, expected) = if duplicate.starts {
@@ -224,11 +224,11 @@ impl Seen {
             };
             findings.add(Diagnostic::new(rule, found, expected).at(duplicate.place));
         }
-        self.answer_children(&pending_checks.children, trace_rules, findings);
+        self.resolve_children(&pending_checks.children, trace_rules, findings);
     }
 
-    /// Parents that had not ended when they were asked for.
-    fn answer_children(&self, children: &[Child], trace_rules: &TraceRules, findings: &mut Findings) {
+    /// Checks continuations whose parent had not ended with a split at their first row.
+    fn resolve_children(&self, children: &[Child], trace_rules: &TraceRules, findings: &mut Findings) {
         let parent = |child: &Child| self.sessions.get(&child.parent.hash);
         let says_ends = trace_rules.is_generated() || children.iter().filter_map(parent).any(|s| s.end.is_some());
         for child in children {
@@ -247,33 +247,36 @@ impl Seen {
         }
     }
 
-    fn judge(&self, id: i64, trace_rules: &TraceRules, files: &[String], out: &mut Findings) {
+    fn resolve_id(&self, id: i64, trace_rules: &TraceRules, files: &[String], out: &mut Findings) {
         let Some(seen) = self.ids.get(&id) else { return };
-        let mut is_innocent = true;
+        let mut is_valid = true;
         if let Some((place, size)) = seen.other_size {
-            is_innocent = false;
+            is_valid = false;
             let found = format!(
                 "id {id} with {}, with {} in {}",
                 tokens(size),
                 tokens(seen.size),
                 at(seen.first, place, files)
             );
-            out.add(Diagnostic::new(rules::ID_SIZE, found, "one size an id in the whole data set").at(place));
+            out.add(Diagnostic::new(rules::ID_SIZE, found, "one size per id in the whole data set").at(place));
         }
         if trace_rules.layout == Layout::Cumulative
             && let Some((place, before)) = seen.other_before
         {
-            is_innocent = false;
+            is_valid = false;
             let after = |before: i64| {
                 if before == START { "at the start of a prompt".to_owned() } else { format!("after id {before}") }
             };
             let found =
                 format!("id {id} {}, {} in {}", after(before), after(seen.before), at(seen.first, place, files));
-            out.add(Diagnostic::new(rules::ID_PARENT, found, "one id before an id: blocks are chained").at(place));
+            out.add(
+                Diagnostic::new(rules::ID_PARENT, found, "the same id before it everywhere (blocks are chained)")
+                    .at(place),
+            );
         }
-        // Foreign prompts may be identical, tails and all.
+        // Prompts of other traces may be identical, including their tails.
         let may_recur = trace_rules.layout == Layout::Cumulative && !trace_rules.is_generated();
-        if is_innocent
+        if is_valid
             && !may_recur
             && seen.size < trace_rules.block_size
             && let Some(place) = seen.again
@@ -292,7 +295,7 @@ fn tokens(count: u32) -> String {
     counted(u64::from(count), "token")
 }
 
-/// A place as seen from another.
+/// A place, relative to another one.
 fn at(place: Place, from: Place, files: &[String]) -> String {
     match files.get(place.file as usize) {
         Some(file) if place.file != from.file => format!("{file} line {}", place.line),

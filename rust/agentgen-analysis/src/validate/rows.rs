@@ -1,4 +1,4 @@
-//! Rules that a row keeps or breaks alone.
+//! Rules over a single row.
 
 use agentgen_trace::Layout;
 use agentgen_trace::diagnostic::Diagnostic;
@@ -7,14 +7,14 @@ use agentgen_trace::row::{Row, SessionKey};
 use super::rules;
 use super::trace_rules::{Known, TraceRules};
 
-/// A row's ids as runs of consecutive ones: first id, end, place of the first.
+/// A row's ids as runs of consecutive ids: first id, end, index of the first.
 #[derive(Debug, Default)]
 pub(crate) struct RowIds {
     pub runs: Vec<(i64, i64, u32)>,
     sorted: Vec<(i64, i64)>,
-    /// The session of the last generated row, and its run.
+    /// The session of the last generated row, and the index of its root session.
     session: String,
-    run: Option<u64>,
+    root: Option<u64>,
 }
 
 impl RowIds {
@@ -46,7 +46,8 @@ impl RowIds {
     }
 }
 
-/// Splits a row's ids into runs; whether number and names of the ids are sound, so that rules across rows may use them.
+/// Splits a row's ids into runs. Returns whether number and values of the ids are valid, so that rules over several rows
+/// may use them.
 pub(crate) fn check_ids(
     row: &Row,
     trace_rules: &TraceRules,
@@ -67,7 +68,7 @@ pub(crate) fn check_ids(
         let places: Vec<String> =
             row.hash_ids.iter().enumerate().filter(|(_, i)| **i == id).map(|(at, _)| at.to_string()).collect();
         let found = format!("id {id} at positions {} of hash_ids", places.join(", "));
-        diagnostics.push(Diagnostic::new(rules::DUPLICATE_ID, found, "an id once a row"));
+        diagnostics.push(Diagnostic::new(rules::DUPLICATE_ID, found, "every id once per row"));
         return false;
     }
     if let Some(known) = &trace_rules.origin {
@@ -77,30 +78,30 @@ pub(crate) fn check_ids(
     true
 }
 
-/// Generated ids: L1 at its own places, L1.5 behind it, the rest from the range of the session's run.
+/// Checks ranges of generated ids: L1 at its own positions, then L1.5, then ids of the root session's range.
 fn check_space(row: &Row, known: &Known, ids: &mut RowIds, diagnostics: &mut Vec<Diagnostic>) {
     if row.session_key == SessionKey::None {
         return;
     }
     if ids.session != row.session_id {
         ids.session.clone_from(&row.session_id);
-        ids.run = known.names.root_of(&row.session_id).map(|(run, _)| run).filter(|run| *run < known.sessions);
+        ids.root = known.names.root_of(&row.session_id).map(|(root, _)| root).filter(|root| *root < known.sessions);
     }
-    let Some(run) = ids.run else {
+    let Some(root) = ids.root else {
         let found = format!("session {:?}", row.session_id);
         diagnostics.push(Diagnostic::new(
             rules::ID_SPACE,
             found,
-            "a session id that the manifest's seed and session count give",
+            "a session_id that follows from the manifest's seed and session count",
         ));
         return;
     };
-    let base = known.ids.base(run) as i64;
+    let base = known.ids.base(root) as i64;
     let (own, shared_end) = (base..base + known.ids.stride() as i64, known.ids.base(0) as i64);
     let (layer1, prefix) = (known.ids.layer1_blocks() as i64, known.ids.prefix_blocks() as i64);
     for &(start, end, at) in &ids.runs {
         let at = i64::from(at);
-        // L1, L1.5 and the first run's own ids follow each other, so that one run of ids may hold several kinds.
+        // L1, L1.5 and the ids of the first root session are adjacent, so one run of ids may hold several kinds.
         let (shared, private) = (start..end.min(shared_end), start.max(shared_end)..end);
         let misplaced = shared.clone().find(|id| {
             let place = at + (id - start);
@@ -116,33 +117,33 @@ fn check_space(row: &Row, known: &Known, ids: &mut RowIds, diagnostics: &mut Vec
         }
         if let Some(id) = foreign {
             let found = format!("id {id}");
-            let expected = format!("ids {} to {} for run {run} of this configuration", own.start, own.end - 1);
+            let expected = format!("ids {} to {} for root session {root}", own.start, own.end - 1);
             return diagnostics.push(Diagnostic::new(rules::ID_SPACE, found, expected));
         }
     }
 }
 
-/// Generated ids that follow from their places: the whole prefix of a prompt, and full blocks of whole prompts.
+/// Checks generated ids that follow from their position: the prefix of a prompt, and full blocks of whole prompts.
 fn check_places(row: &Row, trace_rules: &TraceRules, known: &Known, ids: &RowIds, diagnostics: &mut Vec<Diagnostic>) {
-    let is_whole = trace_rules.layout == Layout::Cumulative;
+    let is_cumulative = trace_rules.layout == Layout::Cumulative;
     let is_first = row.group_id.is_some() && row.delay.is_none();
-    let Some(run) = ids.run.filter(|_| diagnostics.is_empty() && (is_whole || is_first)) else { return };
-    let (base, layer1) = (known.ids.base(run) as i64, known.ids.layer1_blocks() as i64);
+    let Some(root) = ids.root.filter(|_| diagnostics.is_empty() && (is_cumulative || is_first)) else { return };
+    let (base, layer1) = (known.ids.base(root) as i64, known.ids.layer1_blocks() as i64);
     let prefix = known.ids.prefix_blocks() as i64;
     let group = row.group_id.filter(|g| *g < known.groups());
     let group_first = group.map(|g| layer1 + i64::from(g) * (prefix - layer1));
-    let is_partial = is_whole && !row.input_length.is_multiple_of(trace_rules.block_size);
+    let is_partial = is_cumulative && !row.input_length.is_multiple_of(trace_rules.block_size);
     let tail = if is_partial { row.hash_ids.len() as i64 - 1 } else { i64::MAX };
     for &(start, end, at) in &ids.runs {
         let (at, mut place) = (i64::from(at), i64::from(at));
-        // From one kind of block to the next: in between, ids and places go up together.
+        // Step from one kind of block to the next; within a kind, ids and positions increase together.
         while place < at + (end - start) {
             let id = start + (place - at);
             let (expected, next) = if place < layer1 {
                 (Some(place), layer1)
             } else if place < prefix {
                 (group_first.map(|first| first + place - layer1), prefix)
-            } else if !is_whole {
+            } else if !is_cumulative {
                 break;
             } else if place == tail {
                 (Some(id.max(base + known.own_blocks)), i64::MAX)
@@ -155,7 +156,7 @@ fn check_places(row: &Row, trace_rules: &TraceRules, known: &Known, ids: &RowIds
                 return diagnostics.push(Diagnostic::new(
                     rules::ID_SPACE,
                     found,
-                    format!("id {expected}{least} at this place"),
+                    format!("id {expected}{least} at this position"),
                 ));
             }
             place = next;

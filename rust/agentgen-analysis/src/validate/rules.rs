@@ -1,4 +1,4 @@
-//! The rules' names, each stated once. `docs/validation.md` explains every one of them.
+//! The names of the rules. `docs/validation.md` explains each of them.
 //!
 //! Faults of a single line (`json`, `type`, `range`, `missing-field`, ...) are named by the reader of rows.
 
@@ -6,58 +6,58 @@
 pub(crate) const ID_COUNT: &str = "id-count";
 /// An id twice in one row.
 pub(crate) const DUPLICATE_ID: &str = "duplicate-id";
-/// Not exactly the timing field that the row's place asks for.
+/// A row does not have exactly the timing field that its position requires.
 pub(crate) const TIMING: &str = "timing";
-/// Timestamps of a session run backwards.
+/// Timestamps of a session decrease.
 pub(crate) const TIME_ORDER: &str = "time-order";
-/// `end_reason` is none of the known words.
+/// `end_reason` is not a known word.
 pub(crate) const END_REASON: &str = "end-reason";
 /// `end_reason` on a row that is not its session's last, or missing on the last row of a generated session.
 pub(crate) const END_PLACE: &str = "end-place";
 /// `group_id` changes within a session.
 pub(crate) const GROUP: &str = "group";
-/// `is_restart` or `parent_session_id` where they do not belong.
+/// `is_restart` or `parent_session_id` on a wrong row.
 pub(crate) const RESTART_FIELDS: &str = "restart-fields";
-/// `turn_index` or `context_length` of a table disagree with the rows.
+/// `turn_index` or `context_length` of a table contradict the rows.
 pub(crate) const DERIVED: &str = "derived-column";
 /// A prompt reaches `max_prompt_tokens`.
 pub(crate) const CONTEXT_LIMIT: &str = "context-limit";
-/// A session whose rows are not together.
+/// The rows of a session do not follow one another.
 pub(crate) const SESSION_SPLIT: &str = "session-split";
-/// Two sessions of one name.
+/// Two sessions have the same name.
 pub(crate) const SESSION_DUPLICATE: &str = "session-duplicate";
 /// No earlier session has the name of a continuation's parent.
 pub(crate) const PARENT_MISSING: &str = "parent-missing";
-/// The parent did not end with a split.
+/// The parent did not end with `restart_split`.
 pub(crate) const PARENT_END: &str = "parent-end";
 /// Parent and continuation are of different groups.
 pub(crate) const PARENT_GROUP: &str = "parent-group";
-/// A continuation does not begin where its parent stopped.
+/// A continuation does not begin where its parent ended.
 pub(crate) const PARENT_CONTEXT: &str = "parent-context";
-/// A file is not as its manifest says.
+/// A file contradicts its manifest.
 pub(crate) const DIGEST: &str = "digest";
 pub(crate) use agentgen_trace::transcript::flat::EMPTY;
-/// The rows are evidently of the other layout.
+/// The rows have the other layout.
 pub(crate) const LAYOUT: &str = "layout";
-/// An id with two sizes.
+/// An id has two sizes.
 pub(crate) const ID_SIZE: &str = "id-size";
 /// A partial block's id occurs again.
 pub(crate) const PARTIAL_ID: &str = "partial-id-recurs";
-/// An id seen before where content must be new.
+/// An id repeats an earlier one where content must be new.
 pub(crate) const ID_REUSED: &str = "id-reused";
-/// An id after two different ids.
+/// An id follows two different ids.
 pub(crate) const ID_PARENT: &str = "id-parent";
-/// A prompt that does not begin with the full blocks of the one before.
+/// A prompt does not begin with the full blocks of the prompt before it.
 pub(crate) const PROMPT_PREFIX: &str = "prompt-prefix";
-/// An id outside the range that the configuration gives its kind.
+/// An id is outside the range that the configuration assigns to it.
 pub(crate) const ID_SPACE: &str = "id-space";
-/// Generated sessions that are not in the order in which they are written.
+/// Generated sessions are not in the order in which they are written.
 pub(crate) const SESSION_ORDER: &str = "session-order";
-/// A generated session that was split, and no session that continues it.
+/// No session continues a generated session that was split.
 pub(crate) const CONTINUATION_MISSING: &str = "continuation-missing";
-/// A prompt that does not grow by the output before it and something new.
+/// A prompt is not longer than the context and output before it.
 pub(crate) const CONTEXT_GROWTH: &str = "context-growth";
-/// Checks that were left out because too much was wrong.
+/// Checks were omitted because too many ids may be wrong.
 pub(crate) const UNRESOLVED: &str = "unresolved";
 
 /// The field of a row that a rule is about, if it is a single one.

@@ -1,10 +1,10 @@
-//! Rules from row to row of one session.
+//! Rules over the rows of a session.
 
 use agentgen_core::EndReason;
 use agentgen_engine::text::counted;
 use agentgen_trace::Layout;
 
-use super::digest::{Facts, Name, Run};
+use super::digest::{IdRun, Name, RowSummary};
 use super::findings::Findings;
 use super::rules;
 use super::trace_rules::{Lineage, TraceRules};
@@ -14,13 +14,13 @@ use agentgen_trace::diagnostic::{Diagnostic, Place};
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools)] // two repeat fields of its first row
 pub(crate) struct Session {
-    /// `None`: a row that names none.
+    /// `None` for a row that names no session.
     pub name: Option<Name>,
-    /// Of a generated session, unless its name is wrong.
+    /// Set for a generated session with a valid name.
     pub lineage: Option<Lineage>,
     pub last: Place,
     rows: u32,
-    /// Prompt and output tokens of the last row; `None` behind a row that could not be read.
+    /// Prompt and output tokens of the last row; `None` after an unreadable row.
     tokens: Option<(u64, u32)>,
     timestamp: Option<f64>,
     pub group: Option<u32>,
@@ -28,14 +28,14 @@ pub(crate) struct Session {
     has_parent: bool,
     pub end: Option<EndReason>,
     is_over_limit: bool,
-    /// Its first or its last row may have been lost.
+    /// Whether its first or last row may be missing.
     pub is_cut: bool,
-    /// Full blocks of the last prompt, where the next one must begin with them.
-    pub prompt: Vec<Run>,
+    /// Full blocks of the last prompt, if the next prompt must begin with them.
+    pub prompt: Vec<IdRun>,
 }
 
 impl Session {
-    /// Before its first row. `is_cut`: rows of it may have been lost before that.
+    /// A session before its first row. `is_cut`: earlier rows of it may be missing.
     pub fn new(name: Option<Name>, lineage: Option<Lineage>, is_cut: bool) -> Self {
         Self {
             name,
@@ -59,18 +59,18 @@ impl Session {
         self.tokens.map(|(context, output)| context + u64::from(output))
     }
 
-    /// Whether no row was taken yet.
+    /// Whether no row was added yet.
     pub fn is_new(&self) -> bool {
         self.rows == 0
     }
 
-    /// A line between its rows could not be read, and may have been its own.
-    pub fn lose_a_row(&mut self) {
+    /// Notes an unreadable line, which may belong to the session.
+    pub fn mark_lost_row(&mut self) {
         self.tokens = None;
     }
 
-    /// Takes its next row.
-    pub fn push(&mut self, row: &Facts, place: Place, trace_rules: &TraceRules, out: &mut Findings) {
+    /// Adds the session's next row.
+    pub fn push(&mut self, row: &RowSummary, place: Place, trace_rules: &TraceRules, out: &mut Findings) {
         let mut error = |place, rule, found: String, expected: &str| {
             out.add(Diagnostic::new(rule, found, expected).at(place));
         };
@@ -83,7 +83,7 @@ impl Session {
             (self.tokens, self.end) = (None, row.end);
             self.is_cut |= is_first;
         } else {
-            // What follows a lost line may look like a first row and be none.
+            // A row after an unreadable line may only look like a first row.
             if !(is_first && self.is_cut && row.has_delay) {
                 timing(row, is_first, place, trace_rules, &mut error);
             }
@@ -110,7 +110,7 @@ impl Session {
 
     fn first_row(
         &self,
-        row: &Facts,
+        row: &RowSummary,
         place: Place,
         trace_rules: &TraceRules,
         error: &mut impl FnMut(Place, &'static str, String, &str),
@@ -129,9 +129,9 @@ impl Session {
             && !self.is_cut
         {
             let (found, expected) = if lineage.is_continuation {
-                ("no is_restart and parent_session_id", "both: the session id is a continuation's")
+                ("no is_restart and parent_session_id", "both: the session_id is a continuation's")
             } else {
-                ("is_restart and parent_session_id", "neither: the session id is a primary's")
+                ("is_restart and parent_session_id", "neither: the session_id is a root session's")
             };
             error(place, rules::RESTART_FIELDS, found.into(), expected);
         }
@@ -146,7 +146,7 @@ impl Session {
         }
     }
 
-    fn later_row(&self, row: &Facts, place: Place, error: &mut impl FnMut(Place, &'static str, String, &str)) {
+    fn later_row(&self, row: &RowSummary, place: Place, error: &mut impl FnMut(Place, &'static str, String, &str)) {
         if row.derived.is_some() {
             if !self.is_cut && (row.has_restart, row.has_parent) != (self.has_restart, self.has_parent) {
                 let found = "is_restart or parent_session_id differ from the session's first row".into();
@@ -163,11 +163,11 @@ impl Session {
         {
             let first = self.group.map_or("none".into(), |g| g.to_string());
             let found = format!("group_id {group}, on the session's first row {first}");
-            error(place, rules::GROUP, found, "one group a session, stated on its first row");
+            error(place, rules::GROUP, found, "one group per session, on its first row");
         }
     }
 
-    fn times(&mut self, row: &Facts, place: Place, error: &mut impl FnMut(Place, &'static str, String, &str)) {
+    fn times(&mut self, row: &RowSummary, place: Place, error: &mut impl FnMut(Place, &'static str, String, &str)) {
         if let (Some(before), Some(now)) = (self.timestamp, row.timestamp)
             && now < before
         {
@@ -179,7 +179,7 @@ impl Session {
 
     fn context(
         &mut self,
-        row: &Facts,
+        row: &RowSummary,
         is_first: bool,
         place: Place,
         trace_rules: &TraceRules,
@@ -213,7 +213,7 @@ impl Session {
             let found = format!("turn_index {}", derived.turn_index);
             error(place, rules::DERIVED, found, &format!("{}: rows of a session in order, from 0", self.rows));
         }
-        // Whole prompts of foreign traces may have been rewritten from turn to turn.
+        // Prompts of other traces may have been rewritten from turn to turn.
         let Some(before) = before.filter(|_| trace_rules.layout == Layout::Incremental || trace_rules.is_generated())
         else {
             return;
@@ -225,7 +225,7 @@ impl Session {
         }
     }
 
-    /// The session is over.
+    /// Ends the session.
     pub fn close(&self, trace_rules: &TraceRules, out: &mut Findings) {
         if trace_rules.is_generated()
             && self.end.is_none()
@@ -234,14 +234,14 @@ impl Session {
             && self.tokens.is_some()
         {
             let expected =
-                "end_reason on a generated session's last row; the file seems cut off if this is its last row";
+                "end_reason on a generated session's last row; the file seems truncated if this is its last row";
             out.add(Diagnostic::new(rules::END_PLACE, "no end_reason", expected).at(self.last));
         }
     }
 }
 
 fn timing(
-    row: &Facts,
+    row: &RowSummary,
     is_first: bool,
     place: Place,
     trace_rules: &TraceRules,

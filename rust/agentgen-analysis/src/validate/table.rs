@@ -1,4 +1,4 @@
-//! Rows of the canonical table, as the rules see rows.
+//! Converts rows of the canonical table to rows for the rules.
 
 use agentgen_core::config::MAX_TOKENS;
 use agentgen_trace::diagnostic::Diagnostic;
@@ -13,7 +13,7 @@ use super::digest::Derived;
 
 /// Calls `each` with line, row, derived columns and diagnostics of every row; returns the number of rows.
 ///
-/// `input_length` of the row handed out is what its ids cover, as in JSON lines; the column's value is in [`Derived`].
+/// `input_length` of the row is the length that its ids cover, as in JSONL; [`Derived`] holds the column's value.
 pub(crate) fn rows(
     batch: &RecordBatch,
     layout: Layout,
@@ -64,7 +64,7 @@ pub(crate) fn rows(
     Ok(batch.num_rows() as u64)
 }
 
-/// What the reader of lines checks in lines.
+/// Checks the ranges that the JSONL reader checks in lines.
 fn ranges(row: &Row, derived: Derived, diagnostics: &mut Vec<Diagnostic>) {
     let mut diagnostic = |found: String, expected: String| diagnostics.push(Diagnostic::new("range", found, expected));
     for (name, value, min) in [

@@ -1,4 +1,4 @@
-//! What the rows of one data set are held against.
+//! The rules that apply to a data set.
 
 use agentgen_core::ids::{IdSpace, SessionNames};
 use agentgen_core::rng::RandomStreams;
@@ -7,41 +7,41 @@ use agentgen_trace::{Layout, Result, TraceMeta};
 
 use agentgen_trace::diagnostic::Severity;
 
-/// Everything that is known before the first row is read.
+/// All that is known before the first row is read.
 #[derive(Debug)]
 pub(crate) struct TraceRules {
     pub layout: Layout,
     pub block_size: u32,
-    /// Known for generated traces, which are held to more rules than foreign ones.
+    /// Set for generated traces, to which more rules apply.
     pub origin: Option<Known>,
-    /// What a missing parent is: in a shard alone it may be in another shard.
+    /// Severity of a missing parent: a warning for a single shard, as the parent may be in another one.
     pub parent_missing: Severity,
 }
 
-/// What the configuration of a generated trace determines.
+/// Properties of a generated trace that follow from its configuration.
 #[derive(Debug)]
 pub(crate) struct Known {
     pub max_prompt_tokens: u32,
     pub sessions: u64,
     pub ids: IdSpace,
     pub names: SessionNames,
-    /// Partial tails of whole prompts are numbered from here, counted from the run's first id.
+    /// Ids of partial tails of whole prompts begin here, relative to the root session's first id.
     pub own_blocks: i64,
     config: Config,
 }
 
-/// What the name of a generated session says.
+/// The root session that a generated session's name refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lineage {
-    pub run: u64,
+    pub root: u64,
     pub is_continuation: bool,
 }
 
 impl Known {
-    /// Whose name it is; `None` if the configuration has no such session.
+    /// The lineage of a session name; `None` if the configuration has no such session.
     pub fn lineage(&self, name: &str) -> Option<Lineage> {
-        let (run, is_continuation) = self.names.root_of(name)?;
-        (run < self.sessions).then_some(Lineage { run, is_continuation })
+        let (root, is_continuation) = self.names.root_of(name)?;
+        (root < self.sessions).then_some(Lineage { root, is_continuation })
     }
 
     /// L1.5 groups.
@@ -49,12 +49,12 @@ impl Known {
         self.config.cache.layer1_5_groups.num_groups
     }
 
-    /// Primaries that start, at least, between a session and its continuation.
+    /// Minimum number of root sessions that start between a session and its continuation.
     pub fn gap(&self) -> u64 {
         (self.sessions / 4).max(1)
     }
 
-    /// Whether a session can end like this.
+    /// Whether a session can end with this reason.
     pub fn can_end(&self, end: EndReason, is_continuation: bool) -> bool {
         let turns = self.config.turns.as_ref();
         match end {

@@ -1,4 +1,4 @@
-//! Every finding about files of messages: the reader, which goes on.
+//! Validates files of multi-turn messages.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use agentgen_trace::{Cancel, Result, TraceError};
 use super::{Findings, Options, ValidationReport};
 use agentgen_trace::transcript::flat::Reader;
 
-/// Validates files of messages as one set of conversations; nothing if `paths` are not such files.
+/// Validates files of multi-turn messages as one set of conversations; `None` if `paths` are other files.
 pub(crate) fn validate(
     paths: &[PathBuf],
     options: &Options,
@@ -37,10 +37,10 @@ pub(crate) fn validate(
     for path in paths {
         bytes += std::fs::metadata(path).map_err(|e| TraceError::io(path, e))?.len();
     }
-    let (mut findings, mut issues) = (Findings::new(options.max_errors), Vec::new());
+    let (mut findings, mut diagnostics) = (Findings::new(options.max_errors), Vec::new());
     let mut reader = Reader::new(paths);
-    while reader.step(&mut issues, drop)? {
-        issues.drain(..).for_each(|issue| findings.add(issue));
+    while reader.step(&mut diagnostics, drop)? {
+        diagnostics.drain(..).for_each(|diagnostic| findings.add(diagnostic));
         progress(reader.bytes(), bytes);
         cancel.check()?;
     }

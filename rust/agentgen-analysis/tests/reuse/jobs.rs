@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use agentgen_core::Layout;
-use agentgen_trace::session::Clock;
+use agentgen_trace::session::TraceTiming;
 
 use crate::traces::{self, Prompts, Token, Trace};
 
@@ -59,13 +59,13 @@ impl Names {
 }
 
 /// The sessions of a trace as its rows in `layout` state them.
-pub fn jobs(trace: &Trace, layout: Layout, is_recorded: bool) -> (Vec<Job>, Clock) {
+pub fn jobs(trace: &Trace, layout: Layout, is_recorded: bool) -> (Vec<Job>, TraceTiming) {
     let arrives = |tenths: u64| tenths as f64 / 10.0;
     let is_closed = trace.sessions.iter().all(|s| s.arrival_tenths == trace.sessions[0].arrival_tenths);
     let clock = match layout {
-        Layout::Cumulative if is_recorded && trace.sessions.iter().any(|s| s.turns.len() > 1) => Clock::Recorded,
-        _ if is_closed => Clock::Closed,
-        _ => Clock::Arrivals,
+        Layout::Cumulative if is_recorded && trace.sessions.iter().any(|s| s.turns.len() > 1) => TraceTiming::Recorded,
+        _ if is_closed => TraceTiming::Closed,
+        _ => TraceTiming::Arrivals,
     };
     let job = |session: &traces::Session| {
         let (mut now, mut before) = (session.arrival_tenths, 0);
@@ -76,13 +76,14 @@ pub fn jobs(trace: &Trace, layout: Layout, is_recorded: bool) -> (Vec<Job>, Cloc
             // All of a prompt is new that is no longer than what came before it.
             let new = if context > before { context - before } else { context };
             before = context + output;
-            let send = if clock == Clock::Recorded { Send::At(arrives(now)) } else { Send::After(arrives(delay)) };
+            let send =
+                if clock == TraceTiming::Recorded { Send::At(arrives(now)) } else { Send::After(arrives(delay)) };
             Turn { context, new, output, send }
         });
         let alone = if layout == Layout::Cumulative { &session.by_blocks } else { &session.standalone };
         Job {
             arrival_ms: arrives(session.arrival_tenths),
-            parent: session.parent.filter(|_| trace.names_parents && clock != Clock::Recorded),
+            parent: session.parent.filter(|_| trace.names_parents && clock != TraceTiming::Recorded),
             is_continuation: session.parent.is_some(),
             is_named: true,
             turns: turns.collect(),

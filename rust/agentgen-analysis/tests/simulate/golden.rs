@@ -10,7 +10,7 @@ use agentgen_engine::kv::{Content, TokenSeq, TokenSpan};
 use agentgen_engine::timeline::{TimedSession as _, TimelineOptions};
 use agentgen_testing::Case;
 use agentgen_trace::Layout;
-use agentgen_trace::session::{Clock, Session};
+use agentgen_trace::session::{Session, TraceTiming};
 use serde_json::{Value, json};
 
 const ABOUT: &str = "A trace, a system, and what `agentgen simulate` finds (docs/simulator.md). A session's tokens are \
@@ -131,7 +131,7 @@ fn request(served: &Served) -> Value {
     })
 }
 
-fn told(settings: &Settings, clock: Clock, sessions: &[Session], figures: &Figures, served: &[Served]) -> Value {
+fn told(settings: &Settings, clock: TraceTiming, sessions: &[Session], figures: &Figures, served: &[Served]) -> Value {
     json!({
         "about": ABOUT,
         "settings": {

@@ -110,7 +110,7 @@ impl FirstSeenIds {
             self.parents.insert(name, last);
         }
         if let Some(chain) = row.parent.and_then(|name| self.parents.remove(name)) {
-            // The whole transcript so far, cut off where the prompt had to be.
+            // The whole transcript so far, truncated to the length of the prompt.
             self.chain = chain;
             self.chain.truncate(full);
             return Ok(());

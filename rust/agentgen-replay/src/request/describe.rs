@@ -5,7 +5,7 @@ use std::path::Path;
 use agentgen_engine::timeline::TimedSession as _;
 use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::manifest::FileEntry;
-use agentgen_trace::session::{self, Clock};
+use agentgen_trace::session::{self, TraceTiming};
 use agentgen_trace::sink::file::digest;
 use agentgen_trace::transcript::{self, flat};
 use agentgen_trace::{Cancel, Result};
@@ -32,7 +32,7 @@ pub struct Description {
     /// Its files in order, with digests.
     pub files: Vec<FileEntry>,
     /// What times its requests.
-    pub clock: Clock,
+    pub clock: TraceTiming,
     /// Sessions.
     pub sessions: u64,
     /// Restart sessions whose parent the trace holds.
@@ -63,7 +63,7 @@ impl Description {
     fn new<'a>(
         kind: Kind,
         files: impl IntoIterator<Item = &'a Path>,
-        clock: Clock,
+        clock: TraceTiming,
         block_tokens: Option<u32>,
     ) -> Result<Self> {
         Ok(Self {
@@ -109,7 +109,7 @@ fn of_messages(path: &Path, of: &transcript::Description) -> Result<Description>
         max_context_tokens: of.max_context_tokens,
         max_request_tokens: of.max_request_tokens,
         longest_session_ms: of.longest_session_ms,
-        ..Description::new(Kind::Messages, [path], Clock::Closed, None)?
+        ..Description::new(Kind::Messages, [path], TraceTiming::Closed, None)?
     })
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use agentgen_engine::timeline::TimedSession as _;
 use agentgen_trace::diagnostic::Diagnostic;
-use agentgen_trace::session::{self, Clock, Session, Sessions};
+use agentgen_trace::session::{self, Session, Sessions, TraceTiming};
 use agentgen_trace::source::{self, ReadOptions};
 use agentgen_trace::transcript::{self, flat};
 use agentgen_trace::{Cancel, Result, TraceError};
@@ -101,7 +101,7 @@ fn messages_options(path: &Path, options: &Options) -> Result<MessagesOptions> {
 }
 
 /// [`session::open`] or [`session::open_unlinked`].
-type Open = fn(&source::Source, usize, &Cancel) -> Result<(Clock, Sessions<'static>)>;
+type Open = fn(&source::Source, usize, &Cancel) -> Result<(TraceTiming, Sessions<'static>)>;
 
 /// Opens a block-hash trace with one reader thread.
 pub(crate) fn open_block_hash(
@@ -109,7 +109,7 @@ pub(crate) fn open_block_hash(
     trace_block_size: Option<u32>,
     open: Open,
     cancel: &Cancel,
-) -> Result<(source::Source, Clock, Sessions<'static>)> {
+) -> Result<(source::Source, TraceTiming, Sessions<'static>)> {
     let stated = ReadOptions { trace_layout: None, trace_block_size };
     let source = source::resolve(&[path.to_owned()], stated)?;
     let (clock, sessions) = open(&source, 1, cancel)?;

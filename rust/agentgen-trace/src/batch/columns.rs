@@ -1,4 +1,4 @@
-//! Columns whose rows come in stretches: times that only some rows have, and names that many rows share.
+//! Column builders for times, which some rows lack, and for names, which many rows share.
 
 use arrow_array::builder::{ArrayBuilder as _, NullBufferBuilder, StringViewBuilder};
 use arrow_array::{ArrayRef, Float64Array, UInt32Array};
@@ -7,7 +7,7 @@ use arrow_buffer::ScalarBuffer;
 use super::take;
 use crate::error::{Result, TraceError};
 
-/// Tenths of a millisecond, kept as milliseconds; some rows have none.
+/// Builds a column of times in ms from tenths of a millisecond.
 #[derive(Debug)]
 pub(super) struct Times {
     values: Vec<f64>,
@@ -36,11 +36,11 @@ impl Times {
     }
 }
 
-/// Session names: each is stored (and checked to be text) once, however many rows show it.
+/// Builds a column of session names. Each name is stored, and checked for UTF-8, once.
 #[derive(Debug)]
 pub(super) struct Names {
     distinct: StringViewBuilder,
-    /// For each row its name, or none.
+    /// Index of each row's name.
     rows: Vec<u32>,
     valid: NullBufferBuilder,
 }
@@ -65,7 +65,7 @@ impl Names {
 
     pub(super) fn finish(&mut self) -> Result<ArrayRef> {
         let rows = UInt32Array::new(ScalarBuffer::from(take(&mut self.rows)), self.valid.finish());
-        // Without checks: the rows are ours.
+        // The indices are valid, so `take` need not check bounds.
         arrow_select::take::take(&self.distinct.finish(), &rows, None).map_err(TraceError::internal)
     }
 }

@@ -1,4 +1,4 @@
-//! Sessions into Arrow batches: each column is appended to directly, and only those asked for are made.
+//! Builds Arrow batches from sessions; only the requested columns are built.
 
 mod columns;
 
@@ -19,11 +19,11 @@ use self::columns::{Names, Times};
 use crate::error::{Result, TraceError};
 use crate::schema::Column;
 
-/// A batch is handed on when it holds this many rows or ids.
+/// A batch is complete when it holds this many rows or hash ids.
 const FULL_ROWS: usize = 32_768;
 const FULL_IDS: usize = 4_194_304;
 
-/// Appends sessions of one spec.
+/// Builds batches from the sessions of one spec.
 #[derive(Debug)]
 pub struct BatchBuilder {
     schema: SchemaRef,
@@ -46,7 +46,7 @@ pub struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// A builder of batches with `schema`, whose columns are those wanted.
+    /// A builder of batches with the columns of `schema`.
     #[must_use]
     pub fn new(schema: SchemaRef) -> Self {
         let wanted = Column::ALL.map(|column| schema.column_with_name(column.name()).is_some());
@@ -71,7 +71,7 @@ impl BatchBuilder {
         }
     }
 
-    /// Appends a session's rows; whenever the batch is full, gives it to `emit` and begins another.
+    /// Appends a session's rows; passes each full batch to `emit` and begins another.
     pub fn append(
         &mut self,
         spec: &DatasetSpec,
@@ -80,7 +80,7 @@ impl BatchBuilder {
     ) -> Result<()> {
         let mut done = 0;
         while done < session.turns.len() {
-            // Rows until the batch may be full: ids are checked row by row below, where rows are long.
+            // Rows until the batch is full; `append_rows` also stops when ids fill it.
             let end = session.turns.len().min(done + FULL_ROWS.saturating_sub(self.rows).max(1));
             done = self.append_rows(spec, session, done, end);
             if self.rows >= FULL_ROWS || self.hash_ids.len() >= FULL_IDS {
@@ -94,20 +94,20 @@ impl BatchBuilder {
         self.wanted[column as usize]
     }
 
-    /// Appends turns `start .. end`, or fewer if their ids fill the batch; returns where it stopped.
+    /// Appends turns `start .. end`, or fewer if their ids fill the batch; returns the end of the appended turns.
     fn append_rows(&mut self, spec: &DatasetSpec, session: &Session<'_>, start: usize, mut end: usize) -> usize {
         if self.wants(Column::HashIds) {
             let mut ids = RowIds::new(spec.ids(), spec.layout(), session);
             for index in 0..end {
                 ids.row(session, index, &mut self.id_ranges);
-                // Rows of an earlier batch are only counted past.
+                // Rows of an earlier batch only advance the ids.
                 if index < start {
                     continue;
                 }
-                for extent in &self.id_ranges {
-                    // Counting from 0 lets the loop become vector instructions.
-                    let first = extent.first as i64;
-                    self.hash_ids.extend((0..extent.count as usize).map(|i| first + i as i64));
+                for range in &self.id_ranges {
+                    // A loop from 0 is vectorized.
+                    let first = range.first as i64;
+                    self.hash_ids.extend((0..range.count as usize).map(|i| first + i as i64));
                 }
                 self.offsets.push(self.hash_ids.len() as i64);
                 if self.hash_ids.len() >= FULL_IDS {
@@ -166,7 +166,7 @@ impl BatchBuilder {
         end
     }
 
-    /// Incremental rows state the arrival only; cumulative rows each state their own time, service time left out.
+    /// Incremental: the first row holds the arrival. Cumulative: every row holds its time, without service times.
     fn append_timestamps(&mut self, layout: Layout, session: &Session<'_>, start: usize, end: usize) {
         let mut now = session.arrival_tenths;
         if layout == Layout::Incremental {
@@ -233,14 +233,14 @@ impl BatchBuilder {
 /// Code of a row that does not end its session.
 const NO_REASON: i8 = -1;
 
-/// Dictionary-coded end reasons; negative codes are null.
+/// End reasons as a dictionary column; negative codes are null.
 pub fn end_reasons(codes: &[i8]) -> Result<DictionaryArray<Int8Type>> {
     let names = StringArray::from(EndReason::ALL.map(EndReason::name).to_vec());
     let keys: Int8Array = codes.iter().map(|code| (*code >= 0).then_some(*code)).collect();
     DictionaryArray::try_new(keys, Arc::new(names)).map_err(TraceError::internal)
 }
 
-/// Takes a column's values, leaving room for as many again.
+/// Takes a column's values and leaves an empty vector of the same capacity.
 fn take<T>(values: &mut Vec<T>) -> Vec<T> {
     let next = Vec::with_capacity(values.len());
     std::mem::replace(values, next)

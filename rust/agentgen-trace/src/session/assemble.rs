@@ -100,14 +100,14 @@ impl Assembler {
         if let Rows::Building(builder) = &mut self.pending[position].rows {
             builder.push(row).map_err(|found| refused(row, found))?;
         }
-        // Other words may stand on rows before the last one.
+        // Foreign end reasons may be on rows before the last one.
         if matches!(row.end, Some(SessionEnd::Known(_))) || row.session.is_none() {
             self.finish(position);
         }
         Ok(())
     }
 
-    /// Checks what the code after this relies on: Parquet rows have not been checked before.
+    /// Checks what later code relies on: rows of Parquet files are not checked elsewhere.
     fn check(&self, row: &Row<'_>) -> Result<()> {
         let Turn { input_tokens, context_tokens, output_tokens, delay_ms, timestamp_ms } = row.turn;
         let covered = if self.layout == Layout::Incremental { input_tokens } else { context_tokens };

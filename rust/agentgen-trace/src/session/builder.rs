@@ -111,7 +111,7 @@ impl SessionBuilder {
     }
 }
 
-/// Ids that blocks can have. Columns of other ids are not read.
+/// Checks that hash ids are not negative.
 fn checked(ids: &[i64]) -> Result<&[i64], Diagnostic> {
     match ids.iter().find(|id| **id < 0) {
         Some(id) => Err(Diagnostic::unnamed(format!("hash id {id}"), "none below 0").with_field("hash_ids")),

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use agentgen_core::EndReason;
 
-/// Why a session ended, as its trace states it. Generated traces use the words of [`EndReason`]; other traces may use
-/// any word.
+/// Why a session ended, as stated by the trace. Generated traces use the names of [`EndReason`]; other traces may use any
+/// word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionEnd {
-    /// A reason that generated sessions have.
+    /// A reason of generated sessions.
     Known(EndReason),
-    /// Any other word, kept as it is.
+    /// Any other word, unchanged.
     Other(Arc<str>),
 }
 
@@ -30,7 +30,7 @@ impl SessionEnd {
         }
     }
 
-    /// Whether another session may continue a session that ended so. An unknown word does not rule it out.
+    /// Whether another session may continue a session with this end. Unknown words do not exclude it.
     #[must_use]
     pub fn may_be_continued(&self) -> bool {
         matches!(self, Self::Known(EndReason::RestartSplit) | Self::Other(_))

@@ -1,4 +1,4 @@
-//! How sessions begin, and restart sessions linked to their parents.
+//! Links restart sessions to their parents.
 
 use std::collections::HashMap;
 
@@ -9,13 +9,13 @@ use super::Session;
 use super::builder::push_own_until;
 use crate::meta::TraceMeta;
 
-/// How a session begins: by itself, or after another session of the trace.
+/// Whether a session continues another session of the trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Link {
-    /// By itself.
+    /// A root session.
     Root,
-    /// Later than its parent and elsewhere in the trace; its first prompt is the parent's whole history.
+    /// A restart session. Its first prompt is the parent's whole history.
     Restart {
         /// Number of the parent; `None` if the trace does not hold it before this session.
         parent: Option<u64>,

@@ -15,14 +15,14 @@ pub use assemble::sessions;
 pub use end::SessionEnd;
 pub use link::{Link, Linker};
 pub use order::in_order;
-pub use order::{Clock, Sessions, open, open_unlinked, ordered};
+pub use order::{Sessions, TraceTiming, open, open_unlinked, ordered};
 
 /// One request of a session.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Turn {
     /// Tokens of the whole prompt.
     pub context_tokens: u32,
-    /// Tokens of the prompt that no turn before had.
+    /// Prompt tokens after those of the turn before.
     pub input_tokens: u32,
     /// Tokens of the output.
     pub output_tokens: u32,
@@ -78,7 +78,7 @@ impl Session {
         if !self.names_its_session() && stream.id_tokens() == block_tokens {
             return Prompt::of_ids(stream, turn.context_tokens);
         }
-        // Without session names, nothing tells what the tokens of an output are.
+        // Without session names, the tokens of an output are unknown.
         let output = (cached_outputs && self.names_its_session()).then_some(turn.output_tokens);
         Prompt::new(stream, turn.context_tokens, output, block_tokens)
     }

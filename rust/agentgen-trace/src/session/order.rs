@@ -1,4 +1,4 @@
-//! The order in which the sessions of a trace start, and what times them.
+//! Orders the sessions of a trace by start, and determines how their requests are timed.
 
 use crate::meta::TraceMeta;
 use crate::row::SessionKey;
@@ -13,29 +13,29 @@ use serde::Serialize;
 use super::assemble::unlinked;
 use super::{Session, sessions};
 
-/// How many sessions tell how a trace without an origin is timed.
+/// Sessions from which the timing of a trace without an origin is inferred.
 const SAMPLED: usize = 10_000;
 
-/// What times the requests of a trace.
+/// What determines the send times of a trace's requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Clock {
-    /// A closed loop: sessions have no arrivals, turns have delays.
+pub enum TraceTiming {
+    /// Closed loop: sessions have no arrivals, turns have delays.
     Closed,
-    /// An open loop: sessions have arrivals, turns have delays.
+    /// Open loop: sessions have arrivals, turns have delays.
     Arrivals,
-    /// Each request has a recorded time.
+    /// Recorded: every request has a time.
     Recorded,
 }
 
-impl Clock {
-    /// How the reference timeline starts sessions.
+impl TraceTiming {
+    /// The start rule of the reference timeline.
     #[must_use]
     pub fn start(self) -> StartRule {
         if self == Self::Closed { StartRule::Slots } else { StartRule::Arrivals }
     }
 
-    /// What of the trace decides how many sessions are open at once, in words; `None` if the caller decides.
+    /// What determines the number of open sessions, for error messages; `None` if the caller chooses it.
     #[must_use]
     pub fn decides(self) -> Option<&'static str> {
         match self {
@@ -50,12 +50,12 @@ impl Clock {
 pub type Sessions<'a> = Box<dyn Iterator<Item = Result<Session>> + Send + 'a>;
 
 /// Opens a trace with `threads` reader threads: its sessions in the order in which they start.
-pub fn open(source: &Source, threads: usize, cancel: &Cancel) -> Result<(Clock, Sessions<'static>)> {
+pub fn open(source: &Source, threads: usize, cancel: &Cancel) -> Result<(TraceTiming, Sessions<'static>)> {
     in_order(source, sessions(&source.meta, source::open(source, &Column::ALL, threads, cancel)?))
 }
 
 /// Like [`open()`], but does not link restart sessions: nothing of a session stays in memory after it.
-pub fn open_unlinked(source: &Source, threads: usize, cancel: &Cancel) -> Result<(Clock, Sessions<'static>)> {
+pub fn open_unlinked(source: &Source, threads: usize, cancel: &Cancel) -> Result<(TraceTiming, Sessions<'static>)> {
     let sessions = unlinked(&source.meta, source::open(source, &Column::ALL, threads, cancel)?);
     in_order(source, sessions.map(|session| session.map(|unlinked| unlinked.session)))
 }
@@ -64,24 +64,24 @@ pub fn open_unlinked(source: &Source, threads: usize, cancel: &Cancel) -> Result
 pub fn in_order<'a>(
     source: &Source,
     sessions: impl Iterator<Item = Result<Session>> + Send + 'a,
-) -> Result<(Clock, Sessions<'a>)> {
-    // Times of `session_id` rows are the session's arrival plus all delays so far. A generated trace says by itself
-    // how it is timed.
+) -> Result<(TraceTiming, Sessions<'a>)> {
+    // Times of `conversation_id` rows may be the session's arrival plus all delays so far. A generated trace states its
+    // timing.
     let adds_delays = source.meta.origin.is_none() && source::session_key(source)? == Some(SessionKey::Conversation);
     ordered(&source.meta, adds_delays, sessions)
 }
 
-/// Finds out what times a trace, and orders its sessions by when they start. A generated trace states it. For others
-/// the first 10,000 sessions tell: if later rows have times of their own, the trace was recorded, unless `adds_delays`
-/// says that these times are sums of delays; if all sessions arrive at once, it is a closed loop. All other traces
-/// without an origin are held in memory and sorted by arrival.
+/// Determines the timing of a trace and orders its sessions by start. A generated trace states its timing. For other
+/// traces it is inferred from the first 10,000 sessions: if later rows have times of their own, the trace was recorded,
+/// unless `adds_delays` says that these times are sums of delays; if all sessions arrive at once, it is a closed loop. All
+/// other traces without an origin are held in memory and sorted by arrival.
 pub fn ordered<'a>(
     meta: &TraceMeta,
     adds_delays: bool,
     sessions: impl Iterator<Item = Result<Session>> + Send + 'a,
-) -> Result<(Clock, Sessions<'a>)> {
+) -> Result<(TraceTiming, Sessions<'a>)> {
     if let Some(origin) = &meta.origin {
-        let clock = if origin.config.arrival == Arrival::Closed { Clock::Closed } else { Clock::Arrivals };
+        let clock = if origin.config.arrival == Arrival::Closed { TraceTiming::Closed } else { TraceTiming::Arrivals };
         return Ok((clock, Box::new(sessions)));
     }
     let has_times =
@@ -90,7 +90,7 @@ pub fn ordered<'a>(
     let mut first: Vec<Session> = sessions.by_ref().take(SAMPLED).collect::<Result<_>>()?;
     let is_recorded = !adds_delays && first.iter().any(has_times);
     if !is_recorded && first.iter().all(|s| s.arrival_ms() == first[0].arrival_ms()) {
-        return Ok((Clock::Closed, Box::new(first.into_iter().map(Ok).chain(sessions))));
+        return Ok((TraceTiming::Closed, Box::new(first.into_iter().map(Ok).chain(sessions))));
     }
     for session in sessions {
         first.push(session?);
@@ -99,6 +99,6 @@ pub fn ordered<'a>(
     for session in &mut first {
         session.is_recorded = is_recorded;
     }
-    let clock = if is_recorded { Clock::Recorded } else { Clock::Arrivals };
+    let clock = if is_recorded { TraceTiming::Recorded } else { TraceTiming::Arrivals };
     Ok((clock, Box::new(first.into_iter().map(Ok))))
 }

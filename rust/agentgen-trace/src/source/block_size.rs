@@ -1,17 +1,17 @@
-//! The block size that rows fit, where nothing states it.
+//! Infers the block size of a trace from its rows.
 
 use std::ops::RangeInclusive;
 
 use crate::diagnostic::{Diagnostic, TRACE_BLOCK_SIZE};
 use crate::error::{Result, TraceError};
 
-/// Rows that are looked at.
+/// Rows that are sampled.
 pub(super) const SAMPLE_ROWS: usize = 10_000;
 
-/// What is chosen where the rows allow several: the size of every published trace.
+/// Chosen where the rows allow several sizes: every published trace uses it.
 const USUAL_BLOCK_SIZE: u32 = 512;
 
-/// A file without rows.
+/// The error of a file without rows.
 pub(super) fn no_rows() -> Diagnostic {
     Diagnostic::new("empty", "no rows", "at least one row")
 }
@@ -26,7 +26,7 @@ fn sizes(length: u32, ids: usize) -> Option<RangeInclusive<u32>> {
 
 /// The block size for which every row (line, tokens, number of ids) has as many ids as blocks.
 pub(super) fn fitting_size(rows: impl Iterator<Item = (u64, u32, usize)>) -> Result<u32> {
-    // The tightest bounds, and the lines that set them.
+    // The tightest bounds, each with the line that sets it.
     let (mut least, mut most) = ((0, 1), (0, u32::MAX));
     for (line, length, ids) in rows.filter(|(_, _, ids)| *ids > 0) {
         let Some(fit) = sizes(length, ids) else {

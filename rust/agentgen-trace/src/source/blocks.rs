@@ -1,4 +1,4 @@
-//! A JSONL file, compressed or not, in blocks of whole lines: what readers and validators parallelise over.
+//! Splits a JSONL file, plain or compressed, into blocks of whole lines, which readers and validators process in parallel.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,20 +14,20 @@ use crate::diagnostic::Diagnostic;
 use crate::error::{Result, TraceError};
 use crate::row::Row;
 
-/// Large enough that handing blocks around costs nothing, small enough that a window of them is no memory.
+/// Large enough that passing blocks between threads costs nothing; small enough that a window of blocks needs little memory.
 const BLOCK_BYTES: usize = 4 << 20;
 
 const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
 const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
 
-/// Buffers of blocks that are done with. They keep their length, so that no byte is cleared before it is read anew.
+/// Buffers of dropped blocks, for reuse. They keep their length, so that reading does not clear them again.
 type Pool = Arc<Mutex<Vec<Vec<u8>>>>;
 
-/// Whole lines of a file; the last line of the file may lack its end.
+/// Whole lines of a file. The last line of the file may lack a line end.
 #[derive(Debug)]
 pub struct Block {
     buffer: Vec<u8>,
-    /// How many bytes of the buffer are the block's.
+    /// Bytes of the buffer that belong to the block.
     len: usize,
     pool: Pool,
 }
@@ -39,15 +39,15 @@ pub struct Line<'a> {
     pub number: u64,
     /// Without `\n` or `\r\n`.
     pub bytes: &'a [u8],
-    /// Whether it had a line end, which only the last line of a file may lack.
-    pub ended: bool,
+    /// Whether a line end follows; only the last line of a file may lack it.
+    pub has_line_end: bool,
 }
 
 impl Block {
     /// The lines that are not blank.
     #[must_use]
     pub fn lines(&self) -> Lines<'_> {
-        Lines { rest: &self.buffer[..self.len], passed: 0 }
+        Lines { rest: &self.buffer[..self.len], lines_read: 0 }
     }
 }
 
@@ -67,14 +67,14 @@ impl Drop for Block {
 #[derive(Debug, Clone)]
 pub struct Lines<'a> {
     rest: &'a [u8],
-    passed: u64,
+    lines_read: u64,
 }
 
 impl Lines<'_> {
-    /// How many lines were gone over, blank ones included.
+    /// Lines read so far, blank ones included.
     #[must_use]
-    pub fn passed(&self) -> u64 {
-        self.passed
+    pub fn lines_read(&self) -> u64 {
+        self.lines_read
     }
 }
 
@@ -86,11 +86,11 @@ impl<'a> Iterator for Lines<'a> {
             let end = memchr(b'\n', self.rest);
             let (line, after) = self.rest.split_at(end.map_or(self.rest.len(), |e| e + 1));
             self.rest = after;
-            self.passed += 1;
+            self.lines_read += 1;
             let bytes = line.strip_suffix(b"\n").unwrap_or(line);
             let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
             if !bytes.trim_ascii().is_empty() {
-                return Some(Line { number: self.passed - 1, bytes, ended: end.is_some() });
+                return Some(Line { number: self.lines_read - 1, bytes, has_line_end: end.is_some() });
             }
         }
         None
@@ -105,26 +105,26 @@ impl Line<'_> {
         self.explain(&mut diagnostics[before..]);
     }
 
-    /// A last line that is not JSON and has no end was probably cut off, which its diagnostics then say.
+    /// Changes the diagnostics of a last line that is not JSON and lacks a line end: it was probably truncated.
     pub fn explain(&self, diagnostics: &mut [Diagnostic]) {
-        if self.ended {
+        if self.has_line_end {
             return;
         }
         for diagnostic in diagnostics.iter_mut().filter(|f| f.rule == "json") {
             diagnostic.rule = "truncated";
-            diagnostic.found = format!("a last line without an end: {}", diagnostic.found);
-            diagnostic.expected = "a whole row; the file seems cut off".into();
+            diagnostic.found = format!("a last line without a line end: {}", diagnostic.found);
+            diagnostic.expected = "a whole row (the file seems truncated)".into();
         }
     }
 }
 
-/// Reads a file block by block. After an error there are no more blocks.
+/// Reads a file block by block. After an error, the iterator ends.
 pub struct Blocks {
     path: PathBuf,
     reader: Box<dyn Read + Send>,
     compression: &'static str,
-    /// Bytes read that no block holds yet.
-    ahead: Vec<u8>,
+    /// The incomplete line after the last block.
+    remainder: Vec<u8>,
     pool: Pool,
     is_done: bool,
     consumed: Arc<AtomicU64>,
@@ -132,7 +132,7 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// Opens a file; its first bytes, not its name, say whether it is compressed (gzip or zstd).
+    /// Opens a file. Compression (gzip or zstd) is detected by its first bytes, not by its name.
     pub fn open(path: &Path) -> Result<Self> {
         let fail = |e| TraceError::io(path, e);
         let mut file = File::open(path).map_err(fail)?;
@@ -141,7 +141,7 @@ impl Blocks {
         (&mut file).take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic).map_err(fail)?;
         let consumed = Arc::new(AtomicU64::new(0));
         let (is_gzip, is_zstd) = (magic.starts_with(GZIP_MAGIC), magic.starts_with(ZSTD_MAGIC));
-        let file = Counted { inner: io::Cursor::new(magic).chain(file), bytes: Arc::clone(&consumed) };
+        let file = CountingReader { inner: io::Cursor::new(magic).chain(file), bytes: Arc::clone(&consumed) };
         let (reader, compression): (Box<dyn Read + Send>, _) = if is_gzip {
             (Box::new(MultiGzDecoder::new(file)), "gzip")
         } else if is_zstd {
@@ -150,11 +150,11 @@ impl Blocks {
             (Box::new(file), "")
         };
         let path = path.to_owned();
-        let (ahead, pool) = (Vec::new(), Pool::default());
-        Ok(Self { path, reader, compression, ahead, pool, is_done: false, consumed, file_bytes })
+        let (remainder, pool) = (Vec::new(), Pool::default());
+        Ok(Self { path, reader, compression, remainder, pool, is_done: false, consumed, file_bytes })
     }
 
-    /// Bytes of the file consumed so far, compressed if it is: for a progress display beside [`Self::file_bytes`].
+    /// Bytes of the file read so far, before decompression: for a progress display together with [`Self::file_bytes`].
     #[must_use]
     pub fn consumed(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.consumed)
@@ -166,7 +166,7 @@ impl Blocks {
         self.file_bytes
     }
 
-    /// Fills a buffer; how many bytes the file had left, if they were fewer.
+    /// Fills a buffer; returns fewer bytes than its length only at the end of the file.
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
@@ -176,7 +176,7 @@ impl Blocks {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if self.compression.is_empty() => return Err(TraceError::io(&self.path, e)),
                 Err(e) => {
-                    let text = format!("the {} data is damaged or cut off: {e}", self.compression);
+                    let text = format!("the {} data is damaged or truncated: {e}", self.compression);
                     return Err(TraceError::io(&self.path, io::Error::new(e.kind(), text)));
                 }
             }
@@ -185,11 +185,11 @@ impl Blocks {
     }
 
     fn read_block(&mut self) -> Result<Option<Block>> {
-        let mut len = self.ahead.len();
+        let mut len = self.remainder.len();
         let used = self.pool.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut buffer = used.unwrap_or_else(|| vec![0; len + BLOCK_BYTES]);
-        buffer[..len].copy_from_slice(&self.ahead);
-        self.ahead.clear();
+        buffer[..len].copy_from_slice(&self.remainder);
+        self.remainder.clear();
         loop {
             // A line longer than a block doubles the buffer until it fits.
             let (old, end) = (len, len + BLOCK_BYTES.max(len));
@@ -200,7 +200,7 @@ impl Blocks {
                 break;
             }
             if let Some(last) = memrchr(b'\n', &buffer[old..len]) {
-                self.ahead.extend_from_slice(&buffer[old + last + 1..len]);
+                self.remainder.extend_from_slice(&buffer[old + last + 1..len]);
                 len = old + last + 1;
                 break;
             }
@@ -222,13 +222,13 @@ impl Iterator for Blocks {
     }
 }
 
-/// Counts what is read through it.
-struct Counted<R> {
+/// Counts the bytes read through it.
+struct CountingReader<R> {
     inner: R,
     bytes: Arc<AtomicU64>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.bytes.fetch_add(read as u64, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! The rows of a block, with what their sessions say about them, as a canonical batch.
+//! Converts the rows of a block to a canonical batch, with the columns that follow from earlier rows of their sessions.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,28 +12,28 @@ use arrow_array::{
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, SchemaRef};
 
-use super::parsed::Parsed;
+use super::parsed::ParsedBlock;
 use super::sessions::Sessions;
 use crate::error::{Result, TraceError};
 use crate::schema::Column;
 
-/// A batch holds at most so many rows and, unless a single row has more, ids.
+/// Maximum rows of a batch.
 pub const BATCH_ROWS: usize = 65_536;
-/// Ids of a batch, at most.
+/// Maximum hash ids of a batch, unless a single row has more.
 pub const BATCH_IDS: usize = 4 << 20;
 
-/// Follows a block's rows through their sessions and makes the schema's columns of them. `first_line`: that of the block.
+/// Converts a block's rows to the columns of `schema`. `first_line` is the line number of the block's first line.
 pub(super) fn batch(
-    parsed: Parsed,
+    parsed: ParsedBlock,
     sessions: &mut Sessions,
     schema: &SchemaRef,
     first_line: u64,
 ) -> Result<RecordBatch> {
     let wants_parents = schema.column_with_name(Column::ParentSessionId.name()).is_some();
-    let mut derived = Vec::with_capacity(parsed.heads.len());
-    let mut parents = Names::default();
-    for head in &parsed.heads {
-        derived.push(sessions.derive(head, &parsed.text).map_err(|found| found.on_line(first_line + head.line))?);
+    let mut derived = Vec::with_capacity(parsed.headers.len());
+    let mut parents = StringColumn::default();
+    for header in &parsed.headers {
+        derived.push(sessions.derive(header, &parsed.text).map_err(|found| found.on_line(first_line + header.line))?);
         if wants_parents {
             parents.push(sessions.parent());
         }
@@ -41,14 +41,14 @@ pub(super) fn batch(
     if let Some((line, diagnostic)) = parsed.diagnostic {
         return Err(diagnostic.on_line(first_line + line).into());
     }
-    let Parsed { heads, text, hash_ids, offsets, reasons, .. } = parsed;
+    let ParsedBlock { headers, text, hash_ids, offsets, reasons, .. } = parsed;
     let (mut ids, mut parents) = (Some((hash_ids, offsets)), Some(parents));
     let column = |column: Column| -> Result<ArrayRef> {
         Ok(match column {
             Column::SessionId => {
-                let mut names = Names::default();
-                for head in &heads {
-                    names.push(head.session.clone().map(|span| &text[span]));
+                let mut names = StringColumn::default();
+                for header in &headers {
+                    names.push(header.session.clone().map(|span| &text[span]));
                 }
                 Arc::new(names.finish().map_err(TraceError::internal)?)
             }
@@ -56,9 +56,9 @@ pub(super) fn batch(
             Column::GroupId => Arc::new(derived.iter().map(|d| d.group_id).collect::<UInt32Array>()),
             Column::InputLength => Arc::new(UInt32Array::from_iter_values(derived.iter().map(|d| d.input_length))),
             Column::ContextLength => Arc::new(UInt32Array::from_iter_values(derived.iter().map(|d| d.context_length))),
-            Column::OutputLength => Arc::new(UInt32Array::from_iter_values(heads.iter().map(|h| h.output_length))),
+            Column::OutputLength => Arc::new(UInt32Array::from_iter_values(headers.iter().map(|h| h.output_length))),
             Column::DelayMs => Arc::new(derived.iter().map(|d| d.delay).collect::<Float64Array>()),
-            Column::TimestampMs => Arc::new(heads.iter().map(|h| h.timestamp).collect::<Float64Array>()),
+            Column::TimestampMs => Arc::new(headers.iter().map(|h| h.timestamp).collect::<Float64Array>()),
             Column::HashIds => {
                 let (ids, offsets) = ids.take().unwrap_or_default();
                 Arc::new(id_lists(schema, Arc::new(Int64Array::from(ids)), offsets.into())?)
@@ -68,16 +68,16 @@ pub(super) fn batch(
                 Arc::new(parents.take().unwrap_or_default().finish().map_err(TraceError::internal)?)
             }
             Column::EndReason => {
-                let keys: Int8Array = heads.iter().map(|h| h.end_reason).collect();
+                let keys: Int8Array = headers.iter().map(|h| h.end_reason).collect();
                 let words = Arc::new(StringArray::from(reasons.clone()));
                 Arc::new(DictionaryArray::<Int8Type>::try_new(keys, words).map_err(TraceError::internal)?)
             }
         })
     };
-    record_batch(schema, heads.len(), column)
+    record_batch(schema, headers.len(), column)
 }
 
-/// A batch of the schema's columns, each made by `column`.
+/// A batch of the schema's columns; `column` builds each of them.
 pub fn record_batch(
     schema: &SchemaRef,
     rows: usize,
@@ -89,7 +89,7 @@ pub fn record_batch(
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(TraceError::internal)
 }
 
-/// `hash_ids` from its parts, with the item field of the schema.
+/// The column `hash_ids`, with the item field of the schema.
 pub fn id_lists(schema: &SchemaRef, ids: ArrayRef, offsets: ScalarBuffer<i64>) -> Result<LargeListArray> {
     let field = schema.field_with_name(Column::HashIds.name()).map_err(TraceError::internal)?;
     let DataType::LargeList(item) = field.data_type() else {
@@ -98,33 +98,33 @@ pub fn id_lists(schema: &SchemaRef, ids: ArrayRef, offsets: ScalarBuffer<i64>) -
     LargeListArray::try_new(Arc::clone(item), OffsetBuffer::new(offsets), ids, None).map_err(TraceError::internal)
 }
 
-/// Cuts a batch that is too large.
-pub(super) fn cut(batch: &RecordBatch) -> Vec<RecordBatch> {
+/// Splits a batch that exceeds [`BATCH_ROWS`] or [`BATCH_IDS`].
+pub(super) fn split(batch: &RecordBatch) -> Vec<RecordBatch> {
     let lists = batch.column_by_name(Column::HashIds.name());
     let offsets = lists.and_then(|l| l.as_any().downcast_ref::<LargeListArray>()).map(LargeListArray::value_offsets);
     let ids = |rows: Range<usize>| offsets.map_or(0, |o| (o[rows.end] - o[rows.start]) as usize);
-    let (mut pieces, mut start) = (Vec::new(), 0);
+    let (mut batches, mut start) = (Vec::new(), 0);
     while start < batch.num_rows() {
         let mut end = batch.num_rows().min(start + BATCH_ROWS);
         while end > start + 1 && ids(start..end) > BATCH_IDS {
             end = start + (end - start) / 2;
         }
-        pieces.push(batch.slice(start, end - start));
+        batches.push(batch.slice(start, end - start));
         start = end;
     }
-    pieces
+    batches
 }
 
-/// A column of strings, of which neighbours are often equal: those are stored once.
+/// Builds a string column; equal neighbours share their bytes.
 #[derive(Default)]
-pub(crate) struct Names {
+pub(crate) struct StringColumn {
     bytes: Vec<u8>,
     views: Vec<u128>,
     valid: Vec<bool>,
     last: Range<usize>,
 }
 
-impl Names {
+impl StringColumn {
     pub(crate) fn push(&mut self, name: Option<&str>) {
         self.valid.push(name.is_some());
         let Some(name) = name else { return self.views.push(0) };

@@ -1,4 +1,4 @@
-//! Layout and block size of a trace that does not state them, from its first rows.
+//! Infers the layout and block size of a trace from its first rows.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::error::{Result, TraceError};
 use crate::meta::Layout;
 use crate::row::{Row, SessionKey};
 
-/// Layout and block size: the stated one, or the only one (or the usual one) that the first rows allow.
+/// Layout and block size: the given values, else the only ones (or the usual size) that the first rows allow.
 pub(super) fn infer(file: &DataFile, layout: Option<Layout>, block_size: Option<u32>) -> Result<(Layout, u32)> {
     if file.format == Format::Parquet {
         return parquet_sample::infer(file, layout, block_size);
@@ -30,7 +30,7 @@ pub(super) fn infer(file: &DataFile, layout: Option<Layout>, block_size: Option<
     Ok((layout, block_size))
 }
 
-/// What matters of a row here.
+/// The fields of a row from which layout and block size are inferred.
 struct Sample {
     line: u64,
     key: SessionKey,
@@ -39,7 +39,7 @@ struct Sample {
     ids: Vec<i64>,
 }
 
-/// The first sound rows; finding diagnostic with the others is not this module's job unless there are none.
+/// The first valid rows. Invalid rows are skipped; if no row is valid, the first diagnostic is the error.
 fn sample(file: &DataFile) -> Result<Vec<Sample>> {
     let (mut rows, mut row, mut diagnostics, mut first_line) = (Vec::new(), Row::default(), Vec::new(), 1);
     let mut first_diagnostic = None;
@@ -65,7 +65,7 @@ fn sample(file: &DataFile) -> Result<Vec<Sample>> {
                 return Ok(rows);
             }
         }
-        first_line += lines.passed();
+        first_line += lines.lines_read();
     }
     if !rows.is_empty() {
         return Ok(rows);
@@ -73,7 +73,7 @@ fn sample(file: &DataFile) -> Result<Vec<Sample>> {
     Err(first_diagnostic.unwrap_or_else(no_rows).in_file(&file.path).into())
 }
 
-/// Which key names the sessions of a JSONL trace; `None` of other formats, and of a file without a sound row.
+/// The key that names the sessions of a JSONL trace; `None` for other formats and for a file without a valid row.
 pub fn session_key(source: &Source) -> Result<Option<SessionKey>> {
     let Some(file) = source.files.first().filter(|file| file.format == Format::Jsonl) else { return Ok(None) };
     let (mut row, mut diagnostics) = (Row::default(), Vec::new());
@@ -90,14 +90,14 @@ pub fn session_key(source: &Source) -> Result<Option<SessionKey>> {
 }
 
 fn infer_layout(rows: &[Sample], block_size: u32) -> Result<Layout> {
-    // Only whole prompts carry this key, and only they can stand without any.
+    // Rows with `conversation_id` or without a session key hold whole prompts.
     let sessions = rows.iter().filter(|r| r.key == SessionKey::Session).count();
     if sessions == 0 {
         return Ok(Layout::Cumulative);
     }
     if sessions < rows.len() {
         let odd = rows.iter().find(|r| r.key != SessionKey::Session).map_or(0, |r| r.line);
-        let diagnostic = Diagnostic::unnamed("no session_id", "one, as on other lines").on_line(odd);
+        let diagnostic = Diagnostic::unnamed("no session_id", "a session_id, as on other lines").on_line(odd);
         return Err(TraceError::usage(TRACE_LAYOUT, diagnostic.with_help("state it")));
     }
     let (mut last, mut incremental, mut cumulative) = (HashMap::new(), None, None);
@@ -119,7 +119,7 @@ fn infer_layout(rows: &[Sample], block_size: u32) -> Result<Layout> {
             Err(TraceError::usage(TRACE_LAYOUT, diagnostic))
         }
         (None, Some(_)) => Ok(Layout::Cumulative),
-        // Without any later turn, both readings are the same.
+        // Without a later turn, both layouts are the same.
         (_, None) => Ok(Layout::Incremental),
     }
 }

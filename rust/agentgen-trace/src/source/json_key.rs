@@ -1,8 +1,8 @@
-//! The keys of a JSONL row, and the bounds of their values.
+//! The keys of a JSONL row and the limits of their values.
 
-/// Lengths are at most this.
+/// Maximum of a length, tokens.
 pub(super) const MAX_LENGTH: u64 = agentgen_core::config::MAX_TOKENS as u64;
-/// Ids are at most this: what every JSON reader keeps exact.
+/// Maximum hash id: every JSON reader keeps it exact.
 pub(super) use agentgen_core::ids::MAX_ID;
 /// U+FEFF in UTF-8.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -23,7 +23,7 @@ pub(super) enum Key {
     EndReason,
 }
 
-/// The keys' names, in their order.
+/// The keys in the order of [`Key`], each with its name.
 pub(super) const KEYS: [(Key, &[u8]); 11] = [
     (Key::Conversation, b"conversation_id"),
     (Key::Session, b"session_id"),
@@ -43,12 +43,12 @@ impl Key {
         KEYS.iter().find(|(_, known)| *known == name).map(|(key, _)| *key)
     }
 
-    /// Its bit in a set of keys.
+    /// The key's bit in a set of keys.
     pub(super) fn bit(self) -> u16 {
         1 << self as u16
     }
 }
 
-/// Keys that no row may lack.
+/// Keys that every row must have.
 pub(super) const REQUIRED: [(Key, &str); 3] =
     [(Key::InputLength, "input_length"), (Key::OutputLength, "output_length"), (Key::HashIds, "hash_ids")];

@@ -1,4 +1,4 @@
-//! A line as one JSON object: its text, and its members in their order, so that none hides another.
+//! A line as one JSON object: its text, and its members in order, so that duplicate keys are seen.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 use super::json_key::BYTE_ORDER_MARK;
 use crate::diagnostic::Diagnostic;
 
-/// Values longer than this are cut in messages.
+/// Longer values are shortened in messages.
 const SHOWN_CHARS: usize = 60;
 
-/// The text of the object that a line holds; what keeps it from being one is told.
+/// The text of the object on a line; reports why a line is not an object.
 pub(super) fn object_text<'a>(mut line: &'a [u8], diagnostics: &mut Vec<Diagnostic>) -> Option<&'a str> {
     if let Some(rest) = line.strip_prefix(BYTE_ORDER_MARK) {
         diagnostics.push(Diagnostic::new("bom", "a byte order mark before the row", "UTF-8 without a byte order mark"));
@@ -29,7 +29,7 @@ pub(super) fn object_text<'a>(mut line: &'a [u8], diagnostics: &mut Vec<Diagnost
     match serde_json::from_str::<&RawValue>(text) {
         Ok(value) if value.get().starts_with('{') => Some(value.get()),
         Ok(value) => {
-            diagnostics.push(Diagnostic::new("not-an-object", shown(value.get()), "one JSON object a line"));
+            diagnostics.push(Diagnostic::new("not-an-object", excerpt(value.get()), "one JSON object a line"));
             None
         }
         Err(e) => {
@@ -45,19 +45,19 @@ pub(super) fn not_json(error: &serde_json::Error) -> Diagnostic {
     Diagnostic::new("json", format!("{what} at column {}", error.column()), "one JSON object a line")
 }
 
-/// A value as a message shows it.
+/// A JSON value for a message, shortened if it is long.
 #[must_use]
-pub fn shown(value: &str) -> String {
+pub fn excerpt(value: &str) -> String {
     match value.char_indices().nth(SHOWN_CHARS) {
         Some((end, _)) => format!("{}…", &value[..end]),
         None => value.to_owned(),
     }
 }
 
-/// The members of an object, each with its text as it stands there.
+/// The members of an object, each with its JSON text.
 pub type Members<'a> = Vec<(String, &'a RawValue)>;
 
-/// The members of the object that a line holds, in their order; of a key that comes twice, the first.
+/// The members of the object on a line, in order; of a duplicate key, the first.
 pub fn members<'a>(line: &'a [u8], diagnostics: &mut Vec<Diagnostic>) -> Option<Members<'a>> {
     let text = object_text(line, diagnostics)?;
     match serde_json::Deserializer::from_str(text).deserialize_map(Collect) {
@@ -65,7 +65,7 @@ pub fn members<'a>(line: &'a [u8], diagnostics: &mut Vec<Diagnostic>) -> Option<
             drop_duplicates(&mut members, diagnostics);
             Some(members)
         }
-        // Keys can still be wrong where the grammar is right: half of a surrogate pair as an escape.
+        // A key can still be invalid where the grammar is valid: half of a surrogate pair as an escape.
         Err(e) => {
             diagnostics.push(not_json(&e));
             None
@@ -79,7 +79,7 @@ fn drop_duplicates(members: &mut Members, diagnostics: &mut Vec<Diagnostic>) {
         let (before, rest) = members.split_at(at);
         if before.iter().any(|(name, _)| *name == rest[0].0) {
             let (name, value) = members.remove(at);
-            let found = format!("{name} again, now {}", shown(value.get()));
+            let found = format!("{name} again, now {}", excerpt(value.get()));
             diagnostics.push(Diagnostic::new("duplicate-key", found, "every key once a row").with_field(name));
         } else {
             at += 1;

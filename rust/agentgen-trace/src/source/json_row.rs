@@ -1,37 +1,37 @@
-//! One line of JSONL as a [`Row`].
+//! Parses one line of JSONL into a [`Row`].
 //!
-//! Rows are almost entirely arrays of integers, so the usual shape of a row is read by hand, without allocating. Whatever
-//! is unusual or wrong goes to [`super::json_faults`], which is slow and knows everything; both agree on every row that
-//! the first accepts.
+//! Rows consist almost entirely of arrays of integers, so a fast path reads the usual shape of a row without allocating.
+//! Every other line goes to the full reader, [`super::json_full`], which is slower and reports all faults. Both readers
+//! agree on every row that the fast path accepts.
 
 mod cursor;
 
 use self::cursor::Cursor;
-use super::json_faults;
+use super::json_full;
 use super::json_key::{Key, MAX_LENGTH, REQUIRED};
 use crate::diagnostic::Diagnostic;
 use crate::row::{Row, SessionKey};
 
-/// Reads one line, without its end, into `row`, whose buffers are reused. The row is good if no diagnostic was added; of a
-/// faulty row, the fields that are sound are set.
+/// Reads one line, without its line end, into `row`, whose buffers are reused. The row is valid if no diagnostic was added;
+/// of an invalid row, the valid fields are set.
 pub fn parse_row(line: &[u8], row: &mut Row, diagnostics: &mut Vec<Diagnostic>) {
-    if parse_usual(line, row).is_none() {
+    if parse_fast(line, row).is_none() {
         clear(row);
         row.session_id.clear();
-        json_faults::parse_any(line, row, diagnostics);
+        json_full::parse_full(line, row, diagnostics);
     }
 }
 
-/// Empties a row, but for the name of its session, which the next row often repeats.
+/// Clears a row, except for its session name, which the next row often repeats.
 fn clear(row: &mut Row) {
     let (session_id, mut hash_ids) = (std::mem::take(&mut row.session_id), std::mem::take(&mut row.hash_ids));
     hash_ids.clear();
     *row = Row { session_id, hash_ids, ..Row::default() };
 }
 
-/// Reads a row of the usual shape: known keys once each, plain strings, integers, decimals without exponent, nothing
-/// missing, everything in range. `None` means "look closer", not "faulty".
-pub(super) fn parse_usual(line: &[u8], row: &mut Row) -> Option<()> {
+/// The fast path: known keys once each, strings without escapes, integers, decimals without exponent, no required key
+/// missing, all values in range. `None` means that the full reader must decide, not that the row is invalid.
+pub(super) fn parse_fast(line: &[u8], row: &mut Row) -> Option<()> {
     clear(row);
     let mut cursor = Cursor::new(line);
     let (mut seen, mut usually_next) = (0u16, 0);
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_row_held_before_does_not_show() {
+    fn the_previous_content_of_a_row_has_no_effect() {
         let sessions = [
             r#""session_id":"a","#,
             r#""session_id":"ab","#,

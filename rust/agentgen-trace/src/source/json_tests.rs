@@ -1,9 +1,9 @@
-//! The two readers of a line agree, and every defect of a row has its own answer.
+//! Tests: the two readers of a line agree, and every fault of a row is reported under its rule.
 
 use proptest::prelude::*;
 
-use super::json_faults::parse_any;
-use super::json_row::{parse_row, parse_usual};
+use super::json_full::parse_full;
+use super::json_row::{parse_fast, parse_row};
 use crate::diagnostic::Diagnostic;
 use crate::row::{Row, SessionKey};
 
@@ -18,10 +18,10 @@ fn parsed(line: &[u8]) -> (Row, Vec<Diagnostic>) {
     (row, diagnostics)
 }
 
-/// The careful reader alone.
-fn carefully(line: &[u8]) -> (Row, Vec<Diagnostic>) {
+/// The full reader alone.
+fn parsed_full(line: &[u8]) -> (Row, Vec<Diagnostic>) {
     let (mut row, mut diagnostics) = (Row::default(), Vec::new());
-    parse_any(line, &mut row, &mut diagnostics);
+    parse_full(line, &mut row, &mut diagnostics);
     (row, diagnostics)
 }
 
@@ -29,7 +29,7 @@ fn rules(line: &str) -> Vec<&'static str> {
     parsed(line.as_bytes()).1.iter().map(|f| f.rule).collect()
 }
 
-/// A row with `"hash_ids": [..]`, `field: value` in it.
+/// A row with the required fields and `field: value`.
 fn row_with(field: &str, value: &str) -> String {
     let fields = [("input_length", "5"), ("output_length", "1"), ("hash_ids", "[1]")];
     let others = fields.iter().filter(|(name, _)| *name != field).map(|(name, v)| format!(r#","{name}":{v}"#));
@@ -37,9 +37,9 @@ fn row_with(field: &str, value: &str) -> String {
 }
 
 #[test]
-fn a_usual_row_is_read_by_hand_and_whole() {
+fn the_fast_path_reads_a_usual_row_completely() {
     let mut row = Row::default();
-    assert!(parse_usual(GOOD.as_bytes(), &mut row).is_some());
+    assert!(parse_fast(GOOD.as_bytes(), &mut row).is_some());
     let expected = Row {
         session_key: SessionKey::Session,
         session_id: "sess-1".into(),
@@ -54,7 +54,7 @@ fn a_usual_row_is_read_by_hand_and_whole() {
         end_reason: Some("forced_retire".into()),
     };
     assert_eq!(row, expected);
-    assert_eq!(carefully(GOOD.as_bytes()), (expected, vec![]));
+    assert_eq!(parsed_full(GOOD.as_bytes()), (expected, vec![]));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn legal_rows_may_be_written_in_any_way() {
 }
 
 #[test]
-fn every_defect_names_its_rule() {
+fn every_fault_names_its_rule() {
     for (field, value, rule) in [
         ("input_length", "0", "range"),
         ("input_length", "-1", "range"),
@@ -131,7 +131,7 @@ fn every_defect_names_its_rule() {
 }
 
 #[test]
-fn what_is_no_row_at_all() {
+fn lines_that_are_not_rows() {
     assert_eq!(rules("[1, 2]"), ["not-an-object"]);
     assert_eq!(rules("null"), ["not-an-object"]);
     assert_eq!(rules(""), ["json"]);
@@ -148,7 +148,7 @@ fn what_is_no_row_at_all() {
 }
 
 #[test]
-fn keys_given_twice_are_found() {
+fn duplicate_keys_are_reported() {
     assert_eq!(rules(&GOOD.replacen('{', r#"{"input_length":5,"#, 1)), ["duplicate-key"]);
     assert_eq!(rules(&GOOD.replacen('{', r#"{"note":1,"note":2,"#, 1)), ["duplicate-key"]);
     assert_eq!(rules(&GOOD.replacen('{', r#"{"conversation_id":"c","#, 1)), ["two-session-keys"]);
@@ -168,10 +168,10 @@ fn all_faults_of_a_row_are_reported_with_field_and_value() {
             "missing-field: no output_length / output_length on every row",
         ]
     );
-    assert_eq!((row.group_id, row.hash_ids), (Some(7), vec![4]), "what is sound is kept");
+    assert_eq!((row.group_id, row.hash_ids), (Some(7), vec![4]), "valid values are kept");
 }
 
-/// Values around every edge of what a field may hold.
+/// Values around every limit of a field.
 fn value() -> impl Strategy<Value = String> {
     let fixed = [
         "0",
@@ -250,9 +250,9 @@ fn key() -> impl Strategy<Value = String> {
     prop::sample::select(names.map(String::from).to_vec())
 }
 
-/// Rows that are nearly right: sound required fields, some fields of any kind, then a few bytes overwritten.
+/// Nearly valid rows: valid required fields, some random fields, then a few bytes overwritten.
 fn line() -> impl Strategy<Value = Vec<u8>> {
-    let sound = prop_oneof![
+    let required = prop_oneof![
         Just(vec![
             ("input_length".to_owned(), "700".to_owned()),
             ("output_length".to_owned(), "3".to_owned()),
@@ -260,13 +260,13 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
         ]),
         Just(vec![]),
     ];
-    let fields = (sound, prop::collection::vec((key(), value()), 0..5), prop::sample::select(vec!["", " ", "\t"]));
+    let fields = (required, prop::collection::vec((key(), value()), 0..5), prop::sample::select(vec!["", " ", "\t"]));
     let edits = prop::collection::vec(
         (any::<prop::sample::Index>(), prop::sample::select(b"{}[]\",:0e.-\\ \xff".to_vec())),
         0..2,
     );
-    (fields, edits).prop_map(|((sound, more, space), edits)| {
-        let fields = sound.into_iter().chain(more).map(|(k, v)| format!("{space}\"{k}\"{space}:{space}{v}{space}"));
+    (fields, edits).prop_map(|((required, more, space), edits)| {
+        let fields = required.into_iter().chain(more).map(|(k, v)| format!("{space}\"{k}\"{space}:{space}{v}{space}"));
         let mut line = format!("{{{}}}{space}", fields.collect::<Vec<_>>().join(",")).into_bytes();
         for (at, byte) in edits {
             let at = at.index(line.len());
@@ -280,10 +280,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(20_000))]
 
     #[test]
-    fn what_is_read_by_hand_is_what_the_careful_reader_reads(line in line()) {
+    fn the_fast_path_agrees_with_the_full_reader(line in line()) {
         let mut row = Row::default();
-        if parse_usual(&line, &mut row).is_some() {
-            prop_assert_eq!((row, vec![]), carefully(&line));
+        if parse_fast(&line, &mut row).is_some() {
+            prop_assert_eq!((row, vec![]), parsed_full(&line));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Telling files of multi-turn messages from files of hashed rows. Reading them is the analysis crate's.
+//! Tells files of multi-turn messages from block-hash traces.
 
 use std::path::Path;
 
@@ -6,9 +6,9 @@ use super::blocks::Blocks;
 use super::json_object::members;
 use crate::error::Result;
 
-/// Whether a file holds multi-turn messages: the first line that is a JSON object says so.
+/// Whether a file holds multi-turn messages. The first line that is a JSON object decides.
 ///
-/// A row of messages has a `role`, or is about the file; a hashed one has neither, but `hash_ids`.
+/// A row of messages has a `role`, or `_type` if it describes the file; a row of a block-hash trace has `hash_ids`.
 pub fn is_messages(path: &Path) -> Result<bool> {
     if !path.is_file() {
         return Ok(false);

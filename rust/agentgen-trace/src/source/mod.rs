@@ -1,10 +1,10 @@
-//! Trace files of any supported kind, as the canonical table.
+//! Reads trace files of every supported format as the canonical table.
 
 mod block_size;
 pub mod blocks;
 pub mod columns;
 mod infer;
-mod json_faults;
+mod json_full;
 mod json_key;
 pub mod json_object;
 pub mod json_row;

@@ -1,11 +1,11 @@
-//! A trace that can be read: its files, and how to read them.
+//! A trace that can be read: its files, layout and block size.
 
 use std::path::PathBuf;
 
 use crate::manifest::FileEntry;
 use crate::meta::{Layout, TraceMeta};
 
-/// How a data file is written.
+/// File format of a data file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// JSON lines, compressed or not.
@@ -17,9 +17,9 @@ pub enum Format {
 /// A file of rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataFile {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// How it is written, by its content.
+    /// Its format, detected by its content.
     pub format: Format,
 }
 
@@ -32,12 +32,12 @@ pub enum Provenance {
     Manifest,
     /// The file itself.
     Metadata,
-    /// Nobody said it: the rows allow nothing else.
+    /// Inferred from the rows.
     Inferred,
 }
 
 impl Provenance {
-    /// The word in reports.
+    /// The name in reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -49,7 +49,7 @@ impl Provenance {
     }
 }
 
-/// What the caller knows about the trace.
+/// Properties of the trace that the caller states.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReadOptions {
     /// Its layout.
@@ -65,23 +65,23 @@ pub struct Source {
     pub files: Vec<DataFile>,
     /// How to read them.
     pub meta: TraceMeta,
-    /// Who says what the layout is.
+    /// Where the layout comes from.
     pub layout_from: Provenance,
-    /// Who says what the block size is.
+    /// Where the block size comes from.
     pub block_size_from: Provenance,
-    /// Whether these are some shards of several, not all.
+    /// Whether shards are missing.
     pub partial: bool,
-    /// The files that manifests vouch for: all of a run that was given as a whole, else those given.
+    /// The files listed in manifests: all files of a run directory that was given, else the given files only.
     pub expected_files: Vec<ExpectedFile>,
 }
 
 /// A file as a manifest describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedFile {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// Size and digest that it should have.
+    /// Expected size and digest.
     pub entry: FileEntry,
-    /// Whether the whole run was given, so that its digests are to be looked at too.
+    /// Whether the whole run directory was given, so that digests are checked too.
     pub whole_run: bool,
 }

@@ -1,4 +1,4 @@
-//! Parquet files, by whomever they were written, as canonical batches.
+//! Reads Parquet files of any writer as canonical batches.
 
 use std::fs::File;
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::error::{Result, TraceError};
 use crate::meta::{META_KEY, TraceMeta};
 use crate::schema::Column;
 
-/// What a Parquet file says about itself.
+/// The trace metadata of a Parquet file; `None` if it has none.
 pub(super) fn parquet_meta(path: &Path) -> Result<Option<TraceMeta>> {
     let schema = parquet_metadata(path)?.schema().clone();
     let Some(json) = schema.metadata().get(META_KEY) else { return Ok(None) };
@@ -41,7 +41,7 @@ pub(super) fn open(path: &Path, schema: &SchemaRef) -> Result<ParquetRecordBatch
     let metadata = parquet_metadata(path)?;
     let has = |column: &Column| metadata.schema().column_with_name(column.name()).is_some();
     let wanted: Vec<Column> = schema.fields().iter().filter_map(|f| Column::named(f.name())).collect();
-    if let Some(missing) = wanted.iter().find(|c| !has(c) && !may_lack(**c)) {
+    if let Some(missing) = wanted.iter().find(|c| !has(c) && !is_optional(**c)) {
         let found: Vec<&str> = metadata.schema().fields().iter().map(|f| f.name().as_str()).collect();
         let (found, expected) = (format!("columns {}", found.join(", ")), format!("{} among them", missing.name()));
         return Err(Diagnostic::new("missing-field", found, expected).with_field(missing.name()).in_file(path).into());
@@ -50,12 +50,12 @@ pub(super) fn open(path: &Path, schema: &SchemaRef) -> Result<ParquetRecordBatch
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone());
     let names = wanted.iter().filter(|c| has(c)).map(|c| c.name());
     let mask = ProjectionMask::columns(builder.parquet_schema(), names);
-    let rows = if wanted.contains(&Column::HashIds) { rows_of_a_batch(&builder) } else { BATCH_ROWS };
+    let rows = if wanted.contains(&Column::HashIds) { rows_per_batch(&builder) } else { BATCH_ROWS };
     builder.with_projection(mask).with_batch_size(rows).build().map_err(|e| unreadable(e).in_file(path))
 }
 
-/// So many rows that their ids are about as many as a batch may have.
-fn rows_of_a_batch(builder: &ParquetRecordBatchReaderBuilder<File>) -> usize {
+/// Rows whose hash ids are about as many as a batch may hold.
+fn rows_per_batch(builder: &ParquetRecordBatchReaderBuilder<File>) -> usize {
     let groups = builder.metadata().row_groups();
     let rows: i64 = groups.iter().map(RowGroupMetaData::num_rows).sum();
     let columns = groups.iter().flat_map(RowGroupMetaData::columns);
@@ -67,8 +67,8 @@ fn rows_of_a_batch(builder: &ParquetRecordBatchReaderBuilder<File>) -> usize {
     (BATCH_IDS / average).clamp(1, BATCH_ROWS)
 }
 
-/// Whether a file without this column can still be read.
-fn may_lack(column: Column) -> bool {
+/// Whether a file may lack this column.
+fn is_optional(column: Column) -> bool {
     use Column::{DelayMs, EndReason, GroupId, IsRestart, ParentSessionId, SessionId, TimestampMs};
     matches!(column, SessionId | GroupId | DelayMs | TimestampMs | IsRestart | ParentSessionId | EndReason)
 }
@@ -78,12 +78,12 @@ pub(super) fn unreadable(error: impl std::fmt::Display) -> TraceError {
     Diagnostic::new("parquet", error.to_string(), "a readable Parquet file").into()
 }
 
-/// A column that cannot be read as the canonical one.
-fn unfit(column: Column, what: &str, expected: impl Into<String>) -> TraceError {
+/// The error of a column that cannot be converted to the canonical type.
+fn type_error(column: Column, what: &str, expected: impl Into<String>) -> TraceError {
     Diagnostic::new("type", format!("{} {what}", column.name()), expected).with_field(column.name()).into()
 }
 
-/// The batch as the schema wants it: other writers use other types for the same.
+/// Converts a batch to the types of the schema: other writers use other types for the same values.
 pub(super) fn canonical(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let rows = batch.num_rows();
     record_batch(schema, rows, |column| {
@@ -95,48 +95,48 @@ pub(super) fn canonical(batch: &RecordBatch, schema: &SchemaRef) -> Result<Recor
             });
         };
         if !field.is_nullable() && found.null_count() > 0 {
-            return Err(unfit(column, &format!("with {} nulls", found.null_count()), "no null"));
+            return Err(type_error(column, &format!("with {} nulls", found.null_count()), "no null"));
         }
         if column == Column::HashIds {
             return lists(found, schema);
         }
-        // Text, booleans and fractions do not become numbers by accident.
+        // `cast` would also turn strings and booleans into numbers.
         if field.data_type().is_numeric() && !found.data_type().is_numeric() {
-            return Err(unfit(column, &format!("of type {}", found.data_type()), field.data_type().to_string()));
+            return Err(type_error(column, &format!("of type {}", found.data_type()), field.data_type().to_string()));
         }
-        exactly(column, found, field.data_type())
+        checked_cast(column, found, field.data_type())
     })
 }
 
 /// A cast that fails where a value does not fit.
-fn exactly(column: Column, array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+fn checked_cast(column: Column, array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     if array.data_type() == to {
         return Ok(Arc::clone(array));
     }
     if array.data_type().is_floating() && to.is_integer() {
-        return Err(unfit(column, &format!("of type {}", array.data_type()), to.to_string()));
+        return Err(type_error(column, &format!("of type {}", array.data_type()), to.to_string()));
     }
     let options = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(array, to, &options)
-        .map_err(|e| unfit(column, &format!("that does not fit ({e})"), to.to_string()))
+        .map_err(|e| type_error(column, &format!("that does not fit ({e})"), to.to_string()))
 }
 
-/// `hash_ids`, whatever kind of list and of integer it is.
+/// Converts `hash_ids` from any list of any integers.
 fn lists(array: &ArrayRef, schema: &SchemaRef) -> Result<ArrayRef> {
     let column = Column::HashIds;
     let item = match array.data_type() {
         DataType::LargeList(item) | DataType::List(item) | DataType::ListView(item) => Arc::clone(item),
-        other => return Err(unfit(column, &format!("of type {other}"), "a list of integers")),
+        other => return Err(type_error(column, &format!("of type {other}"), "a list of integers")),
     };
-    let array = exactly(column, array, &DataType::LargeList(item))?;
+    let array = checked_cast(column, array, &DataType::LargeList(item))?;
     let list = array.as_list::<i64>();
-    // A slice's values include those of its neighbours.
+    // The values of a slice include those of its neighbours.
     let (first, end) = (list.value_offsets()[0], list.value_offsets()[list.len()]);
     let values = list.values().slice(first as usize, (end - first) as usize);
     if values.null_count() > 0 {
-        return Err(unfit(column, &format!("with {} null ids", values.null_count()), "no null"));
+        return Err(type_error(column, &format!("with {} null ids", values.null_count()), "no null"));
     }
-    let ids = exactly(column, &values, &DataType::Int64)?;
+    let ids = checked_cast(column, &values, &DataType::Int64)?;
     let offsets = list.value_offsets().iter().map(|o| o - first).collect();
     Ok(Arc::new(id_lists(schema, ids, offsets)?))
 }

@@ -1,4 +1,4 @@
-//! Layout and block size of a Parquet file without metadata: its rows state both the new and all tokens.
+//! Infers layout and block size of a Parquet file without metadata: its rows hold both `input_length` and `context_length`.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
@@ -11,7 +11,7 @@ use crate::error::{Result, TraceError};
 use crate::meta::{Layout, TraceMeta};
 use crate::schema::{Column, schema};
 
-/// New tokens, all tokens, number of ids.
+/// `input_length`, `context_length`, number of hash ids.
 type Sample = (u32, u32, usize);
 
 pub(super) fn infer(file: &DataFile, layout: Option<Layout>, block_size: Option<u32>) -> Result<(Layout, u32)> {
@@ -50,7 +50,7 @@ pub(super) fn infer(file: &DataFile, layout: Option<Layout>, block_size: Option<
 }
 
 fn sample(file: &DataFile) -> Result<Vec<Sample>> {
-    // The metadata is what is looked for; no batch of this schema leaves here.
+    // A placeholder: layout and block size are what this module infers.
     let unknown = TraceMeta { layout: Layout::Incremental, block_size: 1, format_version: None, origin: None };
     let schema = schema(&[Column::InputLength, Column::ContextLength, Column::HashIds], &unknown);
     let mut rows = Vec::new();

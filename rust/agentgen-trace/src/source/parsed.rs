@@ -1,32 +1,32 @@
-//! The rows of one block as its worker leaves them: everything that can be known without the rows before.
+//! The rows of one block, parsed on a worker thread: everything that does not depend on earlier blocks.
 
 use super::blocks::Block;
 use crate::diagnostic::Diagnostic;
 use crate::row::{Row, SessionKey};
 
-/// Bytes of [`Parsed::text`].
+/// A range of [`ParsedBlock::text`].
 pub(super) type Span = std::ops::Range<usize>;
 
 /// A block's rows.
 #[derive(Debug)]
-pub(super) struct Parsed {
-    pub heads: Vec<Head>,
-    /// Names of sessions, one after the other.
+pub(super) struct ParsedBlock {
+    pub headers: Vec<RowHeader>,
+    /// Names of sessions, concatenated.
     pub text: String,
     pub hash_ids: Vec<i64>,
-    /// Ends of the rows' ids.
+    /// Offsets of the rows' hash ids.
     pub offsets: Vec<i64>,
     /// The distinct end reasons; rows hold indices.
     pub reasons: Vec<String>,
-    /// Lines gone over, blank ones included: all of the block, unless one is faulty.
+    /// Lines read, blank ones included: all lines of the block, unless one is invalid.
     pub lines: u64,
-    /// The first faulty line, where reading stopped.
+    /// The first invalid line, at which reading stopped.
     pub diagnostic: Option<(u64, Diagnostic)>,
 }
 
-/// A row without its ids.
+/// A row without its hash ids.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(super) struct RowHeader {
     /// 0-based line in the block.
     pub line: u64,
     pub session: Option<Span>,
@@ -40,11 +40,11 @@ pub(super) struct Head {
     pub end_reason: Option<i8>,
 }
 
-impl Parsed {
-    /// Reads a block's rows; their ids are kept only if somebody wants them.
+impl ParsedBlock {
+    /// Reads a block's rows; keeps their hash ids if `wants_ids`.
     pub(super) fn read(block: &Block, wants_ids: bool) -> Self {
         let mut parsed = Self {
-            heads: Vec::new(),
+            headers: Vec::new(),
             text: String::new(),
             hash_ids: Vec::new(),
             offsets: vec![0],
@@ -62,13 +62,13 @@ impl Parsed {
                 break;
             }
         }
-        parsed.lines = lines.passed();
+        parsed.lines = lines.lines_read();
         parsed
     }
 
     fn push(&mut self, line: u64, row: &Row, wants_ids: bool) -> Option<Diagnostic> {
         let session = (row.session_key != SessionKey::None).then(|| {
-            let last = self.heads.last().and_then(|h| h.session.clone());
+            let last = self.headers.last().and_then(|h| h.session.clone());
             last.filter(|span| self.text[span.clone()] == row.session_id).unwrap_or_else(|| self.name(&row.session_id))
         });
         let parent = row.parent_session_id.as_deref().map(|name| self.name(name));
@@ -78,7 +78,7 @@ impl Parsed {
             }
             known => known.flatten(),
         };
-        self.heads.push(Head {
+        self.headers.push(RowHeader {
             line,
             session,
             input_length: row.input_length,
@@ -103,7 +103,7 @@ impl Parsed {
         start..self.text.len()
     }
 
-    /// The index of a reason, if there is room for it.
+    /// The index of an end reason; `None` if there are more than an `i8` can count.
     fn reason(&mut self, reason: &str) -> Option<i8> {
         let known = self.reasons.iter().position(|r| r == reason);
         i8::try_from(known.unwrap_or_else(|| {

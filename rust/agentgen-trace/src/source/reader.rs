@@ -1,4 +1,4 @@
-//! A trace as canonical batches, in the order of its rows.
+//! Reads a trace as canonical batches, in the order of its rows.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -8,20 +8,20 @@ use arrow_schema::SchemaRef;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::blocks::Blocks;
-use super::columns::{batch, cut};
+use super::columns::{batch, split};
 use super::model::{DataFile, Format, Source};
 use super::parquet_file::{self, canonical, unreadable};
-use super::parsed::Parsed;
+use super::parsed::ParsedBlock;
 use super::sessions::Sessions;
 use crate::error::Result;
 use crate::ordered::{Cancel, Ordered};
 use crate::schema::{Column, schema};
 
-/// Blocks that are parsed ahead of the one whose turn it is, for each thread.
-const BLOCKS_A_THREAD: usize = 2;
+/// Parsed blocks that may wait, per thread.
+const BLOCKS_PER_THREAD: usize = 2;
 
-/// Reads the wanted columns of a trace. JSONL is parsed by `threads` workers and derived in order; the first faulty
-/// row, or anything else that fails, is the last item.
+/// Reads the given columns of a trace. `threads` threads parse JSONL; columns that depend on earlier rows are derived in
+/// order. The first invalid row or other failure is the last item.
 pub fn open(
     source: &Source,
     columns: &[Column],
@@ -51,10 +51,10 @@ struct Batches {
     cancel: Cancel,
 }
 
-/// The rest of a file.
+/// The unread rest of a file.
 enum Rows {
     Jsonl {
-        blocks: Ordered<Parsed>,
+        blocks: Ordered<ParsedBlock>,
         /// 1-based number of the next block's first line.
         line: u64,
     },
@@ -68,14 +68,14 @@ impl Batches {
             Format::Jsonl => {
                 let blocks = Blocks::open(&file.path)?;
                 let wants_ids = self.wants_ids;
-                let work = move || move |block: Result<_>| Ok(Parsed::read(&block?, wants_ids));
-                let window = self.threads * BLOCKS_A_THREAD;
+                let work = move || move |block: Result<_>| Ok(ParsedBlock::read(&block?, wants_ids));
+                let window = self.threads * BLOCKS_PER_THREAD;
                 Rows::Jsonl { blocks: Ordered::start(self.threads, window, &self.cancel, blocks, work), line: 1 }
             }
         })
     }
 
-    /// The next batch as the file has it; `None` at the end of the last file.
+    /// The next batch, before it is split; `None` after the last file.
     fn read(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             self.cancel.check()?;
@@ -113,7 +113,7 @@ impl Iterator for Batches {
                 return Some(Ok(batch));
             }
             match self.read() {
-                Ok(batch) => self.ready.extend(cut(&batch?)),
+                Ok(batch) => self.ready.extend(split(&batch?)),
                 Err(e) => {
                     self.files.clear();
                     self.current = None;

@@ -1,4 +1,4 @@
-//! From paths as a user gives them to data files and what is needed to read them.
+//! Resolves the paths that a user gives to data files, layout and block size.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -16,31 +16,32 @@ use crate::manifest::{self, FileEntry, Manifest, Part, Shard};
 use crate::meta::{Layout, TraceMeta};
 use crate::sink::file::digest;
 
-/// Data files of a run directory, the preferred first.
+/// Data files of a run directory, in order of preference.
 const DATA_FILES: [&str; 4] = ["dataset.parquet", "dataset.jsonl", "dataset.jsonl.zst", "dataset.jsonl.gz"];
 
-/// What a manifest or a file's own metadata says.
+/// Layout, block size and origin as stated by a manifest or by a file's metadata.
 struct Statement {
     meta: TraceMeta,
-    from: Provenance,
-    place: PathBuf,
+    provenance: Provenance,
+    /// The manifest or file that states it.
+    path: PathBuf,
 }
 
-/// Files and statements collected from the paths.
+/// Files and statements collected from the given paths.
 #[derive(Default)]
-struct Found {
+struct Collected {
     files: Vec<DataFile>,
     statements: Vec<Statement>,
-    /// Shards given, and how many there are in all.
+    /// Indices of the given shards, and the number of shards in the data set.
     shards: BTreeSet<u64>,
     shard_count: u64,
     manifests: Vec<PathBuf>,
     expected_files: Vec<ExpectedFile>,
 }
 
-/// Finds the data files behind `paths` (data files, run directories, sets of shards, manifests) and how to read them.
+/// Finds the data files of `paths` (data files, run directories, sets of shards, manifests) and how to read them.
 pub fn resolve(paths: &[PathBuf], options: ReadOptions) -> Result<Source> {
-    let mut found = Found::default();
+    let mut found = Collected::default();
     for path in paths {
         found.add(path)?;
     }
@@ -52,18 +53,23 @@ pub fn resolve(paths: &[PathBuf], options: ReadOptions) -> Result<Source> {
         let diagnostic = diagnostic.with_help("validate and replay take multi-turn messages");
         return Err(diagnostic.in_file(&found.files[0].path).into());
     }
-    let stated_layout =
-        pick(["layout", TRACE_LAYOUT], options.trace_layout, &found.statements, |m| m.layout, Layout::name)?;
-    let stated_size =
-        pick(["block_size", TRACE_BLOCK_SIZE], options.trace_block_size, &found.statements, |m| m.block_size, |b| b)?;
-    if stated_size.is_some_and(|(size, _)| size == 0) {
+    let layout =
+        agreed_value(["layout", TRACE_LAYOUT], options.trace_layout, &found.statements, |m| m.layout, Layout::name)?;
+    let size = agreed_value(
+        ["block_size", TRACE_BLOCK_SIZE],
+        options.trace_block_size,
+        &found.statements,
+        |m| m.block_size,
+        |b| b,
+    )?;
+    if size.is_some_and(|(size, _)| size == 0) {
         return Err(TraceError::usage(TRACE_BLOCK_SIZE, Diagnostic::unnamed("0", "at least 1")));
     }
-    let ((layout, layout_from), (block_size, block_size_from)) = match (stated_layout, stated_size) {
+    let ((layout, layout_from), (block_size, block_size_from)) = match (layout, size) {
         (Some(layout), Some(size)) => (layout, size),
         (layout, size) => {
-            let guess = infer::infer(&found.files[0], layout.map(|l| l.0), size.map(|s| s.0))?;
-            (layout.unwrap_or((guess.0, Provenance::Inferred)), size.unwrap_or((guess.1, Provenance::Inferred)))
+            let inferred = infer::infer(&found.files[0], layout.map(|l| l.0), size.map(|s| s.0))?;
+            (layout.unwrap_or((inferred.0, Provenance::Inferred)), size.unwrap_or((inferred.1, Provenance::Inferred)))
         }
     };
     let partial = found.shard_count > found.shards.len() as u64;
@@ -71,9 +77,9 @@ pub fn resolve(paths: &[PathBuf], options: ReadOptions) -> Result<Source> {
     Ok(Source { files: found.files, meta, layout_from, block_size_from, partial, expected_files: found.expected_files })
 }
 
-/// The one value that option and statements agree on, if any of them has it; `field` is its name in statements,
-/// `parameter` that of the option.
-fn pick<T: Copy + PartialEq, D: Display>(
+/// The value that the option and all statements agree on; `None` if nothing states it. `field` is its name in statements,
+/// `parameter` its name as an option.
+fn agreed_value<T: Copy + PartialEq, D: Display>(
     [field, parameter]: [&'static str; 2],
     option: Option<T>,
     statements: &[Statement],
@@ -84,7 +90,7 @@ fn pick<T: Copy + PartialEq, D: Display>(
     if let (Some(option), Some((value, statement))) = (option, first)
         && option != value
     {
-        let (option, value, place) = (shown(option), shown(value), statement.place.display());
+        let (option, value, place) = (shown(option), shown(value), statement.path.display());
         let diagnostic = Diagnostic::unnamed(option.to_string(), format!("{value}, as {place} says"));
         return Err(TraceError::usage(parameter, diagnostic.with_help("leave it out")));
     }
@@ -92,14 +98,14 @@ fn pick<T: Copy + PartialEq, D: Display>(
         && let Some(other) = statements.iter().find(|s| of(&s.meta) != value)
     {
         let (a, b) = (shown(value), shown(of(&other.meta)));
-        let expected = format!("{a}, as in {}", one.place.display());
+        let expected = format!("{a}, as in {}", one.path.display());
         let diagnostic = Diagnostic::unnamed(b.to_string(), expected).with_help("read them apart");
-        return Err(diagnostic.with_field(field).in_file(&other.place).into());
+        return Err(diagnostic.with_field(field).in_file(&other.path).into());
     }
-    Ok(option.map(|o| (o, Provenance::Option)).or(first.map(|(value, s)| (value, s.from))))
+    Ok(option.map(|o| (o, Provenance::Option)).or(first.map(|(value, s)| (value, s.provenance))))
 }
 
-impl Found {
+impl Collected {
     fn add(&mut self, path: &Path) -> Result<()> {
         let is_manifest = path.file_name().is_some_and(|name| name == manifest::FILE_NAME);
         if is_manifest && path.is_file() {
@@ -113,18 +119,18 @@ impl Found {
         }
     }
 
-    /// A run directory or a set of shards.
+    /// Adds a run directory or a set of shards.
     fn add_run(&mut self, dir: &Path) -> Result<()> {
         let place = dir.join(manifest::FILE_NAME);
         let manifest = if place.is_file() { Some(Manifest::read(dir)?) } else { None };
         if let Some(manifest) = &manifest
             && !manifest.parts.is_empty()
         {
-            // A part that is missing is an error of its own, so a set is never partial.
+            // A missing part is an error of its own, so a set is never partial.
             return manifest.parts.iter().try_for_each(|part| self.add_part(dir, part));
         }
         let Some(path) = DATA_FILES.iter().map(|name| dir.join(name)).find(|p| p.is_file()) else {
-            return Err(no_run(dir));
+            return Err(not_a_run(dir));
         };
         if let Some(manifest) = &manifest {
             let expected =
@@ -134,7 +140,7 @@ impl Found {
         self.push(path, manifest, place)
     }
 
-    /// A shard of a set, if it still is the one that was merged.
+    /// Adds a shard of a set, if it still is the one that was merged.
     fn add_part(&mut self, set: &Path, part: &Part) -> Result<()> {
         let dir = set.join(&part.path);
         let refuse = |found: &str, expected: &str| {
@@ -152,7 +158,7 @@ impl Found {
 
     fn add_file(&mut self, path: &Path) -> Result<()> {
         let place = path.with_file_name(manifest::FILE_NAME);
-        // Some other program's manifest.json beside a data file says nothing about it.
+        // A manifest.json of another program beside a data file is ignored.
         let manifest = Manifest::read(&place).ok();
         let manifest =
             manifest.filter(|m| path.file_name().and_then(|n| n.to_str()).is_some_and(|n| m.file(n).is_some()));
@@ -169,12 +175,16 @@ impl Found {
         let format = format_of(&path)?;
         if let Some(manifest) = manifest {
             self.add_shard(manifest.shard);
-            self.statements.push(Statement { meta: manifest.meta(), from: Provenance::Manifest, place: place.clone() });
+            self.statements.push(Statement {
+                meta: manifest.meta(),
+                provenance: Provenance::Manifest,
+                path: place.clone(),
+            });
             self.manifests.push(place);
         } else if format == Format::Parquet
             && let Some(meta) = parquet_meta(&path)?
         {
-            self.statements.push(Statement { meta, from: Provenance::Metadata, place: path.clone() });
+            self.statements.push(Statement { meta, provenance: Provenance::Metadata, path: path.clone() });
         }
         self.files.push(DataFile { path, format });
         Ok(())
@@ -185,7 +195,7 @@ impl Found {
         self.shard_count = self.shard_count.max(shard.count);
     }
 
-    /// The metadata of all files together; it has an origin if all of them have that one.
+    /// The metadata of all files together; it has an origin if all files state the same one.
     fn merged(&self, layout: Layout, block_size: u32) -> TraceMeta {
         let first = self.statements.first().map(|s| &s.meta).filter(|first| {
             self.statements.len() == self.files.len() && self.statements.iter().all(|s| s.meta == **first)
@@ -195,8 +205,8 @@ impl Found {
     }
 }
 
-/// Says what a run directory is; a file in this one may be what was meant.
-fn no_run(dir: &Path) -> TraceError {
+/// The error of a directory without data files; suggests the only JSONL file in it.
+fn not_a_run(dir: &Path) -> TraceError {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) => return TraceError::io(dir, error),
@@ -216,7 +226,7 @@ fn format_of(path: &Path) -> Result<Format> {
     let mut magic = Vec::with_capacity(4);
     let metadata = std::fs::metadata(path).map_err(|e| TraceError::io(path, e))?;
     if !metadata.is_file() {
-        // It is read more than once: a pipe would be empty the second time.
+        // Files are read more than once; a pipe would be empty the second time.
         let diagnostic = Diagnostic::unnamed("a pipe or a device", "a file").with_help("write it to a file first");
         return Err(diagnostic.in_file(path).into());
     }

@@ -1,14 +1,14 @@
-//! What a row means in its session: turn, context, new tokens, delay, and what only the session's first row states.
+//! Derives the columns that depend on earlier rows of a session: turn, context, new tokens, delay, group and parent.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 use super::json_key::MAX_LENGTH;
-use super::parsed::Head;
+use super::parsed::RowHeader;
 use crate::diagnostic::Diagnostic;
 use crate::meta::Layout;
 
-/// The columns that follow from a session's earlier rows.
+/// The columns that depend on a session's earlier rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Derived {
     pub turn_index: u32,
@@ -19,7 +19,7 @@ pub(super) struct Derived {
     pub is_restart: bool,
 }
 
-/// A session so far.
+/// Totals of a session's rows so far.
 #[derive(Debug, Default)]
 struct State {
     turns: u32,
@@ -31,33 +31,33 @@ struct State {
     parent: Option<String>,
 }
 
-/// Follows the sessions of a trace from row to row, in the order of its files.
+/// Tracks the sessions of a trace from row to row, in the order of its files.
 #[derive(Debug)]
 pub(super) struct Sessions {
     layout: Layout,
     current: String,
     state: State,
-    /// Incremental: hashes of the names of sessions that are over. (Two names of a billion sessions share one with
-    /// a probability of a few per cent; of a million, of 3e-8.)
-    over: HashSet<u64>,
+    /// Incremental: hashes of the names of ended sessions. Among a million names, two share a hash with probability
+    /// 3e-8; among a billion, with a few per cent.
+    ended: HashSet<u64>,
     hasher: RandomState,
-    /// Cumulative: the other sessions, whose rows may come back.
+    /// Cumulative: all other sessions; each may have further rows.
     others: HashMap<String, State>,
 }
 
 impl Sessions {
     pub(super) fn new(layout: Layout) -> Self {
         let (current, state, others) = (String::new(), State::default(), HashMap::new());
-        Self { layout, current, state, over: HashSet::new(), hasher: RandomState::new(), others }
+        Self { layout, current, state, ended: HashSet::new(), hasher: RandomState::new(), others }
     }
 
-    /// The session that the last row continued.
+    /// Name of the session that the last row's session continues.
     pub(super) fn parent(&self) -> Option<&str> {
         self.state.parent.as_deref()
     }
 
-    /// Takes the next row; `text` holds its names.
-    pub(super) fn derive(&mut self, row: &Head, text: &str) -> Result<Derived, Diagnostic> {
+    /// Derives the columns of the next row; `text` holds its names.
+    pub(super) fn derive(&mut self, row: &RowHeader, text: &str) -> Result<Derived, Diagnostic> {
         self.enter(row.session.clone().map_or("", |span| &text[span]))?;
         let state = &mut self.state;
         let is_first = state.turns == 0;
@@ -65,7 +65,7 @@ impl Sessions {
         let stated = u64::from(row.input_length);
         let (input, context) = match self.layout {
             Layout::Incremental => (stated, before + stated),
-            // A prompt no longer than what came before it starts anew: all of it is new.
+            // A prompt that is not longer than the context before it starts a new one: all its tokens are new.
             Layout::Cumulative => (if stated > before { stated - before } else { stated }, stated),
         };
         if context > MAX_LENGTH {
@@ -96,7 +96,7 @@ impl Sessions {
         Ok(derived)
     }
 
-    /// Turns to the session of the next row; a row without a name is a session of its own.
+    /// Switches to the session of the next row. A row without a name is a session of its own.
     fn enter(&mut self, name: &str) -> Result<(), Diagnostic> {
         if name == self.current && !name.is_empty() {
             return Ok(());
@@ -106,9 +106,9 @@ impl Sessions {
         match self.layout {
             Layout::Incremental => {
                 if !last_name.is_empty() {
-                    self.over.insert(self.hasher.hash_one(&last_name));
+                    self.ended.insert(self.hasher.hash_one(&last_name));
                 }
-                if !name.is_empty() && self.over.contains(&self.hasher.hash_one(name)) {
+                if !name.is_empty() && self.ended.contains(&self.hasher.hash_one(name)) {
                     let found = format!("session_id {name} again after other sessions");
                     return Err(Diagnostic::new("session-order", found, "the rows of a session one after the other"));
                 }
@@ -124,8 +124,8 @@ impl Sessions {
     }
 }
 
-/// The time from `start` to `end`: exact where both are whole tenths of a millisecond. Unknown if it is negative.
-#[expect(clippy::float_cmp, reason = "whether a time is exactly a tenth is the question")]
+/// The time from `start` to `end`: exact if both are whole tenths of a millisecond; `None` if negative.
+#[expect(clippy::float_cmp, reason = "whether a time is checked_cast a tenth is the question")]
 fn difference(start: f64, end: f64) -> Option<f64> {
     let tenths = |ms: f64| Some((ms * 10.0).round()).filter(|t| t / 10.0 == ms);
     let exact = tenths(start).zip(tenths(end)).map(|(start, end)| (end - start) / 10.0);

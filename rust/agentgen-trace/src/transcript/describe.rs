@@ -1,4 +1,4 @@
-//! What replaying recorded conversations will send.
+//! Totals of what a replay of recorded conversations sends.
 
 use serde::Serialize;
 
@@ -26,7 +26,7 @@ pub struct Description {
     pub longest_session_ms: f64,
 }
 
-/// Adds up conversations until the first that cannot be read.
+/// Adds up conversations; the first that cannot be read is the error.
 pub fn describe(transcripts: impl IntoIterator<Item = Result<Transcript>>) -> Result<Description> {
     let mut totals = Description::default();
     for transcript in transcripts {

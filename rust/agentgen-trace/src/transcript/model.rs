@@ -49,7 +49,7 @@ pub struct Request {
     pub model: Option<String>,
     /// Tokens that the provider counted.
     pub usage: Usage,
-    /// Wait before the call, from the end of the answer before it, ms; where it is recorded as such.
+    /// Recorded delay before the call, from the end of the answer before it, ms.
     pub delay_ms: Option<f64>,
     /// When the call was sent, ms since the Unix epoch.
     pub start_ms: Option<f64>,
@@ -117,7 +117,7 @@ pub struct Usage {
 /// A message of a prompt, or an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Who speaks.
+    /// Role of the message.
     pub role: Role,
     /// Name of the author, next to the role.
     pub name: Option<String>,
@@ -132,7 +132,7 @@ pub enum Role {
     System,
     /// The user.
     User,
-    /// The model.
+    /// Name of the model.
     Assistant,
     /// Tools.
     Tool,
@@ -158,7 +158,7 @@ pub enum Part {
     Text(String),
     /// Reasoning of the model before its answer.
     Reasoning(String),
-    /// A call of a tool.
+    /// A tool call.
     ToolCall(ToolCall),
     /// The result of a call.
     ToolResult(ToolResult),
@@ -169,10 +169,10 @@ pub enum Part {
     },
 }
 
-/// A call of a tool.
+/// A tool call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolCall {
-    /// Names the call in its conversation.
+    /// Id of the call, unique in its conversation.
     pub id: String,
     /// Name of the function.
     pub name: String,

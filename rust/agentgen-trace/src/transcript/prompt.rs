@@ -37,8 +37,8 @@ impl Transcript {
     /// The first request that continues another one, or rewrites its history.
     #[must_use]
     pub fn next_after(&self, request: usize) -> Option<usize> {
-        let follows = |next: &Request| next.history.after() == Some(request);
-        self.requests[request + 1..].iter().position(follows).map(|at| request + 1 + at)
+        let consecutive = |next: &Request| next.history.after() == Some(request);
+        self.requests[request + 1..].iter().position(consecutive).map(|at| request + 1 + at)
     }
 }
 

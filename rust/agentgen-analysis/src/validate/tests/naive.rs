@@ -64,15 +64,15 @@ fn naive(text: &str, layout: Layout) -> Rules {
 /// Rows of few sessions, with ids from a small range: in order, or anyhow.
 fn trace(layout: Layout) -> impl Strategy<Value = String> {
     let start = if layout == Layout::Cumulative { 0i64..6 } else { 0..40 };
-    let stray = prop_oneof![8 => Just(None), 1 => (0usize..5, 0i64..30).prop_map(Some)];
-    let one = (0u32..3, 1u32..=5, 1u32..=BLOCK_SIZE, start, stray);
+    let unexpected = prop_oneof![8 => Just(None), 1 => (0usize..5, 0i64..30).prop_map(Some)];
+    let one = (0u32..3, 1u32..=5, 1u32..=BLOCK_SIZE, start, unexpected);
     prop::collection::vec(one, 1..14).prop_map(move |rows| {
         let (mut text, mut session) = (String::new(), 0);
-        for (index, (switch, blocks, last, first, stray)) in rows.into_iter().enumerate() {
+        for (index, (switch, blocks, last, first, unexpected)) in rows.into_iter().enumerate() {
             let starts = index == 0 || switch == 0;
             session += u32::from(starts);
             let mut ids: Vec<i64> = (first..first + i64::from(blocks)).collect();
-            if let Some((at, id)) = stray {
+            if let Some((at, id)) = unexpected {
                 let at = at % ids.len();
                 ids[at] = id;
             }

@@ -5,7 +5,7 @@ use agentgen_trace::source::{ReadOptions, open, resolve};
 use arrow_array::builder::StringViewBuilder;
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, UInt32Array};
 
-use super::super::layout::contradiction;
+use super::super::layout::wrong_layout;
 use super::super::rules::*;
 use super::*;
 
@@ -79,6 +79,6 @@ fn a_column_that_contradicts_the_others_is_found() {
 fn ids_that_cover_the_other_length_are_the_other_layout() {
     let trace_rules = TraceRules::new(&foreign(Layout::Cumulative), false).unwrap();
     let part = parts(&table(), 4).remove(0).unwrap();
-    let found = contradiction(&part, &trace_rules, "option").unwrap().unwrap();
+    let found = wrong_layout(&part, &trace_rules, "option").unwrap().unwrap();
     assert_eq!((found.rule, found.line), (LAYOUT, 2));
 }

@@ -1,4 +1,4 @@
-//! The parts of a row, as they are usually written.
+//! The fast path's reader of keys, strings and numbers.
 
 use memchr::memchr2;
 
@@ -7,8 +7,8 @@ use crate::source::json_key::{KEYS, Key, MAX_ID};
 /// Bytes of a `u128`.
 const WORD: usize = 16;
 
-/// The names of [`KEYS`] with the quote behind them, as far as a word holds them, and which of its bits those are.
-/// Comparing words takes much less than comparing strings.
+/// The first bytes of each name of [`KEYS`] and of the quote after it, as one word, and the mask of its used bits.
+/// Comparing words is much faster than comparing strings.
 const KEY_WORDS: [(u128, u128); KEYS.len()] = {
     let mut words = [(0, 0); KEYS.len()];
     let mut index = 0;
@@ -25,7 +25,7 @@ const KEY_WORDS: [(u128, u128); KEYS.len()] = {
     words
 };
 
-/// A place in a line of JSON. Whatever it reads, `None` means that something unusual is there.
+/// A position in a line of JSON. Every method returns `None` for input that the fast path does not handle.
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -36,13 +36,13 @@ impl<'a> Cursor<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// Whether nothing but white space follows.
+    /// Whether only white space follows.
     pub fn is_at_end(&mut self) -> bool {
         self.skip_space();
         self.at == self.bytes.len()
     }
 
-    /// The next byte; 0, which is nowhere valid, at the end.
+    /// The next byte; 0 at the end, which is never valid in JSON.
     #[inline]
     fn peek(&self) -> u8 {
         self.bytes.get(self.at).copied().unwrap_or(0)
@@ -55,7 +55,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The next byte that is not white space, taken.
+    /// Consumes and returns the next byte that is not white space.
     #[inline]
     pub fn delimiter(&mut self) -> u8 {
         self.skip_space();
@@ -69,15 +69,15 @@ impl<'a> Cursor<'a> {
         (self.delimiter() == byte).then_some(())
     }
 
-    /// The known key that comes next, looked for from one of [`KEYS`] on.
+    /// The next key, if it is known; tries [`KEYS`] from index `usually_next` on.
     pub fn key(&mut self, usually_next: usize) -> Option<Key> {
         self.expect(b'"')?;
         let (rest, word) = (self.bytes.get(self.at..)?, self.word(self.at));
         let is_next = |index: usize| {
             let ((_, name), (text, mask)) = (KEYS[index], KEY_WORDS[index]);
             let may_be = word.is_none_or(|word| (word ^ text) & mask == 0);
-            let is_told = word.is_some() && name.len() < WORD;
-            may_be && (is_told || rest.starts_with(name) && rest.get(name.len()) == Some(&b'"'))
+            let is_decided = word.is_some() && name.len() < WORD;
+            may_be && (is_decided || rest.starts_with(name) && rest.get(name.len()) == Some(&b'"'))
         };
         let index = (usually_next..KEYS.len()).chain(0..usually_next).find(|index| is_next(*index))?;
         let (key, name) = KEYS[index];
@@ -85,12 +85,12 @@ impl<'a> Cursor<'a> {
         Some(key)
     }
 
-    /// The bytes of a string without escapes, with something in it.
+    /// The bytes of a non-empty string without escapes.
     pub fn text(&mut self) -> Option<&'a [u8]> {
         self.expect(b'"')?;
         let rest = self.bytes.get(self.at..)?;
         let text = &rest[..memchr2(b'"', b'\\', rest)?];
-        // A search for the first control character could end early, and so would not be vectorised.
+        // A search for the first control character ends early, so it would not be vectorized.
         let lowest = text.iter().copied().fold(u8::MAX, u8::min);
         if text.is_empty() || lowest < b' ' || rest[text.len()] == b'\\' {
             return None;
@@ -109,7 +109,7 @@ impl<'a> Cursor<'a> {
         Some(value)
     }
 
-    /// Digits, read on top of `value`: the new value and how many they were.
+    /// Reads digits and appends them to `value`; returns the new value and the number of digits.
     #[inline]
     fn digits(&mut self, mut value: u64) -> (u64, usize) {
         let mut count = 0;
@@ -118,7 +118,7 @@ impl<'a> Cursor<'a> {
             if digit > 9 {
                 break;
             }
-            // Wraps only in numbers longer than any that the callers accept.
+            // Wraps only in numbers that are longer than callers accept.
             value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
             count += 1;
         }
@@ -134,7 +134,7 @@ impl<'a> Cursor<'a> {
         (usual && value <= max).then_some(value)
     }
 
-    /// A decimal that one division gives exactly: both operands are exact in `f64`.
+    /// A decimal whose digits and power of ten are exact in `f64`, so that one division gives the exact result.
     pub fn decimal(&mut self) -> Option<f64> {
         const POWERS: [f64; 17] =
             [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16];
@@ -169,16 +169,16 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Takes the ids behind one that starts at `start` while each is one more than the one before, which most are. They
-    /// are told by their text, as counting up its last two digits is much cheaper than reading all of them; so this ends
-    /// where a third digit would change.
+    /// Reads the ids after the one at `start` while each is one more than the id before it, which most are. It compares
+    /// texts: incrementing the last two digits is much cheaper than parsing all of them. It stops where a third digit
+    /// would change.
     fn successors(&mut self, start: usize, id: u64, ids: &mut Vec<i64>) {
-        // The digits, the first in the lowest byte, and a comma.
+        // The digits, first in the lowest byte, and a comma.
         let len = self.at - start + 1;
         let Some(word) = self.word(start).filter(|_| len <= WORD && self.peek() == b',') else { return };
         let (mask, one) = (u128::MAX >> (8 * (WORD - len)), 1 << (8 * (len - 2)));
         let (mut text, mut last) = (word & mask, id);
-        // A number of one digit has no other to carry to.
+        // A number of one digit cannot carry.
         let (mut ones, mut tens) = (id % 10, if id < 10 { 9 } else { id / 10 % 10 });
         loop {
             if ones < 9 {
@@ -190,7 +190,7 @@ impl<'a> Cursor<'a> {
             }
             let Some(word) = self.word(self.at + 1) else { break };
             let difference = (word ^ text) & mask;
-            // The last of the list has something else than a comma behind it, but no more digits.
+            // After the last id of the list comes neither a comma nor a digit.
             let is_last = difference != 0;
             if is_last && (difference & (mask >> 8) != 0 || ((word >> (8 * (len - 1))) as u8).is_ascii_digit()) {
                 break;
@@ -203,7 +203,7 @@ impl<'a> Cursor<'a> {
         ids.extend(id as i64 + 1..=last as i64);
     }
 
-    /// The bytes from a place on, the first in the lowest byte, if there are as many.
+    /// The next [`WORD`] bytes from a position on, first in the lowest byte; `None` near the end of the line.
     fn word(&self, at: usize) -> Option<u128> {
         self.bytes.get(at..)?.first_chunk::<WORD>().map(|bytes| u128::from_le_bytes(*bytes))
     }
@@ -215,18 +215,18 @@ mod tests {
 
     use super::*;
 
-    /// The ids of a list, and what follows it.
+    /// The ids of a list, and the text after it.
     fn ids(text: &str) -> Option<(Vec<i64>, &str)> {
         let (mut cursor, mut ids) = (Cursor::new(text.as_bytes()), Vec::new());
         cursor.ids(&mut ids)?;
         Some((ids, &text[cursor.at..]))
     }
 
-    /// Behind the list, so that every id may be one of [`WORD`] bytes.
+    /// Text after the list, so that [`Cursor::word`] works for every id.
     const REST: &str = ",\"delay\":1234567.8}";
 
     #[test]
-    fn numbers_that_only_begin_like_the_next_id_are_others() {
+    fn numbers_that_only_begin_like_the_next_id_are_not_taken_for_it() {
         for (text, expected) in [
             ("[1,20]", Some(vec![1, 20])),
             ("[1,2,30,4]", Some(vec![1, 2, 30, 4])),

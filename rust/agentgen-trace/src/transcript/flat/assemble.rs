@@ -1,4 +1,4 @@
-//! Rows grouped into conversations, and the rules that the rows of one conversation keep together.
+//! Groups rows into conversations and checks the rules over the rows of each conversation.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,13 +11,13 @@ use crate::transcript::model::{
     History, Message, Parameters, Part, Request, Role, ToolCall, ToolResult, Transcript, Trigger, Usage,
 };
 
-/// Groups rows as they come.
+/// Groups rows in the order of the file.
 #[derive(Debug, Default)]
 pub(super) struct Assembler {
-    /// Transcripts that have begun, by a hash of their name that no two share by accident.
+    /// Hashes of the names of all conversations so far; 128 bits rule out collisions.
     seen: HashSet<u128>,
     open: Option<Open>,
-    /// How many there were.
+    /// Number of conversations so far.
     pub conversations: u64,
 }
 
@@ -26,25 +26,25 @@ pub(super) struct Assembler {
 struct Open {
     id: String,
     rows: Vec<(Place, Parsed)>,
-    /// It was open before, or a row among its own names no conversation: its turns are not counted.
+    /// Whether the conversation was split, or a row within it names no conversation. Its turns are then not checked.
     is_broken: bool,
 }
 
 impl Assembler {
-    /// Takes a row and gives the conversation that it ends, if that is sound.
-    pub fn push(&mut self, place: Place, mut row: Parsed, issues: &mut Vec<Diagnostic>) -> Option<Transcript> {
+    /// Adds a row; returns the conversation that ends before it, if that is valid.
+    pub fn push(&mut self, place: Place, mut row: Parsed, diagnostics: &mut Vec<Diagnostic>) -> Option<Transcript> {
         let Some(id) = row.id.take() else {
-            self.lost();
+            self.push_unnamed();
             return None;
         };
         let mut ended = None;
         if self.open.as_ref().is_none_or(|open| open.id != id) {
-            ended = self.finish(issues);
+            ended = self.finish(diagnostics);
             let is_new = self.seen.insert(xxh3_128(id.as_bytes()));
             self.conversations += u64::from(is_new);
             if !is_new {
                 let found = format!("conversation {id:?} again, after rows of another one");
-                issues.push(
+                diagnostics.push(
                     Diagnostic::new(rules::CONVERSATION_SPLIT, found, "all rows of a conversation together").at(place),
                 );
             }
@@ -56,42 +56,42 @@ impl Assembler {
         ended
     }
 
-    /// A row that names no conversation: it may be the open one's.
-    pub fn lost(&mut self) {
+    /// Notes a row that names no conversation: it may belong to the open one.
+    pub fn push_unnamed(&mut self) {
         if let Some(open) = &mut self.open {
             open.is_broken = true;
         }
     }
 
     /// Ends the open conversation.
-    pub fn finish(&mut self, issues: &mut Vec<Diagnostic>) -> Option<Transcript> {
-        self.open.take().and_then(|open| open.close(issues))
+    pub fn finish(&mut self, diagnostics: &mut Vec<Diagnostic>) -> Option<Transcript> {
+        self.open.take().and_then(|open| open.close(diagnostics))
     }
 }
 
 impl Open {
-    fn close(mut self, issues: &mut Vec<Diagnostic>) -> Option<Transcript> {
+    fn close(mut self, diagnostics: &mut Vec<Diagnostic>) -> Option<Transcript> {
         self.rows.sort_by_key(|(_, row)| row.turn);
-        let mut check = Check { id: &self.id, issues: Vec::new() };
+        let mut check = RowChecks { id: &self.id, diagnostics: Vec::new() };
         if !self.is_broken && self.rows.iter().all(|(_, row)| row.turn.is_some()) {
             check.turns(&self.rows);
         }
         check.roles(&self.rows);
         check.ids(&self.rows);
         let system = check.system(&self.rows);
-        let found = check.issues;
-        let is_valid = !self.is_broken && found.iter().all(|issue| issue.severity == Severity::Warning);
-        issues.extend(found);
+        let found = check.diagnostics;
+        let is_valid = !self.is_broken && found.iter().all(|diagnostic| diagnostic.severity == Severity::Warning);
+        diagnostics.extend(found);
         let rows = self.rows.into_iter().map(|(_, row)| row.row).collect::<Option<Vec<_>>>()?;
         is_valid.then(|| transcript(self.id, system, rows))
     }
 }
 
-/// The requests of rows that keep all rules.
+/// Builds the requests of valid rows.
 fn transcript(id: String, system: Option<String>, rows: Vec<Row>) -> Transcript {
     let mut system = system.map(|text| Message { role: Role::System, name: None, parts: vec![Part::Text(text)] });
     let mut requests: Vec<Request> = Vec::new();
-    // Those of the first row hold for the whole conversation.
+    // The parameters of the first row apply to the whole conversation.
     let mut shared = None;
     for Row { message, options } in rows {
         let Some(RequestOptions { delay_ms, parameters }) = options else {
@@ -129,13 +129,13 @@ fn transcript(id: String, system: Option<String>, rows: Vec<Row>) -> Transcript 
     Transcript { id, parameters: shared.unwrap_or_default(), requests }
 }
 
-/// The rules over the rows of one conversation, which are sorted by turn.
-struct Check<'a> {
+/// Checks the rules over the rows of one conversation, sorted by turn.
+struct RowChecks<'a> {
     id: &'a str,
-    issues: Vec<Diagnostic>,
+    diagnostics: Vec<Diagnostic>,
 }
 
-impl Check<'_> {
+impl RowChecks<'_> {
     fn error(
         &mut self,
         place: Place,
@@ -144,8 +144,8 @@ impl Check<'_> {
         found: impl Into<String>,
         expected: impl Into<String>,
     ) {
-        let fault = Diagnostic::new(rule, found, expected);
-        self.issues.push(located(place, self.id, row.turn, fault));
+        let diagnostic = Diagnostic::new(rule, found, expected);
+        self.diagnostics.push(located(place, self.id, row.turn, diagnostic));
     }
 
     fn turns(&mut self, rows: &[(Place, Parsed)]) {
@@ -175,7 +175,7 @@ impl Check<'_> {
         {
             self.error(*place, rules::ROLE_ORDER, row, format!("{} first", role.name()), "user");
         }
-        for ((_, before), (place, row)) in follows(rows) {
+        for ((_, before), (place, row)) in consecutive(rows) {
             let (Some(from), Some(to)) = (before.role, row.role) else { continue };
             let (what, next): (_, &[Role]) = match from {
                 Role::System => continue, // no row has this role
@@ -201,7 +201,7 @@ impl Check<'_> {
                 }
             }
         }
-        for ((_, before), (place, row)) in follows(rows) {
+        for ((_, before), (place, row)) in consecutive(rows) {
             let calls: Vec<&ToolCall> = calls(before).collect();
             let has_results = row.row.as_ref().is_some_and(|row| row.message.role == Role::Tool);
             if has_results && !calls.is_empty() {
@@ -210,7 +210,7 @@ impl Check<'_> {
         }
     }
 
-    /// Results must be those of the calls, each once.
+    /// Checks that there is exactly one result for every call.
     fn pairs(&mut self, place: Place, row: &Parsed, calls: &[&ToolCall], results: &[&ToolResult]) {
         let expected = "one result for every call of the row before";
         for (index, result) in results.iter().enumerate() {
@@ -228,21 +228,23 @@ impl Check<'_> {
         }
     }
 
-    /// The system prompt: the first that is not empty.
+    /// The system prompt: the first that is not empty. Warns about others.
     fn system(&mut self, rows: &[(Place, Parsed)]) -> Option<String> {
         let mut prompts = rows.iter().filter_map(|(place, row)| Some((place, row, row.system.as_ref()?)));
         let (_, first, system) = prompts.next()?;
         if let Some((place, row, _)) = prompts.find(|(_, _, other)| *other != system) {
             let found = format!("another system prompt than in turn {}", first.turn.unwrap_or_default());
-            let fault = Diagnostic::new(rules::SYSTEM, found, "one a conversation; this one is not used");
-            self.issues.push(Diagnostic { severity: Severity::Warning, ..located(*place, self.id, row.turn, fault) });
+            let diagnostic =
+                Diagnostic::new(rules::SYSTEM, found, "one system prompt per conversation (this one is not used)");
+            self.diagnostics
+                .push(Diagnostic { severity: Severity::Warning, ..located(*place, self.id, row.turn, diagnostic) });
         }
         Some(system.clone())
     }
 }
 
-/// Neighbouring rows whose turns follow each other.
-fn follows(rows: &[(Place, Parsed)]) -> impl Iterator<Item = (&(Place, Parsed), &(Place, Parsed))> {
+/// Pairs of rows with consecutive turns.
+fn consecutive(rows: &[(Place, Parsed)]) -> impl Iterator<Item = (&(Place, Parsed), &(Place, Parsed))> {
     let pairs = rows.iter().zip(rows.iter().skip(1));
     pairs.filter(|((_, a), (_, b))| a.turn.is_some_and(|turn| turn.checked_add(1) == b.turn))
 }
@@ -255,11 +257,11 @@ fn results(row: &Parsed) -> impl Iterator<Item = &ToolResult> {
     row.row.iter().flat_map(|row| row.message.tool_results())
 }
 
-/// A fault with its conversation and turn.
-pub(super) fn located(place: Place, id: &str, turn: Option<u32>, fault: Diagnostic) -> Diagnostic {
+/// Adds the conversation and turn to a diagnostic.
+pub(super) fn located(place: Place, id: &str, turn: Option<u32>, diagnostic: Diagnostic) -> Diagnostic {
     let found = match turn {
-        Some(turn) => format!("conversation {id:?}, turn {turn}: {}", fault.found),
-        None => format!("conversation {id:?}: {}", fault.found),
+        Some(turn) => format!("conversation {id:?}, turn {turn}: {}", diagnostic.found),
+        None => format!("conversation {id:?}: {}", diagnostic.found),
     };
-    Diagnostic { found, ..fault }.at(place)
+    Diagnostic { found, ..diagnostic }.at(place)
 }

@@ -1,9 +1,8 @@
-//! Multi-turn messages: recorded conversations with one message a row ("flat rows").
+//! Multi-turn messages: recorded conversations with one message per row ("flat rows").
 //!
-//! `row` declares the rows once; the reader ([`read()`]), the findings ([`Reader`], which goes on after each) and the
-//! published JSON Schema ([`schema`]) follow from it. `assemble` holds the rules that the rows of a conversation keep
-//! together (turns, roles, ids of calls) and builds the [`Transcript`](super::Transcript). One conversation at a time is
-//! held in memory.
+//! `row` declares the rows once, for the reader ([`read()`]), the validator ([`Reader`], which continues after a finding)
+//! and the published JSON Schema ([`schema`]). `assemble` checks the rules over the rows of a conversation (turns, roles,
+//! call ids) and builds the [`Transcript`](super::Transcript). One conversation at a time is held in memory.
 
 mod assemble;
 mod field;

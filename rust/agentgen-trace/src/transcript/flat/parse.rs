@@ -1,17 +1,17 @@
-//! A line as a row, and what is still known of a row that breaks a rule.
+//! Parses a line into a row, and into the known fields of an invalid row.
 
 use crate::diagnostic::Diagnostic;
 use crate::source;
 use crate::source::json_object::{Members, members};
 use serde_json::value::RawValue;
 
-use super::field::{At, Field, HeaderText, Text, wrong};
+use super::field::{Field, HeaderText, JsonPath, Text, wrong};
 use super::object::take;
 use super::row::{self, AnswerRow, CallRow, Common, Seconds, ToolRow, UserRow};
 use crate::transcript::model::{Message, Parameters, Part, Role, ToolCall, ToolResult};
 
 impl Field for Role {
-    fn read(json: &RawValue, at: &At, faults: &mut Vec<Diagnostic>) -> Option<Self> {
+    fn read(json: &RawValue, at: &JsonPath, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
         let name = serde_json::from_str::<String>(json.get()).ok();
         let role = match name.as_deref() {
             Some("user") => return Some(Self::User),
@@ -23,65 +23,65 @@ impl Field for Role {
             Some(_) => wrong("range", json, at, "user, assistant or tool"),
             None => wrong("type", json, at, "user, assistant or tool"),
         };
-        faults.push(role);
+        diagnostics.push(role);
         None
     }
 }
 
-/// A row that breaks no rule.
+/// A valid row.
 #[derive(Debug)]
 pub(super) struct Row {
     pub message: Message,
-    /// Of a row that causes a request.
+    /// Options of the request that the row causes; `None` for an answer.
     pub options: Option<RequestOptions>,
 }
 
-/// How a row wants the request that it causes.
+/// Options of the request that a row causes.
 #[derive(Debug)]
 pub(super) struct RequestOptions {
-    /// Wait before the request, from the end of the answer before, ms.
+    /// Delay before the request, from the end of the answer before, ms.
     pub delay_ms: f64,
     /// The row's own parameters.
     pub parameters: Parameters,
 }
 
-/// A line that belongs to a conversation, as far as it can be understood.
+/// A line that belongs to a conversation: the fields that can be read.
 #[derive(Debug)]
 pub(super) struct Parsed {
     pub id: Option<String>,
     pub turn: Option<u32>,
     pub role: Option<Role>,
-    /// Whether it is an assistant's row that calls tools, well-formed or not.
+    /// Whether the row is an assistant's and has tool calls, valid or not.
     pub calls: bool,
     pub system: Option<String>,
-    /// The row, if it breaks no rule.
+    /// The row, if it is valid.
     pub row: Option<Row>,
 }
 
-/// Reads a line; `None` for a line about the file, and for one that is no object.
-pub(super) fn parse(line: &source::Line, faults: &mut Vec<Diagnostic>) -> Option<Parsed> {
-    let before = faults.len();
-    let members = members(line.bytes, faults);
-    line.explain(&mut faults[before..]);
+/// Parses a line; `None` for a line about the file and for a line that is not an object.
+pub(super) fn parse(line: &source::Line, diagnostics: &mut Vec<Diagnostic>) -> Option<Parsed> {
+    let before = diagnostics.len();
+    let members = members(line.bytes, diagnostics);
+    line.explain(&mut diagnostics[before..]);
     let members = members?;
     if row::is_metadata(&members) {
         return None;
     }
-    let mut quiet = Vec::new();
-    let role: Option<Role> = take(&members, "role", &At::Row, &mut quiet);
+    let mut ignored = Vec::new();
+    let role: Option<Role> = take(&members, "role", &JsonPath::Row, &mut ignored);
     let calls = role == Some(Role::Assistant) && given(&members, "tool_calls").is_some();
-    let id: Option<HeaderText> = take(&members, "conversation_id", &At::Row, &mut quiet);
-    let turn: Option<row::Turn> = take(&members, "turn", &At::Row, &mut quiet);
-    let system: Option<Option<String>> = take(&members, "system", &At::Row, &mut quiet);
+    let id: Option<HeaderText> = take(&members, "conversation_id", &JsonPath::Row, &mut ignored);
+    let turn: Option<row::Turn> = take(&members, "turn", &JsonPath::Row, &mut ignored);
+    let system: Option<Option<String>> = take(&members, "system", &JsonPath::Row, &mut ignored);
     let parsed = match role {
-        Some(Role::User) => UserRow::of(&members, &At::Row, faults).map(|row| user(row, &members)),
-        Some(Role::Assistant) if calls => CallRow::of(&members, &At::Row, faults).map(call),
-        Some(Role::Assistant) => AnswerRow::of(&members, &At::Row, faults).map(answer),
-        Some(Role::Tool) => ToolRow::of(&members, &At::Row, faults).map(|row| tool(row, &members)),
-        // No row has the role of the system: its prompt is a field.
+        Some(Role::User) => UserRow::of(&members, &JsonPath::Row, diagnostics).map(|row| user(row, &members)),
+        Some(Role::Assistant) if calls => CallRow::of(&members, &JsonPath::Row, diagnostics).map(call),
+        Some(Role::Assistant) => AnswerRow::of(&members, &JsonPath::Row, diagnostics).map(answer),
+        Some(Role::Tool) => ToolRow::of(&members, &JsonPath::Row, diagnostics).map(|row| tool(row, &members)),
+        // No row has the role `system`: the system prompt is a field.
         None | Some(Role::System) => {
-            take::<Role>(&members, "role", &At::Row, faults);
-            Common::of(&members, &At::Row, faults).and(None)
+            take::<Role>(&members, "role", &JsonPath::Row, diagnostics);
+            Common::of(&members, &JsonPath::Row, diagnostics).and(None)
         }
     };
     Some(Parsed {
@@ -90,11 +90,11 @@ pub(super) fn parse(line: &source::Line, faults: &mut Vec<Diagnostic>) -> Option
         role,
         calls,
         system: system.flatten().filter(|text| !text.is_empty()),
-        row: parsed.filter(|_| faults.len() == before),
+        row: parsed.filter(|_| diagnostics.len() == before),
     })
 }
 
-/// The text of a member that is neither missing nor null.
+/// The JSON text of a member that is neither absent nor null.
 fn given<'a>(members: &Members<'a>, name: &str) -> Option<&'a RawValue> {
     members.iter().find(|(key, value)| key == name && value.get() != "null").map(|(_, value)| *value)
 }
@@ -103,7 +103,7 @@ fn text(text: Option<Text>) -> Option<String> {
     text.map(|text| text.0)
 }
 
-/// Options of a request, with the parameters among the members of its row.
+/// The options of a request; its parameters are members of the row.
 fn options(delay_seconds: Option<Seconds>, members: &Members) -> RequestOptions {
     let names = row::Parameters::KEYS.iter();
     let parameters = names.filter_map(|name| Some(((*name).to_owned(), given(members, name)?.to_owned()))).collect();

@@ -1,4 +1,4 @@
-//! Transcripts of files, one after the other.
+//! Reads the conversations of files.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -12,25 +12,25 @@ use super::rules;
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::transcript::Transcript;
 
-/// Reads files as one set of conversations, a block at a time, and goes on after whatever is wrong.
+/// Reads files as one set of conversations, block by block, and continues after every finding.
 pub struct Reader {
     paths: Vec<PathBuf>,
-    /// Which file is read.
+    /// Index of the current file.
     file: usize,
     blocks: Option<Blocks>,
-    /// Lines of the file before the block.
+    /// Lines of the current file before the current block.
     lines: u64,
-    /// Rows of the file.
+    /// Rows of the current file.
     file_rows: u64,
     assembler: Assembler,
-    /// Rows so far, faulty ones included.
+    /// Rows so far, invalid ones included.
     pub rows: u64,
-    /// Bytes of the files that are done with.
+    /// Bytes of the completed files.
     consumed: u64,
 }
 
 impl Reader {
-    /// Starts before the first row of `paths`.
+    /// A reader of `paths`, before their first row.
     #[must_use]
     pub fn new(paths: &[PathBuf]) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Reader {
         }
     }
 
-    /// Transcripts that have begun.
+    /// Conversations so far.
     #[must_use]
     pub fn conversations(&self) -> u64 {
         self.assembler.conversations
@@ -58,52 +58,52 @@ impl Reader {
         self.consumed + open
     }
 
-    /// Reads the next block: conversations that end in it, and what is wrong there. False when there is none.
-    pub fn step(&mut self, issues: &mut Vec<Diagnostic>, mut ready: impl FnMut(Transcript)) -> Result<bool> {
+    /// Reads the next block: passes conversations that end in it to `ready` and reports findings. False at the end.
+    pub fn step(&mut self, diagnostics: &mut Vec<Diagnostic>, mut ready: impl FnMut(Transcript)) -> Result<bool> {
         let Some(path) = self.paths.get(self.file) else { return Ok(false) };
         if self.blocks.is_none() {
             self.blocks = Some(Blocks::open(path)?);
         }
         let Some(block) = self.blocks.as_mut().and_then(Iterator::next).transpose()? else {
-            self.end_file(issues, ready);
+            self.end_file(diagnostics, ready);
             return Ok(true);
         };
-        let (mut lines, mut faults) = (block.lines(), Vec::new());
+        let (mut lines, mut found) = (block.lines(), Vec::new());
         for line in lines.by_ref() {
             let place = Place { file: self.file as u32, line: self.lines + line.number + 1 };
-            let parsed = parse(&line, &mut faults);
-            self.file_rows += u64::from(parsed.is_some() || !faults.is_empty());
+            let parsed = parse(&line, &mut found);
+            self.file_rows += u64::from(parsed.is_some() || !found.is_empty());
             let (id, turn) = parsed.as_ref().map_or((None, None), |row| (row.id.clone(), row.turn));
             match parsed {
-                Some(row) => drop(self.assembler.push(place, row, issues).map(&mut ready)),
-                None if faults.is_empty() => {}
-                None => self.assembler.lost(),
+                Some(row) => drop(self.assembler.push(place, row, diagnostics).map(&mut ready)),
+                None if found.is_empty() => {}
+                None => self.assembler.push_unnamed(),
             }
-            issues.extend(faults.drain(..).map(|fault| match &id {
-                Some(id) => located(place, id, turn, fault),
-                None => fault.at(place),
+            diagnostics.extend(found.drain(..).map(|diagnostic| match &id {
+                Some(id) => located(place, id, turn, diagnostic),
+                None => diagnostic.at(place),
             }));
         }
-        self.lines += lines.passed();
+        self.lines += lines.lines_read();
         Ok(true)
     }
 
-    fn end_file(&mut self, issues: &mut Vec<Diagnostic>, ready: impl FnMut(Transcript)) {
+    fn end_file(&mut self, diagnostics: &mut Vec<Diagnostic>, ready: impl FnMut(Transcript)) {
         if self.file_rows == 0 {
             let place = Place { file: self.file as u32, line: 0 };
-            issues.push(Diagnostic::new(rules::EMPTY, "no rows", "at least one row").at(place));
+            diagnostics.push(Diagnostic::new(rules::EMPTY, "no rows", "at least one row").at(place));
         }
         self.consumed += self.blocks.take().map_or(0, |blocks| blocks.file_bytes());
         self.rows += std::mem::take(&mut self.file_rows);
         self.lines = 0;
         self.file += 1;
         if self.file == self.paths.len() {
-            self.assembler.finish(issues).map(ready);
+            self.assembler.finish(diagnostics).map(ready);
         }
     }
 }
 
-/// The conversations of a file, in its order. The first row that breaks a rule is an error, and the end.
+/// The conversations of a file, in order. The first invalid row is an error and the last item.
 pub struct Transcripts {
     path: PathBuf,
     reader: Reader,
@@ -127,25 +127,25 @@ pub fn read(path: &Path, cancel: &Cancel) -> Transcripts {
 }
 
 impl Transcripts {
-    /// Reads on until there is a conversation to give, or nothing more.
+    /// Reads blocks until a conversation is ready or the file ends.
     fn fill(&mut self) -> Result<()> {
-        let mut issues = Vec::new();
+        let mut diagnostics = Vec::new();
         while self.ready.is_empty() && !self.is_done {
             self.cancel.check()?;
             let ready = &mut self.ready;
-            self.is_done = !self.reader.step(&mut issues, |conversation| ready.push_back(conversation))?;
-            issues.sort_by_key(Diagnostic::place);
-            if let Some(issue) = issues.iter().find(|issue| issue.severity == Severity::Error) {
-                return Err(self.refuse(issue));
+            self.is_done = !self.reader.step(&mut diagnostics, |conversation| ready.push_back(conversation))?;
+            diagnostics.sort_by_key(Diagnostic::place);
+            if let Some(diagnostic) = diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error) {
+                return Err(self.refuse(diagnostic));
             }
-            issues.clear();
+            diagnostics.clear();
         }
         Ok(())
     }
 
-    fn refuse(&self, issue: &Diagnostic) -> TraceError {
+    fn refuse(&self, diagnostic: &Diagnostic) -> TraceError {
         let help = format!("agentgen validate {} lists all findings", self.path.display());
-        issue.clone().in_file(&self.path).with_help(help).into()
+        diagnostic.clone().in_file(&self.path).with_help(help).into()
     }
 }
 
@@ -159,7 +159,7 @@ impl Iterator for Transcripts {
             self.failed = Some(error);
             self.is_done = true;
         }
-        // What came before the fault is sound, and was asked for.
+        // Conversations before the first fault are valid and come first.
         match self.ready.pop_front() {
             Some(conversation) => Some(Ok(conversation)),
             None => self.failed.take().map(Err),

@@ -1,4 +1,4 @@
-//! The rows of a file as they are declared: one object for each role, and what their values must be.
+//! Declares the rows of a file: one object per role, with the types of its fields.
 
 use crate::diagnostic::Diagnostic;
 use crate::source::json_object::Members;
@@ -6,21 +6,21 @@ use schemars::{JsonSchema, json_schema};
 use serde_json::value::RawValue;
 
 use super::field::{
-    Absent, At, Field, HeaderText, Number, Object, Some1, Text, TextOrObject, Texts, Whole, schema, wrong,
+    Absent, Field, HeaderText, Integer, JsonPath, NonEmpty, Number, Object, Text, TextOrObject, Texts, schema, wrong,
 };
 use super::object::{object, take};
 
-/// Numbers of rows, and of tokens, are at most this.
+/// Maximum number of rows or tokens.
 const MAX_COUNT: i64 = agentgen_core::config::MAX_TOKENS as i64;
-/// Numbers without a bound of their own are at most this.
+/// Maximum of numbers without a limit of their own.
 const MAX_NUMBER: i64 = 1_000_000_000;
 
 /// A delay, s.
 pub(super) type Seconds = Number<0, MAX_NUMBER>;
-/// Place of a row in its conversation.
-pub(super) type Turn = Whole<1, MAX_COUNT>;
+/// Position of a row in its conversation.
+pub(super) type Turn = Integer<1, MAX_COUNT>;
 
-/// Declares the only value that a field may have.
+/// Declares a field with a single allowed value.
 macro_rules! literal {
     ($name:ident = $text:literal) => {
         #[doc = concat!("`", $text, "`.")]
@@ -30,11 +30,11 @@ macro_rules! literal {
         schema!($name, $text, json_schema!({"const": $text}));
 
         impl Field for $name {
-            fn read(json: &RawValue, at: &At, faults: &mut Vec<Diagnostic>) -> Option<Self> {
+            fn read(json: &RawValue, at: &JsonPath, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
                 if serde_json::from_str::<String>(json.get()).is_ok_and(|text| text == $text) {
                     return Some(Self);
                 }
-                faults.push(wrong("range", json, at, concat!('"', $text, '"')));
+                diagnostics.push(wrong("range", json, at, concat!('"', $text, '"')));
                 None
             }
         }
@@ -50,18 +50,18 @@ literal!(FunctionType = "function");
 object! {
 /// A line about the file, which belongs to no conversation.
 MetadataRow {
-    /// Says that it is one.
+    /// Marks the line as metadata.
     _type: DatasetMetadata,
 }}
 
 object! {
-/// What rows of every role have.
+/// Fields of every row of a conversation.
 Common {
-    /// The conversation, also on the wire: printable ASCII, no space at its ends.
+    /// Name of the conversation, also sent as an HTTP header: printable ASCII without leading or trailing spaces.
     conversation_id: HeaderText,
-    /// Place of the row in its conversation, from 1, every row counted.
+    /// Position of the row in its conversation: 1, 2, 3 and so on.
     turn: Turn,
-    /// System prompt of the whole conversation; the first that is not empty counts.
+    /// System prompt of the whole conversation; the first that is not empty is used.
     system: Option<String>,
     /// Name of the message's author.
     name: Option<Text>,
@@ -70,57 +70,58 @@ Common {
 object! {
 /// A tool that the model may call.
 Tool {
-    /// The only kind of tool there is.
+    /// Kind of tool: always `function`.
     r#type: FunctionType,
-    /// What can be called.
+    /// The function.
     function: ToolFunction,
 }}
 
 object! {
-/// A function as the model is told of it; `description` and `parameters` go on as they are.
+/// A function that the model may call; `description`, `parameters` and other members are sent unchanged.
 ToolFunction {
     /// Its name.
     name: Text,
 }}
 
 object! {
-/// Parameters of a request. Those of a row go before those of the conversation's first row, these before those of the run.
+/// Parameters of a request. A row's own take precedence over those of the conversation's first row, these over those of
+/// the run.
 Parameters {
     /// Tools that the model may call.
-    tools: Option<Some1<Tool>>,
-    /// Which of them it must call: `none`, `auto`, `required`, or one by name.
+    tools: Option<NonEmpty<Tool>>,
+    /// Tool choice: `none`, `auto`, `required`, or an object that names a function.
     tool_choice: Option<TextOrObject>,
-    /// The model.
+    /// Name of the model.
     model: Option<Text>,
-    /// Whether the answer comes as a stream of events.
+    /// Whether the answer is streamed.
     stream: Option<bool>,
-    /// Tokens to answer with at most.
-    max_new_tokens: Option<Whole<1, MAX_COUNT>>,
-    /// The same, where `max_new_tokens` is not given.
-    max_completion_tokens: Option<Whole<1, MAX_COUNT>>,
-    /// The same, where the other two are not given.
-    max_tokens: Option<Whole<1, MAX_COUNT>>,
-    /// Randomness of sampling.
+    /// Maximum tokens of the answer.
+    max_new_tokens: Option<Integer<1, MAX_COUNT>>,
+    /// Maximum tokens of the answer, if `max_new_tokens` is absent.
+    max_completion_tokens: Option<Integer<1, MAX_COUNT>>,
+    /// Maximum tokens of the answer, if the other two are absent.
+    max_tokens: Option<Integer<1, MAX_COUNT>>,
+    /// Sampling temperature.
     temperature: Option<Number<0, 2>>,
-    /// Probability mass to sample from.
+    /// Nucleus sampling: probability mass to sample from.
     top_p: Option<Number<0, 1>>,
-    /// Tokens to sample from.
-    top_k: Option<Whole<1, MAX_COUNT>>,
-    /// Seed of sampling.
-    seed: Option<Whole<{ i64::MIN }, { i64::MAX }>>,
-    /// Factor against repetition.
+    /// Number of most likely tokens to sample from.
+    top_k: Option<Integer<1, MAX_COUNT>>,
+    /// Sampling seed.
+    seed: Option<Integer<{ i64::MIN }, { i64::MAX }>>,
+    /// Repetition penalty: a factor, 1 for none.
     repetition_penalty: Option<Number<0, MAX_NUMBER>>,
     /// Penalty for frequent tokens.
     frequency_penalty: Option<Number<-2, 2>>,
-    /// Penalty for tokens that occurred.
+    /// Penalty for tokens that have occurred.
     presence_penalty: Option<Number<-2, 2>>,
     /// Texts that end the answer.
     stop: Option<Texts>,
-    /// How many answers to give.
-    n: Option<Whole<1, MAX_COUNT>>,
-    /// Additions to the likelihood of tokens.
+    /// Number of answers.
+    n: Option<Integer<1, MAX_COUNT>>,
+    /// Bias added to the logits of tokens, by token id.
     logit_bias: Option<Object>,
-    /// Name of the end user.
+    /// Identifier of the end user.
     user: Option<String>,
     /// Chat template to use instead of the model's.
     chat_template: Option<String>,
@@ -131,95 +132,95 @@ Parameters {
 object! {
 /// A message of the user. It causes a request.
 UserRow {
-    /// Who speaks.
+    /// Role of the message.
     role: UserRole,
     /// The message.
     content: Text,
-    /// Seconds to wait before the request, from the end of the answer before.
+    /// Delay before the request, from the end of the answer before, in seconds.
     delay_seconds: Option<Seconds>,
-    /// Not on this role.
+    /// Must be absent.
     tool_calls: Option<Absent>,
-    /// Not on this role.
+    /// Must be absent.
     tool_results: Option<Absent>,
     + common: Common,
     + parameters: Parameters,
 }}
 
 object! {
-/// A recorded answer in words.
+/// A recorded answer without tool calls.
 AnswerRow {
-    /// Who speaks.
+    /// Role of the message.
     role: AssistantRole,
     /// The answer.
     content: Text,
-    /// What the model thought before.
+    /// Reasoning of the model before its answer.
     reasoning_content: Option<String>,
-    /// Not without calls.
+    /// Must be absent.
     tool_calls: Option<Absent>,
-    /// Not on this role.
+    /// Must be absent.
     tool_results: Option<Absent>,
     + common: Common,
 }}
 
 object! {
-/// A recorded answer that calls tools.
+/// A recorded answer with tool calls.
 CallRow {
-    /// Who speaks.
+    /// Role of the message.
     role: AssistantRole,
-    /// What was said beside the calls.
+    /// Text beside the calls.
     content: Option<String>,
-    /// What the model thought before.
+    /// Reasoning of the model before its answer.
     reasoning_content: Option<String>,
-    /// The calls. The next row has the result of every one of them.
-    tool_calls: Some1<Call>,
-    /// Not on this role.
+    /// The calls. The next row holds one result for each of them.
+    tool_calls: NonEmpty<Call>,
+    /// Must be absent.
     tool_results: Option<Absent>,
     + common: Common,
 }}
 
 object! {
-/// A call of a tool.
+/// A tool call.
 Call {
-    /// Names the call in its conversation.
+    /// Id of the call, unique in its conversation.
     id: Text,
-    /// The only kind of call there is.
+    /// Kind of call: always `function`.
     r#type: FunctionType,
-    /// What is called.
+    /// The called function.
     function: CallFunction,
 }}
 
 object! {
-/// The function that is called.
+/// A called function.
 CallFunction {
     /// Its name.
     name: Text,
-    /// A JSON object as text, or the object itself, which is sent as its text.
+    /// Arguments: a JSON object as text, or the object itself, which is sent as text.
     arguments: TextOrObject,
 }}
 
 object! {
 /// The results of all calls of the row before. It causes a request.
 ToolRow {
-    /// Who speaks.
+    /// Role of the message.
     role: ToolRole,
-    /// One result for every call.
-    tool_results: Some1<CallResult>,
-    /// Seconds to wait before the request, from the end of the answer before.
+    /// The results, one for each call.
+    tool_results: NonEmpty<CallResult>,
+    /// Delay before the request, from the end of the answer before, in seconds.
     delay_seconds: Option<Seconds>,
-    /// Not on this role.
+    /// Must be absent.
     content: Option<Absent>,
-    /// Not on this role.
+    /// Must be absent.
     tool_calls: Option<Absent>,
     + common: Common,
     + parameters: Parameters,
 }}
 
 object! {
-/// What a call came to.
+/// The result of a tool call.
 CallResult {
-    /// The call.
+    /// Id of the call.
     tool_call_id: Text,
-    /// What the tool printed; may be empty.
+    /// Output of the tool; may be empty.
     content: String,
 }}
 
@@ -232,9 +233,9 @@ pub(crate) enum Line {
     Metadata(MetadataRow),
     /// A message of the user.
     User(UserRow),
-    /// An answer in words.
+    /// An answer without tool calls.
     Answer(AnswerRow),
-    /// An answer that calls tools.
+    /// An answer with tool calls.
     Call(CallRow),
     /// Results of tools.
     Tool(ToolRow),
@@ -242,5 +243,5 @@ pub(crate) enum Line {
 
 /// Whether a line is about the file.
 pub(super) fn is_metadata(members: &Members) -> bool {
-    take::<DatasetMetadata>(members, "_type", &At::Row, &mut Vec::new()).is_some()
+    take::<DatasetMetadata>(members, "_type", &JsonPath::Row, &mut Vec::new()).is_some()
 }

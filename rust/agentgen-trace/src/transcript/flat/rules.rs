@@ -1,14 +1,14 @@
-//! Names of the rules that rows keep together. Those of one line are named where it is read.
+//! Names of the rules over the rows of a conversation. Rules over one line are named where the line is parsed.
 
-/// No rows.
+/// A file must have rows.
 pub const EMPTY: &str = "empty";
-/// A conversation whose rows are not together.
+/// The rows of a conversation must follow one another.
 pub(super) const CONVERSATION_SPLIT: &str = "conversation-split";
-/// Turns that are not 1, 2, 3 and so on.
+/// Turns must be 1, 2, 3 and so on.
 pub(super) const TURN_NUMBER: &str = "turn-number";
-/// A role that cannot follow the one before.
+/// Roles must alternate in a valid order.
 pub(super) const ROLE_ORDER: &str = "role-order";
-/// Results that are not those of the calls before, or an id that two calls have.
+/// Results must match the calls before them, and call ids must be unique.
 pub(super) const TOOL_CALL_ID: &str = "tool-call-id";
-/// A system prompt that another one hides.
+/// A conversation must have one system prompt.
 pub(super) const SYSTEM: &str = "system";

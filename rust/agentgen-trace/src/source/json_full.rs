@@ -1,4 +1,4 @@
-//! The careful reader of a line: accepts every legal row however it is written, and says all that is wrong with others.
+//! The full reader of a line: accepts every valid row, however it is written, and reports every fault of an invalid row.
 
 use std::fmt;
 
@@ -7,22 +7,22 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::json_key::{Key, MAX_ID, MAX_LENGTH, REQUIRED};
-use super::json_object::{not_json, object_text, shown};
+use super::json_object::{excerpt, not_json, object_text};
 use crate::diagnostic::Diagnostic;
 use crate::row::{Row, SessionKey};
 
 /// Reads one line into a cleared row.
-pub(super) fn parse_any(line: &[u8], row: &mut Row, diagnostics: &mut Vec<Diagnostic>) {
+pub(super) fn parse_full(line: &[u8], row: &mut Row, diagnostics: &mut Vec<Diagnostic>) {
     let Some(value) = object_text(line, diagnostics) else { return };
     let mut fields = Fields { row, diagnostics, seen: 0, unknown: Vec::new() };
-    // Keys can still be wrong where the grammar is right: half of a surrogate pair as an escape.
+    // A key can still be invalid where the grammar is valid: half of a surrogate pair as an escape.
     if let Err(e) = serde_json::Deserializer::from_str(value).deserialize_map(&mut fields) {
         return diagnostics.push(not_json(&e));
     }
     fields.finish();
 }
 
-/// Takes the keys of a row in their order, so that none hides another.
+/// Visits the members of a row in order, so that duplicate keys are seen.
 struct Fields<'a> {
     row: &'a mut Row,
     diagnostics: &'a mut Vec<Diagnostic>,
@@ -66,7 +66,7 @@ impl Fields<'_> {
     }
 
     fn duplicate(&mut self, name: &str, value: &str) {
-        let found = format!("{name} again, now {}", shown(value));
+        let found = format!("{name} again, now {}", excerpt(value));
         self.diagnostics
             .push(Diagnostic::new("duplicate-key", found, "every key once a row").with_field(name.to_owned()));
     }
@@ -110,7 +110,7 @@ impl Fields<'_> {
 }
 
 fn wrong(rule: &'static str, name: &str, value: &str, expected: impl Into<String>) -> Diagnostic {
-    Diagnostic::new(rule, format!("{name} {}", shown(value)), expected).with_field(name.to_owned())
+    Diagnostic::new(rule, format!("{name} {}", excerpt(value)), expected).with_field(name.to_owned())
 }
 
 fn is_number(value: &str) -> bool {
@@ -121,13 +121,13 @@ fn integer(name: &str, value: &str, min: u64, max: u64) -> Result<u64, Diagnosti
     integer_or_rule(value, min, max).map_err(|rule| wrong(rule, name, value, format!("an integer from {min} to {max}")))
 }
 
-/// An integer in its range, or the name of the rule it breaks.
+/// An integer in its range, else the name of the rule it breaks.
 fn integer_or_rule(value: &str, min: u64, max: u64) -> Result<u64, &'static str> {
     let digits = value.strip_prefix('-').unwrap_or(value);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err("type");
     }
-    // What does not parse has a sign or more digits than the largest integer.
+    // A failure to parse means a sign, or more digits than the largest integer.
     value.parse().ok().filter(|n| (min..=max).contains(n)).ok_or("range")
 }
 
@@ -136,7 +136,7 @@ fn milliseconds(name: &str, value: &str) -> Result<f64, Diagnostic> {
     if !is_number(value) {
         return Err(wrong("type", name, value, expected));
     }
-    // What does not parse is too large for a double.
+    // A failure to parse means a number too large for a double.
     let number = serde_json::from_str::<f64>(value).ok().filter(|ms| *ms >= 0.0);
     number.map(f64::abs).ok_or_else(|| wrong("range", name, value, expected))
 }
@@ -151,7 +151,7 @@ fn string(name: &str, value: &str) -> Result<String, Diagnostic> {
     if text.is_empty() { Err(wrong("range", name, value, expected)) } else { Ok(text) }
 }
 
-/// Ids; of the bad ones, the first that breaks each rule is reported, by its place in the list.
+/// Reads hash ids; for each broken rule, reports the first id that breaks it, by its index.
 fn ids(value: &str, ids: &mut Vec<i64>, diagnostics: &mut Vec<Diagnostic>) -> Result<(), Diagnostic> {
     let list: Vec<&RawValue> =
         serde_json::from_str(value).map_err(|_| wrong("type", "hash_ids", value, "a list of integers"))?;
