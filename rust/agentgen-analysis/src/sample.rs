@@ -58,28 +58,28 @@ pub struct SampledSession {
 }
 
 impl SampledSession {
-    fn new(conversation: &Session) -> Self {
+    fn new(session: &Session) -> Self {
         let turn = |index: usize| {
-            let turn = conversation.turns[index];
-            let ms = match conversation.turn(index).map(|timed| timed.send) {
+            let turn = session.turns[index];
+            let ms = match session.turn(index).map(|timed| timed.send) {
                 Some(SendTime::After(ms) | SendTime::At(ms)) => ms,
                 None => 0.0,
             };
             (turn.context_tokens, turn.output_tokens, ms)
         };
-        let span = |piece: TokenSpan| match piece.content() {
-            Content::Ids { first, offset } => (first as i64, offset, piece.tokens()),
-            Content::Own { conversation, position } => (-1 - conversation as i64, position, piece.tokens()),
+        let shown = |span: TokenSpan| match span.content() {
+            Content::Ids { first, offset } => (first as i64, offset, span.tokens()),
+            Content::Own { session, position } => (-1 - session as i64, position, span.tokens()),
         };
-        let spans = |stream: &TokenSeq| stream.pieces(0, stream.tokens()).map(span).collect();
+        let spans = |stream: &TokenSeq| stream.spans(0, stream.tokens()).map(shown).collect();
         Self {
-            number: conversation.number,
-            parent: conversation.parent(),
-            is_continuation: conversation.link.is_restart(),
-            by_ids: !conversation.names_its_session(),
-            arrival_ms: conversation.arrival_ms(),
-            turns: (0..conversation.turns.len()).map(turn).collect(),
-            streams: conversation.streams().map(|(first, stream)| (first, spans(stream))).collect(),
+            number: session.number,
+            parent: session.parent(),
+            is_continuation: session.link.is_restart(),
+            by_ids: !session.names_its_session(),
+            arrival_ms: session.arrival_ms(),
+            turns: (0..session.turns.len()).map(turn).collect(),
+            streams: session.streams().map(|(first, stream)| (first, spans(stream))).collect(),
         }
     }
 
@@ -119,8 +119,8 @@ fn first_fitting(
     max_bytes: usize,
 ) -> Result<(Vec<SampledSession>, bool)> {
     let (mut first, mut bytes) = (Vec::new(), 0);
-    for conversation in sessions {
-        let session = SampledSession::new(&conversation?);
+    for session in sessions {
+        let session = SampledSession::new(&session?);
         bytes += session.bytes() + ",".len();
         if bytes > max_bytes && !first.is_empty() {
             return Ok((first, false));

@@ -102,11 +102,11 @@ fn session(session: &Session) -> Value {
         let delay_ms = turn.delay_ms.unwrap_or(0.0);
         json!({"context_tokens": turn.context_tokens, "output_tokens": turn.output_tokens, "delay_ms": delay_ms})
     };
-    let run = |piece: TokenSpan| match piece.content() {
-        Content::Ids { first, offset } => (first as i64, offset, piece.tokens()),
-        Content::Own { conversation, position } => (-1 - conversation as i64, position, piece.tokens()),
+    let run = |span: TokenSpan| match span.content() {
+        Content::Ids { first, offset } => (first as i64, offset, span.tokens()),
+        Content::Own { session, position } => (-1 - session as i64, position, span.tokens()),
     };
-    let stream = |(first_turn, stream): (usize, &TokenSeq)| json!({"first_turn": first_turn, "runs": stream.pieces(0, stream.tokens()).map(run).collect::<Vec<_>>()});
+    let stream = |(first_turn, stream): (usize, &TokenSeq)| json!({"first_turn": first_turn, "runs": stream.spans(0, stream.tokens()).map(run).collect::<Vec<_>>()});
     json!({
         "number": session.number,
         "parent": session.parent(),

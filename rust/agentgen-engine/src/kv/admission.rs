@@ -1,10 +1,21 @@
 //! The prefix cache of a serving engine: running requests pin their prompts and reserve room for what they write.
 
 use super::cache::{Evicted, NodeState, PrefixCache};
-use super::policy::{NEVER, Policy, Use};
+use super::policy::Policy;
 use super::prompt::Prompt;
 use super::token_seq::TokenSeq;
 use super::tree::{NodeId, PrefixMatch};
+
+/// A request that waits for admission.
+#[derive(Debug, Clone, Copy)]
+pub struct AdmissionRequest<'a> {
+    /// Its prompt.
+    pub prompt: Prompt<'a>,
+    /// Blocks that it needs in all, at least those of its prompt.
+    pub needed_blocks: u64,
+    /// Hint of an earlier request in the same cache whose stream begins with the same tokens.
+    pub hint: MatchHint,
+}
 
 /// What a running request holds, to be returned to [`PrefixCache::release`].
 #[derive(Debug, PartialEq, Eq)]
@@ -20,9 +31,9 @@ pub struct Admission {
 pub struct Admitted {
     /// To be released when the request ends.
     pub admission: Admission,
-    /// Blocks of its prompt that it reuses.
+    /// Reused blocks of its prompt.
     pub hit_blocks: u32,
-    /// Blocks of its chain that were in the cache, those included that it computes again in any case.
+    /// Blocks of its chain that were in the cache, including those that are computed again in any case.
     pub found_blocks: u32,
     /// Blocks of its chain that are in the cache now, pinned.
     pub held_blocks: u32,
@@ -55,17 +66,11 @@ pub struct Released {
 }
 
 impl PrefixCache {
-    /// Admits a request that needs `needed_blocks` in all, at least the blocks of its prompt: pins the reused and the full
-    /// blocks of the prompt, reserves the rest, and evicts what is in the way. Returns `None`, and changes nothing, if
-    /// the pins and reservations of running requests leave too little room. `hint` is of an earlier request in this
-    /// cache whose stream begins with the same tokens.
-    pub fn admit(
-        &mut self,
-        prompt: &Prompt<'_>,
-        needed_blocks: u64,
-        hint: MatchHint,
-        evicted: &mut impl FnMut(Evicted),
-    ) -> Option<Admitted> {
+    /// Admits a request: pins the reused and the full blocks of its prompt, reserves the other blocks that it needs, and
+    /// evicts blocks to make room. Returns `None`, and changes nothing, if the pins and reservations of running requests
+    /// leave too little room.
+    pub fn admit(&mut self, request: &AdmissionRequest<'_>, evicted: &mut impl FnMut(Evicted)) -> Option<Admitted> {
+        let AdmissionRequest { ref prompt, needed_blocks, hint } = *request;
         let most = prompt.full_blocks.max(prompt.reusable_blocks);
         let found = self.tree.find_from(self.resolve(hint), prompt.stream, most);
         let hit_blocks = found.blocks.min(prompt.reusable_blocks);
@@ -99,9 +104,9 @@ impl PrefixCache {
         self.unpin_chain(end);
         let extend = self.extends(found.node);
         let last = self.tree.grow(found, prompt.stream, kept_blocks, NodeState::default(), extend);
-        let (policy, clock) = (self.policy, self.clock);
+        let (rank, clock) = (self.policy.rank(self.clock), self.clock);
         self.tree.touch(last, |_, state| {
-            state.rank = policy.rank(state.rank, Use { clock, next: NEVER });
+            state.rank = rank;
             state.tag = tag;
         });
         self.list(found.node);
@@ -117,7 +122,7 @@ impl PrefixCache {
     ///
     /// Only under [`Policy::Lru`], whose ranks are the numbers of the last releases.
     pub fn expire(&mut self, clock: u64, expired: &mut impl FnMut(Evicted)) {
-        debug_assert!(self.policy == Policy::Lru, "other ranks do not tell when blocks were used last");
+        debug_assert!(self.policy == Policy::Lru, "ranks must be the numbers of releases");
         self.drop_until(clock, expired);
     }
 

@@ -16,7 +16,7 @@ pub fn block_keys(stream: &TokenSeq, tokens: u64, block_tokens: u32) -> impl Ite
     (0..tokens.min(stream.tokens()) / block).map(move |index| {
         let mut hash = Xxh3::new();
         hash.update(&key.to_le_bytes());
-        for part in take(stream.pieces_from(index * block), block).flat_map(super::token_seq::TokenSpan::parts) {
+        for part in take(stream.spans_from(index * block), block).flat_map(super::token_seq::TokenSpan::parts) {
             hash.update(&part.to_le_bytes());
         }
         key = hash.digest128();

@@ -3,35 +3,19 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::policy::{NEVER, Policy, Use};
-use super::prompt::Prompt;
+use super::policy::Policy;
 use super::tiers::Destination;
-use super::token_seq::TokenSeq;
 use super::tree::{NodeId, RadixTree};
 
 /// What the cache keeps of a node.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct NodeState {
-    /// The smallest is evicted first; 0 before the first use.
+    /// Blocks with the smallest rank are evicted first; 0 before the first release.
     pub(super) rank: u64,
-    /// How many running requests pin it.
+    /// Number of running requests that pin it.
     pub(super) pins: u32,
     /// Tag of the request that released it last.
     pub(super) tag: u32,
-}
-
-/// A pinned chain, to be returned to [`PrefixCache::unpin`].
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "a pinned chain stays in the cache until it is unpinned"]
-pub struct Pin(NodeId);
-
-/// The effect of an insertion.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Inserted {
-    /// Blocks that were not in the cache before.
-    pub added_blocks: u64,
-    /// Evicted blocks; some of those added may be among them.
-    pub evicted_blocks: u64,
 }
 
 /// Consecutive blocks of a chain that left the cache.
@@ -43,14 +27,14 @@ pub struct Evicted {
     pub start: u32,
     /// Blocks up to their end.
     pub end: u32,
-    /// Where they go.
+    /// Their destination.
     pub to: Destination,
 }
 
 /// The eviction heap is never compacted below this many entries.
 const COMPACT_FROM: usize = 64;
 
-/// Chains of blocks and reserved room, never more than `capacity_blocks` in all.
+/// Chains of blocks and reserved room, at most `capacity_blocks` in all.
 #[derive(Debug, Clone)]
 pub struct PrefixCache {
     pub(super) tree: RadixTree<NodeState>,
@@ -59,10 +43,10 @@ pub struct PrefixCache {
     pub(super) used_blocks: u64,
     pub(super) pinned_blocks: u64,
     pub(super) reserved_blocks: u64,
-    /// Insertions and releases so far.
+    /// Releases so far.
     pub(super) clock: u64,
-    /// Unpinned leaves by rank, the next to be evicted first. Entries of nodes that are pinned, followed or ranked anew
-    /// in the meantime stay until they are popped.
+    /// Unpinned leaves by rank, the next to be evicted first. Stale entries (of nodes that have since been pinned, extended
+    /// or ranked again) are skipped when popped.
     evictable: BinaryHeap<Reverse<(u64, NodeId)>>,
 }
 
@@ -95,46 +79,10 @@ impl PrefixCache {
         self.pinned_blocks
     }
 
-    /// Blocks reserved for what running requests write: room without content.
+    /// Blocks reserved for the output of running requests.
     #[must_use]
     pub fn reserved_blocks(&self) -> u64 {
         self.reserved_blocks
-    }
-
-    /// Blocks from the beginning of a prompt that are in the cache and may be reused. Changes nothing.
-    #[must_use]
-    pub fn lookup(&self, prompt: &Prompt<'_>) -> u32 {
-        self.tree.find(prompt.stream, prompt.reusable_blocks).blocks
-    }
-
-    /// Inserts the first `blocks` blocks of a stream, a use of all of them; evicts what does not fit, at last the tail of
-    /// this chain.
-    pub fn insert(&mut self, stream: &TokenSeq, blocks: u32) -> Inserted {
-        self.clock += 1;
-        self.place(stream, &[(blocks, NEVER)])
-    }
-
-    /// As [`Self::insert`] for [`Policy::Belady`]: `next_uses` holds, in order, `(blocks up to here, time of their next
-    /// use)`; [`NEVER`] if there is none.
-    pub fn insert_until(&mut self, stream: &TokenSeq, next_uses: &[(u32, u64)]) -> Inserted {
-        self.clock += 1;
-        self.place(stream, next_uses)
-    }
-
-    /// Pins the first `blocks` blocks of a stream, as far as they are in the cache, until they are unpinned.
-    pub fn pin(&mut self, stream: &TokenSeq, blocks: u32) -> Pin {
-        let found = self.tree.find(stream, blocks);
-        let end = self.tree.grow(found, stream, found.blocks, NodeState::default(), false);
-        self.pin_chain(end);
-        self.list(found.node);
-        Pin(end)
-    }
-
-    /// Unpins a chain.
-    #[expect(clippy::needless_pass_by_value, reason = "a pin is returned once")]
-    pub fn unpin(&mut self, pin: Pin) {
-        self.unpin_chain(pin.0);
-        self.list(pin.0);
     }
 
     pub(super) fn pin_chain(&mut self, end: NodeId) {
@@ -153,36 +101,12 @@ impl PrefixCache {
         });
     }
 
-    /// Inserts a chain whose parts, `(blocks up to here, next use)`, are used at different times.
-    fn place(&mut self, stream: &TokenSeq, next_uses: &[(u32, u64)]) -> Inserted {
-        let Some(&(blocks, _)) = next_uses.last() else { return Inserted::default() };
-        let found = self.tree.find(stream, blocks);
-        let added_blocks = u64::from(blocks - found.blocks);
-        let extend = self.extends(found.node);
-        let end = self.tree.grow(found, stream, blocks, NodeState::default(), extend);
-        for (boundary, _) in next_uses {
-            let part = self.tree.find(stream, *boundary);
-            self.tree.grow(part, stream, *boundary, NodeState::default(), false);
-        }
-        let (policy, clock) = (self.policy, self.clock);
-        self.tree.touch(end, |(start, _), state| {
-            let part = next_uses.partition_point(|(boundary, _)| *boundary <= start);
-            state.rank = policy.rank(state.rank, Use { clock, next: next_uses[part].1 });
-        });
-        self.list(found.node);
-        self.list(end);
-        self.used_blocks += added_blocks;
-        let before = self.used_blocks;
-        self.make_room(&mut |_| ());
-        Inserted { added_blocks, evicted_blocks: before - self.used_blocks }
-    }
-
     /// Whether new blocks may join the node that they follow: they then share its rank and its pins.
     pub(super) fn extends(&self, node: NodeId) -> bool {
         self.policy.ranks_whole_chains() && self.tree.data(node).pins == 0
     }
 
-    /// Evicts unpinned blocks until all that is held and reserved fits.
+    /// Evicts unpinned blocks until the used and reserved blocks fit.
     pub(super) fn make_room(&mut self, evicted: &mut impl FnMut(Evicted)) {
         while self.used_blocks + self.reserved_blocks > self.capacity_blocks
             && let Some(Reverse((rank, id))) = self.evictable.pop()

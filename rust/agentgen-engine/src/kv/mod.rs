@@ -15,11 +15,11 @@ mod tiers;
 mod token_seq;
 mod tree;
 
-pub use admission::{Admission, Admitted, MatchHint, Released};
+pub use admission::{Admission, AdmissionRequest, Admitted, MatchHint, Released};
 pub use block_key::{BlockKey, block_keys};
-pub use cache::{Evicted, Inserted, Pin, PrefixCache};
+pub use cache::{Evicted, PrefixCache};
 pub use capacity::{CapacityTooSmall, capacity_blocks};
-pub use policy::{NEVER, Policy};
+pub use policy::Policy;
 pub use prompt::Prompt;
 pub use tiers::Destination;
 pub use token_seq::{Content, TokenSeq, TokenSpan};

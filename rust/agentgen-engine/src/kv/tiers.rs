@@ -1,9 +1,9 @@
-//! What becomes of evicted blocks.
+//! Destinations of evicted blocks.
 
-/// Where evicted blocks go. A tier below the GPU cache adds a variant here and decides it in
-/// [`PrefixCache`](super::PrefixCache), where blocks are dropped; every observer then has to account for it.
+/// The destination of evicted blocks. A tier below the GPU cache adds a variant here, which
+/// [`PrefixCache`](super::PrefixCache) chooses where it drops blocks; every observer must then handle it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
-    /// The KV is lost: whoever needs the blocks again computes them again.
+    /// The KV is discarded: a request that needs the blocks again computes them again.
     Discarded,
 }

@@ -1,4 +1,4 @@
-//! The tokens of a session, named by their origin.
+//! The tokens of a session, identified by their origin.
 
 /// Marks a source as a session rather than a hash id.
 const OWN: u64 = 1 << 63;
@@ -14,7 +14,7 @@ pub struct TokenSpan {
     tokens: u32,
 }
 
-/// What the tokens of a span are, from the first on.
+/// Content of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
     /// Token `offset` of hash id `first`, then the tokens after it, through the next ids.
@@ -27,23 +27,23 @@ pub enum Content {
     /// Tokens that only one session has, and the sessions that continue it.
     Own {
         /// Number of the session.
-        conversation: u64,
+        session: u64,
         /// Position in its stream.
         position: u32,
     },
 }
 
 impl TokenSpan {
-    /// What the tokens are.
+    /// Content of the span.
     #[must_use]
     pub fn content(self) -> Content {
         if self.source & OWN == 0 {
             return Content::Ids { first: self.source, offset: self.offset };
         }
-        Content::Own { conversation: self.source & !OWN, position: self.offset }
+        Content::Own { session: self.source & !OWN, position: self.offset }
     }
 
-    /// Source, offset and length as two words to be hashed.
+    /// Source, offset and length as two words, for hashing.
     pub(super) fn parts(self) -> [u64; 2] {
         [self.source, u64::from(self.offset) << 32 | u64::from(self.tokens)]
     }
@@ -82,13 +82,13 @@ impl TokenSpan {
 }
 
 /// Appends a span; consecutive spans are joined, so that equal tokens are equal lists of spans.
-pub(super) fn join(pieces: &mut Vec<TokenSpan>, piece: TokenSpan, id_tokens: u32) {
-    if piece.tokens == 0 {
+pub(super) fn join(spans: &mut Vec<TokenSpan>, span: TokenSpan, id_tokens: u32) {
+    if span.tokens == 0 {
         return;
     }
-    match pieces.last_mut() {
-        Some(last) if last.token(last.tokens, id_tokens) == (piece.source, piece.offset) => last.tokens += piece.tokens,
-        _ => pieces.push(piece),
+    match spans.last_mut() {
+        Some(last) if last.token(last.tokens, id_tokens) == (span.source, span.offset) => last.tokens += span.tokens,
+        _ => spans.push(span),
     }
 }
 
@@ -117,7 +117,7 @@ pub(super) fn common(
 pub struct TokenSeq {
     /// Tokens of one hash id.
     id_tokens: u32,
-    pieces: Vec<TokenSpan>,
+    spans: Vec<TokenSpan>,
     /// Position of each span.
     starts: Vec<u64>,
     tokens: u64,
@@ -131,7 +131,7 @@ impl TokenSeq {
     #[must_use]
     pub fn new(id_tokens: u32) -> Self {
         assert!(id_tokens > 0, "an id stands for at least one token");
-        Self { id_tokens, pieces: Vec::new(), starts: Vec::new(), tokens: 0 }
+        Self { id_tokens, spans: Vec::new(), starts: Vec::new(), tokens: 0 }
     }
 
     /// Number of tokens.
@@ -160,20 +160,20 @@ impl TokenSeq {
 
     /// Appends the tokens of `other` from position `from` on.
     pub fn append(&mut self, other: &Self, from: u64) {
-        for piece in other.pieces_from(from) {
-            self.push(piece);
+        for span in other.spans_from(from) {
+            self.push(span);
         }
     }
 
     /// Length of the common prefix of two sequences in tokens.
     #[must_use]
     pub fn common_tokens(&self, other: &Self) -> u64 {
-        common(self.pieces.iter().copied(), other.pieces.iter().copied(), self.id_tokens)
+        common(self.spans.iter().copied(), other.spans.iter().copied(), self.id_tokens)
     }
 
-    /// Appends tokens that only session number `conversation` has.
-    pub fn push_own(&mut self, conversation: u64, tokens: u64) {
-        self.push(TokenSpan { source: OWN | conversation, offset: self.tokens as u32, tokens: tokens as u32 });
+    /// Appends tokens that only session number `session` has.
+    pub fn push_own(&mut self, session: u64, tokens: u64) {
+        self.push(TokenSpan { source: OWN | session, offset: self.tokens as u32, tokens: tokens as u32 });
     }
 
     /// Keeps the first `tokens` tokens.
@@ -182,11 +182,11 @@ impl TokenSeq {
             && self.tokens > tokens
         {
             if start < tokens {
-                let last = self.pieces.len() - 1;
-                self.pieces[last] = self.pieces[last].first((tokens - start) as u32);
+                let last = self.spans.len() - 1;
+                self.spans[last] = self.spans[last].first((tokens - start) as u32);
                 self.tokens = tokens;
             } else {
-                self.pieces.pop();
+                self.spans.pop();
                 self.starts.pop();
                 self.tokens = start;
             }
@@ -194,43 +194,43 @@ impl TokenSeq {
     }
 
     /// The spans of the tokens from position `from` up to `to`.
-    pub fn pieces(&self, from: u64, to: u64) -> impl Iterator<Item = TokenSpan> {
-        take(self.pieces_from(from), to.saturating_sub(from))
+    pub fn spans(&self, from: u64, to: u64) -> impl Iterator<Item = TokenSpan> {
+        take(self.spans_from(from), to.saturating_sub(from))
     }
 
-    fn push(&mut self, piece: TokenSpan) {
-        join(&mut self.pieces, piece, self.id_tokens);
-        if self.pieces.len() > self.starts.len() {
+    fn push(&mut self, span: TokenSpan) {
+        join(&mut self.spans, span, self.id_tokens);
+        if self.spans.len() > self.starts.len() {
             self.starts.push(self.tokens);
         }
-        self.tokens += u64::from(piece.tokens);
+        self.tokens += u64::from(span.tokens);
     }
 
     /// The spans of the tokens from position `from` on.
-    pub(super) fn pieces_from(&self, from: u64) -> impl Iterator<Item = TokenSpan> {
+    pub(super) fn spans_from(&self, from: u64) -> impl Iterator<Item = TokenSpan> {
         let index = self.starts.partition_point(|start| *start <= from).saturating_sub(1);
         let skipped = from - self.starts.get(index).copied().unwrap_or(from);
-        let first = self.pieces.get(index).and_then(|piece| piece.after(skipped as u32, self.id_tokens));
-        first.into_iter().chain(self.pieces.iter().skip(index + 1).copied())
+        let first = self.spans.get(index).and_then(|span| span.after(skipped as u32, self.id_tokens));
+        first.into_iter().chain(self.spans.iter().skip(index + 1).copied())
     }
 }
 
-/// All but the first `tokens` tokens of `pieces`.
-pub(super) fn pieces_after(pieces: &[TokenSpan], tokens: u64, id_tokens: u32) -> impl Iterator<Item = TokenSpan> {
+/// All but the first `tokens` tokens of `spans`.
+pub(super) fn spans_after(spans: &[TokenSpan], tokens: u64, id_tokens: u32) -> impl Iterator<Item = TokenSpan> {
     let mut left = tokens;
-    pieces.iter().filter_map(move |piece| {
-        let skipped = left.min(u64::from(piece.tokens));
+    spans.iter().filter_map(move |span| {
+        let skipped = left.min(u64::from(span.tokens));
         left -= skipped;
-        piece.after(skipped as u32, id_tokens)
+        span.after(skipped as u32, id_tokens)
     })
 }
 
-/// The first `tokens` tokens of `pieces`.
-pub(super) fn take(pieces: impl Iterator<Item = TokenSpan>, tokens: u64) -> impl Iterator<Item = TokenSpan> {
-    pieces.scan(tokens, |left, piece| {
-        let n = u64::from(piece.tokens).min(*left);
+/// The first `tokens` tokens of `spans`.
+pub(super) fn take(spans: impl Iterator<Item = TokenSpan>, tokens: u64) -> impl Iterator<Item = TokenSpan> {
+    spans.scan(tokens, |left, span| {
+        let n = u64::from(span.tokens).min(*left);
         *left -= n;
-        (n > 0).then(|| piece.first(n as u32))
+        (n > 0).then(|| span.first(n as u32))
     })
 }
 
@@ -240,20 +240,20 @@ mod tests {
 
     /// Every token of a stream, one by one.
     fn tokens(stream: &TokenSeq) -> Vec<(u64, u32)> {
-        stream.pieces.iter().flat_map(|p| (0..p.tokens).map(|n| p.token(n, stream.id_tokens))).collect()
+        stream.spans.iter().flat_map(|p| (0..p.tokens).map(|n| p.token(n, stream.id_tokens))).collect()
     }
 
     #[test]
     fn consecutive_ids_are_one_span_and_a_partial_chunk_ends_it() {
         let mut stream = TokenSeq::new(4);
         stream.push_ids(&[7, 8, 9], 10);
-        assert_eq!(stream.pieces, [TokenSpan { source: 7, offset: 0, tokens: 10 }]);
+        assert_eq!(stream.spans, [TokenSpan { source: 7, offset: 0, tokens: 10 }]);
         stream.push_ids(&[10], 4);
-        assert_eq!(stream.pieces.len(), 2, "id 9 holds 2 tokens, so 10 does not follow from it");
+        assert_eq!(stream.spans.len(), 2, "id 9 holds 2 tokens, so 10 does not follow from it");
         assert_eq!(tokens(&stream)[8..], [(9, 0), (9, 1), (10, 0), (10, 1), (10, 2), (10, 3)]);
         stream.push_own(3, 2);
         stream.push_own(3, 5);
-        assert_eq!((stream.pieces.len(), stream.tokens()), (3, 21));
+        assert_eq!((stream.spans.len(), stream.tokens()), (3, 21));
     }
 
     #[test]
@@ -270,7 +270,7 @@ mod tests {
             assert_eq!(tokens(&rest), tokens(&whole)[n as usize..], "from {n}");
             cut.append(&whole, n);
             assert_eq!(cut, whole);
-            assert_eq!(take(whole.pieces_from(0), n).map(|p| u64::from(p.tokens)).sum::<u64>(), n);
+            assert_eq!(take(whole.spans_from(0), n).map(|p| u64::from(p.tokens)).sum::<u64>(), n);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use hashbrown::HashTable;
 
-use super::token_seq::{TokenSeq, TokenSpan, common, join, pieces_after, take};
+use super::token_seq::{TokenSeq, TokenSpan, common, join, spans_after, take};
 
 /// A node of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,7 +51,7 @@ struct Node<T> {
 
 /// A set of chains. Blocks are compared by content, never by hash alone: nothing is approximate.
 ///
-/// Time is proportional to the nodes on a chain and to its new pieces, not to its length; memory to the nodes.
+/// Time is proportional to the nodes on a chain and to its new spans, not to its length; memory to the nodes.
 #[derive(Debug, Clone)]
 pub struct RadixTree<T> {
     block_tokens: u32,
@@ -114,12 +114,12 @@ impl<T: Copy + Default> RadixTree<T> {
         loop {
             let (start, end) = self.span(found.node);
             if found.blocks < end {
-                let label = pieces_after(
+                let label = spans_after(
                     &self.nodes[found.node.index()].label,
                     self.tokens(found.blocks - start),
                     self.id_tokens,
                 );
-                let same = common(stream.pieces_from(self.tokens(found.blocks)), label, self.id_tokens);
+                let same = common(stream.spans_from(self.tokens(found.blocks)), label, self.id_tokens);
                 let until = found.blocks + (same / u64::from(self.block_tokens)) as u32;
                 found.blocks = until.min(end).min(blocks);
             }
@@ -156,13 +156,13 @@ impl<T: Copy + Default> RadixTree<T> {
         let (from, to) = (self.tokens(common), self.tokens(blocks));
         let node = &mut self.nodes[at.index()];
         if extend && node.children == 0 && at != NodeId::ROOT {
-            for piece in take(stream.pieces_from(from), to - from) {
-                join(&mut node.label, piece, self.id_tokens);
+            for span in take(stream.spans_from(from), to - from) {
+                join(&mut node.label, span, self.id_tokens);
             }
             node.end = blocks;
             return at;
         }
-        let label = take(stream.pieces_from(from), to - from).collect();
+        let label = take(stream.spans_from(from), to - from).collect();
         let hash = Self::hash_of(at, self.block(stream, common));
         self.nodes[at.index()].children += 1;
         self.add(Node { parent: at, start: common, end: blocks, children: 0, generation: 0, hash, label, data })
@@ -282,7 +282,7 @@ impl<T: Copy + Default> RadixTree<T> {
         let (parent, start, hash, data) = (node.parent, node.start, node.hash, node.data);
         let cut = u64::from(blocks - start) * u64::from(self.block_tokens);
         let head: Vec<TokenSpan> = take(node.label.iter().copied(), cut).collect();
-        let tail: Vec<TokenSpan> = pieces_after(&node.label, cut, self.id_tokens).collect();
+        let tail: Vec<TokenSpan> = spans_after(&node.label, cut, self.id_tokens).collect();
 
         if let Ok(entry) = self.heads.find_entry(hash, |other| *other == id) {
             entry.remove();
@@ -327,9 +327,9 @@ impl<T: Copy + Default> RadixTree<T> {
         self.heads.find(hash, matches).copied()
     }
 
-    /// The pieces of block `index` of the stream.
+    /// The spans of block `index` of the stream.
     fn block(&self, stream: &TokenSeq, index: u32) -> impl Iterator<Item = TokenSpan> {
-        take(stream.pieces_from(self.tokens(index)), u64::from(self.block_tokens))
+        take(stream.spans_from(self.tokens(index)), u64::from(self.block_tokens))
     }
 
     fn tokens(&self, blocks: u32) -> u64 {

@@ -1,6 +1,6 @@
 //! The rules of serving, event by event.
 
-use crate::kv::Admission;
+use crate::kv::{Admission, AdmissionRequest};
 
 use super::event::{Event, Events, Kind};
 use super::routing::Router;
@@ -75,7 +75,7 @@ impl<R: Request> Engine<R> {
         self.router.home(self.replicas.len())
     }
 
-    /// What a request gets, once it is admitted.
+    /// The service of a request; `None` before it is admitted.
     #[must_use]
     pub fn service(&self, id: RequestId) -> Option<&Service> {
         let slot = self.slots.get(id.slot)?.as_ref().filter(|slot| slot.number == id.number)?;
@@ -231,7 +231,8 @@ impl<R: Request> Engine<R> {
         let prompt = request.prompt(output_tokens);
         let needed_blocks = system.needed_blocks(context_tokens, output_tokens);
         let mut evicted = |evicted| observer.evicted(index, evicted);
-        let Some(admitted) = replica.admit(&prompt, needed_blocks, request.hint(index), &mut evicted) else { return };
+        let waiting = AdmissionRequest { prompt, needed_blocks, hint: request.hint(index) };
+        let Some(admitted) = replica.admit(&waiting, &mut evicted) else { return };
         let hit_tokens = prompt.tokens_of(admitted.hit_blocks, system.block_tokens);
         let prefill_end_ms = now_ms + system.prefill_ms(context_tokens - hit_tokens);
         let end_ms = prefill_end_ms + system.decode_ms(output_tokens);

@@ -1,9 +1,9 @@
-//! The serving engine: what replicas with one prefill unit and a prefix cache of limited size do with requests, and
-//! when. `docs/simulator.md` defines every step.
+//! The serving engine: replicas, each with a queue, one prefill unit and a prefix cache of limited size.
+//! `docs/simulator.md` defines every step.
 //!
-//! The engine has no clock of its own: times are ms as f64, and whoever drives it says what time it is. `simulate` lets
-//! virtual time jump from event to event, `serve` waits for each event on a real clock. What else a request carries
-//! ([`Request`]), and who is told what happens ([`Observer`]), is up to the driver.
+//! The engine has no clock: its driver passes the time, in ms as f64. `simulate` advances virtual time from event to
+//! event, `serve` waits for each event on a real clock. Drivers define the type of requests ([`Request`]) and the
+//! [`Observer`].
 
 mod engine;
 mod event;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::kv::{Admission, Admitted, Evicted, MatchHint, PrefixCache, Prompt, Released};
+use crate::kv::{Admission, AdmissionRequest, Admitted, Evicted, PrefixCache, Prompt, Released};
 
 use super::System;
 
@@ -91,12 +91,10 @@ impl Replica {
     /// Admits the request that [`Self::next`] returned, if there is room for it.
     pub(super) fn admit(
         &mut self,
-        prompt: &Prompt<'_>,
-        needed_blocks: u64,
-        hint: MatchHint,
+        request: &AdmissionRequest<'_>,
         evicted: &mut impl FnMut(Evicted),
     ) -> Option<Admitted> {
-        let admitted = self.cache.admit(prompt, needed_blocks, hint, evicted)?;
+        let admitted = self.cache.admit(request, evicted)?;
         self.prefilling = self.queue.pop_front();
         self.running += 1;
         Some(admitted)

@@ -1,13 +1,13 @@
-//! What the engine needs to know of a request, what it decides, and who is told.
+//! The interfaces of requests and observers, and the results of serving.
 
 use crate::kv::{Admitted, Evicted, MatchHint, Prompt, Released};
 
 use super::Replica;
 
-/// A request. What else it carries is the caller's.
+/// A request to be served.
 pub trait Request {
-    /// Breaks ties: of two events at one time and of one kind, that of the lower number happens first. Below 2^62, and
-    /// unique among the requests in the engine; where requests are cancelled, among all requests.
+    /// Breaks ties: of two events of one kind at the same time, the one with the lower number happens first. Below 2^62,
+    /// and unique among the requests in the engine; if requests are cancelled, among all requests.
     fn number(&self) -> u64;
     /// Tokens of the prompt.
     fn context_tokens(&self) -> u32;
@@ -19,37 +19,36 @@ pub trait Request {
     fn home(&self) -> usize {
         0
     }
-    /// Where an earlier request whose tokens this one continues ended in the cache of a replica. Only speed depends on
-    /// it.
+    /// Hint of an earlier request whose tokens this one continues, for the cache of a replica. Affects speed only.
     fn hint(&self, replica: usize) -> MatchHint {
         let _ = replica;
         MatchHint::NOTHING
     }
-    /// Reported with the blocks that it leaves, once they are evicted.
+    /// Reported with the request's blocks when they are evicted.
     fn tag(&self) -> u32 {
         0
     }
 }
 
-/// What an admitted request gets, and when.
+/// The reused blocks and the times of an admitted request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Service {
     /// Time at which its prefill begins, ms.
     pub admitted_ms: f64,
-    /// Time at which its prefill ends and its first token is there, ms.
+    /// Time at which its prefill ends and its first token is available, ms.
     pub prefill_end_ms: f64,
     /// Time of its last token, ms.
     pub end_ms: f64,
-    /// Blocks of its prompt that it reuses.
+    /// Reused blocks of its prompt.
     pub hit_blocks: u32,
-    /// Tokens of its prompt that it reuses.
+    /// Reused tokens of its prompt.
     pub hit_tokens: u32,
 }
 
 /// A request needs more blocks than a replica has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLarge {
-    /// Blocks that it needs.
+    /// Needed blocks.
     pub needed_blocks: u64,
 }
 
@@ -62,11 +61,11 @@ pub struct Finished<R> {
     pub replica: usize,
     /// Time at which it was sent, ms.
     pub sent_ms: f64,
-    /// What it got; [`TooLarge`] if it failed.
+    /// Its service; [`TooLarge`] if it failed.
     pub outcome: Result<Service, TooLarge>,
 }
 
-/// A change of a request, as an [`Observer`] is told.
+/// A change of a request, for an [`Observer`].
 #[derive(Debug)]
 pub struct Change<'a, R> {
     /// The request.
@@ -79,11 +78,11 @@ pub struct Change<'a, R> {
     pub state: &'a Replica,
     /// Time at which the request was sent, ms.
     pub sent_ms: f64,
-    /// What it gets.
+    /// Its service.
     pub service: Service,
 }
 
-/// Is told what happens, at the time at which it happens. Every method does nothing by default.
+/// Observes the engine in virtual time. Every method does nothing by default.
 pub trait Observer<R> {
     /// A request joins the queue of its replica.
     fn queued(&mut self, request: &R) {

@@ -109,7 +109,7 @@ impl BlockHashSession {
         let Self { context, session, owners, transcript, .. } = self;
         let source = TextSource { words: &context.words, id_tokens: context.id_tokens, owners };
         if until > known || transcript.tokens == 0 {
-            transcript.input(source, session.stream(self.turn).pieces(known, until));
+            transcript.input(source, session.stream(self.turn).spans(known, until));
         }
         let output_tokens = u64::from(turn.output_tokens);
         let body = context.members.body(context.encoding, transcript.prompt(), output_tokens);
@@ -155,9 +155,9 @@ impl BlockHashSession {
             transcript.answer(text, tokens.unwrap_or_else(|| text.split_whitespace().count() as u64));
         } else {
             let from = u64::from(sent.context_tokens);
-            let pieces = session.stream(*turn).pieces(from, from + u64::from(sent.output_tokens));
+            let spans = session.stream(*turn).spans(from, from + u64::from(sent.output_tokens));
             let source = TextSource { words: &context.words, id_tokens: context.id_tokens, owners };
-            transcript.output(source, pieces);
+            transcript.output(source, spans);
         }
         *turn += 1;
     }

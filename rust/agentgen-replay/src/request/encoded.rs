@@ -42,13 +42,13 @@ impl EncodedTranscript {
     }
 
     /// Appends input tokens.
-    pub(super) fn input(&mut self, source: TextSource<'_>, pieces: impl Iterator<Item = TokenSpan>) {
-        self.part(r#"{"role":"user","content":""#, |transcript| transcript.pieces(source, pieces));
+    pub(super) fn input(&mut self, source: TextSource<'_>, spans: impl Iterator<Item = TokenSpan>) {
+        self.part(r#"{"role":"user","content":""#, |transcript| transcript.spans(source, spans));
     }
 
     /// Appends a recorded output.
-    pub(super) fn output(&mut self, source: TextSource<'_>, pieces: impl Iterator<Item = TokenSpan>) {
-        self.part(r#"{"role":"assistant","content":""#, |transcript| transcript.pieces(source, pieces));
+    pub(super) fn output(&mut self, source: TextSource<'_>, spans: impl Iterator<Item = TokenSpan>) {
+        self.part(r#"{"role":"assistant","content":""#, |transcript| transcript.spans(source, spans));
     }
 
     /// Appends an answer of `tokens` tokens.
@@ -88,15 +88,15 @@ impl EncodedTranscript {
         }
     }
 
-    fn pieces(&mut self, source: TextSource<'_>, pieces: impl Iterator<Item = TokenSpan>) -> u64 {
+    fn spans(&mut self, source: TextSource<'_>, spans: impl Iterator<Item = TokenSpan>) -> u64 {
         let TextSource { words, id_tokens, owners } = source;
         let mut tokens = 0;
-        for piece in pieces {
+        for span in spans {
             match self.encoding {
-                Encoding::Ids => words.push_ids(piece, id_tokens, owners, &mut self.encoded),
-                Encoding::Messages | Encoding::Text => words.push_text(piece, id_tokens, owners, &mut self.encoded),
+                Encoding::Ids => words.push_ids(span, id_tokens, owners, &mut self.encoded),
+                Encoding::Messages | Encoding::Text => words.push_text(span, id_tokens, owners, &mut self.encoded),
             }
-            tokens += u64::from(piece.tokens());
+            tokens += u64::from(span.tokens());
         }
         tokens
     }

@@ -64,8 +64,8 @@ impl Words {
     /// Calls `f` with 64 random bits for each token of a span.
     fn each(&self, span: TokenSpan, id_tokens: u32, owners: &Owners, mut f: impl FnMut(u64)) {
         match span.content() {
-            Content::Own { conversation, position } => {
-                let owner = owners.iter().find(|(number, _)| *number == conversation).map_or(0, |(_, seed)| *seed);
+            Content::Own { session, position } => {
+                let owner = owners.iter().find(|(number, _)| *number == session).map_or(0, |(_, seed)| *seed);
                 let seed = mix(owner ^ 1);
                 (position..position + span.tokens()).for_each(|at| f(value(seed, at)));
             }
