@@ -215,6 +215,21 @@ impl TokenSeq {
     }
 }
 
+/// Removes the last `tokens` tokens of `spans`.
+pub(super) fn drop_last(spans: &mut Vec<TokenSpan>, tokens: u64) {
+    let mut left = tokens;
+    while let Some(last) = spans.last_mut()
+        && left > 0
+    {
+        let n = u64::from(last.tokens).min(left);
+        left -= n;
+        last.tokens -= n as u32;
+        if last.tokens == 0 {
+            spans.pop();
+        }
+    }
+}
+
 /// All but the first `tokens` tokens of `spans`.
 pub(super) fn spans_after(spans: &[TokenSpan], tokens: u64, id_tokens: u32) -> impl Iterator<Item = TokenSpan> {
     let mut left = tokens;

@@ -2,7 +2,7 @@
 
 use hashbrown::HashTable;
 
-use super::token_seq::{TokenSeq, TokenSpan, common, join, spans_after, take};
+use super::token_seq::{TokenSeq, TokenSpan, common, drop_last, join, spans_after, take};
 
 /// A node of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -235,8 +235,7 @@ impl<T: Copy + Default> RadixTree<T> {
         debug_assert!(node.children == 0 && blocks <= node.end - node.start, "only leaves lose blocks");
         node.end -= blocks;
         if node.end > node.start {
-            let left = u64::from(node.end - node.start) * u64::from(self.block_tokens);
-            node.label = take(node.label.iter().copied(), left).collect();
+            drop_last(&mut node.label, u64::from(blocks) * u64::from(self.block_tokens));
             // Other blocks may follow now: earlier matches of this node are no longer valid.
             self.generations += 1;
             node.generation = self.generations;

@@ -45,6 +45,11 @@ impl Event {
         }
     }
 
+    /// Time, kind and number as one integer, which is compared without a branch.
+    fn key(&self) -> u128 {
+        u128::from(self.time) << 64 | u128::from(self.order)
+    }
+
     pub(super) fn number(&self) -> u64 {
         self.order & ((1 << NUMBER_BITS) - 1)
     }
@@ -53,7 +58,7 @@ impl Event {
 impl Ord for Event {
     fn cmp(&self, other: &Self) -> Ordering {
         // A max-heap pops the greatest: the earliest event is the greatest.
-        (other.time, other.order).cmp(&(self.time, self.order))
+        other.key().cmp(&self.key())
     }
 }
 
