@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agentgen.errors import HistoryError
 from agentgen.replay.counters import CELLS, Counters
 from agentgen.replay.load import ClosedLoop
+from agentgen.replay.protocols import Response
 from agentgen.replay.rules import Rules
 from agentgen.replay.scheduler import Scheduler
 from fakes import ReplayRequest
@@ -144,14 +145,15 @@ class Answer:
         self.failure: str | None = None
         self.first_token_ns: int | None = None
 
-    def feed(self, data: bytes, stamp_ns: int) -> None:
+    def feed(self, data: bytes, stamp_ns: int) -> bool:
         if data == b"token":
             self.first_token_ns = self.first_token_ns or stamp_ns
         else:
             self.failure = data.decode()
+        return self.failure != "response_too_large"
 
-    def end(self, complete: bool, stamp_ns: int) -> None:
-        if not complete and self.failure is None:
+    def end(self, end: str, stamp_ns: int) -> None:
+        if end != "complete" and self.failure is None:
             self.failure = "stream_truncated"
 
 
@@ -185,7 +187,7 @@ class SessionConnection:
             self._at(now + round(latency * MS), lambda: self._end(turn, handler, is_stale=is_stale, refused=refused))
         if turn.late_ms is not None:  # a transport that delivers events after a cancellation
             world.clock.exactly_at(
-                now + round(turn.late_ms * MS), lambda: handler.finished(200, None, world.clock.now())
+                now + round(turn.late_ms * MS), lambda: handler.finished(Response(200), world.clock.now())
             )
 
     def _at(self, when: int, call: Callable[[], object]) -> None:
@@ -198,17 +200,18 @@ class SessionConnection:
         if is_stale:
             handler.lost("stale_connection", 0, "gone", now)
         elif refused:
-            handler.finished(turn.status, turn.retry_after_s, now)
+            handler.finished(Response(turn.status, retry_after_s=turn.retry_after_s), now)
         elif turn.outcome in {"connect_error", "connection_lost", "timeout_connect"}:
             handler.lost(turn.outcome, 0, "no connection", now)
         elif turn.outcome == "http_error":
-            handler.finished(turn.status if turn.status != 200 else 500, turn.retry_after_s, now)
+            status = turn.status if turn.status != 200 else 500
+            handler.finished(Response(status, retry_after_s=turn.retry_after_s), now)
         elif turn.outcome == "stream_truncated":
             handler.lost("connection_lost", 200, "gone", now)
         else:
             if turn.outcome != "ok":
                 handler.data(turn.outcome.encode(), now)
-            handler.finished(200, None, now)
+            handler.finished(Response(200), now)
 
     def _clear(self) -> None:
         self.in_flight = False
@@ -281,6 +284,7 @@ class World:
             recorder=Records(self),
             counters=self.counters,
             make_answer=lambda _: Answer(),
+            shown=str,
             load=self.load or ClosedLoop(self.slots or 1),
             rules=self.rules,
             phase="run",

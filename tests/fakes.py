@@ -79,10 +79,19 @@ class ReplaySource:
         return None if number is None else ReplaySession(number, self._trace, self._options)
 
 
+class Secrets:
+    """Removes nothing."""
+
+    def __init__(self, values: list[str]) -> None:
+        self.line = str
+
+
 class Answer:
     """Parses event streams of complete `data:` lines."""
 
-    def __init__(self, endpoint: str = "chat", stream: bool = True) -> None:
+    def __init__(
+        self, endpoint: str = "chat", stream: bool = True, *, max_bytes: int = 0, secrets: Secrets | None = None
+    ) -> None:
         self._buffer = b""
         self._ended = False
         self.failure: str | None = None
@@ -90,7 +99,7 @@ class Answer:
         self.first_token_ns: int | None = None
         self.text = ""
 
-    def feed(self, data: bytes, stamp_ns: int) -> None:
+    def feed(self, data: bytes, stamp_ns: int) -> bool:
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
             if line.startswith(b"data: {"):
@@ -103,9 +112,10 @@ class Answer:
                         self.text += choice["delta"]["content"]
             elif line.startswith(b"data: [DONE]"):
                 self._ended = True
+        return True
 
-    def end(self, complete: bool, stamp_ns: int) -> None:
-        if not (self._ended and complete) and self.failure is None:
+    def end(self, end: str, stamp_ns: int) -> None:
+        if not (self._ended and end != "lost") and self.failure is None:
             self.failure = "stream_truncated"
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ class TestServer:
     most_running: int = 0
     models: list[dict[str, Any]] = field(default_factory=lambda: [{"id": "m"}])
     metrics: str = ""
+    pages: dict[str, bytes] = field(default_factory=dict)
 
 
 def event(**delta: Any) -> bytes:
@@ -132,7 +134,10 @@ def serving(  # noqa: C901, PLR0915  one server in one place
         seen.disconnects.append(session)
 
     def answer(path: str, writer: asyncio.StreamWriter) -> None:
-        if path.endswith("/models"):
+        page = next((page for name, page in seen.pages.items() if path.endswith(name)), None)
+        if page is not None:
+            body = page
+        elif path.endswith("/models"):
             body = json.dumps({"object": "list", "data": seen.models}).encode()
         elif path.endswith("/metrics") and seen.metrics:
             body = seen.metrics.encode()
@@ -166,4 +171,41 @@ def serving(  # noqa: C901, PLR0915  one server in one place
         yield seen
     finally:
         loop.call_soon_threadsafe(stopped.set)
+        thread.join()
+
+
+@contextmanager
+def flooding(serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> Iterator[str]:
+    """Run a server that need not speak HTTP in another thread; yields its URL."""
+    loop = asyncio.new_event_loop()
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.CancelledError):
+            await serve(reader, writer)
+        writer.transport.abort()
+
+    async def run() -> None:
+        async with await asyncio.start_server(connected, sock=listening):
+            await asyncio.Event().wait()
+
+    task = loop.create_task(run())
+
+    def main() -> None:
+        with suppress(asyncio.CancelledError):
+            loop.run_until_complete(task)
+        tasks = asyncio.all_tasks(loop)
+        for one in tasks:
+            one.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(asyncio.sleep(0))  # closes the sockets
+        loop.close()
+
+    thread = threading.Thread(target=main)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
         thread.join()

@@ -122,7 +122,7 @@ def _answer(chance: random.Random, sent: int, turn: int) -> _native.Answer:
     }
     last = first + 10 * MS
     parsed.feed(b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\ndata: [DONE]\n\n", last)
-    parsed.end(complete=True, stamp_ns=last)
+    parsed.end("complete", stamp_ns=last)
     return parsed
 
 
@@ -138,7 +138,7 @@ def answer(sent_ns: int, ttft_ns: int, tokens: int, cached: int = 0) -> _native.
     usage = {"prompt_tokens": 512, "completion_tokens": tokens, "prompt_tokens_details": {"cached_tokens": cached}}
     last = sent_ns + ttft_ns + tokens * MS
     parsed.feed(b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\ndata: [DONE]\n\n", last)
-    parsed.end(complete=True, stamp_ns=last + 1)
+    parsed.end("complete", stamp_ns=last + 1)
     return parsed
 
 

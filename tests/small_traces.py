@@ -27,3 +27,9 @@ def write_trace(path: Path, sessions: int, turns: int, *, delay_ms: float = 0.0)
 def summary_of(directory: Path) -> dict[str, Any]:
     summary: dict[str, Any] = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
     return summary
+
+
+def options(url: str, tmp_path: Path, *more: object) -> list[object]:
+    """Options of a replay of such a trace, whose run directory is `out`."""
+    where = ["--output", tmp_path, "--name", "out"]
+    return ["--url", url, "--trace-block-size", BLOCK, *where, "--concurrency", 16, *more]

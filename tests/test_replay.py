@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from agentgen.pages import render
 from agentgen.replay.counters import CELLS, Counters
-from agentgen.replay.server_info import cache_block_tokens
 from conftest import ROOT, command
 from replay_server import HEAD, Received, chunked, event, plain, refuse, serving, tokens
-from small_traces import BLOCK, summary_of, write_trace
+from small_traces import BLOCK, options, summary_of, write_trace
 
 if TYPE_CHECKING:
     import socketserver
@@ -37,11 +36,6 @@ WRITTEN = ["records", *(["replay.html"] if PAGE else []), "requests.parquet", "s
 @pytest.fixture
 def trace(tmp_path: Path) -> Path:
     return write_trace(tmp_path / "trace.jsonl", 12, 3)
-
-
-def options(url: str, tmp_path: Path, *more: object) -> list[object]:
-    where = ["--output", tmp_path, "--name", "out"]
-    return ["--url", url, "--trace-block-size", BLOCK, *where, "--concurrency", 16, *more]
 
 
 def counts_of(summary: dict[str, Any], phase: str = "run") -> dict[str, int]:
@@ -348,16 +342,6 @@ def test_cache_counters_of_the_server_replace_missing_usage(trace: Path, run: Ru
     cache = summary_of(tmp_path / "out")["run"]["cache"]
     assert cache["cache_source"] == "metrics"
     assert cache["server"]["hit_rate"] == pytest.approx(0.25)
-
-
-def test_the_cache_block_size_is_read_from_the_exact_label() -> None:
-    """Other labels end with the same name (vLLM 0.32)."""
-    with serving() as server:
-        for labels in ('block_size="32",dtype="auto",hash_block_size="8"', 'a_block_size="8",block_size="32",b="1"'):
-            server.metrics = f"vllm:cache_config_info{{{labels}}} 1.0\n"
-            assert cache_block_tokens(server.url, {}) == 32
-        server.metrics = 'vllm:cache_config_info{hash_block_size="8"} 1.0\n'
-        assert cache_block_tokens(server.url, {}) is None
 
 
 def test_api_keys_come_from_the_environment_and_stay_out_of_results(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from pathlib import Path
 
+    from agentgen.replay.protocols import Response
+
 BODY = b'{"max_completion_tokens": 2}'
 
 
@@ -49,9 +51,9 @@ class Handler:
         self.reads.append(data)
         self.stamps.append(stamp_ns)
 
-    def finished(self, status: int, retry_after_s: float | None, stamp_ns: int) -> None:
+    def finished(self, response: Response, stamp_ns: int) -> None:
         assert not self.over.is_set()
-        self.status, self.retry_after_s = status, retry_after_s
+        self.status, self.retry_after_s = response.status, response.retry_after_s
         self.over.set()
 
     def lost(self, outcome: str, status: int, message: str, stamp_ns: int) -> None:
@@ -436,6 +438,13 @@ def test_retry_after_is_seconds_or_a_date() -> None:
     assert retry_after_s(b"7") == 7
     assert retry_after_s(b"soon") is None
     assert retry_after_s(b"Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    for malformed in (
+        b"",
+        b"9" * 400,
+        b"Mon, 01 Jan 2020 00:00:00 +99999999999999999999",
+        b"Mon, 01 Jan 99999 00:00:00",
+    ):
+        assert retry_after_s(malformed) is None
     ahead = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 60)).encode()
     found = retry_after_s(ahead)
     assert found is not None

@@ -162,7 +162,7 @@ def silent(sent_ns: int) -> _native.Answer:
     """A stream without usage."""
     parsed = _native.Answer("chat", stream=True)
     parsed.feed(chunk(" w") + b"data: [DONE]\n\n", sent_ns + MS)
-    parsed.end(complete=True, stamp_ns=sent_ns + MS)
+    parsed.end("complete", stamp_ns=sent_ns + MS)
     return parsed
 
 

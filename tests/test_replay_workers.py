@@ -27,7 +27,20 @@ def jobs(url: str, directory: Path, workers: int = 2, *, slots: int = 4, **trace
     target = Target((url,), "/chat/completions", {}, ("X-Session-ID",), 5.0)
     phases = (Phase("run", "{}", "closed", slots, 0.0, Rules(total_s=10)),)
     return [
-        Job(worker, workers, str(path), str(directory / f"{worker}.jsonl"), target, "chat", phases, 1, 5, "fakes")
+        Job(
+            worker=worker,
+            workers=workers,
+            trace=str(path),
+            records=str(directory / f"{worker}.jsonl"),
+            target=target,
+            endpoint="chat",
+            phases=phases,
+            seed=1,
+            secrets=(),
+            max_answer_bytes=1 << 20,
+            grace_s=5,
+            native_module="fakes",
+        )
         for worker in range(workers)
     ]
 

@@ -12,11 +12,15 @@ import argparse
 import asyncio
 import json
 import time
+from typing import TYPE_CHECKING
 
 import aiohttp
 import uvloop
 from agentgen.replay.job import Target
 from agentgen.replay.pool import Pool
+
+if TYPE_CHECKING:
+    from agentgen.replay.protocols import Response
 
 ROUNDS = 3
 HEADERS = {"Accept": "text/event-stream"}
@@ -45,7 +49,7 @@ class Sender:
         """Count the bytes."""
         self.bytes += len(data)
 
-    def finished(self, status: int, retry_after_s: float | None, stamp_ns: int) -> None:
+    def finished(self, response: Response, stamp_ns: int) -> None:
         """Send the next request."""
         self.next()
 

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use agentgen_replay::answer::{Answer, Endpoint};
+use agentgen_replay::answer::{Answer, End, Endpoint};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const TOKENS: usize = 64;
@@ -27,7 +27,7 @@ fn read(reads: &[Vec<u8>]) -> Answer {
         answer.feed(read, now);
     }
     answer.feed(b"data: [DONE]\n\n", now);
-    answer.end(true, now);
+    answer.end(End::Complete, now);
     answer
 }
 

@@ -14,6 +14,7 @@ __all__ = [
     "CONCURRENCY",
     "DECODE_TOKENS_PER_SECOND",
     "FORMAT_VERSION",
+    "MAX_BODY_BYTES",
     "PREFILL_TOKENS_PER_SECOND",
     "Answer",
     "Batch",
@@ -22,6 +23,7 @@ __all__ = [
     "ReplayRequest",
     "ReplaySession",
     "ReplaySource",
+    "Secrets",
     "Server",
     "__version__",
     "analyze",
@@ -52,6 +54,7 @@ __all__ = [
 __version__: str
 FORMAT_VERSION: int
 CONCURRENCY: int
+MAX_BODY_BYTES: int
 PREFILL_TOKENS_PER_SECOND: float
 DECODE_TOKENS_PER_SECOND: float
 
@@ -289,6 +292,14 @@ def model(*, name: str | None = None, config_json: str | None = None, kv_dtype: 
     """
 
 @final
+class Secrets:
+    """Header values that are kept out of everything of a server's that is stored or shown."""
+
+    def __new__(cls, values: list[str]) -> Secrets: ...
+    def line(self, text: str) -> str:
+        """The text of a server as one line of at most 500 characters, without the secrets."""
+
+@final
 class Answer:
     """A server's answer (`endpoint` "chat" or "completions"), fed with the reads of its body and ended once.
 
@@ -296,16 +307,22 @@ class Answer:
     tokens, as the server says. What has not come, or is not told, is None.
     """
 
-    def __new__(cls, endpoint: str, stream: bool) -> Answer: ...
-    def feed(self, data: bytes, stamp_ns: int) -> None:
-        """Take one network read of the body."""
+    def __new__(
+        cls, endpoint: str, stream: bool, *, max_bytes: int = ..., secrets: Secrets | None = None
+    ) -> Answer: ...
+    def feed(self, data: bytes, stamp_ns: int) -> bool:
+        """Take one network read of the body; False if the body is larger than the limits allow."""
 
-    def end(self, complete: bool, stamp_ns: int) -> None:
-        """The body is over; `complete`: as HTTP announced it (False: the connection was lost)."""
+    def end(self, end: str, stamp_ns: int) -> None:
+        """The body is over.
+
+        `end` is "complete" (as HTTP frames it), "closed" (with the connection, HTTP does not frame it), "lost" (not all
+        of it arrived), or "refused" (the status is an error). Raises ValueError (none of these).
+        """
 
     @property
     def failure(self) -> str | None:
-        """None (a success after `end`), "stream_truncated", "server_error" or "bad_response"."""
+        """None (a success after `end`), "stream_truncated", "server_error", "bad_response", "response_too_large"."""
 
     @property
     def message(self) -> str:

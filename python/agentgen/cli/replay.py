@@ -24,7 +24,7 @@ GROUPS = {
         *("concurrency", "session_rate", "seed", "duration", "max_sessions", "warmup_sessions"),
         *("delay_scale", "max_delay", "workers"),
     ),
-    "Failure handling": ("connect_timeout", "first_token_timeout", "timeout", "retries", "grace"),
+    "Failure handling": ("connect_timeout", "first_token_timeout", "timeout", "max_answer", "retries", "grace"),
     "Output": ("config", "slo", "output", "name", "dry_run", "as_json", "quiet"),
 }
 
@@ -123,6 +123,7 @@ def _pair(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 @_option("connect-timeout", "TIME", "Time limit of a connection attempt. [default: 10s]")
 @_option("first-token-timeout", "TIME", "Time limit of a request's first token. [default: none]")
 @_option("timeout", "TIME", "Time limit of a whole request. [default: 1h]")
+@_option("max-answer", "SIZE", "Largest response body, such as 64MiB; larger ones fail. [default: 64MiB]", type=_number)
 @_option("retries", "N", "Retries of a request refused with 429 or 503 and Retry-After. [default: 0]", type=_number)
 @_option("grace", "TIME", "Time for requests in flight to finish when the run stops. [default: 30s]")
 @_option(

@@ -3,8 +3,8 @@
 Modules in the order of the data flow:
 
 - Options: `settings`, `values` (parsing of their values).
-- Before the run: `prepare` uses `server_info` (models and cache counters of a server), `preflight` (checks that
-  everything fits), `tokenizer_words` and `trace_validity`. `dry_run_text` prints the result.
+- Before the run: `prepare` uses `server_info` (models and cache counters of servers, which `fetch` gets), `preflight`
+  (checks that everything fits), `tokenizer_words` and `trace_validity`. `dry_run_text` prints the result.
 - Run: `run` plays a prepared replay and writes its run directory. `split` makes one `job` per worker process,
   `supervise` starts the processes and follows them, `crash_recovery` accounts for the requests of dead ones.
 - Worker: `worker` plays its `job` in an `event_loop`. `scheduler` opens sessions through `admission` under a `load`;

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agentgen.replay.protocols import Answer, OutcomeHandler, Request, Session, SessionConnection, Timer
+    from agentgen.replay.protocols import (
+        Answer,
+        OutcomeHandler,
+        Request,
+        Response,
+        Session,
+        SessionConnection,
+        Timer,
+    )
 
 
 class ActiveSession:
@@ -85,15 +93,15 @@ class InFlight:
     def data(self, data: bytes, stamp_ns: int) -> None:
         """One network read brought these bytes of the response's body."""
         try:
-            if self.active is not None:
-                self.answer.feed(data, stamp_ns)
+            if self.active is not None and not self.answer.feed(data, stamp_ns):
+                self._handler.too_large(self, stamp_ns)
         except BaseException as error:  # noqa: BLE001
             self._handler.crash(error)
 
-    def finished(self, status: int, retry_after_s: float | None, stamp_ns: int) -> None:
-        """The response is complete as HTTP frames it."""
+    def finished(self, response: Response, stamp_ns: int) -> None:
+        """The response is over."""
         try:
-            self._handler.finished(self, status, retry_after_s, stamp_ns)
+            self._handler.finished(self, response, stamp_ns)
         except BaseException as error:  # noqa: BLE001
             self._handler.crash(error)
 

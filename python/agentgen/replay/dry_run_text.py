@@ -38,7 +38,7 @@ def _facts(prepared: PreparedReplay) -> Iterator[tuple[str, Iterable[str]]]:
 def _server(prepared: PreparedReplay) -> Iterator[str]:
     for url in prepared.urls:
         yield f"{url},"
-    yield f"model {prepared.spec.model}"
+    yield f"model {prepared.spec.model_shown}"
     if prepared.embedded:
         yield "(embedded)"
 

@@ -65,8 +65,10 @@ class Job:
         endpoint: `chat` or `completions`.
         phases: Played in order; the parent starts each.
         seed: Seed of the random arrivals.
+        secrets: Header values that are neither stored nor shown.
+        max_answer_bytes: Largest body of a response.
         grace_s: How long requests in flight may take when the run is stopped, seconds.
-        native_module: Module with `ReplaySource`, `Answer` and `Recorder`; tests use another one.
+        native_module: Module with `ReplaySource`, `Answer`, `Recorder` and `Secrets`; tests use another one.
     """
 
     worker: int
@@ -77,5 +79,7 @@ class Job:
     endpoint: str
     phases: tuple[Phase, ...]
     seed: int
+    secrets: tuple[str, ...]
+    max_answer_bytes: int
     grace_s: float
     native_module: str = "agentgen._native"

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from agentgen._suggest import did_you_mean
 from agentgen.errors import ReplayError
-from agentgen.replay import server_info
 from agentgen.replay.units import MS_PER_S
 from agentgen.text.format import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agentgen.replay.server_info import ServerInfo
     from agentgen.replay.settings import ReplaySettings
 
 DEFAULT_SLOTS = 50
+MAX_SUGGESTED = 1000  # names compared with a misspelt one, which is slow
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class ReplaySpec:
         load: `closed`, `trace` or `poisson`.
         slots: Open sessions of a closed loop.
         model: Model name in requests.
+        model_shown: The same without secrets, for everything else.
         settings: The options as given.
         warnings: Warnings about the trace.
     """
@@ -36,6 +38,7 @@ class ReplaySpec:
     load: str
     slots: int
     model: str
+    model_shown: str
     settings: ReplaySettings
     warnings: Sequence[str] = ()
 
@@ -57,9 +60,7 @@ class ReplaySpec:
         return float(longest_ms if settings.duration is None else min(longest_ms, settings.duration * MS_PER_S))
 
 
-def check(
-    trace: Mapping[str, Any], settings: ReplaySettings, urls: Sequence[str], headers: Mapping[str, str]
-) -> ReplaySpec:
+def check(trace: Mapping[str, Any], settings: ReplaySettings, urls: Sequence[str], servers: ServerInfo) -> ReplaySpec:
     """Check the settings against the trace, and both against the servers' models.
 
     Raises:
@@ -70,23 +71,24 @@ def check(
     _check_prompts(trace, settings)
     load, slots = _load(trace, settings)
     model = settings.model
-    for url in urls:
-        offered = server_info.models(url, headers)
+    for url, offered in zip(urls, servers.models(), strict=True):
+        names = servers.names(offered)
         if model is None:
             if len(offered) != 1:
-                names = ", ".join(offered) or "none"
                 raise ReplayError(f"{url}: found the models {names}, expected one (choose with --model)")
             model = next(iter(offered))
         if model not in offered:
-            names = ", ".join(offered) or "none"
-            raise ReplayError(f"{url}: found no model {model}, expected one of {names}{did_you_mean(model, offered)}")
+            hint = servers.shown(did_you_mean(model, list(offered)[:MAX_SUGGESTED]))
+            found = model if model == settings.model else servers.shown(model)
+            raise ReplayError(f"{url}: found no model {found}, expected one of {names}{hint and f' {hint}'}")
         limit, longest = offered[model], trace["max_request_tokens"]
         if limit is not None and longest > limit:
             raise ReplayError(
                 f"{url}: found a longest request of {longest:,} tokens (prompt and output), expected at most the "
                 f"model's {limit:,} (generate --max-isl makes shorter prompts)"
             )
-    return ReplaySpec(trace, load, slots, model or "", settings)
+    shown = settings.model or servers.shown(model or "")
+    return ReplaySpec(trace, load, slots, model or "", shown, settings)
 
 
 def _check_prompts(trace: Mapping[str, Any], settings: ReplaySettings) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentgen import _native
 from agentgen.replay import preflight
+from agentgen.replay.server_info import ServerInfo
 from agentgen.replay.tokenizer_words import single_token_words
 from agentgen.replay.trace_validity import trace_warnings
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 # For a trace that does not state a block size; vLLM's default.
 DEFAULT_BLOCK_TOKENS = 16
+PUBLIC_HEADERS = {"User-Agent": f"agentgen/{_native.__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class PreparedReplay:
         spec: What the replay will do.
         urls: Base URLs of the servers.
         headers: Headers of every request, API key included.
+        secrets: The values of `headers` that nothing may store or show.
+        servers: Asks the servers.
         embedded: The server is the embedded one.
         words: Words of one token each in the server's tokenizer; None for built-in English words.
         prompt_lengths: How exact the prompts' lengths are, for `summary.json`.
@@ -41,6 +45,8 @@ class PreparedReplay:
     spec: ReplaySpec
     urls: tuple[str, ...]
     headers: Mapping[str, str]
+    secrets: tuple[str, ...]
+    servers: ServerInfo
     embedded: bool
     words: Sequence[str] | None = None
     prompt_lengths: Mapping[str, Any] = field(default_factory=dict)
@@ -56,16 +62,19 @@ def prepare(trace: Path, settings: ReplaySettings) -> Iterator[PreparedReplay]:
     """
     described = json.loads(_native.describe_replay(trace, trace_block_size=settings.trace_block_size))
     headers = _headers(settings)
+    secrets = tuple(headers[name] for name in headers if name not in PUBLIC_HEADERS)
     server = None
     if not settings.url:
         server = _native.Server(json.dumps({"block_tokens": described["block_tokens"] or DEFAULT_BLOCK_TOKENS}))
     try:
         urls = settings.url if server is None else (f"{server.url}/v1",)
-        spec = preflight.check(described, settings, urls, headers)
+        servers = ServerInfo(urls, headers, secrets)
+        spec = preflight.check(described, settings, urls, servers)
         words, prompt_lengths = _words(settings, described["kind"])
         if described["kind"] == "hashed":  # the reader of messages refuses invalid ones itself
             spec = replace(spec, warnings=trace_warnings(trace, settings.trace_block_size))
-        yield PreparedReplay(trace, spec, urls, headers, server is not None, words, prompt_lengths)
+        is_embedded = server is not None
+        yield PreparedReplay(trace, spec, urls, headers, secrets, servers, is_embedded, words, prompt_lengths)
     finally:
         if server is not None:
             server.stop()
@@ -87,7 +96,7 @@ def _words(settings: ReplaySettings, kind: str) -> tuple[Sequence[str] | None, d
 
 
 def _headers(settings: ReplaySettings) -> dict[str, str]:
-    headers = {"User-Agent": f"agentgen/{_native.__version__}", "Accept": "*/*", **settings.header}
+    headers = {**PUBLIC_HEADERS, **settings.header}
     key = settings.api_key() if settings.url else None
     if key and not {name.lower() for name in settings.header} & {"authorization"}:
         headers["Authorization"] = f"Bearer {key}"

@@ -6,7 +6,7 @@ The scheduler imports nothing else, so its tests replace all of them by fakes. T
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,22 @@ class Clock(Protocol):
         ...
 
 
+class Response(NamedTuple):
+    """The head of a complete response.
+
+    Attributes:
+        status: HTTP status, 200 or above.
+        is_framed: HTTP says where the body ends; otherwise it ends with the connection, and may be incomplete.
+        retry_after_s: Seconds of `Retry-After`.
+        location: Where a redirect points to, in the server's words.
+    """
+
+    status: int
+    is_framed: bool = True
+    retry_after_s: float | None = None
+    location: str = ""
+
+
 class ResponseHandler(Protocol):
     """Receives the transport's events for one request.
 
@@ -46,8 +62,8 @@ class ResponseHandler(Protocol):
         """One network read brought these bytes of the response's body."""
         ...
 
-    def finished(self, status: int, retry_after_s: float | None, stamp_ns: int) -> None:
-        """The response is complete as HTTP frames it."""
+    def finished(self, response: Response, stamp_ns: int) -> None:
+        """The response is over."""
         ...
 
     def lost(self, outcome: str, status: int, message: str, stamp_ns: int) -> None:
@@ -62,8 +78,12 @@ class ResponseHandler(Protocol):
 class OutcomeHandler(Protocol[InFlightT_contra]):
     """Receives the end of each request in flight."""
 
-    def finished(self, in_flight: InFlightT_contra, status: int, retry_after_s: float | None, stamp_ns: int) -> None:
-        """The response is complete as HTTP frames it."""
+    def too_large(self, in_flight: InFlightT_contra, stamp_ns: int) -> None:
+        """The response is larger than the limits allow; the answer says which."""
+        ...
+
+    def finished(self, in_flight: InFlightT_contra, response: Response, stamp_ns: int) -> None:
+        """The response is over."""
         ...
 
     def lost(self, in_flight: InFlightT_contra, outcome: str, status: int, message: str, stamp_ns: int) -> None:
@@ -141,8 +161,8 @@ class Request(Protocol):
 class Answer(Protocol):
     """A server's response, parsed while it arrives."""
 
-    def feed(self, data: bytes, stamp_ns: int) -> None: ...
-    def end(self, complete: bool, stamp_ns: int) -> None: ...  # noqa: FBT001  as the compiled class has it
+    def feed(self, data: bytes, stamp_ns: int) -> bool: ...
+    def end(self, end: str, stamp_ns: int) -> None: ...
     @property
     def failure(self) -> str | None: ...
     @property

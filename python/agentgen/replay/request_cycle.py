@@ -16,12 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentgen.replay.active_sessions import ActiveSession
-    from agentgen.replay.protocols import Answer, Clock, Request
+    from agentgen.replay.protocols import Answer, Clock, Request, Response
     from agentgen.replay.request_log import RequestLog
     from agentgen.replay.rules import Rules
 
 OK = range(200, 300)
 BUSY = (429, 503)
+
+
+def _refusal(response: Response, said: str) -> str:
+    """What a response with an error status says, and where a redirect points to."""
+    if response.location:
+        said = f"redirect to {response.location} (redirects are not followed; give that URL instead)"
+    return f"HTTP {response.status}: {said or 'no message'}"
 
 
 class CloseSession(Protocol):
@@ -88,7 +95,7 @@ class RequestCycle:
         in_flight = active.in_flight
         if in_flight is not None:
             active.connection.cancel()
-            in_flight.answer.end(False, now)
+            in_flight.answer.end("lost", now)
             self._release(in_flight, active)
         elif not active.retries or active.timer is None:
             return False
@@ -124,22 +131,30 @@ class RequestCycle:
 
     # --- responses ------------------------------------------------------------------------------------------------
 
-    def finished(self, in_flight: InFlight, status: int, retry_after_s: float | None, stamp_ns: int) -> None:
-        """The response is complete as HTTP frames it."""
-        active, answer = in_flight.active, in_flight.answer
+    def finished(self, in_flight: InFlight, response: Response, stamp_ns: int) -> None:
+        """The response is over."""
+        active, answer, status = in_flight.active, in_flight.answer, response.status
         if active is None:
             self._log.late()
-            return
-        answer.end(True, stamp_ns)
-        failure = answer.failure
-        if status not in OK:
-            if retry_after_s is not None and self._retried(in_flight, active, status, retry_after_s, stamp_ns):
-                return
-            self._fail(in_flight, active, "http_error", status, f"HTTP {status}: {answer.message}", stamp_ns)
-        elif failure is not None:
-            self._fail(in_flight, active, failure, status, answer.message, stamp_ns)
+        elif status not in OK:
+            answer.end("refused", stamp_ns)
+            after_s = response.retry_after_s
+            if after_s is None or not self._retried(in_flight, active, status, after_s, stamp_ns):
+                self._fail(in_flight, active, "http_error", status, _refusal(response, answer.message), stamp_ns)
         else:
-            self._succeed(in_flight, active, status, stamp_ns)
+            answer.end("complete" if response.is_framed else "closed", stamp_ns)
+            if answer.failure is None:
+                self._succeed(in_flight, active, status, stamp_ns)
+            else:
+                self._fail(in_flight, active, answer.failure, status, answer.message, stamp_ns)
+
+    def too_large(self, in_flight: InFlight, stamp_ns: int) -> None:
+        """Give up a response that is larger than the limits allow."""
+        active, answer = in_flight.active, in_flight.answer
+        if active is not None:
+            active.connection.cancel()
+            answer.end("lost", stamp_ns)
+            self._fail(in_flight, active, answer.failure or "response_too_large", 0, answer.message, stamp_ns)
 
     def lost(self, in_flight: InFlight, outcome: str, status: int, message: str, stamp_ns: int) -> None:
         """The response is not complete."""
@@ -152,11 +167,9 @@ class RequestCycle:
                 self._resend(in_flight, active, stamp_ns)
                 return
             outcome = "connection_lost"
-        if status in OK:  # the connection broke within the body
-            answer.end(False, stamp_ns)
-            outcome = answer.failure or outcome
-        elif status:
-            outcome = "http_error"
+        answer.end("lost", stamp_ns)
+        if outcome == "connection_lost" and status:  # it broke within the body
+            outcome = (answer.failure or outcome) if status in OK else "http_error"
         self._fail(in_flight, active, outcome, status, message, stamp_ns)
 
     def _succeed(self, in_flight: InFlight, active: ActiveSession, status: int, now: int) -> None:
@@ -221,7 +234,7 @@ class RequestCycle:
             if active is not None:
                 now = self._clock.now()
                 active.connection.cancel()
-                in_flight.answer.end(False, now)
+                in_flight.answer.end("lost", now)
                 self._fail(in_flight, active, outcome, 0, message, now)
         except BaseException as error:  # noqa: BLE001  the scheduler keeps it
             self.crash(error)

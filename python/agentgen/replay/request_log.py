@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from agentgen.replay import counters as at
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agentgen.replay.active_sessions import ActiveSession, InFlight
     from agentgen.replay.counters import Counters
     from agentgen.replay.protocols import Recorder
@@ -19,11 +21,12 @@ class RequestLog:
         failure_messages: The first message of each kind of failure.
     """
 
-    def __init__(self, recorder: Recorder, counters: Counters, phase: str) -> None:
+    def __init__(self, recorder: Recorder, counters: Counters, phase: str, shown: Callable[[str], str]) -> None:
         self._recorder = recorder
         self._counts = counters.counts
         self._recent_us = counters.recent_us
         self._phase = phase
+        self._shown = shown  # removes secrets that a server has sent back
         self.failure_messages: dict[str, str] = {}
 
     def session_opened(self, active: ActiveSession) -> None:
@@ -86,9 +89,14 @@ class RequestLog:
         self, active: ActiveSession, outcome: str, status: int, message: str, in_flight: InFlight | None
     ) -> None:
         """A request failed; `in_flight` is None if it could not be built."""
+        message = self._shown(message)
         self._record(active, outcome, status, in_flight, message)
         self._counts[at.FAILED] += 1
         self.failure_messages.setdefault(f"{outcome} {status}" if outcome == "http_error" else outcome, message)
+
+    def unrecorded_failure(self, kind: str, message: str) -> None:
+        """Something failed that is no request."""
+        self.failure_messages.setdefault(kind, self._shown(message))
 
     def cancelled(self, active: ActiveSession, in_flight: InFlight | None) -> None:
         """A request was abandoned because the run stopped."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from agentgen import _native
 from agentgen.errors import RunError
-from agentgen.replay import server_info
 from agentgen.replay.crash_recovery import record_lost_requests
 from agentgen.replay.prepare import DEFAULT_BLOCK_TOKENS
 from agentgen.replay.split import phase_names, split, transcripts_of
@@ -24,9 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentgen.replay.prepare import PreparedReplay
+    from agentgen.replay.server_info import CacheState
     from agentgen.replay.supervise import WorkersState
-
-    CacheCounters = Sequence[dict[str, float] | None]  # of each server
 
 SUMMARY = "summary.json"
 
@@ -39,7 +37,7 @@ def replay(
     Returns:
         The summary, and the final state of the workers.
     """
-    before = _cache_counters(prepared)
+    before = prepared.servers.caches()
     try:
         directory.mkdir(parents=True)
     except FileExistsError:
@@ -56,7 +54,7 @@ def replay(
         state = run_workers(jobs, phases, tick)
     finally:
         shutil.rmtree(directory / "transcripts", ignore_errors=True)
-    after = _cache_counters(prepared)
+    after = prepared.servers.caches(ended=True)
     for worker in state.died:
         record_lost_requests(jobs[worker].records, state.cells[worker], worker)
     options = {
@@ -64,7 +62,7 @@ def replay(
         "server_cache": _server_cache(before, after),
         "started": _iso_time(started_s),
         "ended": _iso_time(time.time()),
-        **_summary_options(prepared, salt),
+        **_summary_options(prepared, salt, after),
     }
     summary: dict[str, Any] = json.loads(_native.summarize(directory, json.dumps(options)))
     summary["warnings"] = [*prepared.spec.warnings, *summary["warnings"]]
@@ -78,20 +76,20 @@ def default_name(trace: Path) -> str:
     return f"{name}_replay_{datetime.now(UTC):%Y%m%d-%H%M%S}"
 
 
-def _summary_options(prepared: PreparedReplay, salt: str) -> dict[str, Any]:
+def _summary_options(prepared: PreparedReplay, salt: str, caches: Sequence[CacheState]) -> dict[str, Any]:
     """What the summary needs to know, or states, of the trace, the settings and the server."""
     spec, settings = prepared.spec, prepared.spec.settings
     return {
         "clock": "closed" if spec.load == "closed" else "open",
         "concurrency": spec.slots or None,
         "slo": {f"{name}_ms": limit * MS_PER_S for name, limit in settings.slo.items()} if settings.slo else None,
-        "prediction": _prediction(prepared),
+        "prediction": _prediction(prepared, caches),
         "server_tokenizes": not (prepared.embedded or settings.prompt_mode == "token-ids"),
         "settings": {
             **settings.to_json(),
             "url": list(prepared.urls),
             "embedded_server": prepared.embedded,
-            "model": spec.model,
+            "model": spec.model_shown,
             "load": spec.load,
             "concurrency": spec.slots or None,
             "history": settings.effective_history,
@@ -101,16 +99,15 @@ def _summary_options(prepared: PreparedReplay, salt: str) -> dict[str, Any]:
     }
 
 
-def _prediction(prepared: PreparedReplay) -> dict[str, Any] | None:
+def _prediction(prepared: PreparedReplay, caches: Sequence[CacheState]) -> dict[str, Any] | None:
     """Options of the predicted cache hits; None for messages, whose tokens are not known."""
     if prepared.spec.trace["kind"] != "hashed":
         return None
     settings = prepared.spec.settings
-    block_tokens = [server_info.cache_block_tokens(url, prepared.headers) for url in prepared.urls]
     return {
         "trace": str(prepared.trace),
         "history": settings.effective_history,
-        "block_tokens": block_tokens[0] or DEFAULT_BLOCK_TOKENS,
+        "block_tokens": caches[0].block_tokens or DEFAULT_BLOCK_TOKENS,
         "trace_block_size": settings.trace_block_size,
     }
 
@@ -120,19 +117,18 @@ def _incomplete(state: WorkersState) -> str | None:
     return "; ".join([*reasons, *(["interrupted"] if state.interrupted else [])]) or None
 
 
-def _cache_counters(prepared: PreparedReplay) -> CacheCounters:
-    return [server_info.cache_counters(url, prepared.headers) for url in prepared.urls]
-
-
-def _server_cache(before: CacheCounters, after: CacheCounters) -> dict[str, dict[str, float]] | None:
-    """The sums of all servers' cache counters; None unless every server has them."""
-    ends = {"before": before, "after": after}
-    if any(counters is None for end in ends.values() for counters in end):
-        return None
-    return {
-        name: {key: sum(counters[key] for counters in end if counters) for key in ("queries", "hits")}
-        for name, end in ends.items()
-    }
+def _server_cache(before: Sequence[CacheState], after: Sequence[CacheState]) -> dict[str, dict[str, float]] | None:
+    """The sums of all servers' cache counters; None unless every server has them, and has not restarted meanwhile."""
+    sums: dict[str, dict[str, float]] = {"before": {}, "after": {}}
+    for start, end in zip(before, after, strict=True):
+        if start.counters is None or end.counters is None:
+            return None
+        for key in ("queries", "hits"):
+            if end.counters[key] < start.counters[key]:
+                return None
+            sums["before"][key] = sums["before"].get(key, 0.0) + start.counters[key]
+            sums["after"][key] = sums["after"].get(key, 0.0) + end.counters[key]
+    return sums
 
 
 def _iso_time(time_s: float) -> str:

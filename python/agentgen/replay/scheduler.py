@@ -41,6 +41,7 @@ class Scheduler:
         recorder: Recorder,
         counters: Counters,
         make_answer: Callable[[Request], Answer],
+        shown: Callable[[str], str],
         load: Load,
         rules: Rules,
         phase: str,
@@ -49,7 +50,7 @@ class Scheduler:
         self._admission = Admission(source, load, clock, rules.max_sessions, self.crash)
         self._transport = transport
         self._clock = clock
-        self._log = RequestLog(recorder, counters, phase)
+        self._log = RequestLog(recorder, counters, phase, shown)
         self._requests = RequestCycle(clock, self._log, rules, make_answer, close=self._close, crash=self.crash)
         self._done = done
         self._sessions: dict[int, ActiveSession] = {}
@@ -148,7 +149,7 @@ class Scheduler:
         try:
             active.session.over()
         except HistoryError as error:  # continuations of this session will fail with this message
-            self._log.failure_messages.setdefault("history", str(error))
+            self._log.unrecorded_failure("history", str(error))
         self._log.session_closed(active, now, skipped=skipped, cancelled=cancelled, never_issued=never_issued)
         active.connection.close()
         for child in self._children.pop(active.number, ()):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import deque
 from time import monotonic_ns
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 from weakref import WeakSet
 
-from agentgen.replay.http import Connection
+from agentgen.replay.http import Connection, Origin
 from agentgen.replay.units import NS_PER_S
 
 if TYPE_CHECKING:
@@ -33,21 +31,19 @@ class ServerConnections:
     """
 
     def __init__(self, number: int, url: str, target: Target) -> None:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        secure = parts.scheme == "https"
+        origin = Origin(url)
         self.number = number
         self.sessions = 0
         self.opened = 0
         self.failed_ns = 0
-        self._address = (host, parts.port or (443 if secure else 80))
-        self._ssl = ssl.create_default_context() if secure else None
+        self._address = (origin.host, origin.port)
+        self._ssl = origin.tls()
         self._timeout_s = target.connect_timeout_s
         self._all: WeakSet[Connection] = WeakSet()
         self._idle: deque[Connection] = deque()
         self._waiters: deque[ConnectionWaiter] = deque()
         self._connecting: dict[asyncio.Task[None], ConnectionWaiter] = {}
-        lines = [f"POST {parts.path}{target.path} HTTP/1.1", f"Host: {parts.netloc}"]
+        lines = [f"POST {origin.path}{target.path} HTTP/1.1", f"Host: {origin.netloc}"]
         lines += [f"{name}: {value}" for name, value in target.headers.items()]
         self.head = "\r\n".join([*lines, "Content-Type: application/json", ""]).encode("latin-1")
 

@@ -1,103 +1,153 @@
-"""Requests to a server before and after a replay: its models, and its prefix-cache counters."""
+"""What servers say before and after a replay: their models, and the counters of their prefix caches.
+
+A value that cannot be used is a missing value: nothing that a server says here ends a run.
+"""
 
 from __future__ import annotations
 
 import json
-import re
-import urllib.request
-from http.client import HTTPException
+import math
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.error import HTTPError, URLError
 
+from prometheus_client.parser import text_string_to_metric_families
+
+from agentgen import _native
 from agentgen.errors import ReplayError
+from agentgen.replay.fetch import Page, fetch
+from agentgen.settings import MAX_TOKENS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-TIMEOUT_S = 10.0
+    from prometheus_client.samples import Sample
+
+CHECKS_S = 10.0  # for all requests before the start, and again for all after the end
+OK = 200
 REDIRECTS = {301, 302, 303, 307, 308}
-
-
-class NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Does not follow redirects: another URL gets neither the API key nor the measured requests."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """None: return the redirect itself as the response."""
-
-
-# Without a proxy, like the measured requests.
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirects())
-SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{[^}]*\})? ([0-9.eE+-]+|NaN|[+-]Inf)", re.MULTILINE)
-BLOCK_SIZE = re.compile(r'^vllm:cache_config_info\{(?:[^}]*,)?block_size="([1-9][0-9]*)"', re.MULTILINE)
+UNAUTHORIZED = {401, 403}
+MAX_NAME_CHARS = 256
+MAX_NAMES_SHOWN = 10
+MAX_LINE_CHARS = 4096  # of a metric; the parser's time is quadratic in it
 # (tokens looked up, tokens found) in the prefix caches of engines, newest names first.
 CACHE_COUNTERS = (
     ("vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total"),
     ("vllm:gpu_prefix_cache_queries_total", "vllm:gpu_prefix_cache_hits_total"),
     ("sglang:prompt_tokens_total", "sglang:cached_tokens_total"),
 )
+CACHE_CONFIG = "vllm:cache_config_info"
+METRICS = (CACHE_CONFIG, *(name for pair in CACHE_COUNTERS for name in pair))
 
 
-def _get(url: str, headers: Mapping[str, str]) -> bytes:
-    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310  http or https: the settings say so
-    with DIRECT.open(request, timeout=TIMEOUT_S) as response:
-        body: bytes = response.read()
-    return body
+@dataclass(frozen=True)
+class CacheState:
+    """A server's prefix cache, as its metrics state it.
 
-
-def models(url: str, headers: Mapping[str, str]) -> dict[str, int | None]:
-    """The server's models, each with the length limit of a request in tokens; None where the server states none.
-
-    Raises:
-        ReplayError: The server does not answer, or its answer is not an OpenAI model list.
+    Attributes:
+        block_tokens: Tokens of a block.
+        counters: Tokens looked up (`queries`) and found (`hits`) since the server started.
     """
-    where = f"{url}/models"
-    try:
-        listed = json.loads(_get(where, headers))["data"]
-        return {str(one["id"]): _limit(one) for one in listed}
-    except HTTPError as error:
-        error.close()
-        if error.code in REDIRECTS:
-            target = error.headers.get("Location", "another URL")
+
+    block_tokens: int | None = None
+    counters: Mapping[str, float] | None = None
+
+
+class ServerInfo:
+    """Asks the servers of a replay."""
+
+    def __init__(self, urls: Sequence[str], headers: Mapping[str, str], secrets: Sequence[str]) -> None:
+        self._urls = urls
+        self._headers = headers
+        self.shown = _native.Secrets(list(secrets)).line
+        self._left_s = CHECKS_S
+
+    def models(self) -> list[dict[str, int | None]]:
+        """The models of each server, each with the length limit of a request in tokens; None if it states none.
+
+        Raises:
+            ReplayError: A server does not answer, or its answer is not an OpenAI model list.
+        """
+        pages = self._get([f"{url}/models" for url in self._urls])
+        return [self._models(f"{url}/models", page) for url, page in zip(self._urls, pages, strict=True)]
+
+    def caches(self, *, ended: bool = False) -> list[CacheState]:
+        """The prefix cache of each server, before the replay or when it has `ended`."""
+        if ended:
+            self._left_s = CHECKS_S
+        pages = self._get([url.removesuffix("/v1") + "/metrics" for url in self._urls])
+        return [cache_state(page.body if page.status == OK else b"") for page in pages]
+
+    def names(self, models: Mapping[str, Any]) -> str:
+        """Names of models for a message."""
+        shown = [self.shown(name) for name in list(models)[:MAX_NAMES_SHOWN]]
+        more = len(models) - len(shown)
+        return ", ".join([*shown, *([f"{more:,} more"] if more else [])]) or "none"
+
+    def _get(self, urls: Sequence[str]) -> list[Page]:
+        start_s = time.monotonic()
+        pages = fetch(urls, self._headers, self._left_s)
+        self._left_s = max(0.0, self._left_s - (time.monotonic() - start_s))
+        return pages
+
+    def _models(self, where: str, page: Page) -> dict[str, int | None]:
+        if page.problem:
+            raise ReplayError(
+                f"{where}: found no server ({self.shown(page.problem)}), expected an OpenAI-compatible one"
+            )
+        if page.status in REDIRECTS:
+            target = self.shown(page.location) or "another URL"
             problem = f"found a redirect to {target}, expected a list of models (give that URL instead)"
-            raise ReplayError(f"{where}: {problem}") from None
-        hint = " (--api-key-env names the environment variable with the key)" if error.code in {401, 403} else ""
-        raise ReplayError(f"{where}: found HTTP {error.code}, expected a list of models{hint}") from None
-    except (URLError, OSError, HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise ReplayError(f"{where}: found no server ({reason}), expected an OpenAI-compatible one") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ReplayError(f"{where}: not an OpenAI model list") from None
+            raise ReplayError(f"{where}: {problem}")
+        if page.status != OK:
+            hint = " (--api-key-env names the environment variable with the key)" if page.status in UNAUTHORIZED else ""
+            raise ReplayError(f"{where}: found HTTP {page.status}, expected a list of models{hint}")
+        try:
+            listed = json.loads(page.body)["data"]
+            return {one["id"]: _limit(one) for one in listed if isinstance(one, dict) and _is_name(one.get("id"))}
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise ReplayError(f"{where}: not an OpenAI model list") from None
+
+
+def _is_name(value: Any) -> bool:
+    """Whether the value can be sent as the name of a model. A text with lone surrogates cannot."""
+    return isinstance(value, str) and value.isprintable() and 0 < len(value) <= MAX_NAME_CHARS
 
 
 def _limit(model: Mapping[str, Any]) -> int | None:
     """`max_model_len` of vLLM and SGLang, or the context size of llama.cpp."""
-    stated = model.get("max_model_len") or (model.get("meta") or {}).get("n_ctx")
-    return stated if isinstance(stated, int) and stated > 0 else None
+    meta = model.get("meta")
+    stated = model.get("max_model_len") or (meta.get("n_ctx") if isinstance(meta, dict) else None)
+    return stated if type(stated) is int and stated > 0 else None
 
 
-def _metrics(url: str, headers: Mapping[str, str]) -> str | None:
-    """The server's Prometheus metrics; None if it has none."""
-    try:
-        return _get(url.removesuffix("/v1") + "/metrics", headers).decode("utf-8", "replace")
-    except (OSError, ValueError, HTTPException):
-        return None
-
-
-def cache_block_tokens(url: str, headers: Mapping[str, str]) -> int | None:
-    """Block size of the server's prefix cache, tokens; None if its metrics do not state it."""
-    found = BLOCK_SIZE.search(_metrics(url, headers) or "")
-    return int(found[1]) if found else None
-
-
-def cache_counters(url: str, headers: Mapping[str, str]) -> dict[str, float] | None:
-    """Tokens looked up and found in the server's prefix cache since it started; None if not in its metrics."""
-    metrics = _metrics(url, headers)
-    if metrics is None:
-        return None
-    samples: dict[str, float] = {}
-    for name, value in SAMPLE.findall(metrics):
-        samples[name] = samples.get(name, 0.0) + float(value)
+def cache_state(metrics: bytes) -> CacheState:
+    """Block size and counters in a page of Prometheus metrics."""
+    sums: dict[str, float] = {}
+    block_tokens = None
+    for sample in _samples(metrics):
+        if sample.name == CACHE_CONFIG:
+            block_tokens = block_tokens or _tokens(sample.labels.get("block_size", ""))
+        else:
+            sums[sample.name] = sums.get(sample.name, 0.0) + (sample.value if sample.value >= 0 else math.nan)
     for queries, hits in CACHE_COUNTERS:
-        if queries in samples and hits in samples:
-            return {"queries": samples[queries], "hits": samples[hits]}
-    return None
+        if math.isfinite(sums.get(queries, math.nan)) and math.isfinite(sums.get(hits, math.nan)):
+            return CacheState(block_tokens, {"queries": sums[queries], "hits": sums[hits]})
+    return CacheState(block_tokens)
+
+
+def _samples(metrics: bytes) -> Iterator[Sample]:
+    """The samples of `METRICS`. Each line is parsed alone, so that one that is malformed affects no other."""
+    for line in metrics.decode("utf-8", "replace").split("\n"):
+        if not line.startswith(METRICS) or len(line) > MAX_LINE_CHARS:
+            continue
+        try:
+            found = [sample for family in text_string_to_metric_families(line) for sample in family.samples]
+        except Exception:  # noqa: BLE001, S112  what the parser raises is not documented
+            continue
+        yield from (sample for sample in found if sample.name in METRICS)
+
+
+def _tokens(text: str) -> int | None:
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_TOKENS))
+    return int(text) if is_number and 0 < int(text) <= MAX_TOKENS else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+from agentgen._native import MAX_BODY_BYTES
 from agentgen._suggest import did_you_mean
 from agentgen.config.load import parse
 from agentgen.errors import ConfigError, ReplayError
@@ -23,6 +24,7 @@ MAX_WORKERS = 256
 MAX_SLOTS = 1_000_000
 MAX_RATE = 1e6
 MAX_COUNT = 2**53
+MIN_ANSWER_BYTES = 1024
 ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*")
 MAX_SHOWN = 60  # characters of a value in a message
 FLAGS = {"stream": "--no-stream"}  # all other flags have the name of their setting
@@ -109,6 +111,8 @@ class ReplaySettings(BaseModel):
     """Time limit of a request's first token."""
     timeout: PositiveSeconds | None = 3600.0
     """Time limit of a whole request."""
+    max_answer: Annotated[int, BeforeValidator(values.size(MIN_ANSWER_BYTES, MAX_COUNT))] = MAX_BODY_BYTES
+    """Largest body of a response, bytes."""
     retries: Annotated[int, BeforeValidator(values.whole(0, 100))] = 0
     """How often a request is sent again after 429 or 503 with a `Retry-After`."""
     grace: Seconds = 30.0

@@ -48,6 +48,8 @@ def split(prepared: PreparedReplay, directory: Path, salt: str) -> list[Job]:
             endpoint=settings.endpoint,
             phases=tuple(_phase(prepared, directory, salt, name, worker) for name in phase_names(prepared)),
             seed=settings.seed,
+            secrets=prepared.secrets,
+            max_answer_bytes=settings.max_answer,
             grace_s=settings.grace,
         )
         for worker in range(settings.workers)

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from agentgen.units import parse_count, parse_rate, parse_time_s
+from agentgen.units import parse_count, parse_rate, parse_size, parse_time_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -44,6 +44,18 @@ def whole(low: int, high: int) -> Callable[[Any], int]:
         value = parse_count(value) if isinstance(value, str) else value
         if type(value) is not int or not low <= value <= high:
             raise ValueError(f"expected a whole number from {low} to {high}")
+        return value
+
+    return check
+
+
+def size(low: int, high: int) -> Callable[[Any], int]:
+    """Check for bytes in a range, or their text: `64MiB`."""
+
+    def check(value: Any) -> int:
+        value = parse_size(value, unit_needed=False) if isinstance(value, str) else value
+        if type(value) is not int or not low <= value <= high:
+            raise ValueError(f"expected a size such as 64MiB or 1GB, from {low} bytes")
         return value
 
     return check

@@ -74,14 +74,17 @@ class Worker:
         loop = asyncio.get_running_loop()
         counters = Counters(self._cells, phase.name)
         done = asyncio.Event()
-        answer, endpoint = self._native.Answer, job.endpoint
+        answer, endpoint, secrets = self._native.Answer, job.endpoint, self._native.Secrets(list(job.secrets))
         scheduler = Scheduler(
             source=source,
             transport=self._pool,
             clock=clock,
             recorder=recorder,
             counters=counters,
-            make_answer=lambda request: answer(endpoint, request.stream),
+            make_answer=lambda request: answer(
+                endpoint, request.stream, max_bytes=job.max_answer_bytes, secrets=secrets
+            ),
+            shown=secrets.line,
             load=self._load(phase),
             rules=phase.rules,
             phase=phase.name,

@@ -1,10 +1,29 @@
 //! Parsers of server answers.
 
-use agentgen_replay::answer::{self, Endpoint, Failure};
+use std::sync::Arc;
+
+use agentgen_replay::answer::{self, End, Endpoint, Failure, MAX_BODY_BYTES};
+use agentgen_replay::secrets;
 use pyo3::prelude::*;
 
 use crate::arguments::json;
 use crate::error::bad_argument;
+
+/// Header values that are kept out of everything of a server's that is stored or shown.
+#[pyclass(module = "agentgen._native", frozen)]
+pub(crate) struct Secrets(Arc<secrets::Secrets>);
+
+#[pymethods]
+impl Secrets {
+    #[new]
+    fn new(values: Vec<String>) -> Self {
+        Self(Arc::new(secrets::Secrets::new(values.iter().map(String::as_str))))
+    }
+
+    fn line(&self, text: &str) -> String {
+        self.0.line(text)
+    }
+}
 
 /// Parser of one answer: takes the reads of its body, and its end once.
 #[pyclass(module = "agentgen._native")]
@@ -13,21 +32,34 @@ pub(crate) struct Answer(pub(crate) answer::Answer);
 #[pymethods]
 impl Answer {
     #[new]
-    fn new(endpoint: &str, stream: bool) -> PyResult<Self> {
+    #[pyo3(signature = (endpoint, stream, *, max_bytes=MAX_BODY_BYTES, secrets=None))]
+    fn new(endpoint: &str, stream: bool, max_bytes: u64, secrets: Option<&Secrets>) -> PyResult<Self> {
         let endpoint = match endpoint {
             "chat" => Endpoint::Chat,
             "completions" => Endpoint::Completions,
             _ => return Err(bad_argument(format!("endpoint: found {endpoint:?}, expected chat or completions"))),
         };
-        Ok(Self(answer::Answer::new(endpoint, stream)))
+        let answer = answer::Answer::new(endpoint, stream).with_max_bytes(max_bytes);
+        Ok(Self(match secrets {
+            Some(secrets) => answer.without(secrets.0.clone()),
+            None => answer,
+        }))
     }
 
-    fn feed(&mut self, data: &[u8], stamp_ns: i64) {
-        self.0.feed(data, stamp_ns);
+    fn feed(&mut self, data: &[u8], stamp_ns: i64) -> bool {
+        self.0.feed(data, stamp_ns)
     }
 
-    fn end(&mut self, complete: bool, stamp_ns: i64) {
-        self.0.end(complete, stamp_ns);
+    fn end(&mut self, end: &str, stamp_ns: i64) -> PyResult<()> {
+        let end = match end {
+            "complete" => End::Complete,
+            "closed" => End::Closed,
+            "lost" => End::Lost,
+            "refused" => End::Refused,
+            _ => return Err(bad_argument(format!("end: found {end:?}, expected complete, closed, lost or refused"))),
+        };
+        self.0.end(end, stamp_ns);
+        Ok(())
     }
 
     #[getter]

@@ -30,7 +30,7 @@ mod _native {
     #[pymodule_export]
     use super::analyze::{analyze, capacity_blocks, model, model_names, plan, schema};
     #[pymodule_export]
-    use super::answer::Answer;
+    use super::answer::{Answer, Secrets};
     #[pymodule_export]
     use super::config::{preset, preset_names, resolve};
     #[pymodule_export]
@@ -61,6 +61,8 @@ mod _native {
     const FORMAT_VERSION: u32 = agentgen_trace::FORMAT_VERSION;
     #[pymodule_export]
     const CONCURRENCY: usize = TimelineOptions::REFERENCE.concurrency;
+    #[pymodule_export]
+    const MAX_BODY_BYTES: u64 = agentgen_replay::answer::MAX_BODY_BYTES;
     #[pymodule_export]
     const PREFILL_TOKENS_PER_SECOND: f64 = TimelineOptions::REFERENCE.prefill_tokens_per_second;
     #[pymodule_export]

@@ -6,4 +6,5 @@ pub mod durations;
 pub mod predict;
 pub mod records;
 pub mod request;
+pub mod secrets;
 pub mod summary;

@@ -5,8 +5,7 @@
 
 use memchr::{memchr, memchr2};
 
-/// Bytes kept of lines that belong to no event, for the error message.
-const MOST_STRAY_BYTES: usize = 4096;
+use crate::secrets::MAX_TEXT_BYTES;
 
 /// An event of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +63,11 @@ impl Events {
         self.dispatch(&mut each);
     }
 
+    /// Bytes held for an event whose end has not arrived.
+    pub fn pending(&self) -> usize {
+        self.line.len() + self.data.len()
+    }
+
     /// The first bytes that belong to no event.
     pub fn stray(&self) -> &[u8] {
         &self.stray
@@ -96,7 +100,7 @@ impl Events {
             }
             b"" | b"id" | b"retry" => {} // a comment, or a field for reconnecting clients
             _ => {
-                let room = MOST_STRAY_BYTES - self.stray.len();
+                let room = MAX_TEXT_BYTES - self.stray.len();
                 self.stray.extend(line.iter().chain(b"\n").take(room));
             }
         }

@@ -4,7 +4,12 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// Most tool calls of an answer.
+pub(super) const MAX_TOOL_CALLS: usize = 1024;
+/// Largest token count; sums of counts stay far from overflow.
+const MAX_COUNT: u64 = u32::MAX as u64;
 
 /// A chunk or a document of chat completions or completions.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -14,9 +19,12 @@ pub(super) struct Frame<'a> {
     pub choices: First<Choice<'a>>,
     pub usage: Option<Usage>,
     pub timings: Option<Timings>,
-    pub error: Option<Value>,
+    #[serde(borrow)]
+    pub error: Option<&'a RawValue>,
+    #[serde(borrow)]
     pub object: Option<Text<'a>>,
-    pub message: Option<Value>,
+    #[serde(borrow)]
+    pub message: Option<&'a RawValue>,
 }
 
 /// One choice of the answer; a replay asks for one only.
@@ -45,7 +53,7 @@ pub(super) struct Message<'a> {
     #[serde(borrow)]
     pub reasoning: Option<Text<'a>>,
     #[serde(borrow)]
-    pub tool_calls: Option<Vec<ToolFragment<'a>>>,
+    pub tool_calls: Option<ToolFragments<'a>>,
 }
 
 /// A tool call, or a fragment of one.
@@ -138,7 +146,40 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// A count. Any value that is not a count reads as unknown.
+/// Fragments of tool calls: as many as are accepted, and whether there were more.
+#[derive(Debug, Default)]
+pub(super) struct ToolFragments<'a> {
+    pub kept: Vec<ToolFragment<'a>>,
+    pub more: bool,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for ToolFragments<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fragments;
+        impl<'de> Visitor<'de> for Fragments {
+            type Value = ToolFragments<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+                let mut fragments = ToolFragments::default();
+                while fragments.kept.len() < MAX_TOOL_CALLS {
+                    let Some(fragment) = sequence.next_element()? else { return Ok(fragments) };
+                    fragments.kept.push(fragment);
+                }
+                while sequence.next_element::<IgnoredAny>()?.is_some() {
+                    fragments.more = true;
+                }
+                Ok(fragments)
+            }
+        }
+        deserializer.deserialize_seq(Fragments)
+    }
+}
+
+/// A count. Any value that is not a count reads as unknown, as does one that no token count reaches.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Count(pub Option<u64>);
 
@@ -153,11 +194,11 @@ impl<'de> Deserialize<'de> for Count {
             }
 
             fn visit_u64<E>(self, count: u64) -> Result<Count, E> {
-                Ok(Count(Some(count)))
+                Ok(Count(Some(count).filter(|&count| count <= MAX_COUNT)))
             }
 
             fn visit_f64<E>(self, count: f64) -> Result<Count, E> {
-                Ok(Count((count >= 0.0).then_some(count as u64)))
+                Ok(Count((0.0..=MAX_COUNT as f64).contains(&count).then_some(count as u64)))
             }
 
             fn visit_i64<E>(self, _: i64) -> Result<Count, E> {

@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+/// Longest event that is remembered; events of a token are far shorter.
+const MAX_EVENT_BYTES: usize = 64 << 10;
+
 /// Which part of the answer the string is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
@@ -27,7 +30,7 @@ impl Pattern {
     /// Remembers an event that holds only `string`, which must be borrowed from it.
     pub fn learn(&mut self, event: &[u8], string: &str, part: Part) {
         let start = string.as_ptr().addr().wrapping_sub(event.as_ptr().addr());
-        if event.get(start..start + string.len()) == Some(string.as_bytes()) {
+        if event.len() <= MAX_EVENT_BYTES && event.get(start..start + string.len()) == Some(string.as_bytes()) {
             self.event.clear();
             self.event.extend_from_slice(event);
             self.string = start..start + string.len();

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::frame::{Text, ToolFragment};
+use super::frame::{MAX_TOOL_CALLS, Text, ToolFragment};
 
 /// A tool call, in the form of the next prompt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -38,29 +38,38 @@ pub struct Function {
 }
 
 /// Adds a fragment to its call: the one with the same index; without an index, the one with the same id; without either,
-/// the last one.
-pub(super) fn add(calls: &mut Vec<ToolCall>, fragment: ToolFragment<'_>) {
+/// the last one. Returns its bytes; `None` if that would be one
+/// call too many.
+pub(super) fn add(calls: &mut Vec<ToolCall>, fragment: ToolFragment<'_>) -> Option<usize> {
     let id = fragment.id.map(|Text(id)| id).filter(|id| !id.is_empty());
     let known = match (fragment.index.0, &id) {
         (Some(index), _) => calls.iter().rposition(|call| call.index == Some(index)),
         (None, Some(id)) => calls.iter().rposition(|call| call.id == **id),
         (None, None) => calls.len().checked_sub(1),
     };
+    if known.is_none() && calls.len() == MAX_TOOL_CALLS {
+        return None;
+    }
     let at = known.unwrap_or_else(|| {
         calls.push(ToolCall { index: fragment.index.0, ..ToolCall::default() });
         calls.len() - 1
     });
     let call = &mut calls[at];
+    let mut bytes = 0;
     if let Some(id) = id {
+        bytes += id.len();
         call.id = id.into_owned();
     }
     if let Some(function) = fragment.function {
         // The name arrives whole, the arguments in fragments.
         if let Some(Text(name)) = function.name.filter(|Text(name)| !name.is_empty()) {
+            bytes += name.len();
             call.function.name = name.into_owned();
         }
         if let Some(Text(arguments)) = function.arguments {
+            bytes += arguments.len();
             call.function.arguments.push_str(&arguments);
         }
     }
+    Some(bytes)
 }

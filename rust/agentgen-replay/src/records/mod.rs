@@ -72,6 +72,8 @@ pub enum Outcome {
     ServerError,
     /// The response is not an answer.
     BadResponse,
+    /// The response is larger than the limits allow.
+    ResponseTooLarge,
     /// Connecting timed out.
     TimeoutConnect,
     /// The first output timed out.
@@ -98,6 +100,7 @@ impl Outcome {
             Self::StreamTruncated => Failure::StreamTruncated.name(),
             Self::ServerError => Failure::ServerError.name(),
             Self::BadResponse => Failure::BadResponse.name(),
+            Self::ResponseTooLarge => Failure::TooLarge.name(),
             Self::TimeoutConnect => "timeout_connect",
             Self::TimeoutFirstToken => "timeout_first_token",
             Self::TimeoutTotal => "timeout_total",

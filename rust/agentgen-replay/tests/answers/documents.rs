@@ -1,6 +1,6 @@
 //! Documents, and completions.
 
-use agentgen_replay::answer::{Answer, Endpoint, Failure};
+use agentgen_replay::answer::{Answer, End, Endpoint, Failure};
 use serde_json::{Value, json};
 
 use crate::{body, delta, finish, whole};
@@ -10,7 +10,7 @@ fn document(endpoint: Endpoint, text: &str, complete: bool) -> Answer {
     for (at, part) in (1..).zip(text.as_bytes().chunks(7)) {
         answer.feed(part, at);
     }
-    answer.end(complete, 1000);
+    answer.end(if complete { End::Complete } else { End::Lost }, 1000);
     answer
 }
 
@@ -83,6 +83,6 @@ fn completions_answer_with_text() {
     let end = json!({"choices": [{"text": "", "finish_reason": "length"}]}).to_string();
     let mut stream = Answer::new(Endpoint::Completions, true);
     stream.feed(&body(&[chunk("one"), chunk(" two"), chunk(" \"three\""), end]), 1);
-    stream.end(true, 2);
+    stream.end(End::Complete, 2);
     assert_eq!((stream.failure(), stream.text(), stream.counts().output_events), (None, "one two \"three\"", 3));
 }

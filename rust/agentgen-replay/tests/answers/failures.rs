@@ -1,6 +1,6 @@
 //! Streams that are not answers.
 
-use agentgen_replay::answer::{Answer, Endpoint, Failure};
+use agentgen_replay::answer::{Answer, End, Endpoint, Failure};
 use serde_json::json;
 
 use crate::{body, delta, fed, finish, whole};
@@ -114,7 +114,7 @@ fn every_answer_has_counts_and_stamps() {
     for stream in [true, false] {
         let mut answer = Answer::new(Endpoint::Chat, stream);
         assert_eq!((answer.failure(), answer.message()), (None, ""));
-        answer.end(false, 3);
+        answer.end(End::Lost, 3);
         assert_eq!(answer.failure(), Some(Failure::StreamTruncated));
         assert_eq!((answer.text(), answer.reasoning(), answer.tool_calls().len()), ("", "", 0));
         assert_eq!((answer.stamps().first_byte_ns, answer.stamps().ended_ns), (None, Some(3)));

@@ -4,6 +4,7 @@
 mod documents;
 mod failures;
 mod fragments;
+mod hostile;
 mod reference;
 
 use agentgen_replay::answer::{Answer, Endpoint};

@@ -1,6 +1,6 @@
 //! A reference parser of responses: all bytes at once, every event parsed completely.
 
-use agentgen_replay::answer::{Answer, Endpoint, Failure};
+use agentgen_replay::answer::{Answer, End, Endpoint, Failure};
 use serde_json::{Value, json};
 
 /// An answer without its stamps.
@@ -149,6 +149,6 @@ pub fn fed(body: &[u8], cuts: &[usize], complete: bool) -> Answer {
         answer.feed(&body[start..cut], at);
         start = cut;
     }
-    answer.end(complete, i64::MAX);
+    answer.end(if complete { End::Complete } else { End::Lost }, i64::MAX);
     answer
 }

@@ -14,6 +14,7 @@ const MEANINGS = {
   ok: "complete response", http_error: "HTTP error status", connect_error: "connection failed",
   connection_lost: "connection lost before a response", stream_truncated: "response ended early",
   server_error: "error event in the response", bad_response: "malformed response",
+  response_too_large: "response over a size limit",
   timeout_connect: "connection timed out", timeout_first_token: "first token timed out", timeout_total: "request timed out",
   history: "the next prompt could not be built", cancelled: "cancelled at the end of the run", worker_lost: "the worker died",
 };
