@@ -76,7 +76,7 @@ def test_nothing_is_replaced_unasked(small_run: Path, tmp_path: Path) -> None:
     assert target.read_text() == "mine"
     agentgen.convert(small_run, target, force=True)
     with pytest.raises(agentgen.RunError, match="give force=True"):
-        agentgen.write_run(tmp_path, sessions=1)
+        agentgen.write_run(tmp_path, sessions=1, seed=0)
 
 
 def test_a_stream_left_early_can_be_started_again() -> None:
@@ -89,7 +89,7 @@ def test_a_stream_left_early_can_be_started_again() -> None:
     ("arguments", "error", "message"),
     [
         ({"config": {"block_size": 0}}, agentgen.ConfigError, "block_size: found 0, expected at least 1"),
-        ({"config": {"turns": {"mean": 1}}}, agentgen.ConfigError, "turns.median: found nothing"),
+        ({"config": {"turns": {"mean": 1}}}, agentgen.ConfigError, "turns.min: found nothing"),
         ({"config": "defualt"}, FileNotFoundError, "did you mean default"),
         ({"max_isl": 32000}, agentgen.ConfigError, "default: max_prompt_tokens: found 32000"),
         ({"sessions": 0}, ValueError, "sessions: found 0, expected a whole number from 1"),
@@ -116,7 +116,7 @@ def test_errors_have_their_documented_bases() -> None:
     assert issubclass(agentgen.ConfigError, (agentgen.AgentgenError, ValueError))
     assert issubclass(agentgen.TraceError, (agentgen.AgentgenError, ValueError))
     with pytest.raises(agentgen.ConfigError) as caught:
-        _native.resolve('{"block_size": 1}', sessions=1)
+        _native.resolve('{"block_size": 1}', sessions=1, seed=0)
     assert caught.value.source is None
 
 
@@ -228,7 +228,7 @@ def test_one_run_is_no_list_of_runs(tmp_path: Path) -> None:
 
 def test_the_largest_number_of_sessions_is_the_cores() -> None:
     with pytest.raises(agentgen.ConfigError, match=r"^sessions: found .*, expected 1 to 140737488355328$"):
-        _native.resolve(_native.preset("default"), sessions=2**47 + 1)
+        _native.resolve(_native.preset("default"), sessions=2**47 + 1, seed=0)
     assert Settings(sessions=2**47).sessions == 2**47
     with pytest.raises(ValueError, match="expected a whole number from 1 to 140737488355328"):
-        Settings(sessions=2**47 + 1)
+        Settings(sessions=2**47 + 1, seed=0)

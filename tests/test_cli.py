@@ -146,10 +146,18 @@ def test_config_commands(invoke: Invoke) -> None:
 
 
 def test_turn_counts_are_checked_too(invoke: Invoke, tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("turns: {mean: 10, median: 8, min: 2, max: 20}")
+    (tmp_path / "a.yaml").write_text("turns: {mean: 10, median: 8, min: 2, max: 20, allow_truncation: true}")
     checked = invoke("config", "check", tmp_path / "a.yaml").output
-    assert re.search(r"^  turns +10 +8$", checked, re.MULTILINE)
-    assert "\nturns: clamped to 2..20; not calibrated, so the mean shifts\n" in checked
+    assert re.search(r"^  turns +10 +8 +10 +8$", checked, re.MULTILINE)
+
+
+def test_a_check_refuses_what_generation_refuses(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("turns: {mean: 10, median: 8, min: 2, max: 20}")
+    checked = invoke("config", "check", tmp_path / "a.yaml", code=1).stderr
+    generating = invoke("generate", "--config", tmp_path / "a.yaml", "--output", tmp_path, "--name", "run", code=1)
+    assert checked == generating.stderr
+    assert ": turns: session 4: no draw of " in checked
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_shown_configuration_is_a_configuration(invoke: Invoke, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ BAD: list[tuple[str, str, str]] = [
     ("a.json", '{"arrival": {"poisson": {"rate": -1}}}', "arrival.poisson.rate: found -1, expected at least 1e-06"),
     ("a.json", '{"restart_turn_range": [1, "2"]}', 'restart_turn_range[1]: found "2", expected a whole number'),
     ("a.json", '{"restart_turn_range": [9, 3]}', "restart_turn_range: found [9, 3], expected [min, max)"),
-    ("a.json", '{"turns": {"mean": 5}}', "turns.median: found nothing, expected a value"),
+    ("a.json", '{"turns": {"mean": 5}}', "turns.min: found nothing, expected a value"),
     ("a.json", '{"max_prompt_tokens": 1000}', "max_prompt_tokens: found 1000, expected at least"),
     ("a.json", '{"generation_length": {"mean": 5}}', "generation_length: found mean, expected exactly one of"),
     ("a.json", '{"generation_length": {"mean": NaN, "sigma": 1}}', "generation_length.mean: found NaN, expected a fin"),
@@ -102,7 +102,7 @@ BAD: list[tuple[str, str, str]] = [
     (
         "manifest.json",
         '{"schema_version": 1, "format_version": 9, "config": {"a": 1}}',
-        "found format version 9, expected 1 (use the version of agentgen that wrote it)",
+        "found format version 9, expected 2 (use the version of agentgen that wrote it)",
     ),
     ("a.yaml", "? [1, 2]\n: 3\n", "line 1, column 3: not YAML: found a list or mapping as a key, expected a name"),
     ("a.yaml", "cache:\n  ? {a: 1}\n  : 3\n", "line 2, column 5: not YAML: found a list or mapping as a key"),

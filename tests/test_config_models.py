@@ -8,6 +8,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+import agentgen
 import jsonschema
 import pytest
 from agentgen import _native
@@ -28,7 +29,7 @@ TURNS = {"mean": 6, "median": 5, "min": 1, "max": 20, "allow_truncation": True, 
 
 def core_accepts(config: dict[str, Any]) -> bool:
     try:
-        _native.resolve(json.dumps(config), sessions=1)
+        _native.resolve(json.dumps(config), sessions=1, seed=0)
     except ConfigError:
         return False
     return True
@@ -37,7 +38,7 @@ def core_accepts(config: dict[str, Any]) -> bool:
 def front_accepts(config: dict[str, Any]) -> bool:
     try:
         loaded = load_config(config)
-        loaded.resolve(loaded.settings.updated(sessions=1))
+        loaded.resolve(loaded.settings.updated(sessions=1, seed=0))
     except ConfigError:
         return False
     return True
@@ -77,6 +78,7 @@ PATHS = [
     *("cache", "cache.layer1_tokens", "cache.layer1_5_tokens", "cache.layer1_5_groups"),
     *("cache.layer1_5_groups.num_groups", "cache.layer1_5_groups.zipf_alpha"),
     *distribution_paths("cache.layer2"),
+    *distribution_paths("cache.first_prompt"),
     *distribution_paths("new_tokens_per_turn"),
     "new_tokens_per_turn.bias",
     *distribution_paths("generation_length"),
@@ -86,7 +88,7 @@ PATHS = [
     *("inter_turn_delay.context_speedup", "inter_turn_delay.context_speedup.slope"),
     "inter_turn_delay.context_speedup.floor",
     *("reset", "reset.base_probability", "reset.context_scaling"),
-    *("turns", "turns.mean", "turns.median", "turns.min", "turns.max", "turns.allow_truncation"),
+    *("turns", "turns.mean", "turns.median", "turns.sigma", "turns.min", "turns.max", "turns.allow_truncation"),
     "turns.max_session_attempts",
     *("arrival", "arrival.poisson", "arrival.poisson.rate"),
     *("unknown", "cache.unknown", "reset.unknown", "arrival.unknown", "generation_length.bias"),
@@ -134,6 +136,9 @@ def test_front_and_core_accept_the_same_configurations(base: dict[str, Any], cha
 def json_whole(config: dict[str, Any]) -> dict[str, Any]:
     """What the front fills in where a partial object was put in place of a whole one."""
     whole = copy.deepcopy(config)
+    cache = whole.get("cache")
+    if isinstance(cache, dict) and cache.get("first_prompt") is not None:
+        cache.setdefault("layer2", None)
     for key, value in DEFAULT.items():
         fill(whole, key, value)
     if isinstance(whole["new_tokens_per_turn"], dict):
@@ -230,7 +235,7 @@ SECTIONS = dict(sections(Config, ""))
 def test_each_object_has_the_same_fields_in_models_and_core(path: str) -> None:
     """The error about an unknown field lists the fields of the core."""
     with pytest.raises(ConfigError) as refused:
-        _native.resolve(json.dumps(with_value(DEFAULT, f"{path}.zzz".removeprefix("."), 1)), sessions=1)
+        _native.resolve(json.dumps(with_value(DEFAULT, f"{path}.zzz".removeprefix("."), 1)), sessions=1, seed=0)
     unknown, expected = str(refused.value).split("expected", 1)
     assert "`zzz`" in unknown
     model = SECTIONS[path]
@@ -251,9 +256,19 @@ FIELDS = [
 ]
 
 
+NULL_ONLY_WITH: dict[str, tuple[str, object]] = {
+    "reset": ("turns", TURNS),
+    "cache.layer2": ("cache.first_prompt", {"mean": 40_000, "sigma": 0.2}),
+    "turns.mean": ("turns.sigma", 0.5),
+    "turns.median": ("turns.sigma", 0.5),
+}
+
+
 @pytest.mark.parametrize("path", FIELDS)
 def test_the_same_fields_may_be_null_in_models_and_core(path: str) -> None:
-    base = {**base_of(path), "turns": TURNS} if path == "reset" else base_of(path)  # `reset` is null only with `turns`
+    base = base_of(path)
+    if path in NULL_ONLY_WITH:
+        base = with_value(base, *NULL_ONLY_WITH[path])
     config = with_value(base, path, None)
     assert models_accept(config) == core_accepts(config), path
 
@@ -265,6 +280,8 @@ def base_of(path: str) -> dict[str, Any]:
         return {**base, "reset": None, "turns": TURNS}
     if path.startswith("inter_turn_delay.context_speedup."):
         return with_value(base, "inter_turn_delay.context_speedup", SPEEDUP)
+    if path.startswith("cache.first_prompt."):
+        return with_value(with_value(base, "cache.layer2", None), *NULL_ONLY_WITH["cache.layer2"])
     if path.startswith("arrival."):
         return {**base, "arrival": {"poisson": {"rate": 1}}}
     return base
@@ -353,6 +370,80 @@ def test_absent_fields_are_the_default_presets() -> None:
 def test_a_distribution_is_replaced_as_a_whole() -> None:
     config = load_config({"new_tokens_per_turn": {"mu": 8, "sigma": 1}}).config
     assert config["new_tokens_per_turn"] == {"mu": 8, "sigma": 1, "bias": "auto"}
+
+
+def test_a_first_prompt_takes_the_place_of_layer2() -> None:
+    config = load_config({"cache": {"first_prompt": {"mean": 45_000, "sigma": 0.2}}}).config
+    assert config["cache"]["layer2"] is None
+    assert "first_prompt" not in load_config("default").config["cache"]
+
+
+@pytest.mark.parametrize(
+    ("cache", "message"),
+    [
+        (
+            {"first_prompt": {"mean": 45_000, "sigma": 0.2}, "layer2": {"mean": 1, "sigma": 0}},
+            "cache.first_prompt: found a distribution beside cache.layer2, expected one of",
+        ),
+        ({"layer2": None}, "cache.first_prompt: found null, expected one of"),
+        (
+            {"first_prompt": {"mean": 45_000, "sigma": 1, "max": 32_256}},
+            "cache.first_prompt.max: found 32256, expected",
+        ),
+        ({"first_prompt": {"mean": 45_000}}, "cache.first_prompt: found mean, expected exactly one of"),
+    ],
+)
+def test_first_prompts_that_cannot_be(cache: dict[str, Any], message: str) -> None:
+    loaded = load_config({"cache": cache})
+    with pytest.raises(ConfigError, match=message):
+        loaded.resolve(loaded.settings)
+
+
+def test_a_first_prompt_stated_whole_is_met() -> None:
+    config = {"cache": {"first_prompt": {"mean": 45_000, "sigma": 0.2, "min": 33_000}}}
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table(agentgen.generate(config, sessions=2_000, columns=["turn_index", "context_length"]))
+    first = [row["context_length"] for row in table.to_pylist() if row["turn_index"] == 0]
+    assert sum(first) / len(first) == pytest.approx(45_000, rel=0.01)
+    assert min(first) >= 33_000
+
+
+@pytest.mark.parametrize("stated", [{"mean": 6, "median": 5}, {"mean": 6, "sigma": 0.6}, {"median": 6, "sigma": 0.6}])
+def test_turns_take_two_parameters(stated: dict[str, Any]) -> None:
+    loaded = load_config({"turns": {**stated, "min": 2, "max": 12}})
+    turns = loaded.resolve(loaded.settings)["effective"]["turns"]
+    if "mean" in stated:
+        assert turns["effective"]["mean"] == pytest.approx(6)
+    if "median" in stated:
+        assert turns["effective"]["median"] == stated["median"]
+    uncalibrated = load_config({"turns": {**stated, "min": 2, "max": 12}, "calibrate": False})
+    assert uncalibrated.resolve(loaded.settings)["effective"]["turns"]["effective"] != {"mean": 6, "median": 5}
+
+
+@pytest.mark.parametrize(
+    ("stated", "found"), [({"mean": 6}, "mean"), ({"sigma": 1, "mean": 6, "median": 5}, "mean + median + sigma")]
+)
+def test_turns_with_one_or_three_parameters(stated: dict[str, Any], found: str) -> None:
+    loaded = load_config({"turns": {**stated, "min": 2, "max": 12}})
+    expected = re.escape(f"turns: found {found}, expected exactly one of mean + median, mean + sigma, median + sigma")
+    with pytest.raises(ConfigError, match=expected):
+        loaded.resolve(loaded.settings)
+
+
+def test_lengths_that_pile_up_at_a_bound_are_warnings() -> None:
+    loaded = load_config(
+        {"generation_length": {"mean": 200, "sigma": 1.8}, "turns": {"mean": 8, "median": 6, "min": 2, "max": 12}}
+    )
+    turns, output = sorted(loaded.resolve(loaded.settings)["warnings"], reverse=True)
+    assert re.fullmatch(
+        r"generation_length: 4\d\.\d % of the draws are raised to the smallest length, 30 \(state min: 30, or less\)",
+        output,
+    )
+    assert turns == (
+        "turns: mean 8 with median 6 cannot be met by 2 to 12 turns; the mean is 6.69 "
+        "(state mean + sigma, or other bounds)"
+    )
+    assert load_config("default").resolve(loaded.settings)["warnings"] == []
 
 
 def test_turns_take_the_place_of_reset() -> None:

@@ -50,7 +50,7 @@ class Figure:
 def aiperf_config(preset: str) -> dict[str, Any]:
     """A preset as a configuration of AIPerf, without the fields that AIPerf does not have."""
     config = json.loads(_native.preset(preset))
-    resolved = json.loads(_native.resolve(json.dumps(config), sessions=1))["effective"]
+    resolved = json.loads(_native.resolve(json.dumps(config), sessions=1, seed=0))["effective"]
 
     def distribution(path: str, stated: dict[str, Any]) -> dict[str, Any]:
         mu, sigma = (resolved[path]["solved"][name] for name in ("mu", "sigma"))

@@ -64,8 +64,8 @@ def preset_names() -> list[str]:
 def preset(name: str) -> str:
     """A bundled configuration, complete, as JSON. Raises KeyError."""
 
-def resolve(config: str, *, sessions: int, max_isl: int | None = None, max_osl: int | None = None) -> str:
-    """Check a complete configuration and solve its calibration.
+def resolve(config: str, *, sessions: int, seed: int, max_isl: int | None = None, max_osl: int | None = None) -> str:
+    """Check a complete configuration, solve its calibration, and make its first sessions.
 
     Returns JSON: `config` (after overrides), `effective` (per field: stated, solved and effective values), `warnings`,
     `ids` (the id space: first free id, stride, total). Raises ConfigError.

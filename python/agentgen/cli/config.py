@@ -50,7 +50,7 @@ def schema() -> None:
 def check(name: str) -> None:
     """Check a configuration; print stated and effective distributions.
 
-    Effective values account for truncation and rounding, but not for turns
+    Refuses what agentgen generate refuses. Effective values account for truncation and rounding, but not for turns
     dropped at the context limit.
     """
     from agentgen.text import layout  # noqa: PLC0415  rich is slow to import
@@ -75,14 +75,9 @@ def _pieces(resolved: Mapping[str, Any]) -> Iterator[RenderableType]:
             rows.append((path, [_number(value) for value in values]))
         else:
             tokens[path] = value
-    turns = resolved["config"]["turns"]
-    if turns:
-        rows.append(("turns", [_number(turns["mean"]), _number(turns["median"]), "", ""]))
     yield Table("", ("stated mean", "median", "effective mean", "median"), rows, [2, 2])
     yield BLANK
     yield paragraph("effective: before turns are dropped at the context limit")
-    if turns:
-        yield paragraph(f"turns: clamped to {turns['min']:,}..{turns['max']:,}; not calibrated, so the mean shifts")
     yield paragraph(
         f"prefix: L1 {tokens['layer1_tokens']:,} + L1.5 {tokens['layer1_5_tokens']:,} tokens in whole blocks; "
         f"prompts below {tokens['max_prompt_tokens']:,}"

@@ -59,7 +59,7 @@ class LoadedConfig:
             raise ConfigError(error.path, error.rule, error.source or self.source, error.more) from None
 
     def resolve(self, settings: Settings) -> dict[str, Any]:
-        """Check the rules between fields and solve the calibration.
+        """Check all that generation checks: the rules between fields, the calibration, and the first sessions.
 
         Returns:
             `config` (after overrides), `effective` (stated, solved and effective values), `warnings`, `ids`.
@@ -70,7 +70,11 @@ class LoadedConfig:
         with self.source_in_errors():
             solved: dict[str, Any] = json.loads(
                 _native.resolve(
-                    self.json, sessions=settings.sessions, max_isl=settings.max_isl, max_osl=settings.max_osl
+                    self.json,
+                    sessions=settings.sessions,
+                    seed=settings.seed,
+                    max_isl=settings.max_isl,
+                    max_osl=settings.max_osl,
                 )
             )
         return solved

@@ -117,8 +117,14 @@ class Cache(Section):
     """L1.5: tokens that the sessions of one group share; rounded up to whole blocks."""
     layer1_5_groups: Groups
     """The groups of L1.5."""
-    layer2: Length
-    """L2: tokens that belong to one session."""
+    layer2: Length | None
+    """L2: tokens that belong to one session; null with `first_prompt`."""
+    first_prompt: Length | None = None
+    """The first prompt as a whole, L1 and L1.5 included, instead of `layer2`."""
+
+    @model_serializer(mode="wrap")
+    def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if key != "first_prompt" or value is not None}
 
 
 class ContextSpeedup(Section):
@@ -155,12 +161,17 @@ class Reset(Section):
 
 
 class Turns(Section):
-    """Turn counts of sessions: lognormal, rounded, clamped to `min` ... `max`."""
+    """Turn counts of sessions: lognormal, rounded, clamped to `min` ... `max`.
 
-    mean: Annotated[Number, Field(gt=0)]
-    """Mean number of turns; `min` to `max`."""
-    median: Annotated[Number, Field(gt=0)]
+    Exactly one of mean + median, mean + sigma, median + sigma.
+    """
+
+    mean: Annotated[Number, Field(gt=0)] | None = None
+    """Mean number of turns, `min` to `max`; with `calibrate`, of the sessions written."""
+    median: Annotated[Number, Field(gt=0)] | None = None
     """Median number of turns; at most the mean."""
+    sigma: Annotated[Number, Field(ge=0, le=10)] | None = None
+    """Standard deviation of the logarithm."""
     min: Annotated[Whole, Field(ge=1, le=MAX_TOKENS)]
     """Smallest number of turns."""
     max: Annotated[Whole, Field(ge=1, le=MAX_TOKENS)]
@@ -169,6 +180,11 @@ class Turns(Section):
     """Keep a session that reaches the context limit before its turn count, instead of drawing it again."""
     max_session_attempts: Annotated[Whole, Field(ge=1, le=MAX_U32)] | None = None
     """Draws of a session before generation fails; null for 100, and with `allow_truncation`."""
+
+    @model_serializer(mode="wrap")
+    def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        optional = ("mean", "median", "sigma")
+        return {key: value for key, value in handler(self).items() if key not in optional or value is not None}
 
 
 class Rate(Section):
@@ -238,6 +254,9 @@ def complete(stated: Mapping[str, Any]) -> dict[str, Any]:
     whole = _overlay(Config, json.loads(_native.preset("default")), stated)
     if stated.get("turns") is not None and "reset" not in stated:
         whole["reset"] = None
+    cache = stated.get("cache")
+    if isinstance(cache, Mapping) and cache.get("first_prompt") is not None and "layer2" not in cache:
+        whole["cache"]["layer2"] = None
     return whole
 
 

@@ -3,10 +3,13 @@
 use serde::Serialize;
 
 use crate::config::{Bias, Config, Distribution, MAX_TOKENS};
-use crate::dist::{Calibration, DelayDist, Lognormal, Parameters, TokenCountDist, Transform};
+use crate::dist::{Calibration, DelayDist, Lognormal, Parameters, TokenCountDist, Transform, TurnCountDist};
 use crate::error::ConfigError;
 use crate::truncation_bias::solve_bias;
 use crate::turns::{Distributions, TurnSampler};
+
+/// Share of draws at a floor or ceiling from which a warning names it.
+const TOLD_SHARE: f64 = 0.01;
 
 /// How the distribution of a field was resolved.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -72,9 +75,8 @@ impl Resolution {
     /// infeasible gives a warning instead of an error.
     pub(crate) fn new(config: &Config, overridden: bool) -> Result<Self, ConfigError> {
         let mut resolver = Resolver { config, overridden, resolved: Vec::new(), warnings: Vec::new() };
-        // Layer 2 fills the first prompt at most up to the context limit.
-        let room = u64::from(config.max_prompt_tokens) - 1 - config.prefix_tokens();
-        let layer2 = resolver.tokens("cache.layer2", &config.cache.layer2, 1, room as u32)?;
+        let first = config.first_prompt()?;
+        let first_prompt = resolver.tokens(first.path, first.stated, first.low, first.cap)?;
         let output = &config.generation_length;
         let output = resolver.tokens("generation_length", output, config.smallest_output(), MAX_TOKENS)?;
         let delay = &config.inter_turn_delay;
@@ -83,20 +85,62 @@ impl Resolution {
         let human_delay = resolver.delay("inter_turn_delay.human_delay", &delay.human_delay, clip)?;
         let new_tokens = resolver.tokens("new_tokens_per_turn", &config.new_tokens_per_turn, 1, MAX_TOKENS)?;
         let Resolver { resolved, warnings, .. } = resolver;
-        let dists = Distributions { layer2, new_tokens, output, agentic_delay, human_delay };
+        let turns = None;
+        let dists = Distributions { first_prompt, new_tokens, output, agentic_delay, human_delay, turns };
         let mut resolution = Self { dists, resolved, warnings };
-        resolution.apply_bias(config, overridden)?;
+        resolution.resolve_turns(config);
+        resolution.apply_bias(config, first.added, overridden)?;
         Ok(resolution)
     }
 
+    /// Turn counts. A mean that clamping rules out is a warning: turn counts are whole numbers between narrow bounds.
+    fn resolve_turns(&mut self, config: &Config) {
+        let Some(turns) = &config.turns else { return };
+        let calibrated = config.calibrate.then(|| TurnCountDist::calibrated(turns)).flatten();
+        let is_calibrated = calibrated.is_some();
+        let Some(dist) = calibrated.or_else(|| TurnCountDist::uncalibrated(turns)) else { return };
+        if let (true, false, Some(mean)) = (config.calibrate, is_calibrated, turns.mean) {
+            let with = turns.median.map_or_else(|| "sigma 0".to_owned(), |median| format!("median {median}"));
+            self.warnings.push(format!(
+                "turns: mean {mean} with {with} cannot be met by {} to {} turns; the mean is {:.2} (state mean + sigma, or \
+                 other bounds)",
+                turns.min,
+                turns.max,
+                dist.mean()
+            ));
+        }
+        // New tokens are the field resolved last.
+        let index = self.resolved.len().saturating_sub(1);
+        self.resolved.insert(
+            index,
+            Resolved {
+                path: "turns",
+                stated: Distribution {
+                    mean: turns.mean,
+                    median: turns.median,
+                    sigma: turns.sigma,
+                    min: Some(turns.min.into()),
+                    max: Some(turns.max.into()),
+                    ..Distribution::default()
+                },
+                solved: Solved { mu: dist.lognormal().mu(), sigma: dist.lognormal().sigma(), bias: None },
+                effective: Effective { mean: dist.mean(), median: dist.median() },
+                target: Targets { mean: turns.mean, median: turns.median },
+                calibrated: is_calibrated,
+                overridden: false,
+            },
+        );
+        self.dists.turns = Some(dist);
+    }
+
     /// Scales the median of new tokens per turn by the bias, stated or solved.
-    fn apply_bias(&mut self, config: &Config, overridden: bool) -> Result<(), ConfigError> {
+    fn apply_bias(&mut self, config: &Config, prefix: u32, overridden: bool) -> Result<(), ConfigError> {
         let path = "new_tokens_per_turn";
         let stated = &config.new_tokens_per_turn;
         let unbiased = self.dists.new_tokens.clone();
         let bias = match stated.bias.unwrap_or(Bias::Factor(1.0)) {
             Bias::Factor(factor) => factor,
-            Bias::Auto(_) => match solve_bias(&TurnSampler::new(config, self.dists.clone()), &unbiased) {
+            Bias::Auto(_) => match solve_bias(&TurnSampler::new(config, prefix, self.dists.clone()), &unbiased) {
                 Ok(bias) => bias,
                 Err(reason) if overridden => {
                     self.warnings.push(format!("{path}: {reason}; its calibration is dropped"));
@@ -145,6 +189,19 @@ impl Resolver<'_> {
         cap: u32,
     ) -> Result<TokenCountDist, ConfigError> {
         let dist = TokenCountDist::new(self.solve(path, d, Transform::Tokens { low, cap })?, low, cap);
+        let (raised, lowered) = dist.clamped();
+        if raised >= TOLD_SHARE {
+            let share = 100.0 * raised;
+            self.warnings.push(format!(
+                "{path}: {share:.1} % of the draws are raised to the smallest length, {low} (state min: {low}, or less)"
+            ));
+        }
+        if lowered >= TOLD_SHARE {
+            let share = 100.0 * lowered;
+            self.warnings.push(format!(
+                "{path}: {share:.1} % of the draws are cut to the largest length, {cap} (state max: {cap}, or less)"
+            ));
+        }
         self.record(Effective { mean: dist.mean(), median: dist.median() });
         Ok(dist)
     }
@@ -213,7 +270,7 @@ mod tests {
     fn a_mean_above_the_context_limit_is_refused_with_the_largest_that_fits() {
         let mut config = Config::from_json(preset("default").expect("bundled")).expect("valid");
         config.max_prompt_tokens = 40_000;
-        config.cache.layer2.mean = Some(2_000.0);
+        config.cache.layer2.as_mut().expect("stated").mean = Some(2_000.0);
         let error = Resolution::new(&config, false).expect_err("infeasible").to_string();
         assert!(error.starts_with("new_tokens_per_turn: mean 6000 cannot be met below max_prompt_tokens"), "{error}");
         let resolution = Resolution::new(&config, true).expect("given up with a warning");

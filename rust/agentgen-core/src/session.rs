@@ -41,12 +41,22 @@ impl<'a> SessionGenerator<'a> {
         Self { spec, turns: Vec::new(), origin: Vec::new() }
     }
 
+    /// Makes the first root sessions, at most this many, to report the error of [`Self::root`] before anything is
+    /// written.
+    pub fn check(spec: &DatasetSpec, most: u64) -> Result<(), ConfigError> {
+        if spec.sampler.turn_count().is_none() || spec.sampler.allow_truncation {
+            return Ok(());
+        }
+        let mut generator = SessionGenerator::new(spec);
+        (0..spec.sessions().min(most)).try_for_each(|root| generator.root(root, 0).map(|_| ()))
+    }
+
     /// Root session `root`. Fails if no attempt gives the drawn number of turns below the context limit.
     pub fn root(&mut self, root: u64, arrival_tenths: u64) -> Result<Session<'_>, ConfigError> {
         let spec = self.spec;
         let sampler = &spec.sampler;
         let mut stream = spec.streams.stream(Purpose::Content, root);
-        let target = sampler.turn_count.as_ref().map(|t| t.draw(&mut spec.streams.stream(Purpose::Target, root)));
+        let target = sampler.turn_count().map(|t| t.draw(&mut spec.streams.stream(Purpose::Target, root)));
         let split = spec.split(root);
         for _ in 0..sampler.attempts {
             self.turns.clear();

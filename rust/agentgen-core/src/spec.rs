@@ -55,6 +55,7 @@ impl DatasetSpec {
         }
         let config = stated.overridden(overrides)?;
         check_turns(&config)?;
+        let prefix = config.first_prompt()?.added;
         let Resolution { dists, resolved, warnings } = Resolution::new(&config, !overrides.is_empty())?;
         check_arrivals(&config, sessions)?;
         let streams = RandomStreams::new(seed);
@@ -64,7 +65,7 @@ impl DatasetSpec {
             names: SessionNames::new(&streams),
             zipf: Zipf::new(groups.num_groups, groups.zipf_alpha),
             chunk_sessions: chunk_sessions(&config, &dists, layout),
-            sampler: TurnSampler::new(&config, dists),
+            sampler: TurnSampler::new(&config, prefix, dists),
             resolved,
             warnings,
             config,
@@ -196,8 +197,9 @@ pub struct Continuation {
 /// The smallest session with `turns.min` turns must fit below the context limit.
 fn check_turns(config: &Config) -> Result<(), ConfigError> {
     let Some(turns) = config.turns.as_ref().filter(|t| !t.allow_truncation) else { return Ok(()) };
-    let layer2 = config.cache.layer2.min.map_or(1, |min| (min as u64).max(1));
-    let least = config.prefix_tokens() + layer2 + u64::from(turns.min - 1).saturating_mul(config.smallest_growth());
+    let first = config.first_prompt()?;
+    let drawn = first.stated.min.map_or(0, |min| min as u64).max(first.low.into());
+    let least = u64::from(first.added) + drawn + u64::from(turns.min - 1).saturating_mul(config.smallest_growth());
     if least < u64::from(config.max_prompt_tokens) {
         return Ok(());
     }
@@ -231,8 +233,8 @@ fn chunk_sessions(config: &Config, dists: &Distributions, layout: Layout) -> u64
     if let Some(reset) = config.reset.filter(|r| r.base_probability > 0.0) {
         turns = turns.min(1.0 + 1.0 / reset.base_probability);
     }
-    if let Some(explicit) = &config.turns {
-        turns = turns.min(explicit.mean);
+    if let Some(explicit) = &dists.turns {
+        turns = turns.min(explicit.mean());
     }
     let prompt_blocks = f64::from(config.max_prompt_tokens) / f64::from(config.block_size);
     let ids = match layout {

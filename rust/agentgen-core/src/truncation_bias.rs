@@ -83,7 +83,7 @@ fn accepted_mean_ratio(sampler: &TurnSampler, new_tokens: &TokenCountDist) -> f6
     let mut turns: Vec<Turn> = Vec::new();
     'sessions: for root in 0..MAX_SESSIONS {
         let mut stream = streams.stream(Purpose::Content, root);
-        let target = sampler.turn_count.as_ref().map(|t| t.draw(&mut streams.stream(Purpose::Target, root)));
+        let target = sampler.turn_count().map(|t| t.draw(&mut streams.stream(Purpose::Target, root)));
         // Bounds the length of a session that never ends.
         let limit = target.unwrap_or(MAX_TURNS).min(MAX_TURNS);
         for _ in 0..sampler.attempts {

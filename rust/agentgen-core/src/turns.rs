@@ -84,23 +84,25 @@ pub enum Quantity {
 /// The calibrated distributions of a configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Distributions {
-    pub layer2: TokenCountDist,
+    /// First prompt: what is added to `prefix`, which is 0 if the configuration states the prompt as a whole.
+    pub first_prompt: TokenCountDist,
     pub new_tokens: TokenCountDist,
     pub output: TokenCountDist,
     pub agentic_delay: DelayDist,
     pub human_delay: DelayDist,
+    pub turns: Option<TurnCountDist>,
 }
 
 /// Draws the turns of sessions.
 #[derive(Debug, Clone)]
 pub(crate) struct TurnSampler {
+    /// Tokens added to the draw of a first prompt.
     prefix: u32,
     max_prompt: u32,
     dists: Distributions,
     agentic_fraction: f64,
     speedup: Option<ContextSpeedup>,
     reset: Option<Reset>,
-    pub turn_count: Option<TurnCountDist>,
     pub allow_truncation: bool,
     pub attempts: u32,
 }
@@ -109,19 +111,23 @@ pub(crate) struct TurnSampler {
 const ATTEMPTS: u32 = 100;
 
 impl TurnSampler {
-    pub(crate) fn new(config: &Config, dists: Distributions) -> Self {
+    pub(crate) fn new(config: &Config, prefix: u32, dists: Distributions) -> Self {
         let turns = config.turns.as_ref();
         Self {
-            prefix: config.prefix_tokens() as u32,
+            prefix,
             max_prompt: config.max_prompt_tokens,
             dists,
             agentic_fraction: config.inter_turn_delay.agentic_fraction,
             speedup: config.inter_turn_delay.context_speedup,
             reset: config.reset,
-            turn_count: turns.and_then(TurnCountDist::new),
             allow_truncation: turns.is_some_and(|t| t.allow_truncation),
             attempts: turns.and_then(|t| t.max_session_attempts).unwrap_or(ATTEMPTS),
         }
+    }
+
+    /// Number of turns of a session, where the configuration states it.
+    pub(crate) fn turn_count(&self) -> Option<&TurnCountDist> {
+        self.dists.turns.as_ref()
     }
 
     /// The same sampler with another distribution of new tokens.
@@ -137,20 +143,20 @@ impl TurnSampler {
         let rounded = value - 0.05;
         match quantity {
             Quantity::FirstPrompt if value >= f64::from(self.max_prompt) => Some(1.0),
-            Quantity::FirstPrompt => Some(self.dists.layer2.share_below(value - f64::from(self.prefix))),
+            Quantity::FirstPrompt => Some(self.dists.first_prompt.share_below(value - f64::from(self.prefix))),
             Quantity::NewTokens => Some(self.dists.new_tokens.share_below(value)),
             Quantity::Output => Some(self.dists.output.share_below(value)),
             Quantity::AgenticDelay | Quantity::HumanDelay if self.speedup.is_some() => None,
             Quantity::AgenticDelay => Some(self.dists.agentic_delay.share_below(rounded)),
             Quantity::HumanDelay => Some(self.dists.human_delay.share_below(rounded)),
-            Quantity::Turns => self.turn_count.as_ref().map(|turns| turns.share_below(value)),
+            Quantity::Turns => self.turn_count().map(|turns| turns.share_below(value)),
         }
     }
 
     /// Turn 0 of a root session.
     #[inline]
     pub(crate) fn first_turn(&self, stream: &mut RandomStream) -> Turn {
-        let context = (self.prefix.saturating_add(self.dists.layer2.draw(stream))).min(self.max_prompt - 1);
+        let context = (self.prefix.saturating_add(self.dists.first_prompt.draw(stream))).min(self.max_prompt - 1);
         Turn { context, input: context, output: self.dists.output.draw(stream), delay_tenths: 0 }
     }
 

@@ -86,8 +86,9 @@ fn configs() -> impl Strategy<Value = Config> {
                     let fits = |blocks: u32| blocks.min((max_prompt_tokens - 2) / block_size / 2) * block_size;
                     let (turns, base_probability, context_scaling) = ends;
                     let turns = turns.map(|(min, more, _)| Turns {
-                        mean: f64::from(min + more / 2),
-                        median: f64::from(min + more / 2),
+                        mean: Some(f64::from(min + more / 2)),
+                        median: Some(f64::from(min + more / 2)),
+                        sigma: None,
                         min,
                         max: min + more,
                         // Whether every session fits below the context limit is not known here.
@@ -101,7 +102,8 @@ fn configs() -> impl Strategy<Value = Config> {
                             layer1_tokens: fits(layers.0).saturating_sub(u32::from(layers.0 == 2)),
                             layer1_5_tokens: fits(layers.1),
                             layer1_5_groups: Groups { num_groups: layers.2, zipf_alpha: layers.3 },
-                            layer2: lengths.0,
+                            layer2: Some(lengths.0),
+                            first_prompt: None,
                         },
                         new_tokens_per_turn: Distribution { bias: bias.map(Bias::Factor), ..lengths.1 },
                         generation_length: lengths.2,
@@ -136,8 +138,15 @@ pub fn modes() -> Vec<(&'static str, Case)> {
     let case = |config| Case { config, seed: 42, sessions: 100 };
     let mut turns = preset("default");
     turns.reset = None;
-    turns.turns =
-        Some(Turns { mean: 8.0, median: 6.0, min: 2, max: 12, allow_truncation: false, max_session_attempts: None });
+    turns.turns = Some(Turns {
+        mean: Some(8.0),
+        median: Some(6.0),
+        sigma: None,
+        min: 2,
+        max: 12,
+        allow_truncation: false,
+        max_session_attempts: None,
+    });
     turns.new_tokens_per_turn.bias = Some(Bias::Auto(Auto::Auto));
     turns.arrival = Arrival::Poisson { rate: 2.0 };
     let mut restarts = preset("aiperf-1k-200k");

@@ -6,7 +6,7 @@ pub use agentgen_core::config::Overrides;
 use serde::{Deserialize, Serialize};
 
 /// Version of the generated rows: the same seed under the same version gives the same rows.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Name and version of the program, as written to files.
 pub const PROGRAM: &str = concat!("agentgen ", env!("CARGO_PKG_VERSION"));

@@ -78,15 +78,11 @@ impl Quality {
     #[must_use]
     pub fn new(statistics: &Statistics, reuse: InfiniteReuse, spec: &DatasetSpec, written: Written) -> Self {
         let config = spec.config();
-        let prefix = config.prefix_tokens() as f64;
+        let (first, prefix) = config.first_prompt().map_or(("", 0), |first| (first.path, first.added));
         let nothing = Goal::default();
         let field = |path: &str| Goal::of(spec, path);
-        let turns = config.turns.as_ref().map_or_else(Goal::default, |turns| Goal {
-            target: Targets { mean: Some(turns.mean), median: Some(turns.median) },
-            ..Goal::default()
-        });
         let metrics = BTreeMap::from([
-            ("initial_context", field("cache.layer2").plus(prefix).metric(statistics.initial_context.observed(1.0))),
+            ("initial_context", field(first).plus(prefix.into()).metric(statistics.initial_context.observed(1.0))),
             (
                 "initial_context_continuations",
                 nothing.metric(statistics.initial_context_of_continuations.observed(1.0)),
@@ -94,7 +90,7 @@ impl Quality {
             ("new_tokens_per_turn", field("new_tokens_per_turn").metric(statistics.new_tokens_per_turn.observed(1.0))),
             ("generation_length", field("generation_length").metric(statistics.generation_length.observed(1.0))),
             ("inter_turn_delay_ms", Goal::delay(spec).metric(statistics.inter_turn_delay.observed_ms())),
-            ("turns_per_session", turns.metric(statistics.turns_per_session.observed(1.0))),
+            ("turns_per_session", field("turns").metric(statistics.turns_per_session.observed(1.0))),
         ]);
         let sessions: u64 = statistics.ends.iter().sum();
         let ended = |reason: EndReason| {

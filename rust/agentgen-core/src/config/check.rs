@@ -64,8 +64,6 @@ impl Config {
         rule((1..=MAX_GROUPS).contains(&num_groups), "cache.layer1_5_groups.num_groups", num_groups, "1 to 10000000")?;
         let alpha = groups.zipf_alpha;
         rule(alpha.is_finite() && alpha >= 0.0, "cache.layer1_5_groups.zipf_alpha", alpha, "a number of at least 0")?;
-        cache.layer2.check(true).map_err(|e| e.under("cache.layer2"))?;
-        rule(cache.layer2.bias.is_none(), "cache.layer2.bias", "a bias", "none: only new_tokens_per_turn has one")?;
         let (prefix, max) = (self.prefix_tokens(), self.max_prompt_tokens);
         rule(
             prefix + 2 <= u64::from(max),
@@ -76,6 +74,17 @@ impl Config {
                  cache.layer1_tokens or cache.layer1_5_tokens)",
                 prefix + 2
             ),
+        )?;
+        let first = self.first_prompt()?;
+        first.stated.check(true).map_err(|e| e.under(first.path))?;
+        let bias = format!("{}.bias", first.path);
+        rule(first.stated.bias.is_none(), &bias, "a bias", "none: only new_tokens_per_turn has one")?;
+        let most = first.stated.max.unwrap_or(f64::INFINITY);
+        rule(
+            most >= f64::from(first.low),
+            &format!("{}.max", first.path),
+            most,
+            &format!("at least {}: L1 and L1.5 take {prefix} tokens, and a prompt has one of its own", first.low),
         )
     }
 
@@ -133,19 +142,28 @@ impl Turns {
     fn check(&self) -> Checked {
         rule(1 <= self.min && self.min <= self.max, "min", self.min, &format!("1 to max ({})", self.max))?;
         rule(self.max <= MAX_TOKENS, "max", self.max, "at most 2147483647")?;
-        rule(self.median.is_finite() && self.median > 0.0, "median", self.median, "more than 0")?;
-        rule(
-            self.mean.is_finite() && self.mean >= self.median,
-            "mean",
-            self.mean,
-            &format!("at least the median ({})", self.median),
-        )?;
-        rule(
-            self.mean >= f64::from(self.min) && self.mean <= f64::from(self.max),
-            "mean",
-            self.mean,
-            &format!("min to max ({} to {})", self.min, self.max),
-        )?;
+        let stated = [("mean", self.mean), ("median", self.median), ("sigma", self.sigma)];
+        if stated.iter().filter(|(_, value)| value.is_some()).count() != 2 {
+            let given: Vec<&str> = stated.iter().filter_map(|(name, value)| value.map(|_| *name)).collect();
+            let found = if given.is_empty() { "none of them".to_owned() } else { given.join(" + ") };
+            return rule(false, "", found, "exactly one of mean + median, mean + sigma, median + sigma");
+        }
+        if let Some(sigma) = self.sigma {
+            sigma_rule(sigma)?;
+        }
+        if let Some(median) = self.median {
+            rule(median.is_finite() && median > 0.0, "median", median, "more than 0")?;
+        }
+        if let Some(mean) = self.mean {
+            let median = self.median.unwrap_or(0.0);
+            rule(mean.is_finite() && mean >= median, "mean", mean, &format!("at least the median ({median})"))?;
+            rule(
+                mean >= f64::from(self.min) && mean <= f64::from(self.max),
+                "mean",
+                mean,
+                &format!("min to max ({} to {})", self.min, self.max),
+            )?;
+        }
         match self.max_session_attempts {
             Some(0) => rule(false, "max_session_attempts", 0, "at least 1, or null for 100"),
             Some(attempts) => rule(

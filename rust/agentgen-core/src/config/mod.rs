@@ -55,8 +55,26 @@ pub struct Cache {
     pub layer1_5_tokens: u32,
     /// The groups of L1.5.
     pub layer1_5_groups: Groups,
-    /// L2: tokens of the session alone.
-    pub layer2: Distribution,
+    /// L2: tokens of the session alone; null with `first_prompt`.
+    pub layer2: Option<Distribution>,
+    /// The first prompt as a whole, L1 and L1.5 included; instead of `layer2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_prompt: Option<Distribution>,
+}
+
+/// How the first prompt is drawn: its part after the prefix (`layer2`), or all of it (`first_prompt`).
+#[derive(Debug, Clone, Copy)]
+pub struct FirstPrompt<'a> {
+    /// Path of the field.
+    pub path: &'static str,
+    /// The distribution.
+    pub stated: &'a Distribution,
+    /// Tokens added to each draw: the prefix with `layer2`.
+    pub added: u32,
+    /// Smallest draw, tokens.
+    pub low: u32,
+    /// Largest draw, tokens.
+    pub cap: u32,
 }
 
 /// L1.5 groups; group k = 1, 2, ... is chosen with weight `k^-zipf_alpha`.
@@ -154,10 +172,15 @@ pub struct Reset {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Turns {
-    /// Mean of the lognormal.
-    pub mean: f64,
+    /// Mean of the lognormal; with `calibrate`, of the turn counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f64>,
     /// Median of the lognormal.
-    pub median: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub median: Option<f64>,
+    /// Standard deviation of the logarithm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sigma: Option<f64>,
     /// Lower bound of the turns of a session.
     pub min: u32,
     /// Upper bound of the turns of a session.
@@ -241,6 +264,24 @@ impl Config {
     pub fn prefix_tokens(&self) -> u64 {
         let (layer1, layer1_5) = self.prefix_blocks();
         (layer1 + layer1_5) * u64::from(self.block_size)
+    }
+
+    /// How the first prompt is drawn. The prefix must fit below the context limit.
+    pub fn first_prompt(&self) -> Result<FirstPrompt<'_>, ConfigError> {
+        let (prefix, most) = (self.prefix_tokens() as u32, self.max_prompt_tokens - 1);
+        match (&self.cache.layer2, &self.cache.first_prompt) {
+            (Some(stated), None) => {
+                Ok(FirstPrompt { path: "cache.layer2", stated, added: prefix, low: 1, cap: most - prefix })
+            }
+            (None, Some(stated)) => {
+                Ok(FirstPrompt { path: "cache.first_prompt", stated, added: 0, low: prefix + 1, cap: most })
+            }
+            (stated, _) => {
+                let found = if stated.is_some() { "a distribution beside cache.layer2" } else { "null" };
+                let expected = "one of cache.layer2 and cache.first_prompt";
+                Err(ConfigError::new("cache.first_prompt", format!("found {found}, expected {expected}")))
+            }
+        }
     }
 
     /// The smallest output, in tokens: 30, or less if `min` or `max` of `generation_length` is less.

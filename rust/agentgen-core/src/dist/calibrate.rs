@@ -8,8 +8,8 @@ use super::moments;
 use crate::config::Distribution;
 
 /// Range of sigma searched for a stated mean and median; the smallest solution is used.
-const SIGMAS: (f64, f64) = (0.05, 3.0);
-const SIGMA_STEPS: u32 = 118;
+pub(super) const SIGMAS: (f64, f64) = (0.05, 3.0);
+pub(super) const SIGMA_STEPS: u32 = 118;
 const BISECTIONS: u32 = 60;
 
 /// How draws are made from a truncated lognormal.
@@ -209,7 +209,7 @@ impl Calibration<'_> {
 }
 
 /// Bisects for the point in `[low, high]` up to which `below` holds.
-fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
+pub(super) fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..BISECTIONS {
         let middle = 0.5 * (low + high);
         if below(middle) { low = middle } else { high = middle }

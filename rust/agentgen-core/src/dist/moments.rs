@@ -13,6 +13,24 @@ pub(super) fn mean_of_floor(dist: &Lognormal, low: u32, cap: u32) -> f64 {
     f64::from(low) + sum_of_survival(dist, f64::from(low), f64::from(cap))
 }
 
+/// Mean of `clamp(round(X), low, cap)`.
+pub(super) fn mean_of_rounded(dist: &Lognormal, low: u32, cap: u32) -> f64 {
+    // E = low + sum over k in (low, cap] of P(X >= k - 1/2)
+    let (low, cap) = (f64::from(low), f64::from(cap));
+    let head = cap.min(low + MAX_SUMMED);
+    let (mut k, mut mean) = (low, low);
+    while k < head {
+        mean += dist.survival(k + 0.5);
+        k += 1.0;
+    }
+    // The rest is a midpoint sum, so the integral from `head` to `cap`.
+    if head < cap {
+        mean +=
+            cap * dist.survival(cap) - head * dist.survival(head) + dist.partial_mean(cap) - dist.partial_mean(head);
+    }
+    mean
+}
+
 /// Mean of `min(X, clip)`.
 pub(super) fn mean_of_clipped(dist: &Lognormal, clip: f64) -> f64 {
     let above = if clip.is_finite() { clip * dist.survival(clip) } else { 0.0 };

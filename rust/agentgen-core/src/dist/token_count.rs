@@ -88,6 +88,12 @@ impl TokenCountDist {
         if tokens > f64::from(self.cap) { 1.0 } else { 1.0 - self.lognormal.survival(tokens) }
     }
 
+    /// Share of the draws that clamping raises to the smallest, and lowers to the largest.
+    pub(crate) fn clamped(&self) -> (f64, f64) {
+        let (raised, lowered) = (f64::from(self.low), f64::from(self.cap) + 1.0);
+        (1.0 - self.lognormal.survival(raised), self.lognormal.survival(lowered))
+    }
+
     /// The lognormal before rounding and clamping.
     #[must_use]
     pub fn lognormal(&self) -> &Lognormal {
