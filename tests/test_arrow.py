@@ -33,6 +33,16 @@ def test_polars_takes_batches_and_streams() -> None:
     assert frame.filter(turn_index=0)["delay_ms"].null_count() == frame["session_id"].n_unique()
 
 
+def test_sums_of_lengths_do_not_wrap(tmp_path: Path) -> None:
+    agentgen.write_run(tmp_path / "run", CONFIG, sessions=40, seed=7)
+    lengths = ("input_length", "context_length", "output_length")
+    for source in (rows(), agentgen.read(tmp_path / "run"), agentgen.read(tmp_path / "run" / "dataset.jsonl")):
+        schema = pl.Schema(source)
+        assert [schema[name] for name in lengths] == [pl.Int64] * 3
+        total = agentgen.scan(source).select(pl.col("context_length").sum() * 10**6).collect().item()
+        assert total == sum(pa.table(source)["context_length"].to_pylist()) * 10**6 > 2**33
+
+
 def test_pyarrow_takes_batches_and_streams() -> None:
     table = pa.table(rows())
     table.validate(full=True)

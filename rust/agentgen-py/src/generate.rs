@@ -55,7 +55,7 @@ pub(crate) fn generate(
     // The work starts with the first batch.
     let (shard, columns, stop) = (Arc::new(shard), schema.clone(), cancel.clone());
     let made = std::iter::once_with(move || batches(&shard, &columns, threads, &stop)).flatten();
-    Ok(BatchStream::new(schema, cancel, Box::new(made)))
+    Ok(BatchStream::new(&schema, cancel, Box::new(made)))
 }
 
 #[pyfunction]

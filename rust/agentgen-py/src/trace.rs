@@ -49,7 +49,7 @@ pub(crate) fn read(
         let source = source::resolve(&paths, options)?;
         let cancel = Cancel::default();
         let batches = source::open(&source, &columns, arguments::threads(threads), &cancel)?;
-        Ok::<_, Failure>(BatchStream::new(schema(&columns, &source.meta), cancel, batches))
+        Ok::<_, Failure>(BatchStream::new(&schema(&columns, &source.meta), cancel, batches))
     });
     stream.map_err(Into::into)
 }
