@@ -8,6 +8,7 @@ import http.server
 import json
 import os
 import random
+import re
 import shlex
 import signal
 import subprocess
@@ -259,7 +260,10 @@ def test_an_interrupted_run_keeps_what_was_measured(signals: list[signal.Signals
             time.sleep(0.5)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "Traceback" not in err
+    stopping, *aborting = err.splitlines()
+    assert re.fullmatch(r"stopping: [0-9]+ requests? in flight, up to 30 s; again to abort", stopping)
+    assert bool(aborting) == twice
+    assert all(re.fullmatch(r"aborting: [0-9]+ requests? cancelled", said) for said in aborting)
     summary = summary_of(tmp_path / "out")
     assert summary["incomplete"]
     counts = counts_of(summary)

@@ -115,10 +115,8 @@ def test_invalid_options_are_rejected(options: str, part: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize(
-    ("number", "code", "said"), [(signal.SIGINT, 130, "interrupted; 1 request served"), (signal.SIGTERM, 0, "")]
-)
-def test_the_command_serves_until_a_signal(number: int, code: int, said: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_serves_until_a_signal(number: int) -> None:
     arguments = ("serve", "--port", 0, "--prefill-rate", 0, "--decode-rate", 0, "--block-size", 4, "--capacity", "1MB")
     started = command(*arguments, "--kv-bytes-per-token", 1000, "--model", "m", "--fault", "100% no-usage", "--debug")
     with subprocess.Popen(started, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -131,9 +129,8 @@ def test_the_command_serves_until_a_signal(number: int, code: int, said: str) ->
         assert json.loads(get(f"{url}/debug/requests"))[0]["prompt_tokens"] == 2
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == code
-    assert said in errors
-    assert "Traceback" not in errors
+    assert process.returncode == 0
+    assert errors == "stopped; 1 request served\n"
 
 
 def test_the_command_reports_a_port_in_use(run: Run) -> None:

@@ -6,6 +6,7 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from agentgen._html import preformatted
 from agentgen._native import DECODE_TOKENS_PER_SECOND, PREFILL_TOKENS_PER_SECOND
 from agentgen.settings import LAYOUTS, MAX_THREADS, MAX_TOKENS, check_choice, check_integer, check_number
 
@@ -58,6 +59,14 @@ class Figures:
 
         return plain(self)
 
+    def _repr_html_(self) -> str:
+        """The same for notebooks."""
+        return preformatted(str(self))
+
+    def to_polars(self) -> pl.DataFrame:
+        """The main frame: what the properties' frames detail."""
+        raise NotImplementedError
+
     def __rich__(self) -> RenderableType:
         from rich.console import Group  # noqa: PLC0415  slow to import
 
@@ -102,8 +111,8 @@ def assumptions(
         "block_size": _optional("block_size", block_size, MAX_TOKENS),
         "cached_outputs": bool(cached_outputs),
         "concurrency": _optional("concurrency", concurrency, MAX_CONCURRENCY),
-        "prefill_tokens_per_second": _rate("prefill_tokens_per_second", prefill_tokens_per_second),
-        "decode_tokens_per_second": _rate("decode_tokens_per_second", decode_tokens_per_second),
+        "prefill_tokens_per_second": check_rate("prefill_tokens_per_second", prefill_tokens_per_second),
+        "decode_tokens_per_second": check_rate("decode_tokens_per_second", decode_tokens_per_second),
         "threads": _optional("threads", threads, MAX_THREADS),
     }
 
@@ -120,9 +129,10 @@ def _optional(name: str, value: Count | None, high: int) -> int | None:
     return None if value is None else check_integer(name, value, 1, high)
 
 
-def _rate(name: str, value: Rate) -> float:
-    expected = f"a number of at least {MIN_RATE}"
+def check_rate(name: str, value: Rate, *, zero: bool = False) -> float:
+    """The value as tokens per second, at least `MIN_RATE`; or 0, for no delay, if `zero`."""
+    expected = f"a number of at least {MIN_RATE}{', or 0 for no delay' if zero else ''}"
     number = check_number(name, value, expected)
-    if number < MIN_RATE:
+    if number < MIN_RATE and not (zero and number == 0):
         raise ValueError(f"{name}: found {value!r}, expected {expected}")
     return number

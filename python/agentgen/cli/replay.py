@@ -191,7 +191,7 @@ def command(
             show(*dry_run_pieces(prepared), err=not dry_run)
         if dry_run:
             return 0
-        progress = Progress(shown=not quiet)
+        progress = Progress(shown=not quiet, grace_s=settings.grace)
         try:
             summary, state = replay(prepared, directory, progress)
         except KeyboardInterrupt:  # before the first or after the last request

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import re
 import signal
 import threading
 from contextlib import contextmanager
@@ -14,11 +13,12 @@ import click
 
 from agentgen import _native
 from agentgen._native import DECODE_TOKENS_PER_SECOND, PREFILL_TOKENS_PER_SECOND
+from agentgen._serve import MAX_PORT, MAX_SERVER_THREADS, MAX_TOOL_CALLS, parse_fault
 from agentgen.analysis.model import KV_DTYPES, find_model
 from agentgen.cli._assumptions import check_dtype
 from agentgen.cli._options import Whole
 from agentgen.cli._quantities import ByteSize, CapacityType, Rate
-from agentgen.settings import MAX_TOKENS
+from agentgen.settings import MAX_SEED, MAX_TOKENS
 from agentgen.text.format import counted, printable
 
 if TYPE_CHECKING:
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
     from agentgen.cli._quantities import Capacity
 
-MAX_PORT = 65535
-MAX_SEED = 2**64 - 1
-MAX_SERVER_THREADS = 64
-MAX_PERCENT = 100
 POLL_S = 0.5  # on Windows a wait without a timeout does not react to Ctrl-C
 
 
@@ -40,10 +36,10 @@ class FaultType(click.ParamType[dict[str, Any]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
         """Parse `5% NAME` into probability and fault."""
-        match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)% *(.+)", str(value))
-        if not match or float(match[1]) > MAX_PERCENT:
+        fault = parse_fault(str(value))
+        if fault is None:
             self.fail(f"found {value!r}, expected a share and a fault, such as '5% drop-mid-event=2'.", param, ctx)
-        return {"fault": match[2], "probability": float(match[1]) / MAX_PERCENT}
+        return fault
 
 
 @click.command("serve", short_help="Serve an OpenAI-compatible API that models time and cache.")
@@ -103,7 +99,7 @@ class FaultType(click.ParamType[dict[str, Any]]):
 )
 @click.option(
     "--tool-calls",
-    type=Whole(0, 100),
+    type=Whole(0, MAX_TOOL_CALLS),
     default=0,
     metavar="N",
     help="Number of tool calls in the response to a request with tools. [default: 0]",
@@ -169,7 +165,7 @@ def command(
             error.strerror = f"{error.strerror} (--port 0 takes a free port)"
         raise
     memory = "unlimited blocks" if blocks is None else counted(blocks, "block")
-    with _stopped_by_sigterm() as stopped:
+    with _stopped_by_signals() as stopped:
         try:
             click.echo(server.url)
             click.echo(
@@ -178,10 +174,9 @@ def command(
             )
             while not stopped.wait(POLL_S):
                 pass
-        except KeyboardInterrupt:
             stats = json.loads(server.stats())
             ended = sum(stats[outcome] for outcome in ("answered", "refused", "disconnected", "fault"))
-            raise KeyboardInterrupt(f"{counted(ended, 'request')} served") from None
+            click.echo(f"stopped; {counted(ended, 'request')} served", err=True)
         finally:
             server.stop()
 
@@ -216,11 +211,13 @@ def _rate(rate: float) -> str:
 
 
 @contextmanager
-def _stopped_by_sigterm() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets: service managers stop processes with it."""
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT (Ctrl-C) and SIGTERM (of service managers) set: the ends of a server that are no failure."""
     stopped = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in numbers}
     try:
         yield stopped
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

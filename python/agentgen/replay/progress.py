@@ -12,7 +12,8 @@ from rich.cells import cell_len
 from rich.live import Live
 
 from agentgen.replay.counters import Counters, recent_us
-from agentgen.text.format import counted
+from agentgen.replay.units import MS_PER_S
+from agentgen.text.format import counted, duration
 from agentgen.text.layout import Clauses, console_on, line, plain
 
 if TYPE_CHECKING:
@@ -30,9 +31,11 @@ WHOLE_FROM_MS = 1000  # shorter times have three significant digits
 class Progress:
     """Shows open sessions, the rate of requests, failures and times to first token."""
 
-    def __init__(self, stream: TextIO = sys.stderr, *, shown: bool = True) -> None:
+    def __init__(self, stream: TextIO = sys.stderr, *, shown: bool = True, grace_s: float = 0) -> None:
         self._stream = stream
         self._shown = shown
+        self._grace_s = grace_s
+        self._stops = 0
         self._live: Live | None = None
         if shown and stream.isatty():
             console = console_on(stream, is_terminal=True)
@@ -43,6 +46,9 @@ class Progress:
 
     def __call__(self, phase: str, state: WorkersState) -> None:
         """Update; called a few times per second."""
+        if state.stops > self._stops:
+            self._stops = state.stops
+            self._say(self._stopping(state))
         if not (self._shown and phase):
             return
         if phase != self._phase:
@@ -65,6 +71,22 @@ class Progress:
         if self._live is not None:
             with suppress(OSError):
                 self._live.stop()
+
+    def _stopping(self, state: WorkersState) -> str:
+        """What a Ctrl-C does, at once: the requests in flight may take long."""
+        requests = counted(state.in_flight, "request")
+        if state.stops > 1:
+            return f"aborting: {requests} cancelled"
+        return f"stopping: {requests} in flight, up to {duration(self._grace_s * MS_PER_S)}; again to abort"
+
+    def _say(self, text: str) -> None:
+        """A line that stays, also with `--quiet`."""
+        with suppress(OSError):
+            if self._live is not None:
+                self._live.console.print(line(text))
+            else:
+                self._stream.write(f"{text}\n")
+                self._stream.flush()
 
     def _clauses(self, phase: str, cells: Sequence[memoryview], now: float) -> list[str]:
         counts = [Counters(one, phase).to_dict() for one in cells]

@@ -11,7 +11,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 from agentgen.errors import RunError
-from agentgen.replay.counters import CELLS, FAILED, Counters
+from agentgen.replay.counters import CELLS, FAILED, IN_FLIGHT, PHASES, SUCCEEDED, Counters
 from agentgen.replay.worker import main
 
 if TYPE_CHECKING:
@@ -35,16 +35,31 @@ class WorkersState:
     Attributes:
         start_ns: When each phase began.
         died: Numbers of the workers that died.
-        interrupted: A signal stopped the run.
+        stops: Signals that stopped the run: after the first one requests in flight finish, the second cancels them.
         cells: The shared counters of each worker.
         failure_messages: The first message of each kind of failure.
     """
 
     start_ns: dict[str, int] = field(default_factory=dict)
     died: list[int] = field(default_factory=list)
-    interrupted: bool = False
+    stops: int = 0
     cells: list[memoryview] = field(default_factory=list)
     failure_messages: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def interrupted(self) -> bool:
+        """A signal stopped the run."""
+        return self.stops > 0
+
+    @property
+    def in_flight(self) -> int:
+        """Requests without a complete response."""
+        return sum(Counters(cells, phase).counts[IN_FLIGHT] for cells in self.cells for phase in PHASES)
+
+    def ended(self, phase: str) -> int:
+        """Requests with a complete response, or failed, in a phase."""
+        counts = (Counters(cells, phase).counts for cells in self.cells)
+        return sum(one[SUCCEEDED] + one[FAILED] for one in counts)
 
     @property
     def failed(self) -> int:
@@ -113,7 +128,7 @@ def _supervise(
     signals: list[int],
     tick: Callable[[str, WorkersState], None],
 ) -> None:
-    phase, handled = "", 0
+    phase = ""
     while live := [worker for worker in workers if not worker.ended]:
         sources: dict[Any, WorkerProcess] = {worker.pipe: worker for worker in live}
         sources |= {worker.process.sentinel: worker for worker in live}
@@ -130,11 +145,10 @@ def _supervise(
             for worker in live:
                 worker.ready = False
                 worker.send("start", start_ns)
-        for _ in signals[handled:2]:
-            handled += 1
-            state.interrupted = True
+        for _ in signals[state.stops : 2]:
+            state.stops += 1
             for worker in live:
-                worker.send("stop" if handled == 1 else "abort")
+                worker.send("stop" if state.stops == 1 else "abort")
         tick(phase, state)
 
 
