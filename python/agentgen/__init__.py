@@ -35,4 +35,5 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     from importlib import import_module  # noqa: PLC0415  as above
 
-    return sorted({*globals(), *import_module("agentgen._public").__all__})
+    dunders = (name for name in globals() if name.startswith("__"))
+    return sorted({*dunders, *import_module("agentgen._public").__all__})

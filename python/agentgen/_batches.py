@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentgen._html import preformatted
 from agentgen._suggest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    import polars as pl
+
     from agentgen._native import Batch, BatchStream
 
     Open = Callable[[Sequence[str] | None], BatchStream]
+
+SHOWN_ROWS = 10  # in notebooks
 
 # Columns of the canonical table, in its order.
 COLUMNS = (
@@ -65,6 +70,26 @@ class Batches:
     def __repr__(self) -> str:
         fields = {**self._origin_fields, "columns": self.columns}
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
+
+    def _repr_html_(self) -> str:
+        """The first rows, for notebooks."""
+        shown = repr(self)
+        first = next(iter(self), None)
+        if first is not None:
+            try:
+                import polars as pl  # noqa: PLC0415  an extra
+            except ImportError:
+                return preformatted(shown)
+            return preformatted(shown) + pl.DataFrame(first).head(SHOWN_ROWS)._repr_html_()
+        return preformatted(shown)
+
+    def to_polars(self) -> pl.DataFrame:
+        """All rows as a polars frame; `scan` is lazy."""
+        try:
+            import polars as pl  # noqa: PLC0415  an extra
+        except ImportError as error:
+            raise ImportError("to_polars needs polars: pip install 'agentgen-traces[polars]'") from error
+        return pl.DataFrame(self)
 
     def __iter__(self) -> Iterator[Batch]:
         stream = self._open()

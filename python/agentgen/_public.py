@@ -6,32 +6,56 @@ from agentgen._api import convert, generate, merge, presets, read, validate
 from agentgen._batches import Batches, Trace
 from agentgen._native import Batch, __version__
 from agentgen._scan import scan
+from agentgen._serve import Server, serve
 from agentgen._validation import Finding, ValidationReport
 from agentgen.analysis.analyze import Analysis, analyze
 from agentgen.analysis.plan import Plan, models, plan
 from agentgen.analysis.simulate import Simulation, simulate
-from agentgen.errors import AgentgenError, ConfigError, ModelError, PlanError, RunError, TraceError, UsageError
+from agentgen.errors import (
+    AgentgenError,
+    ConfigError,
+    ModelError,
+    PlanError,
+    ReplayError,
+    RunError,
+    TraceError,
+    UsageError,
+)
 from agentgen.pages.write import report
+from agentgen.replay.figures import Comparison, Summary, compare
+from agentgen.replay.settings import ReplaySettings
 from agentgen.run import write_run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agentgen.replay.api import replay
+else:
+    from agentgen import replay  # the package, which is callable
 
 __all__ = [
     "AgentgenError",
     "Analysis",
     "Batch",
     "Batches",
+    "Comparison",
     "ConfigError",
     "Finding",
     "ModelError",
     "Plan",
     "PlanError",
+    "ReplayError",
+    "ReplaySettings",
     "RunError",
+    "Server",
     "Simulation",
+    "Summary",
     "Trace",
     "TraceError",
     "UsageError",
     "ValidationReport",
     "__version__",
     "analyze",
+    "compare",
     "convert",
     "generate",
     "merge",
@@ -39,8 +63,10 @@ __all__ = [
     "plan",
     "presets",
     "read",
+    "replay",
     "report",
     "scan",
+    "serve",
     "simulate",
     "validate",
     "write_run",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from agentgen._html import preformatted
 from agentgen.text.format import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import polars as pl
 
 # How layout and block size of a trace are known; other origins are the name of a place ("manifest").
 ORIGINS = {"option": "from the option", "inferred": "inferred from the rows"}
@@ -50,7 +53,7 @@ class Finding:
         return f"{self.place}: {self.severity}[{self.rule}]: found {self.found}; expected {self.expected}{help_text}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ValidationReport:
     """The result of a validation.
 
@@ -90,6 +93,27 @@ class ValidationReport:
         data = json.loads(text)
         findings = tuple(Finding(**finding) for finding in data.pop("findings"))
         return cls(**{**data, "files": tuple(data["files"])}, findings=findings)
+
+    def __repr__(self) -> str:
+        """Counts; the findings are in `findings`."""
+        counts = ", ".join(f"{name}={getattr(self, name)}" for name in ("rows", "sessions", "errors", "warnings"))
+        return f"ValidationReport(ok={self.ok}, {counts})"
+
+    def _repr_html_(self) -> str:
+        """The report for notebooks."""
+        return preformatted(str(self))
+
+    def to_polars(self) -> pl.DataFrame:
+        """A row per finding."""
+        try:
+            import polars as pl  # noqa: PLC0415  an extra
+        except ImportError as error:
+            raise ImportError("to_polars needs polars: pip install 'agentgen-traces[polars]'") from error
+        names = [field.name for field in fields(Finding)]
+        schema = {name: pl.Int64 if name == "line" else pl.String for name in names}
+        return pl.DataFrame(
+            [[getattr(finding, name) for name in names] for finding in self.findings], schema, orient="row"
+        )
 
     def __str__(self) -> str:
         """Layout and block size, the findings, and the verdict."""

@@ -33,7 +33,15 @@ class Analysis(Figures):
     """
 
     def __repr__(self) -> str:
-        return f"Analysis(traces={[trace['trace'] for trace in self._data['traces']]!r})"
+        traces = self._data["traces"]
+        sessions, requests = (sum(trace[count] for trace in traces) for count in ("sessions", "requests"))
+        return f"Analysis(traces={[trace['trace'] for trace in traces]!r}, sessions={sessions}, requests={requests})"
+
+    def to_polars(self) -> pl.DataFrame:
+        """A row per trace: sessions, requests and tokens."""
+        counts = ("sessions", "requests", "prompt_tokens", "output_tokens")
+        columns = {"trace": "String", **dict.fromkeys(counts, "UInt64")}
+        return self._frame("to_polars", columns, self._data["traces"])
 
     def _pieces(self) -> Iterator[RenderableType]:
         from agentgen.analysis.text import pieces  # noqa: PLC0415  rich is slow to import

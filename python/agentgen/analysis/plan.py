@@ -67,6 +67,10 @@ class Plan(Figures):
 
         return pieces(self._data)
 
+    def to_polars(self) -> pl.DataFrame:
+        """`points`."""
+        return self.points
+
     @property
     def points(self) -> pl.DataFrame:
         """The smallest cache for each of several hit rates up to the limit."""

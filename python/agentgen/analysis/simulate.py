@@ -62,7 +62,15 @@ class Simulation(Figures):
         self.failed = first["requests"]["failed"]
 
     def __repr__(self) -> str:
-        return f"Simulation(trace={self._data['trace']!r}, capacities={len(self._data['points'])})"
+        served = self._data["points"][0]["requests"]["served"]
+        return (
+            f"Simulation(trace={self._data['trace']!r}, capacities={len(self._data['points'])}, served={served}, "
+            f"failed={self.failed})"
+        )
+
+    def to_polars(self) -> pl.DataFrame:
+        """`points`."""
+        return self.points
 
     def _pieces(self) -> Iterator[RenderableType]:
         from agentgen.analysis.simulate_text import pieces  # noqa: PLC0415  rich is slow to import
@@ -118,7 +126,7 @@ class Simulation(Figures):
         return self._frame(name, {**dict.fromkeys(sizes, "UInt64"), **columns}, rows)
 
 
-def simulate(  # noqa: PLR0913  keyword arguments, one for each option of the command
+def simulate(
     trace: StrPath,
     *,
     capacity_bytes: Size | Sequence[Size] | None = None,

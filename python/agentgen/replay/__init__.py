@@ -1,4 +1,4 @@
-"""Replaying a trace against OpenAI-compatible servers.
+"""Replaying a trace against OpenAI-compatible servers. The package is callable: it is the function `agentgen.replay`.
 
 Modules in the order of the data flow:
 
@@ -13,7 +13,37 @@ Modules in the order of the data flow:
 - Network: `pool` chooses a server for each session, `sticky_connection` is the session's connection,
   `server_connections` holds those of one server, `http` speaks HTTP/1.1.
 - Records: `request_log` counts in `counters` and writes `records`; `progress` shows the counters.
+- Public functions: `api`.
 - Results: `figures` (`Summary`, `Comparison`), `summary_text`, `compare_text`.
 
 The scheduler knows the network, the clock and the compiled module only through `protocols`.
 """
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class _Callable(ModuleType):
+    """A module that is also the public function of its name: importing a submodule sets `agentgen.replay` to it."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        from agentgen.replay.api import replay  # noqa: PLC0415  the command does not need it
+
+        return replay(*arguments, **options)
+
+    @property
+    def __signature__(self) -> object:
+        from inspect import signature  # noqa: PLC0415  as above
+
+        from agentgen.replay.api import replay  # noqa: PLC0415  as above
+
+        return signature(replay)
+
+
+sys.modules[__name__].__class__ = _Callable

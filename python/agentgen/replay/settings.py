@@ -17,7 +17,7 @@ from agentgen.replay import values
 from agentgen.settings import MAX_TOKENS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 MAX_WORKERS = 256
@@ -135,8 +135,12 @@ class ReplaySettings(BaseModel):
         return os.environ.get(self.api_key_env) or None
 
 
-def load_settings(file: Path | None, flags: Mapping[str, Any]) -> ReplaySettings:
+def load_settings(
+    file: Path | None, flags: Mapping[str, Any], *, place: Callable[[str], str] | None = None
+) -> ReplaySettings:
     """Combine the settings of a file, if there is one, and of flags, which take precedence.
+
+    `place` names a setting in messages (default: the flag, or the file and its key).
 
     Raises:
         ReplayError: An unknown name, an invalid value, or values that exclude each other.
@@ -151,9 +155,10 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> ReplaySettings
     in_file = {str(name) for name in stated} - set(flags)
     stated |= flags
 
-    def place(name: str) -> str:
-        """The flag, or the file and its key."""
-        return f"{file}: {name}" if name in in_file else FLAGS.get(name, f"--{name.replace('_', '-')}")
+    if place is None:
+
+        def place(name: str) -> str:
+            return f"{file}: {name}" if name in in_file else FLAGS.get(name, f"--{name.replace('_', '-')}")
 
     try:
         settings = ReplaySettings.model_validate(stated)
