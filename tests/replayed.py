@@ -29,7 +29,7 @@ SETTINGS = {
     "header": ["X-Tenant"],
     "request_json": {"user": "sk-secret"},
 }
-TRACE = {"path": "a.jsonl", "kind": "hashed", "sessions": 24, "requests": 240, "tokens": "exact"}
+TRACE = {"path": "a.jsonl", "kind": "block-hash", "sessions": 24, "requests": 240, "tokens": "exact"}
 
 
 def request_record(session: int, turn: int, at_ns: int, **fields: Any) -> RequestRecord:

@@ -80,12 +80,12 @@ def test_runs_with_equal_settings_have_no_warning(tmp_path: Path, invoke: Invoke
             "runs differ in trace: a.jsonl (SHA-256 1234567890ab...) in A, b.jsonl (SHA-256 ffff567890ab...) in B",
         ),
         (
-            {"run": {"books": {"cancelled": 3}}},
+            {"run": {"counters": {"cancelled": 3}}},
             "cancelled",
             "B gave up 3 requests in flight, the slow ones: in no figure",
         ),
         ({"incomplete": True}, "incomplete", "B is incomplete: it ended early, or records are missing"),
-        ({"errors": ["run: books: no"]}, "errors", "B has figures that are wrong: run: books: no"),
+        ({"errors": ["run: counters: no"]}, "errors", "B has figures that are wrong: run: counters: no"),
         (
             {"client": {"client_limited": True, "share_of_ttft": 0.341}},
             "client_limited",

@@ -127,7 +127,7 @@ def test_schema_and_reader_are_of_one_mind(tmp_path: Path) -> None:
 
 def test_real_trajectories_are_sound(invoke: Invoke) -> None:
     trajectories = shared(TRAJECTORIES)
-    report = json.loads(invoke("validate", trajectories, "--format", "json").stdout)
+    report = json.loads(invoke("validate", trajectories, "--json").stdout)
     assert (report["ok"], report["format"], report["layout"], report["findings"]) == (True, "messages", None, [])
     assert (report["rows"], report["sessions"]) == (2014, 20)
     schema = jsonschema.Draft202012Validator(SCHEMA)
@@ -153,7 +153,7 @@ def test_findings_name_their_place(invoke: Invoke, tmp_path: Path) -> None:
     assert "... and 1 more (--max-errors shows more)" in invoke("validate", file, "--max-errors", 1, code=1).stdout
 
 
-def test_options_of_hashed_traces_are_refused(invoke: Invoke) -> None:
+def test_options_of_block_hash_traces_are_refused(invoke: Invoke) -> None:
     for option in (("--trace-layout", "incremental"), ("--trace-block-size", 16)):
         error = invoke("validate", EXAMPLE, *option, code=2).stderr
         assert error.count("\n") == 1

@@ -308,11 +308,11 @@ def test_a_replay_is_drawn_with_the_numbers_of_its_summary(show: Open, played: t
         *(digits(run["full"][name]) for name in ("requests_per_second", "output_tokens_per_second")),
         *(lasting(value) for value in (ttft["p50"], ttft["p99"], tpot["p50"])),
         f"{100 * run['cache']['reported']['hit_rate']:.1f} %",
-        f"{run['books']['failed']:,}",
+        f"{run['counters']['failed']:,}",
     ]
     ends = ("planned", "succeeded", "failed", "cancelled", "skipped", "never_issued")
-    assert table(page, "#books-table") == [
-        [name, *(f"{summary[phase]['books'][end]:,}" for end in ends), "yes"]
+    assert table(page, "#counters-table") == [
+        [name, *(f"{summary[phase]['counters'][end]:,}" for end in ends), "yes"]
         for name, phase in (("run", "run"), ("warm-up", "warmup"))
     ]
     assert [(row[0], row[2]) for row in table(page, "#outcomes-table")] == [

@@ -41,7 +41,7 @@ def trace(tmp_path: Path) -> Path:
 
 def counts_of(summary: dict[str, Any], phase: str = "run") -> dict[str, int]:
     """The counts of requests, which balance in every summary."""
-    counts: dict[str, int] = summary[phase]["books"]
+    counts: dict[str, int] = summary[phase]["counters"]
     ends = ("succeeded", "failed", "cancelled", "skipped", "never_issued")
     assert counts["planned"] == sum(counts[end] for end in ends), counts
     return counts

@@ -55,7 +55,7 @@ def played(run: Run, trace: Path, url: str, *more: object, code: int = 0) -> pl.
 
 def counts(trace: Path) -> dict[str, int]:
     summary = json.loads((trace.parent / "out" / "summary.json").read_text(encoding="utf-8"))
-    found: dict[str, int] = summary["run"]["books"]
+    found: dict[str, int] = summary["run"]["counters"]
     return found
 
 

@@ -51,7 +51,7 @@ def test_the_table_holds_every_request_and_documents_its_columns(tmp_path: Path)
     times = write_run(tmp_path)
     summary = summarize(tmp_path)
     table = pq.read_table(tmp_path / "requests.parquet")
-    assert table.num_rows == len(times) == summary["run"]["books"]["succeeded"]
+    assert table.num_rows == len(times) == summary["run"]["counters"]["succeeded"]
     assert table["ttft_ms"].to_pylist() == times
     first = table.slice(0, 1).to_pylist()[0]
     assert first["first_token_ns"] - first["sent_ns"] == round(times[0] * MS)
@@ -83,7 +83,15 @@ def test_every_figure_is_documented(tmp_path: Path) -> None:
     write_run(tmp_path)
     documented = (ROOT / "docs" / "replay-metrics.md").read_text(encoding="utf-8")
     run = summarize(tmp_path, slo={"ttft_ms": 20})["run"]
-    names = {*run, *run["latency"], *run["books"], *run["full"], *run["cache"], *run["sessions"], *run["over_time"][0]}
+    names = {
+        *run,
+        *run["latency"],
+        *run["counters"],
+        *run["full"],
+        *run["cache"],
+        *run["sessions"],
+        *run["over_time"][0],
+    }
     missing = sorted(name for name in names if f"`{name}`" not in documented)
     assert not missing
 

@@ -50,7 +50,7 @@ def test_findings_name_file_line_and_rule(invoke: Invoke, small_run: Path, tmp_p
     assert f"{bad}:3: error[id-count]: found " in result.stdout
     assert "; expected " in result.stdout
     assert " error" in result.stdout.splitlines()[-1]
-    report = json.loads(invoke("validate", bad, "--trace-block-size", 512, "--format", "json", code=1).stdout)
+    report = json.loads(invoke("validate", bad, "--trace-block-size", 512, "--json", code=1).stdout)
     assert report["ok"] is False
     assert report["findings"][0]["line"] == 3
     assert report["findings"][0]["rule"] == "id-count"

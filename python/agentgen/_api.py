@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from agentgen import _native
 from agentgen._batches import Batches, Trace
+from agentgen._native import MAX_TOKENS
 from agentgen._validation import ValidationReport
 from agentgen.config import load_config
 from agentgen.run import check_distinct, check_is_shard, check_target, utc_now
-from agentgen.settings import LAYOUTS, MAX_THREADS, MAX_TOKENS, check_choice, check_integer
+from agentgen.settings import LAYOUTS, MAX_THREADS, check_choice, check_integer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

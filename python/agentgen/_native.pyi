@@ -15,6 +15,9 @@ __all__ = [
     "DECODE_TOKENS_PER_SECOND",
     "FORMAT_VERSION",
     "MAX_BODY_BYTES",
+    "MAX_SESSIONS",
+    "MAX_TOKENS",
+    "MIN_ISL",
     "PREFILL_TOKENS_PER_SECOND",
     "Answer",
     "Batch",
@@ -53,6 +56,9 @@ __all__ = [
 
 __version__: str
 FORMAT_VERSION: int
+MAX_SESSIONS: int
+MAX_TOKENS: int
+MIN_ISL: int
 CONCURRENCY: int
 MAX_BODY_BYTES: int
 PREFILL_TOKENS_PER_SECOND: float

@@ -58,6 +58,7 @@ class ValidationReport:
     """The result of a validation.
 
     Attributes:
+        schema_version: Version of the JSON form.
         ok: There are no errors.
         format: `block-hash`, or `messages` (text), which has neither layout nor block size.
         layout: How the rows were read: `incremental` or `cumulative`.
@@ -73,6 +74,7 @@ class ValidationReport:
         findings: The first findings, by file and line.
     """
 
+    schema_version: int
     ok: bool
     format: Literal["block-hash", "messages"]
     layout: str | None

@@ -7,6 +7,7 @@ import operator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from agentgen._native import MAX_SESSIONS, MAX_TOKENS, MIN_ISL
 from agentgen.units import parse_count, parse_rate, parse_share, parse_size, parse_time_s
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ CONFIG_SUFFIXES = {".json", ".yaml", ".yml", ".toml"}
 TRACE_SUFFIXES = {".jsonl", ".parquet", ".gz", ".zst"}
 
 MAX_SEED = 2**64 - 1
-MAX_SESSIONS = 2**47
-MIN_ISL = 3
-MAX_TOKENS = 2**31 - 1
 MAX_THREADS = 1024
 
 

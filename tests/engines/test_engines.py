@@ -169,7 +169,7 @@ def play(run: Run, trace: Path, engine: Engine, tmp_path: Path, *options: object
     out = tmp_path / "out"
     played = Played(json.loads((out / "summary.json").read_text()), pl.read_parquet(out / "requests.parquet"))
     assert set(played.requests["outcome"]) == {"ok"}
-    counts = played.run["books"]
+    counts = played.run["counters"]
     assert counts["balanced"]
     assert counts["planned"] == counts["succeeded"] == played.requests.height > 0
     assert set(played.requests["finish_reason"]) == {"length"}

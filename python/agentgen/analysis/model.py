@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentgen import _native
+from agentgen._native import MAX_TOKENS
 from agentgen.errors import ModelError
-from agentgen.settings import MAX_TOKENS, check_choice, check_size
+from agentgen.settings import check_choice, check_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -117,9 +117,9 @@ def plan(
 
     Raises:
         ModelError: The model is unknown, or its `config.json` does not state its KV size.
-        PlanError: No amount of memory, or number of replicas, is enough; or `concurrency` is given for a trace with
-            its own times, or `replica_bytes` for one that names no sessions.
-        TraceError: The file is not a trace.
+        PlanError: No amount of memory, or number of replicas, is enough; or `replica_bytes` is given for a trace that
+            names no sessions.
+        TraceError: The file is not a trace, or `concurrency` is given for a trace with its own times.
         OSError: A file cannot be read.
         TypeError: Neither or both of `kv_bytes_per_token` and `model` are given.
         ValueError: An argument is out of range.

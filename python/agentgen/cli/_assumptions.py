@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agentgen._native import CONCURRENCY, DECODE_TOKENS_PER_SECOND, PREFILL_TOKENS_PER_SECOND
+from agentgen._native import CONCURRENCY, DECODE_TOKENS_PER_SECOND, MAX_TOKENS, PREFILL_TOKENS_PER_SECOND
 from agentgen.analysis.figures import MAX_CONCURRENCY
 from agentgen.analysis.model import KV_DTYPES
 from agentgen.cli._options import Whole, trace_block_size_option, trace_layout_option
 from agentgen.cli._quantities import ByteSize, Rate
-from agentgen.settings import MAX_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

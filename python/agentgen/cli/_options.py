@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from agentgen.settings import FORMATS, LAYOUTS, MAX_SESSIONS, MAX_THREADS, MAX_TOKENS
+from agentgen._native import MAX_SESSIONS, MAX_TOKENS
+from agentgen.settings import FORMATS, LAYOUTS, MAX_THREADS
 from agentgen.units import MAX_CHARACTERS, parse_count
 
 

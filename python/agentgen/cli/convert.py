@@ -62,7 +62,7 @@ def command(
         threads=threads,
         force=force,
     )
-    click.echo(
-        f"{target}: {counted(written['rows'], 'row')} in {counted(written['sessions'], 'session')}, "
-        f"{written['layout']}, {file_size(written['bytes'])}"
-    )
+    from agentgen.text.layout import line, show  # noqa: PLC0415  rich is slow to import
+
+    totals = f"{counted(written['rows'], 'row')} in {counted(written['sessions'], 'session')}"
+    show(line(f"{target}: {totals}, {written['layout']}, {file_size(written['bytes'])}"))

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agentgen._native import MAX_SESSIONS, MAX_TOKENS, MIN_ISL
 from agentgen.cli._errors import reading
 from agentgen.cli._options import FormatsType, ShardType, Whole, threads_option
 from agentgen.config import load_config
 from agentgen.errors import AgentgenError
 from agentgen.run import check_empty, complete_shards, default_name, write, write_shards
-from agentgen.settings import COMPRESSIONS, LAYOUTS, MANIFEST, MAX_SEED, MAX_SESSIONS, MAX_TOKENS, MIN_ISL
+from agentgen.settings import COMPRESSIONS, LAYOUTS, MANIFEST, MAX_SEED
 from agentgen.text.format import printable
 from agentgen.text.progress import progress
 

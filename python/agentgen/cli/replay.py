@@ -202,7 +202,7 @@ def command(
     _print_results(directory, summary, state.failure_messages, quiet=quiet, as_json=as_json)
     if state.interrupted:
         return INTERRUPTED
-    succeeded = summary["run"]["books"]["succeeded"]
+    succeeded = summary["run"]["counters"]["succeeded"]
     return 0 if succeeded and not (summary["incomplete"] or summary["errors"] or state.failed) else FAILED
 
 

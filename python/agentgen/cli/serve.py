@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agentgen import _native
-from agentgen._native import DECODE_TOKENS_PER_SECOND, PREFILL_TOKENS_PER_SECOND
+from agentgen._native import DECODE_TOKENS_PER_SECOND, MAX_TOKENS, PREFILL_TOKENS_PER_SECOND
 from agentgen._serve import MAX_PORT, MAX_SERVER_THREADS, MAX_TOOL_CALLS, parse_fault
 from agentgen.analysis.model import KV_DTYPES, find_model
 from agentgen.cli._assumptions import check_dtype
 from agentgen.cli._options import Whole
 from agentgen.cli._quantities import ByteSize, CapacityType, Rate
-from agentgen.settings import MAX_SEED, MAX_TOKENS
+from agentgen.settings import MAX_SEED
 from agentgen.text.format import counted, printable
 
 if TYPE_CHECKING:

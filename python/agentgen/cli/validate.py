@@ -7,23 +7,14 @@ import json
 import click
 
 from agentgen._api import validate
+from agentgen._native import MAX_TOKENS
 from agentgen.cli._errors import FAILED, reading
 from agentgen.cli._options import Whole, threads_option, trace_block_size_option, trace_layout_option
-from agentgen.settings import MAX_TOKENS
-from agentgen.text.format import printable
 from agentgen.text.progress import progress
 
 
 @click.command("validate")
 @click.argument("traces", nargs=-1, required=True, metavar="TRACE...", type=click.Path(exists=True))
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="Output format.",
-)
 @click.option(
     "--max-errors",
     type=Whole(1, MAX_TOKENS),
@@ -35,14 +26,15 @@ from agentgen.text.progress import progress
 @trace_layout_option
 @trace_block_size_option
 @threads_option
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
     *,
     traces: tuple[str, ...],
-    form: str,
     max_errors: int,
     trace_layout: str | None,
     trace_block_size: int | None,
     threads: int | None,
+    as_json: bool,
 ) -> None:
     """Check that a trace follows the rules of its format.
 
@@ -52,7 +44,7 @@ def command(
 
     Exit codes: 0 valid, 1 errors found, 2 not readable as a trace.
     """
-    with reading(), progress("checking", shown=form == "text") as update:
+    with reading(), progress("checking", shown=not as_json) as update:
         report = validate(
             traces,
             trace_layout=trace_layout,
@@ -61,9 +53,11 @@ def command(
             threads=threads,
             progress=update,
         )
-    if form == "json":
+    if as_json:
         click.echo(json.dumps(report.to_dict(), indent=2))
     else:
-        click.echo("\n".join(map(printable, report.lines("--max-errors"))))
+        from agentgen.text.layout import line, show  # noqa: PLC0415  rich is slow to import
+
+        show(*map(line, report.lines("--max-errors")))
     if not report.ok:
         click.get_current_context().exit(FAILED)

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic.json_schema import GenerateJsonSchema
 
 from agentgen import _native
-from agentgen.settings import MAX_TOKENS
+from agentgen._native import MAX_TOKENS, MIN_ISL
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema
@@ -208,7 +208,7 @@ def _arrival_kind(value: object) -> str:
 class Config(Section):
     """Configuration of `agentgen generate`; an absent field has the default preset's value."""
 
-    max_prompt_tokens: Annotated[Whole, Field(ge=3, le=MAX_TOKENS)]
+    max_prompt_tokens: Annotated[Whole, Field(ge=MIN_ISL, le=MAX_TOKENS)]
     """Context limit, tokens; every prompt is shorter."""
     block_size: Annotated[Whole, Field(ge=1, le=MAX_TOKENS)]
     """KV block size, tokens."""

@@ -71,7 +71,7 @@ def prepare(trace: Path, settings: ReplaySettings) -> Iterator[PreparedReplay]:
         servers = ServerInfo(urls, headers, secrets)
         spec = preflight.check(described, settings, urls, servers)
         words, prompt_lengths = _words(settings, described["kind"])
-        if described["kind"] == "hashed":  # the reader of messages refuses invalid ones itself
+        if described["kind"] == "block-hash":  # the reader of messages refuses invalid ones itself
             spec = replace(spec, warnings=trace_warnings(trace, settings.trace_block_size))
         is_embedded = server is not None
         yield PreparedReplay(trace, spec, urls, headers, secrets, servers, is_embedded, words, prompt_lengths)

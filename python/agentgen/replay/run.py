@@ -101,7 +101,7 @@ def _summary_options(prepared: PreparedReplay, salt: str, caches: Sequence[Cache
 
 def _prediction(prepared: PreparedReplay, caches: Sequence[CacheState]) -> dict[str, Any] | None:
     """Options of the predicted cache hits; None for messages, whose tokens are not known."""
-    if prepared.spec.trace["kind"] != "hashed":
+    if prepared.spec.trace["kind"] != "block-hash":
         return None
     settings = prepared.spec.settings
     return {

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from agentgen._native import MAX_BODY_BYTES
+from agentgen._native import MAX_BODY_BYTES, MAX_TOKENS
 from agentgen._suggest import did_you_mean
 from agentgen.config.load import parse
 from agentgen.errors import ConfigError, ReplayError
 from agentgen.replay import values
-from agentgen.settings import MAX_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

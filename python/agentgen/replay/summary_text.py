@@ -90,7 +90,7 @@ def _overview(summary: Stated) -> Iterator[tuple[str, Iterator[str]]]:
 
 
 def _requests(phase: Stated) -> Iterator[str]:
-    counts = phase["books"]
+    counts = phase["counters"]
     yield f"{counts['planned']:,} planned:"
     ends = [f"{counts[end]:,} {end.replace('_', ' ')}" for end in ENDS if counts[end] or end == "succeeded"]
     yield from (f"{end}," for end in ends[:-1])

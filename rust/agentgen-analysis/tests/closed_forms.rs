@@ -191,7 +191,7 @@ fn sessions_come_in_order_and_none_is_missing() {
         // No continuation.
         let parent = rows.iter().rposition(|r| r[key] == child["parent_session_id"]).unwrap();
         let found = findings(layout, |rows| rows.retain(|r| r[key] != child[key]));
-        assert_eq!(found, [("continuation-missing", parent as u64 + 1)]);
+        assert_eq!(found, [("continuation-present", parent as u64 + 1)]);
     }
 }
 

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 fn options() -> Options {
     Options {
-        layout: None,
+        trace_layout: None,
         trace_block_size: None,
         block_size: None,
         cached_outputs: true,

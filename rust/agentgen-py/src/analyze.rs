@@ -43,16 +43,9 @@ pub(crate) fn plan(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<String> {
     let options = assumptions.options()?;
-    let asked = PlanOptions {
-        target_hit_rate,
-        kv_bytes_per_token,
-        kv_bytes_per_session,
-        replica_bytes,
-        concurrency: options.concurrency,
-        model,
-        kv_dtype,
-    };
-    let planned = watched(py, progress, |cancel, done| analysis::plan(&trace, &options, &asked, cancel, done))?;
+    let target =
+        PlanOptions { target_hit_rate, kv_bytes_per_token, kv_bytes_per_session, replica_bytes, model, kv_dtype };
+    let planned = watched(py, progress, |cancel, done| analysis::plan(&trace, &options, &target, cancel, done))?;
     json(&planned.map_err(|impossible| named("PlanError", [impossible.0]))?)
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Assumptions {
 impl Assumptions {
     pub(crate) fn options(self) -> PyResult<Options> {
         Ok(Options {
-            layout: optional_layout(self.trace_layout.as_deref())?,
+            trace_layout: optional_layout(self.trace_layout.as_deref())?,
             trace_block_size: self.trace_block_size,
             block_size: self.block_size,
             cached_outputs: self.cached_outputs,
@@ -71,8 +71,8 @@ pub(crate) fn shard((index, count): (u64, u64)) -> PyResult<Shard> {
 }
 
 /// Worker threads; one per core by default.
-pub(crate) fn threads(stated: Option<usize>) -> usize {
-    stated.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1)
+pub(crate) fn threads(count: Option<usize>) -> usize {
+    count.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1)
 }
 
 pub(crate) fn capacities(sizes: Vec<u64>, unit: &str) -> PyResult<Vec<Capacity>> {

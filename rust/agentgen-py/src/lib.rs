@@ -60,6 +60,12 @@ mod _native {
     #[pymodule_export]
     const FORMAT_VERSION: u32 = agentgen_trace::FORMAT_VERSION;
     #[pymodule_export]
+    const MAX_SESSIONS: u64 = agentgen_core::ids::MAX_SESSIONS;
+    #[pymodule_export]
+    const MAX_TOKENS: u32 = agentgen_core::config::MAX_TOKENS;
+    #[pymodule_export]
+    const MIN_ISL: u32 = agentgen_core::config::MIN_PROMPT_LIMIT;
+    #[pymodule_export]
     const CONCURRENCY: usize = TimelineOptions::REFERENCE.concurrency;
     #[pymodule_export]
     const MAX_BODY_BYTES: u64 = agentgen_replay::answer::MAX_BODY_BYTES;

@@ -32,7 +32,7 @@ pub(crate) fn simulate(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<String> {
     let options = assumptions.options()?;
-    let asked = SimulateOptions {
+    let system = SimulateOptions {
         capacities: arguments::capacities(capacities, unit)?,
         kv_bytes_per_token,
         model,
@@ -45,5 +45,5 @@ pub(crate) fn simulate(
     };
     let (cancel, done) = (Cancel::default(), Arc::new(AtomicU64::new(0)));
     let tell = |py: Python<'_>| report(progress.as_ref(), py, done.load(Ordering::Relaxed), 0);
-    json(&enter(py, &cancel, tell, || analysis::simulate(&trace, &options, &asked, &cancel, &done))?)
+    json(&enter(py, &cancel, tell, || analysis::simulate(&trace, &options, &system, &cancel, &done))?)
 }

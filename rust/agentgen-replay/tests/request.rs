@@ -127,18 +127,18 @@ proptest! {
         if form > 1 && !live {
             options.prompt_mode = PromptMode::TokenIds;
         }
-        let told = describe(&run, None, &Cancel::default()).expect("readable");
-        options.is_linked = told.is_linked;
+        let described = describe(&run, None, &Cancel::default()).expect("readable");
+        options.is_linked = described.is_linked;
         let source = Source::open(&run, options, ALL, &Cancel::default()).expect("opens");
         let wire = replay(source, servers, |asked| if live { asked + extra } else { asked });
-        prop_assert_eq!(wire.len() as u64, told.requests);
+        prop_assert_eq!(wire.len() as u64, described.totals.requests);
         for request in &wire {
             prop_assert_eq!(request.tokens.len() as u64, request.context_tokens);
         }
         if !live || extra == 0 {
             let longest = wire.iter().map(|request| request.context_tokens).max();
-            prop_assert_eq!(longest, Some(told.max_context_tokens));
-            prop_assert_eq!(wire.iter().map(|request| request.context_tokens).sum::<u64>(), told.context_tokens);
+            prop_assert_eq!(longest, Some(described.totals.max_context_tokens));
+            prop_assert_eq!(wire.iter().map(|request| request.context_tokens).sum::<u64>(), described.totals.context_tokens);
         }
         let cached = Cached { history, block_tokens: block, trace_block_size: None };
         let sent: Vec<_> = wire.iter().map(|request| request.sent).collect();

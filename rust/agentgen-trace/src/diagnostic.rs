@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Parameter for the layout of a trace that does not state it.
@@ -12,7 +13,7 @@ pub const TRACE_LAYOUT: &str = "trace_layout";
 pub const TRACE_BLOCK_SIZE: &str = "trace_block_size";
 
 /// Severity of a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The trace breaks a rule.
@@ -22,7 +23,7 @@ pub enum Severity {
 }
 
 /// The file that a diagnostic is about.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum File {
     /// None, or unknown where the diagnostic is made.
@@ -47,7 +48,7 @@ pub struct Place {
 ///
 /// `Display` writes `file:line: rule: found X, expected Y (help)`, without the unknown parts; if the rule has no name, the
 /// name of the field takes its place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Diagnostic {
     /// Its severity.
     pub severity: Severity,

@@ -17,6 +17,7 @@ pub mod schema;
 pub mod session;
 pub mod sink;
 pub mod source;
+pub mod totals;
 pub mod transcript;
 mod written;
 

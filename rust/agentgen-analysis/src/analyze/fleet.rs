@@ -40,7 +40,7 @@ impl Fleet {
     pub(super) fn replicas(
         &self,
         replica_bytes: u64,
-        asked: &PlanOptions,
+        target: &PlanOptions,
         cancel: &Cancel,
     ) -> Result<Result<Replicas, String>> {
         let most = match self.clock {
@@ -49,10 +49,10 @@ impl Fleet {
         } as u64;
         let need = |replicas: u64| -> Result<Option<PlanPoint>> {
             let caches = self.caches(replicas, cancel)?;
-            let session_bytes = asked.kv_bytes_per_session.saturating_mul(caches.open_sessions);
-            let capacity = caches.capacity_for(asked.target_hit_rate);
+            let session_bytes = target.kv_bytes_per_session.saturating_mul(caches.open_sessions);
+            let capacity = caches.capacity_for(target.target_hit_rate);
             let point =
-                |capacity| asked.point(capacity, caches.hit_rate(capacity), self.settings.block_tokens, session_bytes);
+                |capacity| target.point(capacity, caches.hit_rate(capacity), self.settings.block_tokens, session_bytes);
             Ok(capacity.map(point))
         };
         let fits = |point: &PlanPoint| point.capacity_bytes <= replica_bytes;
@@ -76,14 +76,14 @@ impl Fleet {
                      replicas for a hit rate of {}",
                     (replica_bytes as f64 / tenth).floor() / 10.0,
                     (point.capacity_bytes as f64 / tenth).ceil() / 10.0,
-                    asked.target_hit_rate
+                    target.target_hit_rate
                 )));
             }
             None => {
                 return Ok(Err(format!(
                     "replica memory: {most} replicas find less than {} whatever their memory, since each holds its own \
                      copy of what all sessions share (lower the target, or raise the memory)",
-                    asked.target_hit_rate
+                    target.target_hit_rate
                 )));
             }
         };

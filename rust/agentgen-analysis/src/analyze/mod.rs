@@ -34,7 +34,7 @@ pub use simulation::{Capacity, SimulateOptions, Simulation, SimulationPoint, sim
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Layout of the traces; `None`: from their metadata, or inferred.
-    pub layout: Option<Layout>,
+    pub trace_layout: Option<Layout>,
     /// Tokens per hash id of the traces; `None`: from their metadata, or inferred.
     pub trace_block_size: Option<u32>,
     /// Tokens per block of the cache; `None`: those of the trace.
@@ -83,8 +83,8 @@ impl Options {
     }
 
     pub(crate) fn resolve(&self, trace: &PathBuf) -> Result<Source> {
-        let stated = ReadOptions { trace_layout: self.layout, trace_block_size: self.trace_block_size };
-        source::resolve(std::slice::from_ref(trace), stated)
+        let read = ReadOptions { trace_layout: self.trace_layout, trace_block_size: self.trace_block_size };
+        source::resolve(std::slice::from_ref(trace), read)
     }
 }
 

@@ -23,25 +23,20 @@ const SHARES: [f64; 7] = [0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0];
 pub fn plan(
     trace: &PathBuf,
     options: &Options,
-    asked: &PlanOptions,
+    target: &PlanOptions,
     cancel: &Cancel,
     done: &AtomicU64,
 ) -> Result<Result<Plan, Impossible>> {
     let source = options.resolve(trace)?;
-    let mut settings = options.settings(&source);
+    let settings = options.settings(&source);
     let impossible = |why: String| Ok(Err(Impossible(format!("{}: {why}", trace.display()))));
     let (clock, sessions) = session::open(&source, options.threads, cancel).map_err(|error| located(trace, error))?;
-    if let Some(concurrency) = asked.concurrency {
-        if let Some(why) = clock.decides() {
-            return impossible(format!("concurrency: found {concurrency}, expected none: the trace has {why}"));
-        }
-        settings.timing.concurrency = concurrency;
-    }
+    options.check_concurrency(clock).map_err(|error| located(trace, error))?;
     // The search for replicas reads the sessions several times; one cache reads them once.
     let mut kept = Vec::new();
     let mut counted = 0;
     let sessions = sessions.inspect(|session| {
-        if let (Some(_), Ok(session)) = (asked.replica_bytes, session) {
+        if let (Some(_), Ok(session)) = (target.replica_bytes, session) {
             kept.push(session.clone());
         }
         done.fetch_add(1, Ordering::Relaxed);
@@ -49,19 +44,19 @@ pub fn plan(
     let each = |session: &Session| counted += u64::from(session.names_its_session());
     let reuse = reuse::measure(clock, sessions, &settings, cancel, each).map_err(|error| located(trace, error))?;
     let curve = &reuse.curve;
-    let session_bytes = asked.session_bytes(reuse.peak_open_sessions);
+    let session_bytes = target.session_bytes(reuse.peak_open_sessions);
     let point = |hit_rate: f64| {
         let capacity = curve.capacity_for(hit_rate)?;
-        Some(asked.point(capacity, curve.hit_rate(capacity), settings.block_tokens, session_bytes))
+        Some(target.point(capacity, curve.hit_rate(capacity), settings.block_tokens, session_bytes))
     };
-    let Some(capacity) = point(asked.target_hit_rate) else {
+    let Some(capacity) = point(target.target_hit_rate) else {
         return impossible(format!(
             "target hit rate: found {}, expected at most {:.4}, what an infinite cache finds of all block references",
-            asked.target_hit_rate,
+            target.target_hit_rate,
             (curve.limit() * 1e4).floor() / 1e4
         ));
     };
-    let replicas = match asked.replica_bytes {
+    let replicas = match target.replica_bytes {
         None => None,
         Some(_) if counted == 0 => {
             return impossible(
@@ -70,7 +65,7 @@ pub fn plan(
                     .to_owned(),
             );
         }
-        Some(bytes) => match Fleet::new(clock, kept, settings).replicas(bytes, asked, cancel)? {
+        Some(bytes) => match Fleet::new(clock, kept, settings).replicas(bytes, target, cancel)? {
             Ok(replicas) => Some(replicas),
             Err(why) => return impossible(why),
         },
@@ -83,12 +78,12 @@ pub fn plan(
         block_size: settings.block_tokens,
         cached_outputs: settings.cached_outputs,
         timeline: TimelineFacts::new(&reuse, &settings.timing),
-        model: asked.model.clone(),
-        kv_dtype: asked.kv_dtype.clone(),
-        kv_bytes_per_token: asked.kv_bytes_per_token,
-        kv_bytes_per_session: asked.kv_bytes_per_session,
+        model: target.model.clone(),
+        kv_dtype: target.kv_dtype.clone(),
+        kv_bytes_per_token: target.kv_bytes_per_token,
+        kv_bytes_per_session: target.kv_bytes_per_session,
         session_bytes,
-        target_hit_rate: asked.target_hit_rate,
+        target_hit_rate: target.target_hit_rate,
         limit_hit_rate: curve.limit(),
         capacity,
         points: SHARES.iter().filter_map(|share| point(share * curve.limit())).collect(),

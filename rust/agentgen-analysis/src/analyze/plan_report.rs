@@ -19,8 +19,6 @@ pub struct PlanOptions {
     pub kv_bytes_per_session: u64,
     /// KV memory of a replica, bytes; if stated, the plan has a number of replicas.
     pub replica_bytes: Option<u64>,
-    /// Sessions open at once; the reference timeline's default if `None`. Refused for a trace with arrivals or times.
-    pub concurrency: Option<usize>,
     /// Name of the model, for the result.
     pub model: Option<String>,
     /// Data type of the KV cache, for the result.

@@ -3,14 +3,16 @@
 use schemars::schema_for;
 
 use super::{Analysis, Plan, Simulation};
+use crate::validate::ValidationReport;
 
-/// The schema of `analysis`, `plan`, `simulation`, or a row of `messages`, as JSON text.
+/// The schema of `analysis`, `plan`, `simulation`, `validation`, or of a row of `messages`, as JSON text.
 #[must_use]
 pub fn schema(name: &str) -> Option<String> {
     let schema = match name {
         "analysis" => schema_for!(Analysis),
         "plan" => schema_for!(Plan),
         "simulation" => schema_for!(Simulation),
+        "validation" => schema_for!(ValidationReport),
         "messages" => agentgen_trace::transcript::flat::schema(),
         _ => return None,
     };

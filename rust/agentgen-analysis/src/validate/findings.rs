@@ -4,18 +4,25 @@ use std::borrow::Cow;
 
 use agentgen_trace::Layout;
 use agentgen_trace::diagnostic::{Diagnostic, Severity};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::rules;
 
+/// Version of the JSON form of [`ValidationReport`].
+pub(super) const SCHEMA_VERSION: u32 = 2;
+
 /// The result of a validation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ValidationReport {
+    /// Version of this JSON form.
+    pub schema_version: u32,
     /// Whether there are no errors.
     pub ok: bool,
     /// `block-hash`, or `messages` for multi-turn messages, which have neither layout nor blocks.
     pub format: &'static str,
     /// The layout with which the rows were read.
+    #[schemars(with = "Option<String>")]
     pub layout: Option<Layout>,
     /// Where the layout comes from.
     pub layout_from: Option<String>,

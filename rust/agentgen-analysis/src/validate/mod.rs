@@ -35,6 +35,7 @@ use agentgen_trace::{Cancel, Layout, Result, TraceError};
 
 use self::digest::{Digest, Digester};
 pub(crate) use self::findings::Findings;
+use self::findings::SCHEMA_VERSION;
 pub use self::findings::ValidationReport;
 use self::merge::{Merge, Merged};
 use self::parts::{Consumed, Content, Part, for_each_part, parts};
@@ -173,6 +174,7 @@ impl<'a> Validation<'a> {
     fn report(&self, findings: Findings, rows: u64, sessions: u64) -> ValidationReport {
         let (errors, warnings, findings) = findings.finish(&self.names);
         ValidationReport {
+            schema_version: SCHEMA_VERSION,
             ok: errors == 0,
             format: "block-hash",
             layout: Some(self.source.meta.layout),

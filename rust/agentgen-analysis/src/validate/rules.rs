@@ -54,7 +54,7 @@ pub(crate) const ID_SPACE: &str = "id-space";
 /// Generated sessions are not in the order in which they are written.
 pub(crate) const SESSION_ORDER: &str = "session-order";
 /// No session continues a generated session that was split.
-pub(crate) const CONTINUATION_MISSING: &str = "continuation-missing";
+pub(crate) const CONTINUATION_PRESENT: &str = "continuation-present";
 /// A prompt is not longer than the context and output before it.
 pub(crate) const CONTEXT_GROWTH: &str = "context-growth";
 /// Checks were omitted because too many ids may be wrong.
@@ -103,6 +103,6 @@ pub(crate) const ALL: [&str; 28] = [
     PROMPT_PREFIX,
     ID_SPACE,
     SESSION_ORDER,
-    CONTINUATION_MISSING,
+    CONTINUATION_PRESENT,
     CONTEXT_GROWTH,
 ];

@@ -6,6 +6,7 @@ use agentgen_trace::diagnostic::{Diagnostic, TRACE_BLOCK_SIZE, TRACE_LAYOUT};
 use agentgen_trace::source::is_messages;
 use agentgen_trace::{Cancel, Result, TraceError};
 
+use super::findings::SCHEMA_VERSION;
 use super::{Findings, Options, ValidationReport};
 use agentgen_trace::transcript::flat::Reader;
 
@@ -46,6 +47,7 @@ pub(crate) fn validate(
     }
     let (errors, warnings, findings) = findings.finish(&names);
     Ok(Some(ValidationReport {
+        schema_version: SCHEMA_VERSION,
         ok: errors == 0,
         format: "messages",
         layout: None,

@@ -6,6 +6,9 @@ use crate::error::ConfigError;
 /// Largest token count; draws saturate here.
 pub const MAX_TOKENS: u32 = i32::MAX as u32;
 
+/// Minimum of `max_prompt_tokens`.
+pub const MIN_PROMPT_LIMIT: u32 = 3;
+
 /// Maximum number of groups: their weights are kept in memory.
 const MAX_GROUPS: u32 = 10_000_000;
 
@@ -20,7 +23,7 @@ impl Config {
     /// Checks every rule and returns the first violation.
     pub fn check(&self) -> Result<(), ConfigError> {
         let max = self.max_prompt_tokens;
-        rule((3..=MAX_TOKENS).contains(&max), "max_prompt_tokens", max, "3 to 2147483647")?;
+        rule((MIN_PROMPT_LIMIT..=MAX_TOKENS).contains(&max), "max_prompt_tokens", max, "3 to 2147483647")?;
         rule((1..=MAX_TOKENS).contains(&self.block_size), "block_size", self.block_size, "1 to 2147483647")?;
         self.check_cache()?;
         self.new_tokens_per_turn.check(true).map_err(|e| e.under("new_tokens_per_turn"))?;

@@ -6,7 +6,7 @@
 mod check;
 mod presets;
 
-pub use check::MAX_TOKENS;
+pub use check::{MAX_TOKENS, MIN_PROMPT_LIMIT};
 pub use presets::{preset, preset_names};
 use serde::{Deserialize, Serialize};
 

@@ -34,7 +34,7 @@ pub(super) fn figures(
     let held: Vec<ReplayedSession> = run.sessions.iter().filter(|session| session.phase == phase).cloned().collect();
     let slo = options.slo.as_ref();
 
-    let (books, errors) = count(&sent, &held);
+    let (counters, errors) = count(&sent, &held);
     let mut warnings: Vec<String> = without_end(&sent, &held).into_iter().collect();
     let opened = held.iter().map(|session| session.opened_ns);
     let start = opened.chain(sent.iter().filter_map(|request| request.sent.sent_ns)).min().unwrap_or(0);
@@ -51,7 +51,7 @@ pub(super) fn figures(
     warnings.extend(empty_answers(&sent));
     let retried: Vec<u64> = sent.iter().map(|request| u64::from(request.sent.retries)).filter(|&n| n > 0).collect();
     let figures = Phase {
-        books,
+        counters,
         outcomes: tally(sent.iter().map(|request| request.sent.outcome.name().to_owned())),
         http_errors: tally(
             sent.iter().filter(|request| request.sent.outcome == Outcome::HttpError).map(|request| request.sent.status),

@@ -140,7 +140,7 @@ pub struct Records {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Phase {
     /// Planned requests by what became of them.
-    pub books: RequestCounts,
+    pub counters: RequestCounts,
     /// Requests by outcome; outcomes that occurred.
     pub outcomes: BTreeMap<String, u64>,
     /// Requests that failed with an HTTP status, by status.

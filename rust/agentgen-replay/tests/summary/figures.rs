@@ -54,7 +54,7 @@ fn failures_have_no_latency() {
     assert_eq!(summary.run.latency.gap_ms.unwrap().count, 36);
     assert_eq!(summary.run.full.unwrap().requests_in, 9);
     assert_eq!(json!(summary.run.outcomes), json!({"ok": 9, "timeout_total": 1}));
-    assert_eq!((summary.run.books.succeeded, summary.run.books.failed, summary.run.books.skipped), (9, 1, 9));
+    assert_eq!((summary.run.counters.succeeded, summary.run.counters.failed, summary.run.counters.skipped), (9, 1, 9));
     assert_eq!(summary.run.sessions.completed, 9);
 }
 
@@ -80,16 +80,16 @@ fn request_counts_balance_in_every_phase_or_are_an_error() {
         let summary = summary(requests.clone(), sessions.clone());
         assert_eq!(summary.errors, [""; 0]);
         let figures = if phase == Phase::Run { summary.run } else { summary.warmup.expect("a warm-up") };
-        let books = &figures.books;
-        assert_eq!((books.planned, books.succeeded, books.failed), (9, 2, 1));
-        assert_eq!((books.cancelled, books.skipped, books.never_issued, books.balanced), (1, 3, 2, true));
+        let counters = &figures.counters;
+        assert_eq!((counters.planned, counters.succeeded, counters.failed), (9, 2, 1));
+        assert_eq!((counters.cancelled, counters.skipped, counters.never_issued, counters.balanced), (1, 3, 2, true));
         assert_eq!((figures.retries, figures.retried_requests), (2, 1));
         assert_eq!(json!(figures.http_errors), json!({"503": 1}));
     }
     sessions[0].skipped = 2;
     let wrong = summary(requests, sessions);
-    let books = wrong.warmup.unwrap().books;
-    assert!(!books.balanced);
+    let counters = wrong.warmup.unwrap().counters;
+    assert!(!counters.balanced);
     assert_eq!(wrong.errors.len(), 1);
     assert!(
         wrong.errors[0].starts_with("warmup: request counts: found 8 requests (2 succeeded"),
@@ -107,14 +107,14 @@ fn no_figure_of_the_run_includes_the_warm_up() {
     let alone = summary(vec![request(0, 0, 100)], vec![session(0, 1, 100, 131)]);
     let both = summary(vec![slow, request(0, 0, 100)], vec![before, session(0, 1, 100, 131)]);
     assert_eq!(json!(both.run), json!(alone.run));
-    assert_eq!(both.warmup.unwrap().books.succeeded, 1);
+    assert_eq!(both.warmup.unwrap().counters.succeeded, 1);
     assert!(alone.warmup.is_none());
 }
 
 #[test]
 fn a_session_without_an_end_is_a_warning() {
     let summary = summary(vec![request(0, 0, 0), request(1, 0, 0)], vec![session(0, 1, 0, 31)]);
-    assert_eq!(summary.errors.len(), 1, "the books do not balance");
+    assert_eq!(summary.errors.len(), 1, "the counters do not balance");
     assert!(summary.warnings.contains(&"run: 1 session without an end: a worker died".to_owned()));
 }
 

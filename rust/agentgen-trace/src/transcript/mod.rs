@@ -11,7 +11,7 @@ mod prompt;
 
 pub use crate::source::is_messages;
 
-pub use describe::{Description, describe};
+pub use describe::describe;
 pub use model::{
     History, Message, Parameters, Part, Request, Role, SubAgent, ToolCall, ToolResult, Transcript, Trigger, Usage,
     estimated_tokens,

@@ -20,9 +20,9 @@ const MEANINGS = {
 };
 
 // Failed requests, with retries and goodput as a note.
-function failedTile({ books, goodput, retries, retried_requests: again }) {
-  const notes = [`of ${count(books.planned)} planned`, retries ? `${count(again)} retried` : null, goodput ? `${percent(goodput.share)} met all targets` : null];
-  return ["Failed requests", count(books.failed), notes.filter(Boolean).join("; ")];
+function failedTile({ counters, goodput, retries, retried_requests: again }) {
+  const notes = [`of ${count(counters.planned)} planned`, retries ? `${count(again)} retried` : null, goodput ? `${percent(goodput.share)} met all targets` : null];
+  return ["Failed requests", count(counters.failed), notes.filter(Boolean).join("; ")];
 }
 
 export function tiles(run) {
@@ -44,12 +44,12 @@ export function tiles(run) {
 }
 
 function countsFigure(phases) {
-  const names = Object.keys(ENDS).filter((end) => phases.some(({ books }) => books[end]));
-  const rows = phases.flatMap(({ name, books }) => names.map((end, order) => ({
-    name, kind: ENDS[end][0], order, value: books[end], t0: name, t1: ENDS[end][0], t2: count(books[end]), t3: count(books.planned),
+  const names = Object.keys(ENDS).filter((end) => phases.some(({ counters }) => counters[end]));
+  const rows = phases.flatMap(({ name, counters }) => names.map((end, order) => ({
+    name, kind: ENDS[end][0], order, value: counters[end], t0: name, t1: ENDS[end][0], t2: count(counters[end]), t3: count(counters.planned),
   })));
   return figure({
-    id: "books", title: "Planned requests by how they ended", units: "requests", wide: true,
+    id: "counters", title: "Planned requests by how they ended", units: "requests", wide: true,
     caption: "Planned = succeeded + failed + cancelled + skipped + never issued. Skipped requests follow a failed one in their session; requests never issued were not due when the run ended.",
     spec: stackedBars({ rows, kinds: names.map((end) => ENDS[end][0]), palette: names.map((end) => ENDS[end][1]), axis: AXIS.short, tips: ["Phase", "Ended as", "Requests", "Planned"] }),
   });
@@ -57,10 +57,10 @@ function countsFigure(phases) {
 
 function countsTable(phases) {
   return table("Requests", [
-    { label: "Phase", left: true, text: ({ name }) => name }, { label: "Planned", text: ({ books }) => count(books.planned) },
-    ...Object.entries(ENDS).map(([end, [label]]) => ({ label: label[0].toUpperCase() + label.slice(1), text: ({ books }) => count(books[end]) })),
-    { label: "Balanced", text: ({ books }) => (books.balanced ? "yes" : "no") },
-  ], phases, { id: "books-table" });
+    { label: "Phase", left: true, text: ({ name }) => name }, { label: "Planned", text: ({ counters }) => count(counters.planned) },
+    ...Object.entries(ENDS).map(([end, [label]]) => ({ label: label[0].toUpperCase() + label.slice(1), text: ({ counters }) => count(counters[end]) })),
+    { label: "Balanced", text: ({ counters }) => (counters.balanced ? "yes" : "no") },
+  ], phases, { id: "counters-table" });
 }
 
 function outcomesTable(phases) {
@@ -85,7 +85,7 @@ export function outcomes({ run, warmup }) {
     warmup ? "No other figure of this page includes the warm-up." : null,
   ].filter(Boolean);
   return section(
-    "requests", "Requests and outcomes", run.books.planned ? el("div", { class: "figures" }, countsFigure(phases)) : null,
+    "requests", "Requests and outcomes", run.counters.planned ? el("div", { class: "figures" }, countsFigure(phases)) : null,
     countsTable(phases), outcomesTable(phases), notes.length ? el("p", { class: "note" }, notes.join(" ")) : null,
     absent(warmup ? [] : ["a warm-up"]),
   );

@@ -10,7 +10,7 @@ const LOADS = {
   poisson: (settings) => `open loop, random arrivals, ${short(settings.session_rate)} sessions/s, seed ${settings.seed}`,
 };
 const HISTORIES = { live: "the server's own answers", recorded: "recorded answers, or text of the recorded length" };
-const KINDS = { hashed: "block hashes", messages: "messages" };
+const KINDS = { "block-hash": "block hashes", messages: "messages" };
 const ENDPOINTS = { chat: "chat completions", completions: "completions" };
 const LENGTHS = { exact: "exact", approximate: "approximate: the server tokenizes text itself" };
 const ESTIMATED = "estimated: the trace holds text, which the server tokenizes";

@@ -67,7 +67,7 @@ impl Merge<'_> {
             if !self.names.contains(&hash(&name)) {
                 let found = format!("end_reason \"restart_split\", and no session {:?}", &*name);
                 let expected = "the session that continues this one, later in the data set";
-                self.findings.add(Diagnostic::new(rules::CONTINUATION_MISSING, found, expected).at(last));
+                self.findings.add(Diagnostic::new(rules::CONTINUATION_PRESENT, found, expected).at(last));
             }
         }
     }

@@ -60,7 +60,7 @@ struct Summary {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Phase {
-    books: RequestCounts,
+    counters: RequestCounts,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -189,7 +189,7 @@ pub(super) fn warnings(groups: &[Compared], runs: &[Provenance], samples: &[Samp
         if let Some(first) = summary.errors.first() {
             warn("errors", json!(summary.errors), format!("has figures that are wrong: {first}"));
         }
-        let cancelled = summary.run.books.cancelled;
+        let cancelled = summary.run.counters.cancelled;
         if cancelled > 0 {
             let given_up = counted(cancelled, "request");
             warn("cancelled", json!(cancelled), format!("gave up {given_up} in flight, the slow ones: in no figure"));
