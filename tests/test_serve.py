@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -106,6 +108,10 @@ def test_a_server_can_be_stopped_twice_and_frees_its_port() -> None:
         ('{"block_tokens": 0}', "block_tokens: found 0, expected at least 1"),
         ('{"decode_tokens_per_second": -1}', "found -1, expected a number of at least 0"),
         ('{"faults": [{"fault": "zzz", "probability": 1}]}', 'unknown fault "zzz"'),
+        ('{"max_body_bytes": 0}', "max_body_bytes: found 0, expected at least 1"),
+        ('{"max_connections": 0}', "max_connections: found 0, expected at least 1"),
+        ('{"header_timeout_s": 0}', "header_timeout_s: found 0, expected a number above 0"),
+        ('{"body_timeout_s": 1e300}', "expected a number above 0, up to 86400"),
         ('{"faults": [{"fault": "crlf", "probability": 2}]}', "probability: found 2, expected 0 to 1"),
     ],
 )
@@ -172,3 +178,61 @@ def test_the_command_reports_a_port_in_use(run: Run) -> None:
 )
 def test_invalid_arguments_are_rejected(arguments: tuple[str, ...], part: str, invoke: Invoke) -> None:
     assert part in invoke("serve", *arguments, code=2).stderr
+
+
+@contextmanager
+def serving_command(*more: object) -> Iterator[tuple[str, int]]:
+    """URL and process id of `agentgen serve`."""
+    arguments = ("serve", "--port", 0, "--prefill-rate", 0, "--decode-rate", 0, "--capacity", "200000blocks", *more)
+    with subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip(), process.pid
+        finally:
+            process.terminate()
+
+
+def memory_kb(pid: int, name: str) -> int:
+    """A line of the process's status: `VmRSS`, or `VmHWM` for the most it ever was."""
+    lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+def beginning(url: str, body: Any) -> bytes:
+    """The first bytes of an answer; the rest is left."""
+    port = int(url.rsplit(":", 1)[1])
+    text = json.dumps(body).encode()
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(text)
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(head + text)
+        return connection.recv(100)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read as on Linux")
+def test_memory_does_not_grow_with_the_length_of_answers_and_is_given_back() -> None:
+    with serving_command("--max-connections", 50) as (url, pid):
+        post(url, chat("a"))
+        base_kb = memory_kb(pid, "VmRSS")
+        for stream in (True, False):
+            assert beginning(url, chat("a", max_tokens=3_000_000, stream=stream)).startswith(b"HTTP/1.1 200")
+        assert memory_kb(pid, "VmHWM") < base_kb + 50_000  # 13 bytes a token would be 39 MB more for each
+        for number in range(40):
+            status, _ = post(url, chat(f"{number} " + "word " * 200_000, max_tokens=2000))
+            assert status == 200
+        assert memory_kb(pid, "VmRSS") < base_kb + 60_000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of files are POSIX's")
+def test_the_command_limits_bodies_and_connections() -> None:
+    with serving_command("--max-connections", 3, "--max-body", "1KiB") as (url, _):
+        assert post(url, chat("a"))[0] == 200
+        status, text = post(url, chat("word " * 1000))
+        assert (status, json.loads(text)["error"]["message"]) == (
+            413,
+            "body: found more than 1024 bytes, expected fewer (--max-body)",
+        )
+        held = [socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1]))) for _ in range(3)]
+        statuses = {post(url, chat("a"))[0] for _ in range(20)}
+        for connection in held:
+            connection.close()
+    assert 503 in statuses

@@ -510,8 +510,9 @@ class Server:
     """An OpenAI-compatible server that models time and cache, on threads of its own.
 
     `options`: JSON, all fields optional: `host`, `port` (0: any), `model`, `block_tokens`, `capacity_blocks` (null:
-    unlimited), `prefill_tokens_per_second` and `decode_tokens_per_second` (0: in no time), `max_model_len`, `events`
-    ("token" or "coalesced"), `tool_calls`, `faults` ([{"fault", "probability"}]), `seed`, `debug`, `threads`.
+    unlimited), `prefill_tokens_per_second` and `decode_tokens_per_second` (0: in no time), `max_model_len`,
+    `max_body_bytes`, `max_connections`, `header_timeout_s`, `body_timeout_s`, `events` ("token" or "coalesced"),
+    `tool_calls`, `faults` ([{"fault", "probability"}]), `seed`, `debug`, `threads`.
 
     Raises ValueError (options), OSError (cannot listen).
     """

@@ -7,10 +7,10 @@ import re
 from typing import TYPE_CHECKING, Any, Self
 
 from agentgen import _native
-from agentgen._native import DECODE_TOKENS_PER_SECOND, PREFILL_TOKENS_PER_SECOND
+from agentgen._native import DECODE_TOKENS_PER_SECOND, MAX_TOKENS, PREFILL_TOKENS_PER_SECOND
 from agentgen.analysis.figures import MAX_BYTES, check_rate
 from agentgen.analysis.model import KV_DTYPES, kv_size
-from agentgen.settings import MAX_SEED, MAX_TOKENS, check_integer, check_size
+from agentgen.settings import MAX_SEED, check_integer, check_size
 
 if TYPE_CHECKING:
     import os
@@ -23,6 +23,9 @@ MAX_PORT = 65535
 MAX_TOOL_CALLS = 100
 MAX_SERVER_THREADS = 64
 MAX_PERCENT = 100
+MAX_CONNECTIONS = 1_000_000
+DEFAULT_CONNECTIONS = 10_000
+DEFAULT_BODY = "64MiB"
 FAULT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)% *(.+)")
 
 
@@ -72,6 +75,8 @@ def serve(
     prefill_tokens_per_second: Rate = PREFILL_TOKENS_PER_SECOND,
     decode_tokens_per_second: Rate = DECODE_TOKENS_PER_SECOND,
     max_model_len: Count | None = None,
+    max_body: Size = DEFAULT_BODY,
+    max_connections: Count = DEFAULT_CONNECTIONS,
     events: str = "token",
     tool_calls: int = 0,
     faults: Sequence[str] = (),
@@ -95,6 +100,8 @@ def serve(
         prefill_tokens_per_second: Prefill rate; 0 for no delay.
         decode_tokens_per_second: Decode rate of one request; 0 for no delay.
         max_model_len: Largest number of tokens in prompt and output together.
+        max_body: Largest body of a request; larger ones get 413.
+        max_connections: Largest number of open connections; more get 503.
         events: `token` (write every event separately) or `coalesced` (all due events at once).
         tool_calls: Number of tool calls in the response to a request with tools.
         faults: Faults and the share of requests they are injected into, such as `5% status=503`.
@@ -128,6 +135,8 @@ def serve(
         ),
         "prefill_tokens_per_second": check_rate("prefill_tokens_per_second", prefill_tokens_per_second, zero=True),
         "decode_tokens_per_second": check_rate("decode_tokens_per_second", decode_tokens_per_second, zero=True),
+        "max_body_bytes": check_size("max_body", max_body, MAX_BYTES),
+        "max_connections": check_integer("max_connections", max_connections, 1, MAX_CONNECTIONS),
         "events": events,
         "tool_calls": check_integer("tool_calls", tool_calls, 0, MAX_TOOL_CALLS),
         "faults": [_fault(text) for text in faults],

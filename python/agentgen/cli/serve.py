@@ -5,15 +5,24 @@ from __future__ import annotations
 import errno
 import json
 import signal
+import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from agentgen import _native
 from agentgen._native import DECODE_TOKENS_PER_SECOND, MAX_TOKENS, PREFILL_TOKENS_PER_SECOND
-from agentgen._serve import MAX_PORT, MAX_SERVER_THREADS, MAX_TOOL_CALLS, parse_fault
+from agentgen._serve import (
+    DEFAULT_BODY,
+    DEFAULT_CONNECTIONS,
+    MAX_CONNECTIONS,
+    MAX_PORT,
+    MAX_SERVER_THREADS,
+    MAX_TOOL_CALLS,
+    parse_fault,
+)
 from agentgen.analysis.model import KV_DTYPES, find_model
 from agentgen.cli._assumptions import check_dtype
 from agentgen.cli._options import Whole
@@ -26,6 +35,7 @@ if TYPE_CHECKING:
 
     from agentgen.cli._quantities import Capacity
 
+OTHER_FILES = 64  # open files beside connections
 POLL_S = 0.5  # on Windows a wait without a timeout does not react to Ctrl-C
 
 
@@ -92,6 +102,21 @@ class FaultType(click.ParamType[dict[str, Any]]):
     help="Largest number of tokens in prompt and output together.",
 )
 @click.option(
+    "--max-body",
+    "max_body_bytes",
+    type=ByteSize(),
+    default=DEFAULT_BODY,
+    metavar="SIZE",
+    help=f"Largest body of a request; larger ones get 413. [default: {DEFAULT_BODY}]",
+)
+@click.option(
+    "--max-connections",
+    type=Whole(1, MAX_CONNECTIONS),
+    default=DEFAULT_CONNECTIONS,
+    metavar="N",
+    help=f"Largest number of open connections; more get 503. [default: {DEFAULT_CONNECTIONS}]",
+)
+@click.option(
     "--events",
     type=click.Choice(["token", "coalesced"]),
     default="token",
@@ -156,6 +181,7 @@ def command(
         "decode_tokens_per_second": decode_rate,
         **{name: value for name, value in rest.items() if value is not None},
     }
+    _allow_open_files(rest["max_connections"] + OTHER_FILES)
     try:
         server = _native.Server(json.dumps(options))
     except ValueError as error:
@@ -208,6 +234,19 @@ def _blocks(
 
 def _rate(rate: float) -> str:
     return f"{rate:,.12g} tokens/s" if rate else "at once"
+
+
+def _allow_open_files(number: int) -> None:
+    """Raise the soft limit of open files towards this number: each connection is one."""
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415  POSIX only
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # the system has limits of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @contextmanager

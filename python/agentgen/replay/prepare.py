@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # For a trace that does not state a block size; vLLM's default.
 DEFAULT_BLOCK_TOKENS = 16
+# The embedded server serves this client only.
+UNLIMITED = {"max_body_bytes": 2**40, "max_connections": 2**20}
 PUBLIC_HEADERS = {"User-Agent": f"agentgen/{_native.__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
@@ -65,7 +67,8 @@ def prepare(trace: Path, settings: ReplaySettings) -> Iterator[PreparedReplay]:
     secrets = tuple(headers[name] for name in headers if name not in PUBLIC_HEADERS)
     server = None
     if not settings.url:
-        server = _native.Server(json.dumps({"block_tokens": described["block_tokens"] or DEFAULT_BLOCK_TOKENS}))
+        block_tokens = described["block_tokens"] or DEFAULT_BLOCK_TOKENS
+        server = _native.Server(json.dumps({"block_tokens": block_tokens, **UNLIMITED}))
     try:
         urls = settings.url if server is None else (f"{server.url}/v1",)
         servers = ServerInfo(urls, headers, secrets)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from agentgen import _native
+from agentgen._native import MAX_TOKENS
 from agentgen.errors import ReplayError
 from agentgen.replay.fetch import Page, fetch
-from agentgen.settings import MAX_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

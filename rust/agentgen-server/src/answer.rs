@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::chain::{Chain, WORD_BYTES, make_id, make_words};
-use crate::fault::{Cut, Faults};
+use crate::chain::{Chain, make_id, make_word, make_words};
+use crate::document::{Document, Piece};
+use crate::fault::Faults;
 use crate::request::{Endpoint, Request};
+use crate::steps::{Part, Step, Steps};
+
+/// Tokens whose words are made at a time.
+const CHUNK_TOKENS: u32 = 4096;
 
 /// What all answers of a server share.
 #[derive(Debug)]
@@ -13,36 +18,6 @@ pub struct AnswerTemplate {
     pub model: String,
     /// Start of the server, seconds since 1970.
     pub created: u64,
-}
-
-/// The kind of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// The role, without content.
-    Role,
-    /// A token of the text, of the reasoning before it, or of a tool call.
-    Token,
-    /// The finish reason.
-    Finish,
-    /// The usage.
-    Usage,
-    /// `[DONE]`.
-    Done,
-    /// A server error.
-    Error,
-    /// Invalid JSON.
-    Malformed,
-    /// Not an event: the connection is dropped.
-    Drop,
-}
-
-/// An event of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
-    /// Its kind.
-    pub part: Part,
-    /// Output tokens before it.
-    pub token: u32,
 }
 
 /// A tool call; its first token is the name.
@@ -62,8 +37,6 @@ pub struct Answer {
     /// The beginning of every event: `{"id":…,"object":…,"created":…,"model":…,"choices":[`.
     head: Vec<u8>,
     id: String,
-    /// A generated word for each token, after a space.
-    text: String,
     /// Output tokens.
     tokens: u32,
     reasoning: (u32, &'static str),
@@ -92,8 +65,6 @@ impl Answer {
         // A tool call has a name and at least one word.
         let calls = if calls > 0 { calls.min(request.output_tokens / 2).max(1) } else { 0 };
         let tokens = request.output_tokens.max(2 * calls);
-        let mut text = String::new();
-        make_words(key, 0, tokens.into(), &mut text);
         let at = |call: u32| (u64::from(tokens) * u64::from(call) / u64::from(calls)) as u32;
         let function = |call: u32| request.functions.get(call as usize % request.functions.len().max(1));
         let calls: Vec<_> = (0..calls)
@@ -122,7 +93,6 @@ impl Answer {
             return_token_ids: request.return_token_ids,
             head: head.into_bytes(),
             id,
-            text,
             tokens,
             reasoning: faults.reasoning.unwrap_or((0, "reasoning_content")),
             calls,
@@ -145,52 +115,22 @@ impl Answer {
         if of_ids {
             (0..self.tokens).for_each(|token| chain.push_id(make_id(self.key, token.into())));
         } else if self.calls.is_empty() {
-            chain.push_words(&self.text);
+            chunks(0, self.tokens).for_each(|(first, end)| chain.push_words(&self.words(first, end)));
         } else {
             for call in &self.calls {
                 chain.push_words(&call.name);
-                chain.push_words(&self.arguments(call));
+                for (first, end) in chunks(call.first + 1, call.end) {
+                    let arguments: String = (first..end).map(|token| self.argument(call, token)).collect();
+                    chain.push_words(&arguments);
+                }
             }
         }
     }
 
     /// The events in order, with injected faults.
-    pub fn steps(&self, include_usage: bool, faults: &Faults) -> Vec<Step> {
-        let mut steps = Vec::with_capacity(self.tokens as usize + 4);
-        let mut push = |part, token| steps.push(Step { part, token });
-        if self.endpoint == Endpoint::Chat && self.role_sent {
-            push(Part::Role, 0);
-        }
-        (0..self.tokens).for_each(|token| push(Part::Token, token));
-        if !faults.no_finish {
-            push(Part::Finish, self.tokens);
-        }
-        if include_usage && !faults.no_usage {
-            push(Part::Usage, self.tokens);
-        }
-        if let Some(at) = faults.malformed
-            && let Some(step) = steps.get_mut(at as usize)
-        {
-            step.part = Part::Malformed;
-        }
-        if let Some(at) = faults.error
-            && let Some(step) = steps.get(at as usize).copied()
-        {
-            steps.truncate(at as usize);
-            steps.push(Step { part: Part::Error, ..step });
-        }
-        if !faults.no_done {
-            steps.push(Step { part: Part::Done, token: steps.last().map_or(self.tokens, |step| step.token) });
-        }
-        let whole = match faults.cut {
-            Some(Cut::After(events)) => events as usize,
-            Some(Cut::Within(events)) => events as usize + 1,
-            Some(Cut::BeforeHeaders) | None => return steps,
-        };
-        let token = steps.get(whole.saturating_sub(1)).map_or(self.tokens, |step| step.token);
-        steps.truncate(whole);
-        steps.push(Step { part: Part::Drop, token });
-        steps
+    pub fn steps(&self, include_usage: bool, faults: &Faults) -> Steps {
+        let has_role = self.endpoint == Endpoint::Chat && self.role_sent;
+        Steps::new(has_role, self.tokens, include_usage, faults)
     }
 
     /// Appends the data of an event.
@@ -236,10 +176,10 @@ impl Answer {
 
     fn encode_token(&self, token: u32, out: &mut Vec<u8>) {
         self.open(out);
-        let word = self.word(token).as_bytes();
+        let word = make_word(self.key, token.into());
         if self.endpoint == Endpoint::Completions {
             out.extend_from_slice(br#""text":""#);
-            out.extend_from_slice(word);
+            out.extend_from_slice(&word);
             out.push(b'"');
         } else {
             out.extend_from_slice(br#""delta":{"#);
@@ -292,21 +232,12 @@ impl Answer {
     fn argument(&self, call: &Call, token: u32) -> String {
         let begin = if token == call.first + 1 { "{\"input\":\"" } else { " " };
         let end = if token + 1 == call.end { "\"}" } else { "" };
-        format!("{begin}{}{end}", &self.word(token)[1..])
+        format!("{begin}{}{end}", self.words(token, token + 1).trim_start())
     }
 
-    fn arguments(&self, call: &Call) -> String {
-        (call.first + 1..call.end).map(|token| self.argument(call, token)).collect()
-    }
-
-    /// The word of a token, after a space.
-    fn word(&self, token: u32) -> &str {
-        &self.text[token as usize * WORD_BYTES..][..WORD_BYTES]
-    }
-
-    /// The words of tokens `first..end`, without the leading space.
-    fn words(&self, first: u32, end: u32) -> &str {
-        self.text[first as usize * WORD_BYTES..end as usize * WORD_BYTES].trim_start()
+    /// The words of tokens `first..end`, each after a space.
+    fn words(&self, first: u32, end: u32) -> String {
+        make_words(self.key, first.into()..end.into())
     }
 
     fn usage(&self, out: &mut Vec<u8>) {
@@ -321,51 +252,70 @@ impl Answer {
     }
 
     /// The answer as one document.
-    pub fn document(&self, faults: &Faults) -> Vec<u8> {
+    pub fn document(&self, faults: &Faults) -> Document {
         let AnswerTemplate { model, created } = &*self.template;
         let object = if self.endpoint == Endpoint::Chat { "chat.completion" } else { "text_completion" };
-        let mut out = format!(
+        let mut pieces = vec![Piece::Text(format!(
             r#"{{"id":"{}","object":"{object}","created":{created},"model":{model},"choices":[{{"index":0,"#,
             self.id
-        )
-        .into_bytes();
+        ))];
+        let mut text = |text: &str| pieces.push(Piece::Text(text.to_owned()));
         if self.endpoint == Endpoint::Completions {
-            out.extend_from_slice(format!(r#""text":"{}""#, self.text).as_bytes());
+            text(r#""text":""#);
+            pieces.push(Piece::Words { first: 0, end: self.tokens, spaced: true });
+            pieces.push(Piece::Text("\"".to_owned()));
         } else {
-            out.extend_from_slice(self.message().as_bytes());
+            self.message(&mut pieces);
         }
+        let mut text = |text: &str| pieces.push(Piece::Text(text.to_owned()));
         if !faults.no_finish {
-            out.extend_from_slice(format!(r#","finish_reason":"{}""#, self.finish_reason).as_bytes());
+            text(&format!(r#","finish_reason":"{}""#, self.finish_reason));
         }
         if self.return_token_ids {
-            let ids: Vec<_> = (0..self.tokens).map(|token| make_id(self.key, token.into())).collect();
-            out.extend_from_slice(format!(r#","token_ids":{}"#, serde_json::json!(ids)).as_bytes());
+            text(r#","token_ids":["#);
+            pieces.push(Piece::Ids { first: 0, end: self.tokens });
+            pieces.push(Piece::Text("]".to_owned()));
         }
-        out.extend_from_slice(b"}]");
+        let mut end = b"}]".to_vec();
         if !faults.no_usage {
-            out.push(b',');
-            self.usage(&mut out);
+            end.push(b',');
+            self.usage(&mut end);
         }
-        out.push(b'}');
-        out
+        end.push(b'}');
+        pieces.push(Piece::Text(String::from_utf8_lossy(&end).into_owned()));
+        Document::new(self.key, pieces)
     }
 
     /// `"message":{…}`.
-    fn message(&self) -> String {
+    fn message(&self, pieces: &mut Vec<Piece>) {
         let (before, field) = self.reasoning;
         let before = before.min(self.tokens);
-        let mut message = serde_json::json!({"role": "assistant", "content": self.words(before, self.tokens)});
+        let words = |first, end| Piece::Words { first, end, spaced: false };
+        pieces.push(Piece::Text(r#""message":{"role":"assistant","content":"#.to_owned()));
+        if self.calls.is_empty() {
+            pieces.extend([Piece::Text("\"".to_owned()), words(before, self.tokens), Piece::Text("\"".to_owned())]);
+        } else {
+            pieces.push(Piece::Text("null".to_owned()));
+        }
         if before > 0 {
-            message[field] = self.words(0, before).into();
+            let begin = format!(r#","{field}":""#);
+            pieces.extend([Piece::Text(begin), words(0, before), Piece::Text("\"".to_owned())]);
         }
-        if !self.calls.is_empty() {
-            let call = |call: &Call| {
-                let function = serde_json::json!({"name": call.name, "arguments": self.arguments(call)});
-                serde_json::json!({"id": call.id, "type": "function", "function": function})
-            };
-            message["content"] = serde_json::Value::Null;
-            message["tool_calls"] = self.calls.iter().map(call).collect();
+        for (index, call) in self.calls.iter().enumerate() {
+            let separator = if index == 0 { r#","tool_calls":["# } else { "," };
+            let name = serde_json::Value::from(call.name.as_str());
+            pieces.push(Piece::Text(format!(
+                r#"{separator}{{"id":"{}","type":"function","function":{{"name":{name},"arguments":"{{\"input\":\""#,
+                call.id
+            )));
+            pieces.push(words(call.first + 1, call.end));
+            pieces.push(Piece::Text(r#"\"}"}}"#.to_owned()));
         }
-        format!(r#""message":{message}"#)
+        pieces.push(Piece::Text(if self.calls.is_empty() { "}" } else { "]}" }.to_owned()));
     }
+}
+
+/// The tokens `first..end` in chunks.
+fn chunks(first: u32, end: u32) -> impl Iterator<Item = (u32, u32)> {
+    (first..end).step_by(CHUNK_TOKENS as usize).map(move |chunk| (chunk, end.min(chunk.saturating_add(CHUNK_TOKENS))))
 }

@@ -10,13 +10,18 @@ use bytes::Bytes;
 use futures_timer::Delay;
 use hyper::body::{Body, Frame, SizeHint};
 
-use crate::answer::{Answer, Part, Step};
+use crate::answer::Answer;
+use crate::document;
 use crate::engine::{Admission, Sent, nanoseconds};
 use crate::fault::{Faults, Split};
 use crate::metrics::Outcome;
 use crate::options::Events;
 use crate::shared::Ticket;
+use crate::steps::{Part, Steps};
 use crate::wire::Wire;
+
+/// Bytes of events that are encoded at a time.
+const MAX_WRITE_BYTES: usize = 1 << 20;
 
 /// The connection is dropped by an injected fault.
 #[derive(Debug, thiserror::Error)]
@@ -27,12 +32,14 @@ pub struct Dropped;
 pub enum Reply {
     /// A document; `None` once it is written.
     Document(Option<Bytes>),
-    /// The first part of a document, after which the connection is dropped.
-    Broken {
-        /// `None` once it is written.
-        first: Option<Bytes>,
-        /// Whether the first part has been flushed.
-        written: bool,
+    /// An answer as one document.
+    Answer {
+        /// What is still to be written.
+        document: document::Document,
+        /// Whether the connection is dropped at its end.
+        dropped: bool,
+        /// Whether all of it has been flushed.
+        flushed: bool,
     },
     /// A stream of events.
     Stream(Box<Stream>),
@@ -45,11 +52,14 @@ impl Body for Reply {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context) -> Poll<Option<Result<Frame<Bytes>, Dropped>>> {
         match self.get_mut() {
             Self::Document(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Broken { first, written } => {
-                if let Some(bytes) = first.take() {
+            Self::Answer { document, dropped, flushed } => {
+                if let Some(bytes) = document.next_chunk() {
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
                 }
-                if std::mem::replace(written, true) {
+                if !*dropped {
+                    return Poll::Ready(None);
+                }
+                if std::mem::replace(flushed, true) {
                     return Poll::Ready(Some(Err(Dropped)));
                 }
                 // hyper flushes its buffer when the body has nothing more.
@@ -63,7 +73,7 @@ impl Body for Reply {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Document(bytes) => bytes.is_none(),
-            Self::Broken { .. } => false,
+            Self::Answer { document, dropped, .. } => !dropped && document.left() == 0,
             Self::Stream(stream) => stream.is_over(),
         }
     }
@@ -71,7 +81,8 @@ impl Body for Reply {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Document(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Broken { .. } | Self::Stream(_) => SizeHint::default(),
+            Self::Answer { document, dropped: false, .. } => SizeHint::with_exact(document.left()),
+            Self::Answer { .. } | Self::Stream(_) => SizeHint::default(),
         }
     }
 }
@@ -110,7 +121,7 @@ pub struct Stream {
     apart: bool,
     /// Injected delay of the headers, ns.
     late: u64,
-    steps: Vec<Step>,
+    steps: Steps,
     next: usize,
     /// Frames still to be returned.
     pieces: VecDeque<Bytes>,
@@ -122,7 +133,7 @@ pub struct Stream {
 
 impl Stream {
     /// The events of `answer`, all `late` ns later than the model says.
-    pub fn new(ticket: Ticket, answer: Answer, sent: Sent, steps: Vec<Step>, faults: Faults, late: u64) -> Self {
+    pub fn new(ticket: Ticket, answer: Answer, sent: Sent, steps: Steps, faults: Faults, late: u64) -> Self {
         let apart = faults.split.is_some() || (ticket.shared.options.events == Events::Token && !faults.one_write);
         let wire = Wire::new(&faults, ticket.number());
         Self {
@@ -189,8 +200,10 @@ impl Stream {
         };
         let first = self.next;
         let mut bytes = Vec::with_capacity(if self.apart { 256 } else { 200 * (self.steps.len() - first).min(64) });
-        while self.next < self.steps.len() && self.due(&schedule, self.next) <= now {
-            let step = self.steps[self.next];
+        while let Some(step) = self.steps.get(self.next)
+            && self.due(&schedule, self.next) <= now
+            && bytes.len() < MAX_WRITE_BYTES
+        {
             self.next += 1;
             if step.part == Part::Drop {
                 self.wire.halve(&mut bytes, &self.faults);
@@ -231,7 +244,7 @@ impl Stream {
     fn due(&self, schedule: &Schedule, step: usize) -> u64 {
         let Faults { delay_first, delay_between, .. } = &self.faults;
         let asked = delay_first.as_nanos() as u64 + delay_between.as_nanos() as u64 * step as u64;
-        schedule.due(self.steps[step].token) + self.late + asked
+        schedule.due(self.steps.get(step).map_or(0, |step| step.token)) + self.late + asked
     }
 
     fn cut(&mut self, bytes: &[u8], split: Split) {

@@ -1,5 +1,7 @@
 //! The tokens of a prompt as ids of its KV blocks.
 
+use std::ops::Range;
+
 use agentgen_engine::kv::TokenSeq;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
@@ -111,17 +113,21 @@ fn is_space(byte: u8) -> bool {
     byte == b' ' || (9..=13).contains(&byte)
 }
 
-/// Appends `count` generated words of the output after a prompt, from word `first` on, each after a space.
-pub fn make_words(key: u128, first: u64, count: u64, text: &mut String) {
-    text.reserve(count as usize * WORD_BYTES);
-    for index in first..first + count {
-        let mut bits = draw(key, index);
-        text.push(' ');
-        for _ in 1..WORD_BYTES {
-            text.push(char::from(LETTERS[(bits >> 59) as usize]));
-            bits <<= 5;
-        }
+/// Generated word `index` of the output after a prompt, with the space before it.
+pub fn make_word(key: u128, index: u64) -> [u8; WORD_BYTES] {
+    let mut bits = draw(key, index);
+    let mut word = [b' '; WORD_BYTES];
+    for letter in &mut word[1..] {
+        *letter = LETTERS[(bits >> 59) as usize];
+        bits <<= 5;
     }
+    word
+}
+
+/// Generated words of the output after a prompt, each after a space.
+pub fn make_words(key: u128, words: Range<u64>) -> String {
+    let bytes: Vec<u8> = words.flat_map(|index| make_word(key, index)).collect();
+    String::from_utf8(bytes).unwrap_or_default() // letters and digits
 }
 
 /// Generated token id `index` of the output after a prompt.
@@ -173,12 +179,9 @@ mod tests {
     fn generated_words_depend_on_prompt_and_position() {
         let mut seen = std::collections::HashSet::new();
         for key in 0..1000 {
-            let mut text = String::new();
-            make_words(key, 0, 50, &mut text);
+            let text = make_words(key, 0..50);
             assert_eq!(text.len(), 50 * WORD_BYTES);
-            let mut later = String::new();
-            make_words(key, 20, 30, &mut later);
-            assert_eq!(later, text[20 * WORD_BYTES..]);
+            assert_eq!(make_words(key, 20..50), text[20 * WORD_BYTES..]);
             assert!(text.split_whitespace().all(|word| seen.insert(word.to_owned())), "one word a token, none twice");
         }
         assert_eq!(seen.len(), 50_000);
@@ -205,8 +208,7 @@ mod tests {
             let mut chain = Chain::new(3);
             chain.push_words(&words.join(" "));
             let (context, output) = (words.len(), draw(6) as usize);
-            let mut made = String::new();
-            make_words(chain.key(), 0, output as u64, &mut made);
+            let made = make_words(chain.key(), 0..output as u64);
             chain.push_words(&made);
             let (context_tokens, output_tokens) = (context as u32, output as u32);
             let request = EngineRequest { stream: chain.stream(), context_tokens, output_tokens };

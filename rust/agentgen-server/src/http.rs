@@ -1,22 +1,34 @@
 //! HTTP requests and responses.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use agentgen_engine::serving::TooLarge;
 use bytes::Bytes;
+use futures_timer::Delay;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Response, StatusCode};
 use serde_json::json;
+use tokio::task::block_in_place;
 
 use crate::answer::Answer;
 use crate::body::{Dropped, Reply, Stream};
 use crate::engine::{EngineRequest, Sent};
 use crate::fault::{Cut, Faults, HEADER};
 use crate::metrics::Outcome;
+use crate::options::Options;
 use crate::records::{Record, Records};
 use crate::request::{Endpoint, Request};
 use crate::shared::{Shared, Ticket};
+
+/// Outputs of more tokens are hashed aside.
+const LONG_TOKENS: u32 = 1 << 20;
+/// Most bytes of a body for which memory is reserved before they have come.
+const MAX_RESERVED_BYTES: u64 = 1 << 20;
 
 type Replied = Result<Response<Reply>, Dropped>;
 
@@ -55,7 +67,11 @@ impl Problem {
 }
 
 fn document(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> Response<Reply> {
-    let mut response = Response::new(Reply::Document(Some(text.into())));
+    response(status, kind, Reply::Document(Some(text.into())))
+}
+
+fn response(status: StatusCode, kind: &'static str, body: Reply) -> Response<Reply> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
@@ -100,20 +116,74 @@ fn models(shared: &Shared) -> String {
     json!({"object": "list", "data": [model]}).to_string()
 }
 
-/// Reads all bytes of a body; `None` if the client disconnects.
-async fn read(mut body: Incoming) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(body.size_hint().lower().min(1 << 28) as usize);
-    while let Some(frame) = std::future::poll_fn(|context| std::pin::Pin::new(&mut body).poll_frame(context)).await {
-        if let Ok(data) = frame.ok()?.into_data() {
-            bytes.extend_from_slice(&data);
+/// Answers any request to a server that has too many connections.
+pub fn overloaded(most: usize) -> Response<Reply> {
+    let message = format!("too many connections, expected at most {most}");
+    let mut response = Problem { status: StatusCode::SERVICE_UNAVAILABLE, ..Problem::bad_request(message) }.response();
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Why a body was not read.
+enum Unread {
+    /// The client has disconnected.
+    Disconnected,
+    /// The server refuses it.
+    Refused(Problem),
+}
+
+/// Reads all bytes of a body, within the limits of the options.
+async fn read(mut body: Incoming, options: &Options) -> Result<Vec<u8>, Unread> {
+    let most = options.max_body_bytes;
+    let too_large = || {
+        let message = format!("body: found more than {most} bytes, expected fewer (--max-body)");
+        Unread::Refused(Problem { status: StatusCode::PAYLOAD_TOO_LARGE, ..Problem::bad_request(message) })
+    };
+    let mut late = Delay::new(Duration::from_secs_f64(options.body_timeout_s));
+    let expected = body.size_hint().lower();
+    if expected > most {
+        return Err(too_large());
+    }
+    // The client only says how many bytes will come.
+    let mut bytes = Vec::with_capacity(expected.min(MAX_RESERVED_BYTES) as usize);
+    loop {
+        let next = poll_fn(|context| match Pin::new(&mut body).poll_frame(context) {
+            Poll::Pending => Pin::new(&mut late).poll(context).map(|()| Err(())),
+            Poll::Ready(frame) => Poll::Ready(Ok(frame)),
+        });
+        match next.await {
+            Ok(None) => return Ok(bytes),
+            Ok(Some(Err(_))) => return Err(Unread::Disconnected),
+            Ok(Some(Ok(frame))) => {
+                if let Ok(data) = frame.into_data() {
+                    if bytes.len() as u64 + data.len() as u64 > most {
+                        return Err(too_large());
+                    }
+                    bytes.extend_from_slice(&data);
+                }
+            }
+            Err(()) => {
+                let message = format!("body: not complete after {} s", options.body_timeout_s);
+                let status = StatusCode::REQUEST_TIMEOUT;
+                return Err(Unread::Refused(Problem { status, ..Problem::bad_request(message) }));
+            }
         }
     }
-    Some(bytes)
 }
 
 async fn complete(shared: Arc<Shared>, endpoint: Endpoint, request: hyper::Request<Incoming>) -> Replied {
     let (head, body) = request.into_parts();
-    let Some(bytes) = read(body).await else { return Err(Dropped) };
+    let bytes = match read(body, &shared.options).await {
+        Ok(bytes) => bytes,
+        Err(Unread::Disconnected) => return Err(Dropped),
+        Err(Unread::Refused(problem)) => {
+            shared.metrics.ended(Outcome::Refused);
+            let mut response = problem.response();
+            // The rest of the body is not read.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            return Ok(response);
+        }
+    };
     let mut ticket = Ticket::new(shared.clone(), shared.number());
     let arrived = shared.now();
 
@@ -207,7 +277,12 @@ fn enter(
     let answer = Answer::new(shared.template.clone(), endpoint, &request, ticket.number(), calls, faults);
     let context_tokens = request.chain.tokens() as u32;
     let mut chain = request.chain;
-    answer.push_to(&mut chain, request.of_ids);
+    if answer.tokens() > LONG_TOKENS {
+        // Hashing them takes seconds, in which this thread serves nobody else.
+        block_in_place(|| answer.push_to(&mut chain, request.of_ids));
+    } else {
+        answer.push_to(&mut chain, request.of_ids);
+    }
     let output_tokens = answer.tokens();
     let in_engine = EngineRequest { stream: chain.stream(), context_tokens, output_tokens };
     let (id, sent) = shared.send(arrived, in_engine).map_err(|TooLarge { needed_blocks }| {
@@ -246,14 +321,12 @@ async fn whole(mut ticket: Ticket, entered: Entered, faults: &Faults, late: u64)
     }
     ticket.shared.metrics.lag.add(ticket.shared.now() - due);
     ticket.finish(if *faults == Faults::default() { Outcome::Answered } else { Outcome::Fault });
-    let mut text = answer.document(faults);
-    if faults.malformed.is_some() || faults.cut.is_some() {
-        text.truncate(text.len() / 2);
+    let mut document = answer.document(faults);
+    if faults.cut == Some(Cut::After(0)) {
+        document.truncate(0);
+    } else if faults.malformed.is_some() || faults.cut.is_some() {
+        document.truncate(document.left() / 2);
     }
-    let mut response = document(StatusCode::OK, "application/json", text);
-    if let (Some(_), Reply::Document(bytes)) = (faults.cut, response.body_mut()) {
-        let first = bytes.take().filter(|_| faults.cut != Some(Cut::After(0)));
-        *response.body_mut() = Reply::Broken { first, written: false };
-    }
-    Ok(response)
+    let dropped = faults.cut.is_some();
+    Ok(response(StatusCode::OK, "application/json", Reply::Answer { document, dropped, flushed: false }))
 }

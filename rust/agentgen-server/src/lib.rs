@@ -1,12 +1,14 @@
 //! An OpenAI-compatible server that models prefill, decode and the prefix cache instead of computing tokens.
 //!
 //! `engine` drives the serving engine of `agentgen-engine` on a real clock; `request`, `history` and `chain` read requests
-//! as token blocks; `answer`, `wire` and `body` write answers; `fault` injects faults.
+//! as token blocks; `answer`, `steps`, `document`, `wire` and `body` write
+//! answers; `fault` injects faults.
 #![forbid(unsafe_code)]
 
 mod answer;
 mod body;
 mod chain;
+mod document;
 mod engine;
 mod fault;
 mod histogram;
@@ -18,7 +20,9 @@ mod records;
 mod request;
 mod server;
 mod shared;
+mod steps;
 mod text;
+mod timer;
 mod wire;
 
 pub use metrics::Stats;

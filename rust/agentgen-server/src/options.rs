@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Faults;
 
+/// Longest timeout, seconds.
+const MAX_TIMEOUT_S: f64 = 86_400.0;
+
 /// How events of a stream are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -48,6 +51,14 @@ pub struct Options {
     pub decode_tokens_per_second: f64,
     /// The most tokens of a prompt and its output.
     pub max_model_len: Option<u32>,
+    /// The most bytes of a request's body.
+    pub max_body_bytes: u64,
+    /// The most open connections.
+    pub max_connections: usize,
+    /// Seconds within which a connection must send the head of its next request.
+    pub header_timeout_s: f64,
+    /// Seconds within which a request must send its body.
+    pub body_timeout_s: f64,
     /// How events of a stream are written.
     pub events: Events,
     /// Tool calls in the answer to a request with tools.
@@ -73,6 +84,10 @@ impl Default for Options {
             prefill_tokens_per_second: TimelineOptions::REFERENCE.prefill_tokens_per_second,
             decode_tokens_per_second: TimelineOptions::REFERENCE.decode_tokens_per_second,
             max_model_len: None,
+            max_body_bytes: 64 << 20,
+            max_connections: 10_000,
+            header_timeout_s: 30.0,
+            body_timeout_s: 60.0,
             events: Events::Token,
             tool_calls: 0,
             faults: Vec::new(),
@@ -117,7 +132,17 @@ impl Options {
                 return Err(format!("{name}: found {rate}, expected a number of at least 0"));
             }
         }
-        let whole = [("block_tokens", u64::from(self.block_tokens)), ("threads", self.threads as u64)];
+        for (name, time_s) in [("header_timeout_s", self.header_timeout_s), ("body_timeout_s", self.body_timeout_s)] {
+            if !(time_s > 0.0 && time_s <= MAX_TIMEOUT_S) {
+                return Err(format!("{name}: found {time_s}, expected a number above 0, up to {MAX_TIMEOUT_S}"));
+            }
+        }
+        let whole = [
+            ("block_tokens", u64::from(self.block_tokens)),
+            ("max_body_bytes", self.max_body_bytes),
+            ("max_connections", self.max_connections as u64),
+            ("threads", self.threads as u64),
+        ];
         for (name, found) in whole {
             if found == 0 {
                 return Err(format!("{name}: found 0, expected at least 1"));

@@ -10,13 +10,20 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
 
+use crate::body::Dropped;
 use crate::metrics::Stats;
 use crate::options::Options;
 use crate::shared::Shared;
+use crate::timer::Timers;
 
 /// The most connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
+/// The most connections that are told at the same time that there are too many; others are closed.
+const MAX_REFUSALS: usize = 256;
+/// How long such a connection may take to send the head of its request.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
 /// Pause after a connection could not be accepted.
 const NO_ROOM: Duration = Duration::from_millis(10);
 
@@ -117,6 +124,9 @@ fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let most = shared.options.max_connections;
+    let (places, refusals) =
+        (Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))), Arc::new(Semaphore::new(MAX_REFUSALS)));
     loop {
         let Ok((connection, _)) = listener.accept().await else {
             // No free file descriptor, or the client has disconnected.
@@ -125,11 +135,23 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         };
         // Events are small and must be sent at once.
         let _ = connection.set_nodelay(true);
-        let shared = shared.clone();
-        tokio::spawn(async move {
-            let service = service_fn(|request| crate::http::answer(shared.clone(), request));
-            // The outcome of each request is counted; connection errors add nothing.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(connection), service).await;
-        });
+        let mut http = http1::Builder::new();
+        http.timer(Timers).header_read_timeout(Duration::from_secs_f64(shared.options.header_timeout_s));
+        if let Ok(place) = places.clone().try_acquire_owned() {
+            let shared = shared.clone();
+            tokio::spawn(async move {
+                let service = service_fn(|request| crate::http::answer(shared.clone(), request));
+                // The outcome of each request is counted; connection errors add nothing.
+                let _ = http.serve_connection(TokioIo::new(connection), service).await;
+                drop(place);
+            });
+        } else if let Ok(place) = refusals.clone().try_acquire_owned() {
+            http.header_read_timeout(REFUSAL_TIME);
+            tokio::spawn(async move {
+                let service = service_fn(|_| async move { Ok::<_, Dropped>(crate::http::overloaded(most)) });
+                let _ = http.serve_connection(TokioIo::new(connection), service).await;
+                drop(place);
+            });
+        }
     }
 }

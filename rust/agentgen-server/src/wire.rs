@@ -2,8 +2,9 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::answer::{Answer, Step};
+use crate::answer::Answer;
 use crate::fault::{Cut, Faults};
+use crate::steps::Step;
 
 /// Encodes events.
 pub struct Wire {
