@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import agentgen
@@ -173,3 +174,26 @@ def test_no_arrow_library_is_needed(tmp_path: Path) -> None:
         [sys.executable, "-c", WITHOUT, str(tmp_path / "run")], capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr) == ("ok\n", "")
+
+
+def test_a_stream_that_another_thread_closes_says_so() -> None:
+    """Neither a KeyboardInterrupt, which nobody caused, nor rows that pass for all of them."""
+    ends: list[BaseException] = []
+    for _ in range(5):
+        stream = agentgen.generate(CONFIG, sessions=1_000_000)._open()  # noqa: SLF001
+        begun = threading.Event()
+
+        def consume(stream: Any = stream, begun: threading.Event = begun) -> None:
+            try:
+                for _ in stream:
+                    begun.set()
+            except BaseException as error:  # noqa: BLE001
+                ends.append(error)
+
+        thread = threading.Thread(target=consume)
+        thread.start()
+        begun.wait()
+        stream.close()
+        thread.join()
+    assert ends
+    assert {(type(end), str(end)) for end in ends} == {(RuntimeError, "this stream was closed by another thread")}

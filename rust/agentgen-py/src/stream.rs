@@ -136,7 +136,11 @@ impl BatchStream {
             }
             next
         });
-        next.map(|batch| batch.map(Batch).map_err(|e| Failure::from(e).into())).transpose()
+        match next.transpose() {
+            // Only `close` cancels, and here it was called while this thread waited for the batch.
+            Err(TraceError::Interrupted) => Err(PyRuntimeError::new_err("this stream was closed by another thread")),
+            next => Ok(next.map_err(Failure::from)?.map(Batch)),
+        }
     }
 
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
