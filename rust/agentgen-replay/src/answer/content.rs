@@ -79,9 +79,11 @@ impl Content {
                 self.fail(Failure::ServerError, format!("the server ended the answer with finish_reason {reason}"));
             }
         }
-        let (text, message) = parts(choice, endpoint);
+        let (text, mut message) = parts(choice, endpoint);
+        let thinking = std::mem::take(&mut message.content.thinking);
         let (text, older, newer) =
             (non_empty(text), non_empty(message.reasoning_content), non_empty(message.reasoning));
+        plain &= thinking.is_empty();
         let fragments = message.tool_calls.unwrap_or_default();
         let mut too_many = fragments.more;
         for fragment in fragments.kept {
@@ -101,7 +103,8 @@ impl Content {
             (Some(string), None, None) | (None, Some(string), None) if plain => only(string, Part::Reasoning),
             _ => {}
         }
-        for (part, string) in [(Part::Reasoning, older.or(newer)), (Part::Text, text)] {
+        let thinking = Some(Cow::<str>::Owned(thinking)).filter(|thinking| !thinking.is_empty());
+        for (part, string) in [(Part::Reasoning, older.or(newer).or(thinking)), (Part::Text, text)] {
             self.output(part, string.as_deref().unwrap_or_default(), read);
         }
     }
@@ -149,7 +152,7 @@ impl Content {
         } else if counts.events == 0 && !stray.is_empty() {
             let message = format!("found {}, expected events", problem::quoted(stray, &secrets));
             self.fail(Failure::BadResponse, message);
-        } else if counts.malformed_events > 0 && counts.output_events == 0 && self.finish_reason.is_none() {
+        } else if counts.malformed_events > 0 && counts.output_events == 0 {
             let message = format!("found {} malformed events, expected chunks of an answer", counts.malformed_events);
             self.fail(Failure::BadResponse, message);
         } else if end == End::Closed && !self.end_mark {
@@ -199,7 +202,7 @@ fn parts(choice: Choice<'_>, endpoint: Endpoint) -> (Option<Text<'_>>, Message<'
         Endpoint::Completions => (choice.text, Message::default()),
         Endpoint::Chat => {
             let mut message = choice.delta.or(choice.message).unwrap_or_default();
-            (message.content.take(), message)
+            (message.content.text.take(), message)
         }
     }
 }

@@ -25,6 +25,9 @@ pub(super) struct Frame<'a> {
     pub object: Option<Text<'a>>,
     #[serde(borrow)]
     pub message: Option<&'a RawValue>,
+    /// The error of a server made with `FastAPI`.
+    #[serde(borrow)]
+    pub detail: Option<&'a RawValue>,
 }
 
 /// One choice of the answer; a replay asks for one only.
@@ -46,7 +49,7 @@ pub(super) struct Choice<'a> {
 #[serde(default)]
 pub(super) struct Message<'a> {
     #[serde(borrow)]
-    pub content: Option<Text<'a>>,
+    pub content: Content<'a>,
     /// The older name of `reasoning`; servers that send both send the same text.
     #[serde(borrow)]
     pub reasoning_content: Option<Text<'a>>,
@@ -73,8 +76,9 @@ pub(super) struct ToolFragment<'a> {
 pub(super) struct FunctionFragment<'a> {
     #[serde(borrow)]
     pub name: Option<Text<'a>>,
+    /// A string, or the JSON value itself.
     #[serde(borrow)]
-    pub arguments: Option<Text<'a>>,
+    pub arguments: Option<&'a RawValue>,
 }
 
 /// Token counts of the server.
@@ -176,6 +180,74 @@ impl<'de: 'a, 'a> Deserialize<'de> for ToolFragments<'a> {
             }
         }
         deserializer.deserialize_seq(Fragments)
+    }
+}
+
+/// The content of a message: null, a string, or a list of parts with text or thinking (Mistral).
+#[derive(Debug, Default)]
+pub(super) struct Content<'a> {
+    pub text: Option<Text<'a>>,
+    pub thinking: String,
+}
+
+/// A part of a content, or a part of its thinking.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct ContentPart<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    text: Option<Text<'a>>,
+    #[serde(borrow)]
+    thinking: Thinking<'a>,
+}
+
+/// A string, or a list of parts with text.
+#[derive(Debug, Default)]
+struct Thinking<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Contents;
+        impl<'de> Visitor<'de> for Contents {
+            type Value = Content<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, a list of parts or null")
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Content::default())
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Content { text: Some(Text(Cow::Borrowed(text))), thinking: String::new() })
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Content { text: Some(Text(Cow::Owned(text.to_owned()))), thinking: String::new() })
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+                let (mut said, mut thinking) = (String::new(), String::new());
+                while let Some(part) = sequence.next_element::<ContentPart<'_>>()? {
+                    let is_thought = part.kind.is_some_and(|Text(kind)| matches!(&*kind, "thinking" | "reasoning"));
+                    let text = part.text.map_or(Cow::Borrowed(""), |Text(text)| text);
+                    if is_thought { &mut thinking } else { &mut said }.push_str(&text);
+                    thinking.push_str(&part.thinking.0);
+                }
+                Ok(Content { text: Some(Text(Cow::Owned(said))), thinking })
+            }
+        }
+        deserializer.deserialize_any(Contents)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Thinking<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Content { text, thinking } = Content::deserialize(deserializer)?;
+        let text = text.map_or(Cow::Borrowed(""), |Text(text)| text);
+        Ok(Self(if thinking.is_empty() { text } else { Cow::Owned(thinking + &text) }))
     }
 }
 

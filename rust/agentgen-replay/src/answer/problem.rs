@@ -14,6 +14,9 @@ pub(super) fn of_frame(frame: &Frame<'_>, secrets: &Secrets) -> Option<String> {
     let is_error = frame.object.as_ref().is_some_and(|object| object.0 == "error");
     match frame.error {
         Some(problem) if problem.get() != "false" => Some(message(problem, secrets)),
+        None if frame.choices.0.is_none() && frame.detail.is_some() => {
+            frame.detail.map(|detail| message(detail, secrets))
+        }
         _ if is_error => Some(frame.message.map_or_else(|| "error".to_owned(), |text| message(text, secrets))),
         _ => None,
     }

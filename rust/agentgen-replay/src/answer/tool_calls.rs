@@ -1,6 +1,9 @@
 //! Tool calls, put together from the fragments of a stream.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::frame::{MAX_TOOL_CALLS, Text, ToolFragment};
 
@@ -37,15 +40,26 @@ pub struct Function {
     pub arguments: String,
 }
 
-/// Adds a fragment to its call: the one with the same index; without an index, the one with the same id; without either,
-/// the last one. Returns its bytes; `None` if that would be one
-/// call too many.
+/// Adds a fragment to its call. Returns its bytes; `None` if that would be one call too many.
+///
+/// The call is the one with the same id; else a new one, if the fragment has an id and a name; else the one with the same
+/// index. Some servers give every call the index 0. Without an index, a new id is a new call, and no id continues the last.
 pub(super) fn add(calls: &mut Vec<ToolCall>, fragment: ToolFragment<'_>) -> Option<usize> {
     let id = fragment.id.map(|Text(id)| id).filter(|id| !id.is_empty());
-    let known = match (fragment.index.0, &id) {
-        (Some(index), _) => calls.iter().rposition(|call| call.index == Some(index)),
-        (None, Some(id)) => calls.iter().rposition(|call| call.id == **id),
-        (None, None) => calls.len().checked_sub(1),
+    let function = fragment.function.unwrap_or_default();
+    let name = function.name.map(|Text(name)| name).filter(|name| !name.is_empty());
+    let of_id = id.as_ref().and_then(|id| calls.iter().rposition(|call| call.id == **id));
+    let of_index = |calls: &[ToolCall]| {
+        let index = fragment.index.0?;
+        let at = calls.iter().rposition(|call| call.index == Some(index))?;
+        let begins = id.is_some() && name.is_some() && !calls[at].id.is_empty();
+        (!begins).then_some(at)
+    };
+    let known = match (of_id, fragment.index.0, &id) {
+        (Some(at), _, _) => Some(at),
+        (None, Some(_), _) => of_index(calls),
+        (None, None, Some(_)) => None,
+        (None, None, None) => calls.len().checked_sub(1),
     };
     if known.is_none() && calls.len() == MAX_TOOL_CALLS {
         return None;
@@ -60,16 +74,15 @@ pub(super) fn add(calls: &mut Vec<ToolCall>, fragment: ToolFragment<'_>) -> Opti
         bytes += id.len();
         call.id = id.into_owned();
     }
-    if let Some(function) = fragment.function {
-        // The name arrives whole, the arguments in fragments.
-        if let Some(Text(name)) = function.name.filter(|Text(name)| !name.is_empty()) {
-            bytes += name.len();
-            call.function.name = name.into_owned();
-        }
-        if let Some(Text(arguments)) = function.arguments {
-            bytes += arguments.len();
-            call.function.arguments.push_str(&arguments);
-        }
+    // The name arrives whole, the arguments in fragments.
+    if let Some(name) = name {
+        bytes += name.len();
+        call.function.name = name.into_owned();
+    }
+    if let Some(json) = function.arguments.map(RawValue::get) {
+        let text = serde_json::from_str::<Text<'_>>(json).map_or(Cow::Borrowed(json), |Text(text)| text);
+        bytes += text.len();
+        call.function.arguments.push_str(&text);
     }
     Some(bytes)
 }

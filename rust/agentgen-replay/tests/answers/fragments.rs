@@ -46,6 +46,80 @@ fn tool_calls_without_numbers_are_told_apart_by_id() {
     assert_eq!(calls, [("a", "{}"), ("b", "{}")]);
 }
 
+/// Servers that give every call the index 0: a new id with a name is a new call, no id or the same one continues it.
+#[test]
+fn tool_calls_with_one_index_are_told_apart_by_id() {
+    for again in [json!(""), json!(null), json!("same")] {
+        let mut events = Vec::new();
+        for (id, name) in [("a", "f"), ("b", "g")] {
+            let again = if again == "same" { json!(id) } else { again.clone() };
+            let fragment = |id: &serde_json::Value, name: Option<&str>, arguments: &str| {
+                let function = json!({"name": name, "arguments": arguments});
+                delta(&json!({"tool_calls": [{"index": 0, "id": id, "type": "function", "function": function}]}))
+            };
+            events.push(fragment(&json!(id), Some(name), ""));
+            events.extend(["{\"a\":", "1}"].map(|part| fragment(&again, None, part)));
+        }
+        events.push(finish("tool_calls"));
+        let answer = whole(&events);
+        let calls: Vec<_> = answer
+            .tool_calls()
+            .iter()
+            .map(|call| (&*call.id, &*call.function.name, &*call.function.arguments))
+            .collect();
+        assert_eq!(calls, [("a", "f", "{\"a\":1}"), ("b", "g", "{\"a\":1}")], "{again}");
+    }
+}
+
+/// Servers that change the id of a call with every fragment, but name it once.
+#[test]
+fn a_new_id_without_a_name_continues_the_call_of_its_index() {
+    let fragment = |id: &str, name: Option<&str>, arguments: &str| {
+        delta(&json!({"tool_calls": [{"index": 0, "id": id, "function": {"name": name, "arguments": arguments}}]}))
+    };
+    let answer = whole(&[fragment("a", Some("f"), "{"), fragment("b", None, "}"), finish("tool_calls")]);
+    let calls: Vec<_> = answer.tool_calls().iter().map(|call| &*call.function.arguments).collect();
+    assert_eq!(calls, ["{}"]);
+}
+
+#[test]
+fn arguments_may_be_objects() {
+    let call = |index: u32, arguments: serde_json::Value| json!({"index": index, "id": format!("c{index}"), "function": {"name": "f", "arguments": arguments}});
+    let calls = json!({"tool_calls": [call(0, json!({"a": [1, "\u{e9}"]})), call(1, json!({})), call(2, json!(null)), call(3, json!("{\"b\": 2}"))]});
+    let answer = whole(&[delta(&calls), finish("tool_calls")]);
+    let arguments: Vec<_> = answer.tool_calls().iter().map(|call| &*call.function.arguments).collect();
+    assert_eq!(arguments, ["{\"a\":[1,\"\u{e9}\"]}", "{}", "", "{\"b\": 2}"]);
+}
+
+/// Content as a list of parts; thinking is reasoning, as a text or as parts of its own.
+#[test]
+fn content_may_be_a_list_of_parts() {
+    let text = |text: &str| json!({"type": "text", "text": text});
+    let events = [
+        delta(&json!({"role": "assistant", "content": []})),
+        delta(&json!({"content": [{"type": "thinking", "thinking": [text("h"), text("m")]}]})),
+        delta(&json!({"content": [{"type": "thinking", "thinking": " yes"}, {"type": "reasoning", "text": "!"}]})),
+        delta(&json!({"content": [text("one"), {"type": "image_url", "image_url": {}}, text(" \"two\"")]})),
+        delta(&json!({"content": " three"})),
+        finish("stop"),
+    ];
+    let cuts: Vec<usize> = events.iter().scan(0, |end, event| (*end += event.len() + 8, *end).1.into()).collect();
+    let answer = fed(&body(&events), &cuts, true);
+    assert_eq!((answer.failure(), answer.reasoning(), answer.text()), (None, "hm yes!", "one \"two\" three"));
+    assert_eq!((answer.stamps().first_token_ns, answer.stamps().first_answer_ns), (Some(2), Some(4)));
+    assert_eq!((answer.counts().output_events, answer.counts().malformed_events), (4, 0));
+}
+
+/// Nobody may take an answer that could not be read for an empty one.
+#[test]
+fn an_answer_that_cannot_be_read_is_a_failure() {
+    let unread = whole(&[delta(&json!({"content": {"text": "a"}})), finish("stop")]);
+    assert_eq!(unread.failure(), Some(agentgen_replay::answer::Failure::BadResponse));
+    let detail = whole(&[json!({"detail": "engine dead"}).to_string(), "[DONE]".to_owned()]);
+    assert_eq!(detail.failure(), Some(agentgen_replay::answer::Failure::ServerError));
+    assert_eq!(detail.message(), "engine dead");
+}
+
 /// Both names of reasoning; it is the first token, but not the first of the answer.
 #[test]
 fn reasoning_has_two_spellings() {

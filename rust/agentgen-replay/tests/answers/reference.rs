@@ -66,7 +66,7 @@ pub fn stream(body: &[u8], complete: bool) -> Seen {
     seen.failure = seen.failure.or(match () {
         () if !complete => Some("stream_truncated"),
         () if events == 0 && stray => Some("bad_response"),
-        () if malformed > 0 && outputs == 0 && seen.finish_reason.is_none() => Some("bad_response"),
+        () if malformed > 0 && outputs == 0 => Some("bad_response"),
         () if seen.finish_reason.is_none() && !done => Some("stream_truncated"),
         () => None,
     });
@@ -111,12 +111,20 @@ fn chunk(frame: &Value, seen: &mut Seen) {
     let delta = &choice["delta"];
     for fragment in delta["tool_calls"].as_array().into_iter().flatten() {
         seen.events[1] += 1;
-        let at = fragment["index"].as_u64().unwrap() as usize;
-        if seen.tool_calls.len() <= at {
-            let empty = json!({"id": "", "type": "function", "function": {"name": "", "arguments": ""}});
-            seen.tool_calls.resize(at + 1, empty);
-        }
-        let call = &mut seen.tool_calls[at];
+        let id = fragment["id"].as_str().unwrap_or_default();
+        let named = fragment["function"]["name"].is_string();
+        let calls = &mut seen.tool_calls;
+        // All fragments have the index 0.
+        let known = match calls.iter().rposition(|call| !id.is_empty() && call["id"] == id) {
+            Some(at) => Some(at),
+            None if !id.is_empty() && named && calls.last().is_some_and(|call| call["id"] != "") => None,
+            None => calls.len().checked_sub(1),
+        };
+        let at = known.unwrap_or_else(|| {
+            calls.push(json!({"id": "", "type": "function", "function": {"name": "", "arguments": ""}}));
+            calls.len() - 1
+        });
+        let call = &mut calls[at];
         if let Some(id) = fragment["id"].as_str() {
             call["id"] = id.into();
         }
