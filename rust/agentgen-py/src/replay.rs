@@ -108,6 +108,9 @@ impl ReplaySession {
         });
         let calls: Vec<_> = calls.collect();
         let tokens = answer.counts().completion_tokens;
+        if !answer.reasoning().is_empty() {
+            self.0.name_reasoning(answer.reasoning_field());
+        }
         self.0.answered(answer.text(), answer.reasoning(), &calls, tokens).map_err(refused)
     }
 

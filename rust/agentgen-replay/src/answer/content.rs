@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::events::Event;
 use super::frame::{Choice, Frame, MAX_TOOL_CALLS, Message, Text, Timings, Usage};
 use super::pattern::{Part, Pattern};
-use super::{Counts, End, Endpoint, Failure, Read, ToolCall, problem, tool_calls};
+use super::{Counts, End, Endpoint, Failure, Read, ReasoningField, ToolCall, problem, tool_calls};
 use crate::secrets::Secrets;
 
 /// Most characters kept of a finish reason.
@@ -18,6 +18,8 @@ const LOST: &str = "the connection was lost before the body was over";
 pub(super) struct Content {
     pub text: String,
     pub reasoning: String,
+    /// The name under which it came.
+    pub reasoning_field: ReasoningField,
     pub tool_calls: Vec<ToolCall>,
     pub finish_reason: Option<String>,
     end_mark: bool,
@@ -84,6 +86,9 @@ impl Content {
         let (text, older, newer) =
             (non_empty(text), non_empty(message.reasoning_content), non_empty(message.reasoning));
         plain &= thinking.is_empty();
+        if older.is_some() || newer.is_some() {
+            self.reasoning_field = if older.is_some() { ReasoningField::Older } else { ReasoningField::Newer };
+        }
         let fragments = message.tool_calls.unwrap_or_default();
         let mut too_many = fragments.more;
         for fragment in fragments.kept {

@@ -35,6 +35,27 @@ pub enum Endpoint {
     Completions,
 }
 
+/// The name of the field with the reasoning. A server reads in histories what it writes in answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReasoningField {
+    /// `reasoning_content`, also of a server that writes both.
+    #[default]
+    Older,
+    /// `reasoning`.
+    Newer,
+}
+
+impl ReasoningField {
+    /// Name of the field.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Older => "reasoning_content",
+            Self::Newer => "reasoning",
+        }
+    }
+}
+
 /// How a body ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -287,6 +308,12 @@ impl Answer {
     #[must_use]
     pub fn reasoning(&self) -> &str {
         &self.content.reasoning
+    }
+
+    /// The field in which the reasoning came.
+    #[must_use]
+    pub fn reasoning_field(&self) -> ReasoningField {
+        self.content.reasoning_field
     }
 
     /// The tool calls; complete when the answer is.

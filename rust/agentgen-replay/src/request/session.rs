@@ -5,6 +5,7 @@ use agentgen_trace::transcript::ToolCall;
 use super::block_hash::BlockHashSession;
 use super::messages::MessagesSession;
 use super::options::{Request, RequestError};
+use crate::answer::ReasoningField;
 
 /// One session: builds a request, takes its answer, and so on until it ends.
 #[derive(Debug)]
@@ -89,6 +90,13 @@ impl ReplaySession {
         match self {
             Self::BlockHash(session) => session.request(),
             Self::Messages { session, .. } => session.request(),
+        }
+    }
+
+    /// Sends reasoning in the field in which the server writes it.
+    pub fn name_reasoning(&mut self, field: ReasoningField) {
+        if let Self::Messages { session, .. } = self {
+            session.name_reasoning(field);
         }
     }
 

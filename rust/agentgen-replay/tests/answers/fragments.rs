@@ -134,11 +134,12 @@ fn reasoning_has_two_spellings() {
         let cuts: Vec<usize> = events.iter().scan(0, |end, event| (*end += event.len() + 8, *end).1.into()).collect();
         let answer = fed(&body(&events), &cuts, true);
         assert_eq!((answer.reasoning(), answer.text()), ("hm yes", "42"));
+        assert_eq!(answer.reasoning_field().name(), name);
         assert_eq!((answer.stamps().first_token_ns, answer.stamps().first_answer_ns), (Some(2), Some(4)));
         assert_eq!(answer.counts().output_events, 3);
     }
     let both = whole(&[delta(&json!({"reasoning": "hm", "reasoning_content": "hm"})), finish("stop")]);
-    assert_eq!(both.reasoning(), "hm");
+    assert_eq!((both.reasoning(), both.reasoning_field().name()), ("hm", "reasoning_content"));
 }
 
 /// Null content reads as the empty text.

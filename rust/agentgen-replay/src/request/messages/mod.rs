@@ -17,6 +17,7 @@ use agentgen_trace::transcript::{History as Begins, Part, ToolCall, Transcript};
 pub use self::options::MessagesOptions;
 use self::render::Array;
 use super::options::{History, Request, RequestError};
+use crate::answer::ReasoningField;
 
 /// A conversation that is being replayed.
 #[derive(Debug)]
@@ -96,6 +97,13 @@ impl MessagesSession {
             self.failed = history::take_answer(&mut self.transcript, last, text, reasoning, tool_calls).err();
         }
         Ok(())
+    }
+
+    /// Sends reasoning in this field from now on. A recorded history is the same for every server.
+    pub fn name_reasoning(&mut self, field: ReasoningField) {
+        if self.options.history == History::Live {
+            self.array.reasoning_field = field;
+        }
     }
 
     fn error(&self, what: &str) -> RequestError {

@@ -2,12 +2,16 @@
 
 use agentgen_trace::transcript::{Message, MessageId, Part, Role};
 
+use crate::answer::ReasoningField;
+
 /// The items of a `messages` array with their estimated tokens.
 #[derive(Debug, Default)]
 pub(super) struct Array {
     json: Vec<u8>,
     /// Each message with the bytes of `json` and the tokens up to its end.
     ends: Vec<(MessageId, usize, u64)>,
+    /// The field that the reasoning of further messages is sent in.
+    pub reasoning_field: ReasoningField,
 }
 
 impl Array {
@@ -78,7 +82,7 @@ impl Array {
             None => self.json.extend_from_slice(br#","content":null"#),
         }
         if let Some(reasoning) = reasoning {
-            self.member("reasoning_content", &reasoning);
+            self.member(self.reasoning_field.name(), &reasoning);
         }
         let mut separator = &br#","tool_calls":["#[..];
         for call in message.tool_calls() {

@@ -1,6 +1,7 @@
 //! Answers in later prompts.
 
 use super::*;
+use crate::answer::ReasoningField;
 
 fn sent_messages(session: &mut MessagesSession) -> Vec<Value> {
     sent(&session.request().unwrap())["messages"].as_array().unwrap().clone()
@@ -73,6 +74,23 @@ fn a_live_history_holds_what_the_server_answered() {
         {"role": "user", "content": "c"},
     ]);
     assert_eq!(Value::from(sent_messages(&mut session)), expected);
+}
+
+/// Servers read in a history the field that they write in answers.
+#[test]
+fn live_reasoning_is_sent_back_in_the_field_in_which_it_came() {
+    let rows = [user("a"), answer("recorded"), user("b")];
+    for (history, name) in [(History::Live, "reasoning"), (History::Recorded, "reasoning_content")] {
+        let mut rows = rows.clone();
+        rows[1]["reasoning_content"] = json!("recorded");
+        let mut session = session(&rows, history);
+        sent_messages(&mut session);
+        session.name_reasoning(ReasoningField::Newer);
+        session.answered("first", "thought", &[]).unwrap();
+        let sent = sent_messages(&mut session);
+        let fields: Vec<_> = sent[1].as_object().unwrap().keys().filter(|key| key.starts_with("reasoning")).collect();
+        assert_eq!(fields, [name]);
+    }
 }
 
 #[test]
