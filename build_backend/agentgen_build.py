@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 BUNDLE = Path(__file__).parents[1] / "python" / "agentgen" / "pages" / "static" / "vega.js"
-# All that the script leaves behind of itself.
+# The files that the script writes.
 SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
 

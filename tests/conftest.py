@@ -58,7 +58,7 @@ class Run(Protocol):
 
 
 def one_line_only(result_code: int, stderr: str) -> None:
-    """What fails says so in lines of its own, never in a traceback."""
+    """A failed command prints error lines, never a traceback."""
     assert "Traceback" not in stderr
     if result_code:
         assert all(line.startswith(("agentgen: ", "Usage: ")) for line in stderr.splitlines() if line), stderr
@@ -163,6 +163,6 @@ def show(browser: Browser) -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert said == []
-    asked = [url for url in requests if not url.startswith("blob:")]  # a page's own workers
-    assert all(url.startswith("file:") and ".html" in url for url in asked), asked
-    assert len(asked) == len(contexts)
+    fetched = [url for url in requests if not url.startswith("blob:")]  # a page's own workers
+    assert all(url.startswith("file:") and ".html" in url for url in fetched), fetched
+    assert len(fetched) == len(contexts)

@@ -91,7 +91,7 @@ class Turn:
 
 @dataclass
 class Script:
-    """A session whose requests go as its script says."""
+    """A session whose requests follow its script."""
 
     number: int
     script: list[Turn]

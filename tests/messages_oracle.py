@@ -28,7 +28,7 @@ def conversations(lines: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
 
 
 def messages(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What one row says, as chat completions take it."""
+    """The message of one row in the format of chat completions."""
     name = {"name": row["name"]} if row.get("name") is not None else {}
     if row["role"] == "tool":
         for result in row["tool_results"]:
@@ -49,7 +49,7 @@ def estimate(text: str | None) -> int:
 
 
 def answer_tokens(rows: list[dict[str, Any]], at: int) -> int:
-    """Length of the recorded answer to a row, or that of one which nobody recorded."""
+    """Length of the recorded answer to a row, else the default length."""
     if at + 1 == len(rows) or rows[at + 1]["role"] != "assistant":
         return 128
     answer = rows[at + 1]
@@ -62,7 +62,7 @@ def answer_tokens(rows: list[dict[str, Any]], at: int) -> int:
 
 
 def bodies(rows: list[dict[str, Any]], model: str) -> Iterator[dict[str, Any]]:
-    """The body of every client turn with the recorded history; the run gives only a model, and wants no stream."""
+    """The body of every client turn with the recorded history; the run sets the model and disables streaming."""
     system = next((row["system"] for row in rows if row.get("system")), None)
     said = [{"role": "system", "content": system}] if system else []
     for at, row in enumerate(rows):

@@ -55,7 +55,7 @@ def sessions(path: Path, ids_tokens: int) -> list[Session]:
 
 
 def requests(of: Iterable[Session], concurrency: int) -> Iterator[tuple[Session, int, float, float]]:
-    """(session, turn, start, end) in the order of their starts, in file order on so many slots."""
+    """(session, turn, start, end) in the order of their starts; sessions start in file order on the slots."""
     coming = iter(of)
     events: list[tuple[float, int, int]] = [(0.0, slot, -1) for slot in range(concurrency)]
     open_ones: dict[int, Session] = {}
@@ -128,7 +128,7 @@ class Oracle:
         return sum(tokens for age, tokens in self.ages if age <= ttl_ms) / self.counts["tokens"]
 
     def lru(self, capacity: int) -> float:
-        """Blocks found / blocks, with so many at most."""
+        """Blocks found / blocks, in a cache of this capacity."""
         held: OrderedDict[int, None] = OrderedDict()
         hits = 0
         for chain, reusable, _ in self.chains:

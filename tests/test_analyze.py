@@ -151,14 +151,14 @@ def test_quality_has_the_figures_of_the_rows(seed: int, layout: str, tmp_path: P
         "calibrate": False,
     }
     agentgen.write_run(tmp_path / "run", config, sessions=200, seed=seed, layout=layout)
-    told = json.loads((tmp_path / "run" / "quality.json").read_text())["reuse"]
+    reported = json.loads((tmp_path / "run" / "quality.json").read_text())["reuse"]
     reuse = only(agentgen.analyze(tmp_path / "run"))["reuse"]
     assert reuse["linked"]["token_weighted"] > reuse["standalone"]["token_weighted"]
     for reading in ("linked", "standalone"):
         # Who of two finds what they share depends on the order: of the file here, of the timeline there.
         exact = {name: reuse[reading][name] for name in ("block_references", "full_blocks", "token_weighted")}
-        assert {name: told[reading][name] for name in exact} == pytest.approx(exact, abs=1e-12)
-        assert told[reading] == pytest.approx(reuse[reading], abs=0.01)
+        assert {name: reported[reading][name] for name in exact} == pytest.approx(exact, abs=1e-12)
+        assert reported[reading] == pytest.approx(reuse[reading], abs=0.01)
 
 
 def test_slower_requests_take_longer(small_run: Path) -> None:
@@ -179,12 +179,12 @@ def test_json_is_all_there_is(run: Run, small_run: Path, tmp_path: Path) -> None
     agentgen.write_run(tmp_path / "other", sessions=5)
     done = run("analyze", small_run, tmp_path / "other", "--json")
     assert done.stderr == ""
-    told = json.loads(done.stdout)
-    jsonschema.validate(told, json.loads((ROOT / "schemas" / "analysis.schema.json").read_text(encoding="utf-8")))
+    reported = json.loads(done.stdout)
+    jsonschema.validate(reported, json.loads((ROOT / "schemas" / "analysis.schema.json").read_text(encoding="utf-8")))
     analysis = agentgen.analyze([small_run, tmp_path / "other"])
-    assert told == analysis.to_dict()
+    assert reported == analysis.to_dict()
     assert done.stdout == analysis.to_json() + "\n"
-    assert [trace["trace"] for trace in told["traces"]] == [str(small_run), str(tmp_path / "other")]
+    assert [trace["trace"] for trace in reported["traces"]] == [str(small_run), str(tmp_path / "other")]
 
 
 def test_what_it_says_is_nobodys_to_change(small_run: Path) -> None:
@@ -338,7 +338,7 @@ def test_progress_counts_sessions(many: Path) -> None:
 
     def refuse(done: int, in_all: int) -> None:
         seen.append((done, in_all))
-        if done > 0:  # a busy machine may have done nothing when it is first asked
+        if done > 0:  # a busy machine may have done nothing at the first call
             raise RuntimeError(f"{done} of {in_all}")
 
     with pytest.raises(RuntimeError, match=r"^[0-9]+ of 0$"):
@@ -372,8 +372,8 @@ def test_the_worked_example_of_the_documentation(*, outputs: bool, rates: tuple[
     text = (ROOT / "docs" / "reuse.md").read_text()
     rows = text.split("```jsonl\n")[1].split("```")[0]
     (tmp_path / "example.jsonl").write_text(rows)
-    asked: dict[str, Any] = {"trace_layout": "incremental", "trace_block_size": 4, "cached_outputs": outputs}
-    reuse = only(agentgen.analyze(tmp_path / "example.jsonl", **asked))["reuse"]
+    arguments: dict[str, Any] = {"trace_layout": "incremental", "trace_block_size": 4, "cached_outputs": outputs}
+    reuse = only(agentgen.analyze(tmp_path / "example.jsonl", **arguments))["reuse"]
     names = ("block_references", "full_blocks", "token_weighted", "request_mean", "session_mean")
     assert [reuse["linked"][name] for name in names] == pytest.approx([*rates, rates[2]], abs=1e-12)
     if outputs:

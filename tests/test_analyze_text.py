@@ -84,8 +84,8 @@ def test_tables_break_between_traces_only(
         ]
         assert rows == whole
     rates = headings("hit rate")
-    told = "A linked B linked B standalone C linked D linked E linked E standalone"
-    assert " ".join(word for row in rates for word in row) == told
+    expected = "A linked B linked B standalone C linked D linked E linked E standalone"
+    assert " ".join(word for row in rates for word in row) == expected
     assert len(rates) > 1
     assert all(row[-2:] not in (["B", "linked"], ["E", "linked"]) for row in rates)
 
@@ -121,8 +121,8 @@ def test_the_timeline_says_when_sessions_are_few(slots: int, hint: list[str], in
     peak = trace["timeline"]["peak_open_sessions"]
     assert trace["sessions"] == 42
     assert peak == slots or 40 <= peak <= 42 < slots  # two wait for the sessions that they continue
-    told = invoke("analyze", small_run, "--concurrency", slots).stdout.split("  timeline  ")[1].split("\n\n")[0]
-    order, duration, *more = (line.strip() for line in told.splitlines())
+    block = invoke("analyze", small_run, "--concurrency", slots).stdout.split("  timeline  ")[1].split("\n\n")[0]
+    order, duration, *more = (line.strip() for line in block.splitlines())
     assert order.startswith(f"{slots:,} session{'s' * (slots > 1)} at once; ")
     assert duration.startswith("duration ")
     assert more == [line.replace("PEAK", str(peak)) for line in hint]

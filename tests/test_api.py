@@ -166,9 +166,9 @@ def test_what_is_not_a_trace(tmp_path: Path) -> None:
 
 
 def test_progress_is_told_and_may_refuse(tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    agentgen.write_run(tmp_path / "a", sessions=500, progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (500, 500)
+    reported: list[tuple[int, int]] = []
+    agentgen.write_run(tmp_path / "a", sessions=500, progress=lambda done, total: reported.append((done, total)))
+    assert reported[-1] == (500, 500)
 
     class EnoughError(Exception):
         pass

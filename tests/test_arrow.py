@@ -81,18 +81,18 @@ def test_jsonl_parquet_and_batches_are_the_same_rows(small_run: Path) -> None:
 
 class TestScan:
     def test_a_query_makes_only_the_columns_it_uses(self) -> None:
-        asked: list[Sequence[str] | None] = []
+        requested: list[Sequence[str] | None] = []
         made = rows()
 
         def open_stream(columns: Sequence[str] | None) -> _native.BatchStream:
-            asked.append(columns)
+            requested.append(columns)
             return _native.generate(_native.preset(CONFIG), seed=7, sessions=40, columns=columns)
 
         lazy = agentgen.scan(agentgen.Batches(open_stream, None, {}))
-        asked.clear()
+        requested.clear()
         query = lazy.filter(pl.col("turn_index") == 0).select(pl.col("output_length").sum())
         found = query.collect().item()
-        assert [set(columns or ()) for columns in asked] == [{"turn_index", "output_length"}]
+        assert [set(columns or ()) for columns in requested] == [{"turn_index", "output_length"}]
         frame = pl.DataFrame(made)
         assert found == frame.filter(turn_index=0)["output_length"].sum()
 

@@ -232,7 +232,7 @@ def test_nothing_is_imported_before_an_interrupt_is_met() -> None:
 @pytest.mark.parametrize("becomes", ["raise", "swallow"])
 @pytest.mark.parametrize("module", ["click", "agentgen._native", "agentgen.cli.config"])
 def test_an_interrupt_while_modules_are_imported(module: str, becomes: str) -> None:
-    """Python itself may swallow an interrupt within an import, and tell of something else."""
+    """Python may swallow an interrupt within an import and report another error."""
     script = f"""
 import runpy, signal, sys
 class Interrupted:

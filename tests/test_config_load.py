@@ -1,4 +1,4 @@
-"""Configurations from files: what is accepted, and the one line that says what is wrong."""
+"""Configurations from files: what is accepted, and the error line of what is not."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SCHEMA = json.loads((ROOT / "schemas/messages.schema.json").read_text(encoding="utf-8"))
 TRAJECTORIES = "mlperf/agentic_coding_2.5h.jsonl"
 EXAMPLE = ROOT / "docs/examples/lighthouse.jsonl"
-# What one row says nothing about: the schema is of a row.
+# Rules over several rows: the schema is of a single row.
 ACROSS_ROWS = {"conversation-split", "turn-number", "role-order", "tool-call-id", "system"}
 
 
@@ -108,7 +108,7 @@ EVERYTHING = [
 def refused_lines(rows: list[Any], tmp_path: Path) -> set[int]:
     """Places of the rows that the reader refuses for themselves."""
     file = tmp_path / "rows.jsonl"
-    # The first line says what the file is.
+    # The first line determines the format.
     file.write_text("\n".join(map(json.dumps, [USER, *rows])), encoding="utf-8")
     report = agentgen.validate(file, max_errors=2**31 - 1)
     assert report.format == "messages"

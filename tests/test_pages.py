@@ -96,10 +96,10 @@ def test_modules_become_one_script() -> None:
 def test_the_pages_hold_the_figures_of_the_analysis(small_run: Path, tmp_path: Path) -> None:
     report, explorer, _ = agentgen.report(small_run, output=tmp_path / "pages", block_size=64, concurrency=7)
     analysis = agentgen.analyze(small_run, block_size=64, concurrency=7).to_dict()
-    told = data_of(report)
-    assert told["traces"] == analysis["traces"]
-    assert told["cut"] == [False]
-    assert told["runs"][0]["quality"] == json.loads((small_run / "quality.json").read_text(encoding="utf-8"))
+    shown = data_of(report)
+    assert shown["traces"] == analysis["traces"]
+    assert shown["cut"] == [False]
+    assert shown["runs"][0]["quality"] == json.loads((small_run / "quality.json").read_text(encoding="utf-8"))
     sessions = data_of(explorer)["sessions"]
     assert len(sessions) == analysis["traces"][0]["sessions"]
     layers = {rate["layer"]: rate for rate in analysis["traces"][0]["reuse"]["by_layer"]}
@@ -164,17 +164,17 @@ def test_what_cannot_be_written_is_no_bad_input(small_run: Path, tmp_path: Path,
 def test_what_is_not_known_is_left_out(small_run: Path, tmp_path: Path) -> None:
     trace = tmp_path / "alone.jsonl"
     shutil.copy(small_run / "dataset.jsonl", trace)
-    told = data_of(agentgen.report(trace, output=tmp_path)[0])
-    assert told["runs"] == [None]
-    assert told["traces"][0]["histograms"]["generation_length"]["expected"] == {}
+    shown = data_of(agentgen.report(trace, output=tmp_path)[0])
+    assert shown["runs"] == [None]
+    assert shown["traces"][0]["histograms"]["generation_length"]["expected"] == {}
 
 
 def test_two_traces_and_how_far_they_are_apart(small_run: Path, tmp_path: Path, invoke: Invoke) -> None:
     agentgen.write_run(tmp_path / "other", sessions=30)
     invoke("report", small_run, "--compare", tmp_path / "other", "--output", tmp_path / "pages")
-    told = data_of(tmp_path / "pages" / "report.html")
+    shown = data_of(tmp_path / "pages" / "report.html")
     both = [small_run, tmp_path / "other"]
-    assert told["distances"] == agentgen.analyze(both).to_dict()["distances"]
+    assert shown["distances"] == agentgen.analyze(both).to_dict()["distances"]
     assert "found the trace itself" in invoke("report", small_run, "--compare", small_run, code=2).stderr
     with pytest.raises(ValueError, match="twice, expected another trace"):
         agentgen.report(small_run, compare=small_run)
@@ -198,9 +198,9 @@ def test_a_page_has_its_limit_whatever_the_data(tmp_path: Path) -> None:
     pages = agentgen.report(trace, output=tmp_path, trace_block_size=512, trace_layout="incremental")
     assert [path.name for path in pages] == PAGES
     assert all(path.stat().st_size <= render.LIMIT for path in pages)
-    told = data_of(pages[1])
-    assert told["every"] > 1
-    assert told["sessions"][0]["turn_count"] == 3_000
+    shown = data_of(pages[1])
+    assert shown["every"] > 1
+    assert shown["sessions"][0]["turn_count"] == 3_000
 
 
 def test_what_does_not_fit_is_left_out_and_said(small_run: Path) -> None:
@@ -260,13 +260,13 @@ def test_the_build_writes_the_chart_library(
     assert backend.write_bundle(tmp_path / "vega.js").read_bytes() == backend.BUNDLE.read_bytes()
     built: list[str] = []
 
-    def told(kind: str, *_: object) -> str:
+    def record(kind: str, *_: object) -> str:
         built.append(kind)
         return kind
 
-    monkeypatch.setattr(backend, "write_bundle", partial(told, "bundle"))
+    monkeypatch.setattr(backend, "write_bundle", partial(record, "bundle"))
     for kind in ("wheel", "editable", "sdist"):
-        monkeypatch.setattr(backend.maturin, f"build_{kind}", partial(told, kind))
+        monkeypatch.setattr(backend.maturin, f"build_{kind}", partial(record, kind))
         assert getattr(backend, f"build_{kind}")("dist") == kind
     assert built == ["bundle", "wheel", "bundle", "editable", "bundle", "sdist"]
 
@@ -282,12 +282,12 @@ def test_without_the_chart_library_nothing_is_built(backend: ModuleType, monkeyp
 
 def test_the_page_of_a_replay_holds_its_summary_without_secrets(tmp_path: Path) -> None:
     summary = replayed(tmp_path / "run")
-    told = data_of(replay.write(tmp_path / "run", summary))
+    shown = data_of(replay.write(tmp_path / "run", summary))
     for part in ("run", "warmup", "client", "records", "incomplete", "warnings", "errors"):
-        assert told[part] == summary[part]
-    assert told["settings"]["header"] == ["X-Tenant"]
-    assert told["settings"]["request_fields"] == ["user"]
-    assert "sk-secret" not in json.dumps(told)
+        assert shown[part] == summary[part]
+    assert shown["settings"]["header"] == ["X-Tenant"]
+    assert shown["settings"]["request_fields"] == ["user"]
+    assert "sk-secret" not in json.dumps(shown)
 
 
 def test_hostile_texts_of_a_replay_are_short_and_escaped(tmp_path: Path) -> None:
@@ -297,11 +297,11 @@ def test_hostile_texts_of_a_replay_are_short_and_escaped(tmp_path: Path) -> None
     summary["errors"] = [long] * 1_000
     path = replay.write(tmp_path / "run", summary)
     assert path.stat().st_size < render.LIMIT
-    told = data_of(path)
-    assert told["trace"]["path"].startswith("</script>")
-    assert f"incomplete: {HOSTILE.split(chr(0x2028), maxsplit=1)[0]}" in told["warnings"][-1]
-    assert "other" not in told["settings"]
-    assert told["settings"]["url"][-1] == "and 980 more"
+    shown = data_of(path)
+    assert shown["trace"]["path"].startswith("</script>")
+    assert f"incomplete: {HOSTILE.split(chr(0x2028), maxsplit=1)[0]}" in shown["warnings"][-1]
+    assert "other" not in shown["settings"]
+    assert shown["settings"]["url"][-1] == "and 980 more"
     assert len(path.read_text(encoding="utf-8").split("<script>")) == 3
 
 

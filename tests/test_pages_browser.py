@@ -41,7 +41,7 @@ def trace(run: Path) -> Any:
 
 
 def explored(run: Path) -> Any:
-    """Sessions request by request, as the compiled core tells them."""
+    """Sessions request by request, from the compiled core."""
     return json.loads(_native.survey([str(run)], assumptions(), sessions=100_000, turns=12_000))["explored"]
 
 
@@ -148,16 +148,16 @@ def test_a_continuation_leads_to_its_origin(show: Open, run: Path) -> None:
 
 
 def test_a_turn_has_the_tokens_that_the_core_tells(show: Open, run: Path) -> None:
-    told = explored(run)["sessions"][0]["turns"]
+    turns = explored(run)["sessions"][0]["turns"]
     page = show(run / "cache_explorer.html", fragment="#session-0")
     page.locator("#detail summary").click()
     page.locator("#detail tbody tr").first.wait_for()
     rows = [row.locator("th, td").all_inner_texts() for row in page.locator("#detail tbody tr").all()]
     assert [(int(row[0]), row[3], row[-1]) for row in rows] == [
-        (index, f"{sum(turn[4]):,}", f"{turn[3]:,}") for index, turn in enumerate(told)
+        (index, f"{sum(turn[4]):,}", f"{turn[3]:,}") for index, turn in enumerate(turns)
     ]
     bars = page.locator("#detail .turns .what").all_inner_texts()
-    assert [text.split(", ")[1] for text in bars] == [f"{100 * sum(t[5]) / sum(t[4]):.1f} % cached" for t in told]
+    assert [text.split(", ")[1] for text in bars] == [f"{100 * sum(t[5]) / sum(t[4]):.1f} % cached" for t in turns]
     # Nothing is cached before the first request of all.
     assert page.locator("#detail .turns li").first.locator(".cached").count() == 0
 
@@ -322,9 +322,9 @@ def test_a_replay_is_drawn_with_the_numbers_of_its_summary(show: Open, played: t
     ]
     statistics = ("mean", "min", "p50", "p90", "p95", "p99", "p99_9", "max")
     assert [row[1:] for row in table(page, "#latency-table")] == [
-        [f"{told['count']:,}", *(lasting(told[name]) for name in statistics)]
-        for told in run["latency"].values()
-        if told
+        [f"{statistic['count']:,}", *(lasting(statistic[name]) for name in statistics)]
+        for statistic in run["latency"].values()
+        if statistic
     ]
     assert numbers(page, "ttft-over-time") == [
         [lasting(part[name]) for name in ("from_ms", "ttft_p50_ms", "ttft_p99_ms")] for part in run["over_time"]

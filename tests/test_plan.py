@@ -65,7 +65,7 @@ def test_replicas_share_the_sessions(small_run: Path) -> None:
 
 
 def test_replicas_have_the_rate_together(tmp_path: Path) -> None:
-    """Each replica's rows as a trace of its own: what the plan says of all of them is what they find."""
+    """Each replica's rows as a separate trace: together they have the planned hit rate."""
     config: dict[str, Any] = {
         "block_size": 64,
         "max_prompt_tokens": 20_000,
@@ -91,12 +91,12 @@ def test_replicas_have_the_rate_together(tmp_path: Path) -> None:
         mine = [row for row in rows if homes[row["session_id"]] == replica]
         part = tmp_path / f"{replica}.jsonl"
         part.write_text("".join(json.dumps(row) + "\n" for row in mine))
-        asked: dict[str, Any] = {
+        arguments: dict[str, Any] = {
             "trace_layout": "incremental",
             "trace_block_size": 64,
             "concurrency": plan["concurrency_each"],
         }
-        curve = agentgen.analyze(part, **asked).to_dict()["traces"][0]["reuse"]["capacity_curve"]
+        curve = agentgen.analyze(part, **arguments).to_dict()["traces"][0]["reuse"]["capacity_curve"]
         own = 0
         for row in mine:
             before = context.get(row["session_id"], 0)
@@ -104,7 +104,7 @@ def test_replicas_have_the_rate_together(tmp_path: Path) -> None:
             context[row["session_id"]] = before + row["input_length"] + row["output_length"]
         blocks += own
         hits += own * max(point["hit_rate"] for point in curve if point["capacity_tokens"] <= capacity)
-    # The curve's points are 0.1 % apart.
+    # The points of the curve are 0.1 % apart.
     assert hits / blocks == pytest.approx(plan["each"]["hit_rate"], abs=0.0015)
     assert plan["each"]["hit_rate"] >= 0.8
 
@@ -162,7 +162,7 @@ def test_bad_models(small_run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "meant"),
+    ("wanted", "meant"),
     [
         ("lama-3.1-8b", "llama-3.1-8b"),
         ("Mistral-8x7B", "mixtral-8x7b"),
@@ -180,9 +180,9 @@ def test_bad_models(small_run: Path, tmp_path: Path) -> None:
         ("qwen3", None),
     ],
 )
-def test_no_other_model_is_suggested(asked: str, meant: str | None, small_run: Path) -> None:
+def test_no_other_model_is_suggested(wanted: str, meant: str | None, small_run: Path) -> None:
     with pytest.raises(agentgen.ModelError) as refused:
-        agentgen.plan(small_run, target_hit_rate=0.5, model=asked)
+        agentgen.plan(small_run, target_hit_rate=0.5, model=wanted)
     hint = f"; did you mean {meant}?" if meant else ""
     assert f"expected a name (agentgen models lists them{hint}), a config.json" in str(refused.value)
 
@@ -213,9 +213,9 @@ def test_bad_arguments(arguments: dict[str, Any], error: type[Exception], messag
 def test_sessions_of_a_trace_with_its_own_times(invoke: Invoke, tmp_path: Path) -> None:
     config: dict[str, Any] = {"arrival": {"poisson": {"rate": 2}}}
     agentgen.write_run(tmp_path / "run", config, sessions=20)
-    asked = ("plan", tmp_path / "run", "--kv-bytes-per-token", 1, "--target-hit-rate", 0.5)
-    assert "  timeline  sessions at their arrivals; " in invoke(*asked).stdout
-    given = [*asked, "--concurrency", 50]
+    command = ("plan", tmp_path / "run", "--kv-bytes-per-token", 1, "--target-hit-rate", 0.5)
+    assert "  timeline  sessions at their arrivals; " in invoke(*command).stdout
+    given = [*command, "--concurrency", 50]
     result, analyzed = (invoke(*arguments, code=2) for arguments in (given, ("analyze", given[1], "--concurrency", 50)))
     assert result.stderr == analyzed.stderr
     assert "--concurrency: found 50, expected none: the trace has arrivals, which say how many" in result.stderr
@@ -254,8 +254,8 @@ def test_open_sessions_take_memory_of_their_own(small_run: Path) -> None:
 
 def test_tables(invoke: Invoke, small_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(small_run.parent)
-    asked = ("plan", "run", "--model", "gpt-oss-20b", "--target-hit-rate", "80%", "--replica-memory", "80GB")
-    text = invoke(*asked, "--concurrency", 16).stdout
+    command = ("plan", "run", "--model", "gpt-oss-20b", "--target-hit-rate", "80%", "--replica-memory", "80GB")
+    text = invoke(*command, "--concurrency", 16).stdout
     plan = agentgen.plan("run", model="gpt-oss-20b", target_hit_rate=0.8, replica_bytes=80 * 10**9, concurrency=16)
     assert text == f"{plan}\n"
     lines = text.splitlines()
@@ -275,8 +275,8 @@ def test_tables(invoke: Invoke, small_run: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_tables_of_much_and_of_little(invoke: Invoke, small_run: Path) -> None:
-    asked = ("plan", small_run, "--kv-bytes-per-token", 6_000_000, "--target-hit-rate", "0.8")
-    text = invoke(*asked, "--concurrency", 1, "--no-cached-outputs", "--replica-memory", "0.7TB").stdout
+    command = ("plan", small_run, "--kv-bytes-per-token", 6_000_000, "--target-hit-rate", "0.8")
+    text = invoke(*command, "--concurrency", 1, "--no-cached-outputs", "--replica-memory", "0.7TB").stdout
     plan = agentgen.plan(
         small_run, kv_bytes_per_token=6_000_000, target_hit_rate=0.8, concurrency=1, cached_outputs=False
     ).to_dict()
@@ -297,8 +297,8 @@ def test_tables_of_much_and_of_little(invoke: Invoke, small_run: Path) -> None:
 def test_several_replicas(invoke: Invoke, small_run: Path) -> None:
     one = agentgen.plan(small_run, model="llama-3.1-8b", kv_dtype="fp8", target_hit_rate=0.8, concurrency=16)
     size = one.capacity_bytes // 2
-    asked = ("plan", small_run, "--model", "llama-3.1-8b", "--kv-dtype", "fp8", "--target-hit-rate", 0.8)
-    text = invoke(*asked, "--concurrency", 16, "--replica-memory", f"{size}B").stdout
+    command = ("plan", small_run, "--model", "llama-3.1-8b", "--kv-dtype", "fp8", "--target-hit-rate", 0.8)
+    text = invoke(*command, "--concurrency", 16, "--replica-memory", f"{size}B").stdout
     plan = agentgen.plan(
         small_run, model="llama-3.1-8b", kv_dtype="fp8", target_hit_rate=0.8, concurrency=16, replica_bytes=size
     )

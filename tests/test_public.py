@@ -51,7 +51,7 @@ def test_a_replay(form: str, tiny: Path, tmp_path: Path) -> None:
         settings = tmp_path / "settings.json"
         settings.write_text(json.dumps(FAST), encoding="utf-8")
     ended: list[tuple[str, int]] = []
-    summary = agentgen.replay(tiny, settings, output=tmp_path / "out", progress=lambda *told: ended.append(told))
+    summary = agentgen.replay(tiny, settings, output=tmp_path / "out", progress=lambda *counts: ended.append(counts))
     assert summary.to_dict() == json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
     assert summary.to_dict()["run"]["books"]["succeeded"] == 12
     assert summary.to_dict()["settings"]["concurrency"] == 4

@@ -410,11 +410,11 @@ def test_redirects_are_not_followed(
     trace: Path, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    asked = []
+    paths = []
 
     class Elsewhere(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            paths.append(self.path)
             self.send_response(302)
             self.send_header("Location", f"http://localhost:{port_of(self.server)}/other/models")
             self.end_headers()
@@ -428,7 +428,7 @@ def test_redirects_are_not_followed(
         result = invoke("replay", trace, *options(url, tmp_path), code=2)
         server.shutdown()
     assert "found a redirect to" in result.stderr
-    assert asked == ["/v1/models"]
+    assert paths == ["/v1/models"]
 
 
 @pytest.mark.parametrize("port", [0, 65_536, 99_999])

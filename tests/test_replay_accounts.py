@@ -34,7 +34,7 @@ def conversations(path: Path, *names: str) -> Path:
 def played(run: Run, trace: Path, url: str, *more: object, code: int = 0) -> pl.DataFrame:
     """The rows of a replay, one session after the other."""
     out = trace.parent
-    asked = (
+    command = (
         "--url",
         url,
         "--history",
@@ -49,7 +49,7 @@ def played(run: Run, trace: Path, url: str, *more: object, code: int = 0) -> pl.
         "out",
         "--quiet",
     )
-    run("replay", trace, *asked, *more, code=code)
+    run("replay", trace, *command, *more, code=code)
     return pl.read_parquet(out / "out" / "requests.parquet").sort("sent_ns")
 
 

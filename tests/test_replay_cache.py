@@ -111,7 +111,7 @@ def test_recorded_tool_calls_pass_a_server_that_checks_ids(run: Run, tmp_path: P
 
 
 def test_live_tool_calls_get_results_under_their_own_ids(run: Run, tmp_path: Path) -> None:
-    """The server calls one tool in each answer, under a fresh id; a session whose trace goes on otherwise fails."""
+    """The server calls one tool in each answer, under a new id; a session whose trace continues otherwise fails."""
     with serving(tool_calls=1) as url:
         requests = messages(run, tmp_path, url, "live", code=1)
     assert set(requests["outcome"]) <= {"ok", "history"}, requests["message"].unique().to_list()

@@ -197,9 +197,9 @@ def test_predictions_for_one_slot_equal_the_reuse_of_the_trace(small_run: Path, 
     while (session := source.next()) is not None:
         opened = now
         for turn in range(session.turns):
-            asked = session.request()
+            request = session.request()
             parsed = answer(now, MS, 2)
-            lengths = {name: getattr(asked, name) for name in ("context_tokens", "input_tokens", "output_tokens")}
+            lengths = {name: getattr(request, name) for name in ("context_tokens", "input_tokens", "output_tokens")}
             recorder.request(request_record(session.number, turn, now, key=session.key, **lengths), parsed)
             session.answered(parsed)
             now += 10 * MS

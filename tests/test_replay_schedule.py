@@ -31,7 +31,7 @@ def test_only_as_many_sessions_are_open_as_there_are_slots() -> None:
     assert played.counters.to_dict()["succeeded"] == 60
     first = {number: now for number, turn, now in reversed(played.issues) if turn == 0}
     ended = sorted(session["closed_ns"] for session in played.sessions)
-    for number in range(4, 20):  # each waits for one that is over
+    for number in range(4, 20):  # each waits for one that has ended
         assert first[number] >= ended[number - 4]
 
 
@@ -158,7 +158,7 @@ def test_a_timeout_ends_the_session_and_a_late_answer_changes_nothing() -> None:
 
 def test_a_timeout_cancels_the_request() -> None:
     played = world([Turn(latency_ms=100)], rules=Rules(total_s=0.05)).run()
-    assert played.clock.now() < 1100 * MS  # nobody waited for the answer
+    assert played.clock.now() < 1100 * MS  # the run did not wait for the answer
 
 
 def test_first_token_timeout_fails_only_requests_without_a_token() -> None:

@@ -219,7 +219,7 @@ def test_of_two_answers_in_one_read_the_first_counts_and_the_connection_is_close
 def test_data_after_the_end_is_never_the_next_answer() -> None:
     exchange = Exchange(stream=True)
     exchange.receive(with_length(STREAM))
-    exchange.connection.data_received(with_length(STREAM))  # nobody asked
+    exchange.connection.data_received(with_length(STREAM))  # without a request
     assert not exchange.connection.usable
 
 

@@ -1,4 +1,4 @@
-"""Run directories: what is written, what is never overwritten, and what a stop leaves behind."""
+"""Run directories: what is written, what is never overwritten, and what remains after an interrupt."""
 
 from __future__ import annotations
 

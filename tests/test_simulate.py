@@ -1,4 +1,4 @@
-"""`simulate`: figures, sweeps, tables, files, and how it is asked for."""
+"""`simulate`: figures, sweeps, tables, files and options."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def only(simulation: agentgen.Simulation) -> dict[str, Any]:
     return dict(point)
 
 
-def at(trace: Path, capacity: int | list[int], **asked: Any) -> agentgen.Simulation:
-    return agentgen.simulate(trace, capacity_bytes=capacity, kv_bytes_per_token=KV, **asked)
+def at(trace: Path, capacity: int | list[int], **arguments: Any) -> agentgen.Simulation:
+    return agentgen.simulate(trace, capacity_bytes=capacity, kv_bytes_per_token=KV, **arguments)
 
 
 def test_without_a_limit_it_is_what_analyze_finds(small_run: Path) -> None:
@@ -78,11 +78,11 @@ def test_the_worked_example_of_the_documentation(tmp_path: Path) -> None:
     assert point["hit_rates"]["token_weighted"] == 24 / 48
     counts = {"added": 8, "refetched": 0, "evicted": 1, "expired": 0, "resident": 7}
     assert point["blocks"] == counts
-    told = re.findall(r"^\| ([ab]), (\d) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", text, re.MULTILINE)
+    reported = re.findall(r"^\| ([ab]), (\d) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", text, re.MULTILINE)
     pq = pytest.importorskip("pyarrow.parquet")
     names = ("turn_index", "sent_ms", "admitted_ms", "prefill_end_ms", "end_ms", "hit_blocks")
     rows = [(row["session_id"], *(row[name] for name in names)) for row in pq.read_table(table).to_pylist()]
-    assert rows == [(session, *map(int, values)) for session, *values in told]
+    assert rows == [(session, *map(int, values)) for session, *values in reported]
 
 
 def test_a_sweep_is_each_capacity_alone(small_run: Path) -> None:
@@ -117,24 +117,24 @@ def test_a_request_that_is_too_long_ends_its_session(small_run: Path, tmp_path: 
 @needs("polars")
 def test_frames(small_run: Path) -> None:
     simulation = at(small_run, [100_000_000, AMPLE], belady_bound=True)
-    told = simulation.to_dict()["points"]
-    assert simulation.points["token_weighted"].to_list() == [point["hit_rates"]["token_weighted"] for point in told]
-    assert simulation.points["ttft_p99_ms"].to_list() == [point["times"]["ttft"]["p99"] for point in told]
+    reported = simulation.to_dict()["points"]
+    assert simulation.points["token_weighted"].to_list() == [point["hit_rates"]["token_weighted"] for point in reported]
+    assert simulation.points["ttft_p99_ms"].to_list() == [point["times"]["ttft"]["p99"] for point in reported]
     for name in ("series", "by_turn", "blocks_by_layer"):
         frame = getattr(simulation, name)
-        assert frame.height == sum(len(point[name]) for point in told)
+        assert frame.height == sum(len(point[name]) for point in reported)
         assert frame["capacity_bytes"].unique().sort().to_list() == [100_000_000, AMPLE]
-        assert frame.columns[2:] == list(told[0][name][0])
-    assert simulation.hit_rate == told[0]["hit_rates"]["token_weighted"]
+        assert frame.columns[2:] == list(reported[0][name][0])
+    assert simulation.hit_rate == reported[0]["hit_rates"]["token_weighted"]
     assert simulation == at(small_run, [100_000_000, AMPLE], belady_bound=True)
 
 
 def test_json_is_the_only_output(run: Run, small_run: Path) -> None:
     done = run("simulate", small_run, "--capacity", "100MB,1GB", "--kv-bytes-per-token", KV, "--belady-bound", "--json")
     assert done.stderr == ""
-    told = json.loads(done.stdout)
-    jsonschema.validate(told, json.loads((ROOT / "schemas" / "simulation.schema.json").read_text(encoding="utf-8")))
-    assert told == at(small_run, [100_000_000, 10**9], belady_bound=True).to_dict()
+    reported = json.loads(done.stdout)
+    jsonschema.validate(reported, json.loads((ROOT / "schemas" / "simulation.schema.json").read_text(encoding="utf-8")))
+    assert reported == at(small_run, [100_000_000, 10**9], belady_bound=True).to_dict()
 
 
 @pytest.mark.parametrize(
@@ -156,18 +156,18 @@ def test_tables_fit_80_columns(arguments: tuple[str, ...], invoke: Invoke, small
 
 def test_requests_as_a_file(invoke: Invoke, small_run: Path, tmp_path: Path) -> None:
     table = tmp_path / "requests.parquet"
-    asked = ("simulate", small_run, "--capacity", "1GB", "--kv-bytes-per-token", "1000", "--parquet", table)
-    assert str(table) in invoke(*asked).stdout
+    command = ("simulate", small_run, "--capacity", "1GB", "--kv-bytes-per-token", "1000", "--parquet", table)
+    assert str(table) in invoke(*command).stdout
     first = table.read_bytes()
-    invoke(*asked)
+    invoke(*command)
     assert table.read_bytes() == first
     assert [path.name for path in tmp_path.iterdir()] == ["requests.parquet"]
 
 
 def test_each_capacity_has_its_duration(invoke: Invoke, small_run: Path) -> None:
-    asked = ("simulate", small_run, "--kv-bytes-per-token", KV, "--capacity")
-    assert "  duration " in invoke(*asked, "250MB").stdout
-    sweep = invoke(*asked, "250MB,2GB").stdout
+    command = ("simulate", small_run, "--kv-bytes-per-token", KV, "--capacity")
+    assert "  duration " in invoke(*command, "250MB").stdout
+    sweep = invoke(*command, "250MB,2GB").stdout
     assert "duration" not in sweep.split("by capacity")[0]
     names, *rows = sweep.split("added again\n")[1].splitlines()
     durations = [point["duration_ms"] / 1000 for point in at(small_run, [250_000_000, 2 * 10**9]).to_dict()["points"]]
@@ -176,12 +176,12 @@ def test_each_capacity_has_its_duration(invoke: Invoke, small_run: Path) -> None
 
 
 def test_without_served_requests_there_are_no_figures(invoke: Invoke, small_run: Path) -> None:
-    asked = ("simulate", small_run, "--kv-bytes-per-token", KV, "--belady-bound", "--capacity")
-    alone = invoke(*asked, "1MB").stdout
+    command = ("simulate", small_run, "--kv-bytes-per-token", KV, "--belady-bound", "--capacity")
+    alone = invoke(*command, "1MB").stdout
     assert "\nno request was served\n" in alone
     assert "%" not in alone
     assert "duration" not in alone
-    sweep = invoke(*asked, "1MB,1GB").stdout
+    sweep = invoke(*command, "1MB,1GB").stdout
     rows = re.findall(r"^  0\.00100 GB(.*)$", sweep, re.MULTILINE)
     assert [row.split() for row in rows] == [["-"] * 6 + ["0", "0"], ["-", "42"]]
 
@@ -200,12 +200,12 @@ def test_plural_forms(invoke: Invoke, tmp_path: Path) -> None:
         {"session_id": "a", "input_length": 8, "output_length": 1, "hash_ids": [2], "delay": 0.0},
     ]
     trace.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    asked = ("simulate", trace, "--trace-layout", "incremental", "--trace-block-size", 8, "--capacity")
-    assert invoke(*asked, "1block").stdout.splitlines()[-2:] == [
+    command = ("simulate", trace, "--trace-layout", "incremental", "--trace-block-size", 8, "--capacity")
+    assert invoke(*command, "1block").stdout.splitlines()[-2:] == [
         "failed: 1 request that needs more blocks than a replica has;",
         "  1 later turn was never sent",
     ]
-    served = invoke(*asked, "9blocks").stdout
+    served = invoke(*command, "9blocks").stdout
     assert "9 blocks: 72 tokens" in served
     assert not re.search(r"\b1 (requests|sessions|turns|blocks|tokens|replicas)\b", served)
 
@@ -217,14 +217,14 @@ def test_a_capacity_of_more_tokens_than_can_be_counted(small_run: Path) -> None:
 
 def test_capacities_in_blocks_need_no_model(run: Run, small_run: Path) -> None:
     blocks = [100, 500]
-    told = agentgen.simulate(small_run, capacity_blocks=blocks).to_dict()
-    assert [told["kv_bytes_per_token"], told["points"][0]["capacity_bytes"]] == [None, None]
+    reported = agentgen.simulate(small_run, capacity_blocks=blocks).to_dict()
+    assert [reported["kv_bytes_per_token"], reported["points"][0]["capacity_bytes"]] == [None, None]
     of_bytes = at(small_run, [512 * KV * each for each in blocks]).to_dict()
     named = agentgen.simulate(small_run, capacity_blocks=blocks, kv_bytes_per_token=KV).to_dict()
     assert named == of_bytes
-    for point in (*told["points"], *of_bytes["points"]):
+    for point in (*reported["points"], *of_bytes["points"]):
         del point["capacity_bytes"]
-    assert told["points"] == of_bytes["points"]
+    assert reported["points"] == of_bytes["points"]
     done = run("simulate", small_run, "--capacity", "100blocks,500 blocks", "--json")
     assert json.loads(done.stdout) == agentgen.simulate(small_run, capacity_blocks=blocks).to_dict()
     schema = json.loads((ROOT / "schemas" / "simulation.schema.json").read_text(encoding="utf-8"))
@@ -307,14 +307,14 @@ def test_bad_arguments(small_run: Path) -> None:
         at(small_run, AMPLE, blocksize=1)
     with pytest.raises(TypeError, match="unexpected keyword argument 'threads'"):
         agentgen.plan(small_run, target_hit_rate=0.5, kv_bytes_per_token=1, threads=5)  # type: ignore[call-arg]
-    for asked, message in (
+    for arguments, message in (
         ({"routing": "random"}, "routing"),
         ({"ttl_ms": -1.0}, "ttl_ms: found -1.0"),
         ({"ttl_ms": float("nan")}, "ttl_ms: found nan"),
         ({"replicas": 0}, "replicas: found 0"),
     ):
         with pytest.raises(ValueError, match=message):
-            at(small_run, AMPLE, **asked)
+            at(small_run, AMPLE, **arguments)
     with pytest.raises(ValueError, match="found 0 capacities"):
         at(small_run, [])
     with pytest.raises(ValueError, match="requests: found 2 capacities, expected one"):
@@ -344,15 +344,15 @@ def test_types() -> None:
 
 
 def test_rows_of_requests_replace_no_trace(small_run: Path, tmp_path: Path, invoke: Invoke) -> None:
-    asked = ("simulate", small_run, "--capacity", "1GB", "--kv-bytes-per-token", KV)
+    command = ("simulate", small_run, "--capacity", "1GB", "--kv-bytes-per-token", KV)
     before = (small_run / "dataset.parquet").read_bytes()
     trace = tmp_path / "trace.parquet"
     trace.write_bytes(before)
-    assert "a file of a trace" in invoke(*asked, "--parquet", small_run / "dataset.parquet", code=2).stderr
+    assert "a file of a trace" in invoke(*command, "--parquet", small_run / "dataset.parquet", code=2).stderr
     (tmp_path / "manifest.json").write_text('{"of": "another program"}')
     for _ in range(2):
-        invoke(*asked, "--parquet", tmp_path / "requests.parquet")
-    again = ("simulate", trace, *asked[2:], "--parquet", trace)
+        invoke(*command, "--parquet", tmp_path / "requests.parquet")
+    again = ("simulate", trace, *command[2:], "--parquet", trace)
     assert "a file of a trace" in invoke(*again, code=2).stderr
     assert (small_run / "dataset.parquet").read_bytes() == trace.read_bytes() == before
-    assert "expected a regular file" in invoke(*asked, "--parquet", "/dev/null", code=2).stderr
+    assert "expected a regular file" in invoke(*command, "--parquet", "/dev/null", code=2).stderr

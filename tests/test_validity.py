@@ -41,8 +41,8 @@ def test_invalid_traces_get_a_warning(
     name: str, invoke: Invoke, two_sizes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    asked = (name, two_sizes, *COMMANDS[name], "--trace-layout", "incremental", "--trace-block-size", 8)
-    result = invoke(*asked)
+    command = (name, two_sizes, *COMMANDS[name], "--trace-layout", "incremental", "--trace-block-size", 8)
+    result = invoke(*command)
     assert result.stderr == (
         f"agentgen: warning: {tmp_path}/two\\x1bsizes.jsonl: invalid trace (1 error, first: id-size in line 2); "
         "figures may be wrong (see agentgen validate)\n"
@@ -58,8 +58,8 @@ def test_valid_and_generated_traces_get_no_warning(name: str, invoke: Invoke, sm
     rows = [row("a", 19, [0, 1, 2], timestamp=0.0), row("b", 32, [0, 1, 3, 4], timestamp=0.0)]
     valid = small_run.parent / "valid.jsonl"
     valid.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    asked = (name, valid, *COMMANDS[name], "--trace-layout", "incremental", "--trace-block-size", 8)
-    assert invoke(*asked).stderr == ""
+    command = (name, valid, *COMMANDS[name], "--trace-layout", "incremental", "--trace-block-size", 8)
+    assert invoke(*command).stderr == ""
 
 
 def test_the_check_stops_when_the_analysis_fails(monkeypatch: pytest.MonkeyPatch, two_sizes: Path) -> None:

@@ -87,7 +87,7 @@ class UsageError(TraceError):
     """An argument contradicts the trace, or one that the trace needs is missing: `field` is the parameter's name."""
 
     def text(self, parameter: str) -> str:
-        """The message, with the parameter by the name that the user knows it by."""
+        """The message, with `option` as the name of the parameter."""
         place = f"{self.file}:{self.line}" if self.line else self.file
         return ": ".join(part for part in (place, parameter, *self.args) if part)
 
@@ -121,7 +121,7 @@ class ReplayError(AgentgenError):
 
 
 class PlanError(AgentgenError):
-    """No amount of memory, or number of replicas, gives the hit rate that was asked for."""
+    """No amount of memory, or number of replicas, reaches the target hit rate."""
 
 
 class RunError(AgentgenError):

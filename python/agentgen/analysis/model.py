@@ -66,11 +66,11 @@ def _config_of(model: str, names: Iterable[str]) -> Path:
     return path
 
 
-def _may_mean(asked: str, name: str) -> bool:
-    """Whether `asked` (`org/Name-Instruct`, or misspelt) means `name`; sizes and versions must be equal."""
-    words = asked.rstrip("/").rpartition("/")[2].lower().split("-")
-    told = "-".join(word for word in words if word not in VARIANTS)
-    mine, known = (re.findall("[0-9]+|[a-z]+", text) for text in (told, name))
+def _may_mean(wanted: str, name: str) -> bool:
+    """Whether `wanted` (`org/Name-Instruct`, or misspelt) means `name`; sizes and versions must be equal."""
+    words = wanted.rstrip("/").rpartition("/")[2].lower().split("-")
+    base = "-".join(word for word in words if word not in VARIANTS)
+    mine, known = (re.findall("[0-9]+|[a-z]+", text) for text in (base, name))
     return len(mine) == len(known) and all(
         word == other
         or (

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("png", "svg")
 INCHES = (8.0, 5.0)
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # told apart by the colour-blind, too
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # distinguishable with colour blindness
 LONGEST = 60  # characters of a path
 STYLE: dict[Any, Any] = {
     "font.size": 10,
@@ -110,7 +110,7 @@ def _ttl(axes: Axes, trace: Stated, style: dict[str, Any]) -> None:
 
 def _turns(axes: Axes, trace: Stated, style: dict[str, Any]) -> None:
     turns = [turn for turn in trace["reuse"]["by_turn"] if turn["requests"]]
-    if len(turns) > 1:  # one alone says nothing of turns
+    if len(turns) > 1:  # a single turn index is no distribution over turns
         axes.plot([turn["turn_index"] for turn in turns], [turn["hit_rate"] for turn in turns], marker=".", **style)
     axes.set_title("Infinite cache by turn")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

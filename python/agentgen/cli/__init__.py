@@ -21,10 +21,10 @@ def main() -> None:
         signal.default_int_handler(number, frame)
 
     try:
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else whoever started it has it ignored
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the parent process ignores SIGINT
             signal.signal(signal.SIGINT, interrupt)
         for name in ("stdout", "stderr"):
-            if getattr(sys, name) is None:  # closed by whoever started the command
+            if getattr(sys, name) is None:  # closed by the parent process
                 setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  open to the end
         from agentgen.cli._commands import main as commands  # noqa: PLC0415
 

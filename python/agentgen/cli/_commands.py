@@ -52,7 +52,7 @@ class Commands(Suggesting):
         try:
             result = super().main(args, prog_name or "agentgen", **{**extra, "standalone_mode": False})
             sys.stdout.flush()
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  exit_code raises again what it does not know
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  exit_code raises unknown exceptions again
             sys.exit(exit_code(error))
         sys.exit(result if isinstance(result, int) else 0)
 

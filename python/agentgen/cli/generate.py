@@ -173,7 +173,7 @@ def _check_options(name: str | None, shards: int | None, shard: object, *, resum
 
 @contextmanager
 def _resume_hint(directory: Path, shards: int, *, resume: bool, named: bool) -> Iterator[None]:
-    """On an interrupt, tell how many shards are complete and which options resume the run."""
+    """On an interrupt, report how many shards are complete and which options resume the run."""
     try:
         yield
     except KeyboardInterrupt:

@@ -99,7 +99,7 @@ def _lead(name: str, sample: Mapping[str, Any], sessions: str) -> str:
     """Say which part of the trace the page holds."""
     held = len(sample["sessions"])
     turns = sum(len(session["turns"]) for session in sample["sessions"])
-    # In a trace without session names every request is a session of its own.
+    # In a trace without session names, every request is a separate session.
     what, requests = ("requests", "") if sample["sessions"][0]["by_ids"] else ("sessions", f" ({turns:,} requests)")
     part = f"all {held:,} {what}" if sample["is_whole"] else f"the first {held:,} of {sessions or 'more'} {what}"
     return (

@@ -1,4 +1,4 @@
-"""What the pages are made from: the analysis of a trace, and what its run directory tells beside it."""
+"""The data of the pages: the analysis of a trace, and the statistics of its run directory."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def survey(
         OSError: A file cannot be read.
     """
     runs = [_run(trace) for trace in traces]
-    told = json.loads(_native.survey(list(traces), assumed, sessions=sessions, turns=turns, progress=progress))
+    data = json.loads(_native.survey(list(traces), assumed, sessions=sessions, turns=turns, progress=progress))
     names = [clipped(Path(trace).resolve().name) for trace in traces]
-    for trace in told["analysis"]["traces"]:
+    for trace in data["analysis"]["traces"]:
         trace["trace"] = clipped(trace["trace"])
-    for session in told["explored"]["sessions"]:
+    for session in data["explored"]["sessions"]:
         if session["session_id"] is not None:
             session["session_id"] = clipped(session["session_id"])
-    return Survey(told["analysis"], told["cut"], told["explored"], runs, names)
+    return Survey(data["analysis"], data["cut"], data["explored"], runs, names)
 
 
 def clipped(name: str, longest: int = LONGEST) -> str:
@@ -89,7 +89,7 @@ def _home(trace: str) -> Path | None:
     """The directory of the run that a trace is, if it is one."""
     path = Path(trace)
     home = path if path.is_dir() else path.parent
-    # Some other program's manifest.json says nothing about a file; the core refuses a directory with one.
+    # A manifest.json of another program beside a file is ignored; the core refuses a directory with one.
     return home if path.is_dir() or path.name in listed(home / MANIFEST) else None
 
 

@@ -63,7 +63,7 @@ def report(
         The pages' files.
 
     Raises:
-        TraceError: A file is not a trace, or its layout or block size cannot be told; or `concurrency` is given for one
+        TraceError: A file is not a trace, or its layout or block size is unknown; or `concurrency` is given for one
             with times of its own.
         RunError: The rows of a run are not those that its manifest describes, and quality.json with it.
         OSError: A file cannot be read or written.
@@ -96,7 +96,7 @@ def rendered(
 
 
 def report_new(run: StrPath, *, threads: int | None) -> list[Path]:
-    """Write the pages of a run into it right after its rows, which nobody can have changed: none is hashed again."""
+    """Write the pages of a run right after its rows; they cannot have changed, so no file is hashed again."""
     return write(_rendered([os.fspath(run)], assumptions(threads=threads)), run)
 
 
@@ -108,7 +108,7 @@ def _rendered(traces: Sequence[str], assumed: Assumptions, *, progress: Progress
 
 
 def home(trace: StrPath, compare: StrPath | None) -> StrPath:
-    """Where pages go if nobody says."""
+    """The default directory of pages."""
     return trace if compare is None and Path(trace).is_dir() else Path()
 
 

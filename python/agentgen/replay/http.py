@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def usable(self) -> bool:
-        """The connection is open, as far as the client knows."""
+        """Whether the connection is open, as far as the client can tell."""
         return self._transport is not None
 
     def send(self, head: bytes, body: bytes, handler: ResponseHandler) -> None:

@@ -63,7 +63,7 @@ class Progress:
                 self._last_line_s = now
                 self._stream.write(plain(Clauses(clauses, rest="  ")) + "\n")
                 self._stream.flush()
-        except OSError:  # nobody reads the stream any more; the run goes on
+        except OSError:  # the stream is closed; the run continues
             self._shown = False
 
     def close(self) -> None:

@@ -77,7 +77,7 @@ def default_name(trace: Path) -> str:
 
 
 def _summary_options(prepared: PreparedReplay, salt: str, caches: Sequence[CacheState]) -> dict[str, Any]:
-    """What the summary needs to know, or states, of the trace, the settings and the server."""
+    """Facts of the trace, the settings and the server for the summary."""
     spec, settings = prepared.spec, prepared.spec.settings
     return {
         "clock": "closed" if spec.load == "closed" else "open",

@@ -96,7 +96,7 @@ class ReplaySettings(BaseModel):
     max_sessions: Annotated[int, BeforeValidator(values.whole(1, MAX_COUNT))] | None = None
     """Largest number of sessions to play."""
     warmup_sessions: Count = 0
-    """Sessions of the warm-up, which has a salt of its own."""
+    """Sessions of the warm-up, which has its own salt."""
     delay_scale: Annotated[float, BeforeValidator(values.number(MAX_RATE, above_0=False))] = 1.0
     """Factor of the trace's delays."""
     max_delay: Seconds | None = None

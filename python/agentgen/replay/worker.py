@@ -149,13 +149,13 @@ def main(job: Job, cells: Any, pipe: Connection) -> None:
         last = ("error", traceback.format_exc())
     else:
         last = ("done", "")
-    with suppress(OSError):  # the parent is gone
+    with suppress(OSError):  # the parent has ended
         pipe.send(last)
 
 
 async def _main(job: Job, cells: memoryview, pipe: Connection) -> None:
     def send_to_parent(what: str, value: Any) -> None:
-        with suppress(OSError):  # the parent is gone
+        with suppress(OSError):  # the parent has ended
             pipe.send((what, value))
 
     worker = Worker(job, cells, send_to_parent)

@@ -113,7 +113,7 @@ class Table:
     notes: Sequence[str] = ()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The title, and as many tables as the width asks for."""
+        """The title, and as many tables as the width needs."""
         if self.title:
             yield Clauses(self.title.split(" "), style="bold")
         for columns in self._folded(options.max_width):

@@ -1,4 +1,4 @@
-//! Generated files with one thing changed that no row shows alone, but that configuration and seed rule out.
+//! Tests rules over several rows: generated files with one change that contradicts configuration and seed.
 #![allow(clippy::unwrap_used)] // clippy's exception for tests does not reach their helpers
 
 use std::path::Path;
@@ -33,7 +33,7 @@ fn generate(layout: Layout, directory: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// What is found, by rule and line, in a generated file that was changed, beside that its bytes are others.
+/// Findings, by rule and line, in a changed generated file, without the finding about its digest.
 fn findings(layout: Layout, change: impl Fn(&mut Vec<Value>)) -> Vec<(&'static str, u64)> {
     let directory = tempfile::tempdir().unwrap();
     let mut rows = generate(layout, directory.path());
@@ -61,14 +61,14 @@ fn shift(row: &mut Value, places: std::ops::Range<usize>, more: i64) {
     }
 }
 
-/// Index of the first row that is so.
+/// Index of the first row for which `is` holds.
 fn find(rows: &[Value], is: impl Fn(&Value) -> bool) -> usize {
     rows.iter().position(is).unwrap()
 }
 
-/// What each change of the first continuation's first row is found to be.
+/// Changes the first row of the first continuation and expects these findings.
 #[track_caller]
-fn spoil_continuation(layout: Layout, expected: &[&str], change: impl Fn(&mut Value)) {
+fn expect_on_continuation(layout: Layout, expected: &[&str], change: impl Fn(&mut Value)) {
     let at = find(&generate(layout, tempfile::tempdir().unwrap().path()), |r| r["is_restart"] == true);
     let found = findings(layout, |rows| change(&mut rows[at]));
     let expected: Vec<_> = expected.iter().map(|rule| (*rule, at as u64 + 1)).collect();
@@ -79,11 +79,11 @@ fn spoil_continuation(layout: Layout, expected: &[&str], change: impl Fn(&mut Va
 const LAYER1: usize = 2;
 const PREFIX: usize = 5;
 
-/// Ranges of runs have room for this much more than their first turns take.
+/// Ids by which the range of a root session exceeds those of its first turns.
 const UNUSED: i64 = 300;
 
 #[test]
-fn unchanged_files_are_sound() {
+fn unchanged_files_are_valid() {
     for layout in [Layout::Incremental, Layout::Cumulative] {
         assert_eq!(findings(layout, |_| {}), []);
     }
@@ -93,7 +93,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
-    fn sorted_by_time_they_are_sound(case in cases()) {
+    fn files_sorted_by_time_are_valid(case in cases()) {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         let Case { config, seed, sessions } = case;
@@ -106,17 +106,17 @@ proptest! {
 }
 
 #[test]
-fn a_continuation_repeats_its_parent_and_goes_on() {
+fn a_continuation_repeats_its_parent_and_continues() {
     let layout = Layout::Incremental;
-    // Two of the parent's chunks exchanged; other ids of the run for all of them, or behind them.
-    spoil_continuation(layout, &["id-space"], |row| ids(row).swap(PREFIX, PREFIX + 1));
-    spoil_continuation(layout, &["id-space"], |row| {
+    // Two of the parent's chunks swapped; other ids of the root session for all of them, or after them.
+    expect_on_continuation(layout, &["id-space"], |row| ids(row).swap(PREFIX, PREFIX + 1));
+    expect_on_continuation(layout, &["id-space"], |row| {
         let first = ids(row).last().unwrap().as_i64().unwrap() + UNUSED;
         for (more, id) in (0..).zip(&mut ids(row)[PREFIX..]) {
             *id = json!(first + more);
         }
     });
-    spoil_continuation(layout, &["id-space"], |row| {
+    expect_on_continuation(layout, &["id-space"], |row| {
         let end = ids(row).len();
         shift(row, end - 1..end, UNUSED);
     });
@@ -124,12 +124,12 @@ fn a_continuation_repeats_its_parent_and_goes_on() {
 
 #[test]
 fn layer_1_5_is_the_groups() {
-    spoil_continuation(Layout::Incremental, &["id-space"], |row| {
+    expect_on_continuation(Layout::Incremental, &["id-space"], |row| {
         let away = if row["group_id"] == 0 { 3 } else { -3 };
         shift(row, LAYER1..PREFIX, away);
     });
     for layout in [Layout::Incremental, Layout::Cumulative] {
-        // L1.5 left out: the session's own ids from the third place on.
+        // Without L1.5: the session's own ids from the third position on.
         let found = findings(layout, |rows| {
             let last = ids(&mut rows[0]).len();
             let first = ids(&mut rows[0])[PREFIX].as_i64().unwrap();
@@ -152,7 +152,7 @@ fn new_ids_are_taken_in_order() {
         shift(&mut rows[later], 0..end, UNUSED);
     });
     assert_eq!(found, [("id-space", later as u64 + 1)]);
-    // All prompts of the run have the same two blocks exchanged, so that they do continue each other.
+    // All prompts of the root session have the same two blocks swapped, so that each still continues the one before.
     let found = findings(Layout::Cumulative, |rows| {
         let whole = rows[0]["input_length"].as_u64().unwrap() as usize / 512;
         let base = rows[0]["hash_ids"][PREFIX].clone();
@@ -172,14 +172,14 @@ fn sessions_come_in_order_and_none_is_missing() {
         // A root session in the middle is missing; its continuation has no parent then.
         let found = findings(layout, |rows| rows.retain(|r| r[key] != *second && r["parent_session_id"] != *second));
         assert!(found.iter().any(|f| f.0 == "session-order"), "{found:?}");
-        // Two root sessions are exchanged.
+        // Two root sessions are swapped.
         let found = findings(layout, |rows| {
             let end = find(rows, |r| r[key] != names[0]);
             let next = find(rows, |r| r[key] != names[0] && r[key] != *second);
             rows[..next].rotate_left(end);
         });
         assert!(!found.is_empty() && found.iter().all(|f| f.0 == "session-order"), "{found:?}");
-        // The continuation right behind its parent.
+        // The continuation directly after its parent.
         let found = findings(layout, |rows| {
             let (own, parent) = (&child[key], &child["parent_session_id"]);
             let (moved, mut rest): (Vec<_>, Vec<_>) = rows.drain(..).partition(|r| r[key] == *own);
@@ -208,7 +208,7 @@ fn ends_and_restarts_are_those_of_the_configuration() {
     let last = start + find(&rows[start..], |r| r.get("end_reason").is_some());
     let found = findings(layout, |rows| rows[last]["end_reason"] = json!("restart_split"));
     assert_eq!(found, [("end-reason", last as u64 + 1)]);
-    spoil_continuation(layout, &["restart-fields"], |row| {
+    expect_on_continuation(layout, &["restart-fields"], |row| {
         row.as_object_mut().unwrap().retain(|key, _| key != "is_restart" && key != "parent_session_id");
     });
     // The parent of another session.

@@ -61,16 +61,16 @@ proptest! {
         let Survey { analysis, cut, explored } = surveyed(directory.path(), u64::MAX, 1_000_000);
         let whole = analyze(&[directory.path().to_owned()], &options(), &Cancel::default(), &AtomicU64::new(0))
             .expect("readable");
-        let json = |told| serde_json::to_string(told).expect("plain data");
+        let json = |described| serde_json::to_string(described).expect("plain data");
         prop_assert_eq!(json(&analysis), json(&whole));
         let trace = &analysis.traces[0];
         prop_assert_eq!((cut, explored.every, explored.sessions.len() as u64), (vec![false], 1, trace.sessions));
-        let mut told = [[0; 5]; 2];
+        let mut described = [[0; 5]; 2];
         for rate in &trace.reuse.by_layer {
-            told[0][rate.layer as usize] = rate.prompt_tokens;
-            told[1][rate.layer as usize] = rate.hit_tokens;
+            described[0][rate.layer as usize] = rate.prompt_tokens;
+            described[1][rate.layer as usize] = rate.hit_tokens;
         }
-        prop_assert_eq!(sums(&explored), told);
+        prop_assert_eq!(sums(&explored), described);
         let turns = explored.sessions.iter().flat_map(|session| &session.turns);
         let outputs: u64 = turns.clone().map(|turn| u64::from(turn.3)).sum();
         prop_assert_eq!(outputs, trace.output_tokens);
@@ -95,7 +95,7 @@ proptest! {
     }
 
     #[test]
-    fn only_the_first_sessions_are_looked_at(case in cases(), limit in 1..12_u64) {
+    fn only_the_first_sessions_are_analyzed(case in cases(), limit in 1..12_u64) {
         let directory = tempfile::tempdir().expect("a directory");
         write(&case, Layout::Incremental, directory.path());
         let all = surveyed(directory.path(), u64::MAX, 1_000_000);

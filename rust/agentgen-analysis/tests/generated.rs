@@ -1,4 +1,4 @@
-//! Random data sets, through a run directory: everything written is valid, and the statistics are those of the rows.
+//! Random data sets, written to run directories: all files are valid, and the statistics are those of the rows.
 
 use std::path::Path;
 
@@ -62,7 +62,7 @@ proptest! {
 }
 
 #[test]
-fn merging_refuses_what_does_not_belong_together() {
+fn merging_refuses_shards_of_different_data_sets() {
     let directory = tempfile::tempdir().expect("a directory");
     let at = |name: &str| directory.path().join(name);
     let (_, mut case) = agentgen_testing::modes().swap_remove(0);
@@ -113,7 +113,7 @@ fn files_that_are_not_as_their_manifest_says_are_findings() {
     let check = |path: &Path| {
         validate(&[path.to_owned()], &Options::default(), &Cancel::default(), &mut |_, _| ()).expect("readable")
     };
-    // Rows are read from the Parquet file: only the digest tells of the JSONL and of the statistics.
+    // Rows are read from the Parquet file: changes of JSONL and statistics show in digests only.
     for name in [JSONL, "quality.json"] {
         let path = directory.path().join(name);
         let sound = std::fs::read(&path).expect("readable");
@@ -129,15 +129,15 @@ fn files_that_are_not_as_their_manifest_says_are_findings() {
         std::fs::write(&path, sound).expect("writable");
         assert!(check(directory.path()).ok);
     }
-    // A file that is named alone is held against its size: here whole rows are missing.
+    // Of a single file only the size is checked: here whole rows are missing.
     let path = directory.path().join(JSONL);
     let lines = text(&path);
     std::fs::write(&path, &lines[..=lines[..lines.len() - 1].rfind("\n{").expect("rows")]).expect("writable");
     assert!(check(&path).findings.iter().any(|f| f.rule == "digest"));
 }
 
-/// With one-token blocks and empty outputs a continuation may hold less than its parent left: what either has is
-/// forgotten once.
+/// With one-token blocks and empty outputs a continuation may hold fewer blocks than its parent left; the blocks of both
+/// expire once.
 #[test]
 fn a_continuation_may_be_the_beginning_of_its_parent() {
     let config = Config::from_json(

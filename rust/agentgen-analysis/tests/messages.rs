@@ -1,4 +1,4 @@
-//! Multi-turn messages: the reader and the validator find every broken rule where it is.
+//! Multi-turn messages: reader and validator find every broken rule at its place.
 #![allow(clippy::unwrap_used)]
 
 use std::io::Write as _;
@@ -32,7 +32,7 @@ fn load(path: &Path) -> Result<Vec<Transcript>, TraceError> {
     flat::read(path, &Cancel::default()).collect()
 }
 
-/// Findings of lines; the reader must refuse them exactly if one finding is an error.
+/// Findings in lines; asserts that the reader refuses them exactly if one finding is an error.
 fn findings(lines: &[String]) -> Vec<Diagnostic> {
     let (_dir, path) = file(lines);
     let report = report(&path);
@@ -367,7 +367,7 @@ fn lines_about_the_file_are_skipped() {
     let about = json!({"_type": "dataset_metadata", "licence": "none", "turn": "x", "role": 7});
     let rows = [about.clone(), user(1), about.clone(), answer(2), about];
     assert_eq!(broken(&rows), []);
-    // Any other type is only one more member.
+    // Any other `_type` is an ordinary member.
     let mut typed = user(1);
     typed["_type"] = json!("row");
     assert_eq!(broken(&[typed]), []);
@@ -457,7 +457,7 @@ fn conversations() -> Vec<Value> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// However a valid file is damaged, the reader refuses it exactly if the validator finds an error.
+    /// The reader refuses a damaged file exactly if the validator finds an error.
     #[test]
     fn the_validator_finds_what_the_reader_refuses(
         changes in prop::collection::vec((any::<Index>(), any::<Index>(), 0..5_u8, select(vec![

@@ -1,5 +1,4 @@
-//! Reuse of whole traces against a cache that holds its blocks one by one, and against the closed forms of the trace
-//! model.
+//! Compares the reuse of whole traces with a cache of single blocks and with the closed forms of the trace model.
 #![allow(clippy::unwrap_used)] // clippy's exception for tests does not reach their helpers
 
 #[path = "reuse/jobs.rs"]
@@ -36,7 +35,7 @@ fn measured(
     rows: impl Iterator<Item = Result<RecordBatch>> + std::marker::Send,
     settings: &Settings,
 ) -> Reuse {
-    // Whole prompts have sessions' times only if they have sessions, which `conversation_id` names.
+    // Whole prompts have times of sessions only if `conversation_id` names the sessions.
     let (clock, sessions) = ordered(meta, adds_delays, sessions(meta, rows)).expect("readable");
     reuse::measure(clock, sessions, settings, &Cancel::default(), |_| ()).expect("readable")
 }
@@ -129,14 +128,14 @@ proptest! {
     }
 }
 
-/// More requests than have a number at a time.
+/// More requests than fit between two renumberings.
 #[test]
 fn a_long_trace() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut long = Prompts { id_tokens: 4, rows: Vec::new(), timing: TimelineOptions::REFERENCE };
     while long.rows.len() < 2_500 {
         let more = prompts().new_tree(&mut runner).expect("a trace").current();
-        // Each part has its own ids but for those of every third, which comes back.
+        // Each part has its own ids, except every third, which recurs.
         let part = (long.rows.len() / 3 % 40) as i64;
         let start = long.rows.last().map_or(0, |row| row.3);
         long.rows.extend(more.rows.into_iter().map(|(ids, _, output, time)| {
@@ -229,7 +228,7 @@ fn cached_by_closed_form(spec: &DatasetSpec, block: u64) -> (Vec<u64>, u64) {
             standalone += whole((run.turns[0].0 / size * size).min(context - 1));
         }
     }
-    // The first session of all finds nothing, the first of another group L1, all others L1.5 too.
+    // The first session finds nothing, the first of each other group finds L1, all others find L1 and L1.5.
     let shared: u64 = groups.values().map(|sessions| layer1 + (sessions - 1) * prefix).sum::<u64>() - layer1;
     by_turn[0] += shared;
     (by_turn, standalone + shared)
@@ -247,8 +246,8 @@ proptest! {
             let cumulative = generated(&case, Layout::Cumulative, block, false);
             prop_assert_eq!(figures(incremental.clone()), figures(cumulative), "block size {}", block);
             let (by_turn, standalone) = cached_by_closed_form(&spec, u64::from(block));
-            let told: Vec<u64> = incremental.by_turn.iter().map(|turn| turn.hit_tokens).collect();
-            prop_assert_eq!(told, by_turn, "block size {}", block);
+            let described: Vec<u64> = incremental.by_turn.iter().map(|turn| turn.hit_tokens).collect();
+            prop_assert_eq!(described, by_turn, "block size {}", block);
             let tokens: u64 = incremental.by_turn.iter().map(|turn| turn.prompt_tokens).sum();
             let is_restarted = runs(&spec).iter().any(|run| !run.continuation.is_empty());
             let expected = is_restarted.then(|| standalone as f64 / tokens as f64);

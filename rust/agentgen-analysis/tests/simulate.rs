@@ -1,10 +1,10 @@
-//! The simulator against an oracle that holds blocks and events one by one, and against the invariants of every simulation.
+//! Compares the simulator with an oracle of single blocks and events, and checks the invariants of every simulation.
 #![allow(clippy::unwrap_used)] // clippy's exception for tests does not reach their helpers
 
 #[path = "simulate/golden.rs"]
 mod golden;
 #[path = "reuse/jobs.rs"]
-#[allow(dead_code)] // the other oracle needs more of it
+#[allow(dead_code)] // the reuse oracle uses the rest
 mod jobs;
 #[path = "simulate/oracle.rs"]
 mod oracle;
@@ -116,10 +116,10 @@ fn check(text: &str, layout: Layout, jobs: &[Job], settings: &Settings) -> Resul
     prop_assert_eq!(&served, &oracle.served);
     prop_assert_eq!(figures.requests.skipped, oracle.skipped);
     prop_assert_eq!(figures.blocks.resident, oracle.resident());
-    let told = |layer| figures.blocks_by_layer.iter().find(|of| of.layer == layer);
+    let described = |layer| figures.blocks_by_layer.iter().find(|of| of.layer == layer);
     for (layer, counts) in &oracle.counts {
         if jobs[0].is_named {
-            let of = told(*layer).expect("a layer with blocks");
+            let of = described(*layer).expect("a layer with blocks");
             prop_assert_eq!(&[of.added, of.refetched, of.evicted, of.expired], counts, "{:?}", layer);
         }
     }
@@ -127,7 +127,7 @@ fn check(text: &str, layout: Layout, jobs: &[Job], settings: &Settings) -> Resul
     let blocks = figures.blocks;
     prop_assert_eq!([blocks.added, blocks.refetched, blocks.evicted, blocks.expired], [0, 1, 2, 3].map(sum));
     check_figures(&figures, &served, settings)?;
-    let bound = figures.belady_bound.expect("asked for").hit_blocks;
+    let bound = figures.belady_bound.expect("requested").hit_blocks;
     prop_assert_eq!(bound, oracle.bound());
     prop_assert!(figures.hit_blocks <= bound, "{} above the bound {}", figures.hit_blocks, bound);
     Ok(())
@@ -166,14 +166,14 @@ fn check_times(figures: &Figures, served: &[Served]) -> Result<(), TestCaseError
     let mean = |of: &dyn Fn(&Served, simulate::Service) -> f64| {
         done().map(|(r, s)| of(r, s)).sum::<f64>() / figures.requests.served as f64
     };
-    for (told, expected) in [
+    for (described, expected) in [
         (figures.times.ttft, mean(&|r, s| s.prefill_end_ms - r.sent_ms)),
         (figures.times.queueing, mean(&|r, s| s.admitted_ms - r.sent_ms)),
         (figures.times.latency, mean(&|r, s| s.end_ms - r.sent_ms)),
     ] {
-        prop_assert_eq!(told.is_some(), figures.requests.served > 0);
-        if let Some(told) = told {
-            prop_assert!((told.mean - expected).abs() < 0.051, "{} for {expected}", told.mean);
+        prop_assert_eq!(described.is_some(), figures.requests.served > 0);
+        if let Some(described) = described {
+            prop_assert!((described.mean - expected).abs() < 0.051, "{} for {expected}", described.mean);
         }
     }
     Ok(())
@@ -194,8 +194,8 @@ fn check_series(figures: &Figures, served: &[Served]) -> Result<(), TestCaseErro
     prop_assert!((figures.duration_ms - (last - first)).abs() <= 1e-9 * last.abs());
     let running = |service: simulate::Service| service.end_ms - service.admitted_ms;
     let area: f64 = served.iter().filter_map(|request| request.service.map(running)).sum();
-    let told = figures.occupancy.mean_running * figures.duration_ms;
-    prop_assert!((told - area).abs() <= 1e-6 * area.max(1.0), "{told} for {area}");
+    let described = figures.occupancy.mean_running * figures.duration_ms;
+    prop_assert!((described - area).abs() <= 1e-6 * area.max(1.0), "{described} for {area}");
     Ok(())
 }
 
@@ -325,7 +325,7 @@ proptest! {
         prop_assert_eq!(other, clock);
         prop_assert_eq!(&simulated(clock, &cumulative, &settings), &first);
         check_figures(&first.0, &first.1, &settings)?;
-        prop_assert!(first.0.hit_blocks <= first.0.belady_bound.expect("asked for").hit_blocks);
+        prop_assert!(first.0.hit_blocks <= first.0.belady_bound.expect("requested").hit_blocks);
     }
 }
 
@@ -356,7 +356,7 @@ fn a_recorded_trace() {
     check_figures(&figures, &served, &settings).expect("sound");
     assert_eq!((figures.sessions, figures.requests.served), (0, 12_031));
     assert_eq!(format!("{:.1}", 100.0 * figures.hit_rates.block_references), "21.2");
-    assert_eq!(format!("{:.1}", 100.0 * figures.belady_bound.expect("asked for").block_references), "36.6");
+    assert_eq!(format!("{:.1}", 100.0 * figures.belady_bound.expect("requested").block_references), "36.6");
     // At lower rates requests wait, and running requests hold blocks that others would find.
     let slow = TimelineOptions { concurrency: 1, prefill_tokens_per_second: 50_000.0, decode_tokens_per_second: 60.0 };
     let (slower, served) = simulated(clock, &sessions, &Settings { timeline: slow, ..settings });

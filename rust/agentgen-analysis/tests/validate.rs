@@ -1,4 +1,4 @@
-//! Whole files: what the generator writes, what others wrote, and what is wrong with some of it.
+//! Validates whole files: generated ones, those of other programs, and invalid ones.
 #![allow(clippy::unwrap_used)] // clippy's exception for tests does not reach their helpers
 
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ fn report(paths: &[PathBuf]) -> ValidationReport {
 }
 
 #[test]
-fn generated_runs_are_sound_and_read_as_one_trace() {
+fn generated_runs_are_valid_and_read_as_one_trace() {
     for preset in ["default", "aiperf-1k-200k"] {
         for layout in [Layout::Incremental, Layout::Cumulative] {
             let mut totals = Vec::new();
@@ -64,7 +64,7 @@ fn generated_runs_are_sound_and_read_as_one_trace() {
 }
 
 #[test]
-fn a_file_without_its_manifest_is_sound_too() {
+fn a_file_without_its_manifest_is_valid_too() {
     for (layout, from) in [(Layout::Incremental, "inferred"), (Layout::Cumulative, "inferred")] {
         let dir = TempDir::new().unwrap();
         let run = run(dir.path(), "default", layout, File::Jsonl, 0, 1);
@@ -79,7 +79,7 @@ fn a_file_without_its_manifest_is_sound_too() {
 }
 
 #[test]
-fn shards_are_one_data_set_and_a_lone_one_only_warns() {
+fn shards_are_one_data_set_and_a_single_one_only_warns() {
     for layout in [Layout::Incremental, Layout::Cumulative] {
         for file in [File::Jsonl, File::Parquet] {
             let dir = TempDir::new().unwrap();
@@ -98,9 +98,9 @@ fn shards_are_one_data_set_and_a_lone_one_only_warns() {
     }
 }
 
-/// Changes the first line of a generated file that has `with` in it, and expects one finding there and no other but
-/// that the file is not as its manifest says.
-fn spoil(layout: Layout, with: &str, expected: &str, change: impl Fn(&str) -> String) {
+/// Changes the first line of a generated file that contains `with`, and expects one finding there and the finding about
+/// the file's digest.
+fn expect_finding(layout: Layout, with: &str, expected: &str, change: impl Fn(&str) -> String) {
     let dir = TempDir::new().unwrap();
     let run = run(dir.path(), "default", layout, File::Jsonl, 0, 1);
     let path = run.join("dataset.jsonl");
@@ -125,21 +125,21 @@ fn one_changed_line_is_one_finding() {
     let cut = |line: &str| line[..line.len() - 1].to_owned();
     let (first, later) = ("\"group_id\"", "\"delay\"");
     for with in [first, later, "forced_retire", "restart_split", "is_restart"] {
-        spoil(Layout::Incremental, with, "json", cut);
-        spoil(Layout::Incremental, with, "range", text("\"output_length\":", "\"output_length\":-"));
-        spoil(Layout::Incremental, with, "id-space", last_id);
-        spoil(Layout::Cumulative, with.replace("delay", "timestamp").as_str(), "json", cut);
-        spoil(
+        expect_finding(Layout::Incremental, with, "json", cut);
+        expect_finding(Layout::Incremental, with, "range", text("\"output_length\":", "\"output_length\":-"));
+        expect_finding(Layout::Incremental, with, "id-space", last_id);
+        expect_finding(Layout::Cumulative, with.replace("delay", "timestamp").as_str(), "json", cut);
+        expect_finding(
             Layout::Cumulative,
             with.replace("delay", "timestamp").as_str(),
             "timing",
             text("\"timestamp\"", "\"delay\""),
         );
     }
-    spoil(Layout::Incremental, first, "timing", text("\"timestamp\"", "\"delay\""));
-    spoil(Layout::Incremental, later, "timing", text("\"delay\"", "\"timestamp\""));
-    spoil(Layout::Incremental, later, "end-place", text("}", ",\"end_reason\":\"forced_retire\"}"));
-    spoil(
+    expect_finding(Layout::Incremental, first, "timing", text("\"timestamp\"", "\"delay\""));
+    expect_finding(Layout::Incremental, later, "timing", text("\"delay\"", "\"timestamp\""));
+    expect_finding(Layout::Incremental, later, "end-place", text("}", ",\"end_reason\":\"forced_retire\"}"));
+    expect_finding(
         Layout::Incremental,
         "is_restart",
         "parent-missing",
@@ -149,7 +149,7 @@ fn one_changed_line_is_one_finding() {
 
 #[test]
 #[ignore = "needs the shared traces: set AGENTGEN_SHARED_DATA"]
-fn real_traces_raise_no_false_alarm() {
+fn real_traces_are_valid() {
     for (name, layout, rows, sessions) in [
         ("mooncake/conversation_trace.jsonl", Layout::Cumulative, 12_031, 12_031),
         ("aiperf/default_40s.jsonl", Layout::Incremental, 601, 40),
@@ -167,7 +167,7 @@ fn real_traces_raise_no_false_alarm() {
 #[ignore = "needs the shared traces: set AGENTGEN_SHARED_DATA"]
 fn a_trace_that_its_own_loader_refuses_is_refused() {
     let path = shared("aiperf/restarts_120s.jsonl");
-    // Counted apart from the code under test: sizes of every id, in file order.
+    // Counted independently of the code under test: sizes of every id, in file order.
     let mut sizes = std::collections::HashMap::<i64, (u64, u64)>::new();
     let mut expected = std::collections::BTreeMap::new();
     for (line, text) in (1..).zip(std::fs::read_to_string(&path).unwrap().lines()) {
@@ -213,7 +213,7 @@ fn the_wrong_layout_is_one_finding() {
 }
 
 #[test]
-fn files_without_a_sound_row_are_findings_not_failures() {
+fn files_without_a_valid_row_are_findings_not_failures() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("t.jsonl");
     for (text, rule) in [("", "empty"), ("\n \n", "empty"), ("{\"a\":1}\n", "missing-field"), ("no\n", "json")] {
@@ -228,7 +228,7 @@ fn files_without_a_sound_row_are_findings_not_failures() {
 }
 
 #[test]
-fn what_cannot_be_read_is_an_error_and_a_stop_is_a_stop() {
+fn unreadable_files_are_errors_and_cancellation_stops() {
     let options = Options::default();
     let missing = validate(&["no/such/file".into()], &options, &Cancel::default(), &mut |_, _| {});
     assert!(missing.unwrap_err().to_string().contains("no/such/file"));

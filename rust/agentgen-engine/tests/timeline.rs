@@ -117,7 +117,7 @@ fn expected(sessions: &[Session], slots: Option<usize>) -> Vec<Seen> {
     requests
 }
 
-fn told(sessions: &[Session], start: StartRule, concurrency: usize) -> Vec<Seen> {
+fn requests_of(sessions: &[Session], start: StartRule, concurrency: usize) -> Vec<Seen> {
     let timing = TimelineOptions { concurrency, ..TIMING };
     let mut timeline = Timeline::new(timing, start, sessions.iter().cloned().map(Ok::<_, ()>));
     let mut requests = Vec::new();
@@ -159,7 +159,7 @@ proptest! {
 
     #[test]
     fn slots_are_taken_in_file_order(sessions in sessions(false), slots in 1..5_usize) {
-        let requests = told(&sessions, StartRule::Slots, slots);
+        let requests = requests_of(&sessions, StartRule::Slots, slots);
         check_invariants(&requests, &sessions)?;
         prop_assert_eq!(&requests, &expected(&sessions, Some(slots)));
         // A session holds its slot from its start, or from the wait for its parent on, to its end.
@@ -177,7 +177,7 @@ proptest! {
         // A parent may arrive after its continuation.
         let expected = expected(&sessions, None);
         sessions.sort_by(|a, b| a.arrival_ms.total_cmp(&b.arrival_ms));
-        let requests = told(&sessions, StartRule::Arrivals, 1);
+        let requests = requests_of(&sessions, StartRule::Arrivals, 1);
         prop_assert_eq!(&requests, &expected);
         check_invariants(&requests, &sessions)?;
     }
@@ -189,7 +189,7 @@ fn concurrency_0_means_one_slot() {
     let session =
         |number| Session { number, arrival_ms: 0.0, parent: None, may_be_continued: false, turns: vec![turn] };
     let starts: Vec<f64> =
-        told(&[session(0), session(1)], StartRule::Slots, 0).iter().map(|request| request.start_ms).collect();
+        requests_of(&[session(0), session(1)], StartRule::Slots, 0).iter().map(|request| request.start_ms).collect();
     assert_eq!(starts, [0.0, 750.0]);
 }
 

@@ -1,4 +1,4 @@
-//! Incremental traces as cumulative ones, and rows by time.
+//! Tests conversion to the cumulative layout, and sorting by time.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ fn cumulative(meta: &TraceMeta, batches: &[RecordBatch]) -> Vec<RecordBatch> {
     batches.collect::<Result<_>>().unwrap()
 }
 
-/// Sessions that are split and continued often, with arrivals.
+/// Sessions with many restarts and with arrivals.
 fn restarts(layout: Layout, shard: (u64, u64)) -> Generated {
     let mut config = config("aiperf-1k-200k");
     config.restart_initial_probability = 1.0;
@@ -46,14 +46,14 @@ proptest! {
 
     #[test]
     fn every_data_set_reads_and_converts_as_it_is_generated(case in agentgen_testing::cases()) {
-        let made = |layout| seeded(case.config.clone(), case.seed, case.sessions, layout, (0, 1));
-        let (from, to) = (made(Layout::Incremental), made(Layout::Cumulative));
+        let converted = |layout| seeded(case.config.clone(), case.seed, case.sessions, layout, (0, 1));
+        let (from, to) = (converted(Layout::Incremental), converted(Layout::Cumulative));
         let dir = Written::new("x", "");
-        for made in [&from, &to] {
+        for converted in [&from, &to] {
             for name in ["t.jsonl", "t.parquet"] {
-                let options = ReadOptions { trace_layout: Some(made.meta.layout), trace_block_size: Some(made.meta.block_size) };
-                let source = resolve(&[made.write(&dir, name)], options).unwrap();
-                assert_rows(&rows(&read(&source)), &rows(&made.batches), name);
+                let options = ReadOptions { trace_layout: Some(converted.meta.layout), trace_block_size: Some(converted.meta.block_size) };
+                let source = resolve(&[converted.write(&dir, name)], options).unwrap();
+                assert_rows(&rows(&read(&source)), &rows(&converted.batches), name);
             }
         }
         assert_rows(&rows(&cumulative(&from.meta, &from.batches)), &rows(&to.batches), "converted");
@@ -63,13 +63,16 @@ proptest! {
 }
 
 #[test]
-fn a_session_that_the_seed_does_not_make_is_an_error() {
-    let made = restarts(Layout::Incremental, (0, 1));
-    let mut meta = made.meta.clone();
+fn a_session_that_does_not_follow_from_the_seed_is_an_error() {
+    let converted = restarts(Layout::Incremental, (0, 1));
+    let mut meta = converted.meta.clone();
     meta.origin.as_mut().unwrap().seed += 1;
-    let (_, mut batches) = to_layout(&meta, Layout::Cumulative, stream(made.batches)).unwrap();
+    let (_, mut batches) = to_layout(&meta, Layout::Cumulative, stream(converted.batches)).unwrap();
     let error = batches.next().unwrap().unwrap_err().to_string();
-    assert!(error.starts_with("session_id: found session sess-") && error.contains("do not make"), "{error}");
+    assert!(
+        error.starts_with("session_id: found session sess-") && error.contains("found another session_id"),
+        "{error}"
+    );
     assert!(batches.next().is_none());
 }
 
@@ -79,7 +82,7 @@ fn ids(row: &str) -> Vec<i64> {
     list.split(", ").map(|id| id.parse().unwrap()).collect()
 }
 
-/// Whether two traces say the same but for the names of their blocks.
+/// Asserts that two traces are equal except for the ids of their blocks.
 fn assert_renamed(found: &[String], expected: &[String]) {
     let mut names: HashMap<i64, i64> = HashMap::new();
     let mut back: HashMap<i64, i64> = HashMap::new();
@@ -95,7 +98,7 @@ fn assert_renamed(found: &[String], expected: &[String]) {
 }
 
 #[test]
-fn without_an_origin_blocks_are_numbered_by_first_sight_and_equal_blocks_stay_equal() {
+fn without_an_origin_blocks_are_numbered_in_order_of_appearance() {
     let (mut from, to) = (restarts(Layout::Incremental, (0, 1)), restarts(Layout::Cumulative, (0, 1)));
     from.meta.origin = None;
     let found = rows(&cumulative(&from.meta, &from.batches));
@@ -119,7 +122,7 @@ fn a_hand_written_trace() {
     let batches: Vec<RecordBatch> = batches.collect::<Result<_>>().unwrap();
     let expected = [
         "a 0 g- 10 10 3 - 5.1 [0, 1, 2] false - -",
-        // 17 tokens: two blocks are filled by the output and the new tokens, one is begun.
+        // 17 tokens: output and new tokens fill two blocks and begin another.
         "a 1 g- 4 17 2 0.2 5.3 [0, 1, 3, 4, 5] false - restart_split",
         "x 0 g- 9 9 1 - 1.0 [0, 1, 6] false - forced_retire",
         "b 0 g- 19 19 1 - 9.0 [0, 1, 3, 4, 7] true a -",
@@ -142,7 +145,7 @@ fn sorting_keeps_the_order_of_equal_times_across_batches() {
     let source = resolve(&[path], ReadOptions::default()).unwrap();
     let read = open(&source, &Column::ALL, 2, &Cancel::default()).unwrap();
     let batches: Vec<RecordBatch> = read.collect::<Result<_>>().unwrap();
-    // Times rise from 0 in the file, many equal: halves swapped, the sort must restore all but the ties across them.
+    // Times increase from 0, many are equal. With halves swapped, sorting must restore all rows but ties across halves.
     let halves = |b: &RecordBatch| {
         let half = b.num_rows() / 2;
         [b.slice(half, b.num_rows() - half), b.slice(0, half)]
@@ -158,7 +161,7 @@ fn sorting_keeps_the_order_of_equal_times_across_batches() {
 
 #[test]
 fn sorting_merges_the_end_reasons_of_many_batches() {
-    // Each shard brings a dictionary of its own; side by side they exceed the 128 keys of the column.
+    // Each batch has its own dictionary; concatenated, they exceed the 128 keys of the column.
     let shards: Vec<Generated> = (0..40).map(|i| restarts(Layout::Cumulative, (i, 40))).collect();
     let meta = shards[0].meta.clone();
     let batches: Vec<RecordBatch> = shards.into_iter().flat_map(|s| s.batches).collect();

@@ -22,7 +22,7 @@ mod survey;
 mod trace;
 mod validate;
 
-/// What Python sees; `_native.pyi` describes it.
+/// The Python module; `_native.pyi` describes it.
 #[pymodule(gil_used = false)]
 mod _native {
     use agentgen_engine::timeline::TimelineOptions;

@@ -82,7 +82,7 @@ fn failed(path: &std::path::Path, source: std::io::Error) -> PyErr {
 pub(crate) fn summarize(py: Python<'_>, directory: PathBuf, options: &str) -> PyResult<String> {
     let options: summary::Options = from_json(options)?;
     let cancel = Cancel::default();
-    let told = enter(
+    let figures = enter(
         py,
         &cancel,
         |_| Ok(()),
@@ -94,7 +94,7 @@ pub(crate) fn summarize(py: Python<'_>, directory: PathBuf, options: &str) -> Py
             Ok(summary::summarize(&run, predicted.as_deref(), &options))
         },
     )?;
-    json(&told)
+    json(&figures)
 }
 
 /// Compares run directories; returns JSON.

@@ -125,8 +125,8 @@ mod tests {
             prop_assert_eq!(&merged, &of(&all));
             all.sort_unstable();
             for (at, &value) in all.iter().enumerate() {
-                let told = merged.at_rank(at as u64 + 1).expect("a rank within");
-                prop_assert!(told.abs_diff(value) <= value / 256);
+                let estimate = merged.at_rank(at as u64 + 1).expect("a rank within");
+                prop_assert!(estimate.abs_diff(value) <= value / 256);
             }
         }
     }

@@ -59,7 +59,7 @@ struct Wire {
     answer: Vec<String>,
 }
 
-/// Replays a trace, one session after the other; answers have `length(asked)` fresh words.
+/// Replays a trace, one session after the other; answers have `length(requested)` fresh words.
 fn replay(source: Source, servers: u64, length: impl Fn(u64) -> u64) -> Vec<Wire> {
     let mut wire = Vec::new();
     let mut source = source;
@@ -130,7 +130,7 @@ proptest! {
         let described = describe(&run, None, &Cancel::default()).expect("readable");
         options.is_linked = described.is_linked;
         let source = Source::open(&run, options, ALL, &Cancel::default()).expect("opens");
-        let wire = replay(source, servers, |asked| if live { asked + extra } else { asked });
+        let wire = replay(source, servers, |requested| if live { requested + extra } else { requested });
         prop_assert_eq!(wire.len() as u64, described.totals.requests);
         for request in &wire {
             prop_assert_eq!(request.tokens.len() as u64, request.context_tokens);

@@ -189,11 +189,11 @@ async fn complete(shared: Arc<Shared>, endpoint: Endpoint, request: hyper::Reque
 
     let header = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let mut faults = Faults::default();
-    let asked = header(HEADER).map_or(Ok(()), |text| faults.add(text));
+    let injected = header(HEADER).map_or(Ok(()), |text| faults.add(text));
     shared.inject(ticket.number(), &mut faults);
     let late = faults.delay_headers.as_nanos() as u64;
 
-    let read = asked.and_then(|()| Request::read(endpoint, &bytes, shared.options.block_tokens));
+    let read = injected.and_then(|()| Request::read(endpoint, &bytes, shared.options.block_tokens));
     drop(bytes);
     let checked = read.map_err(Problem::bad_request).and_then(|request| check(&shared, request));
     if let Some(records) = &shared.records {

@@ -149,12 +149,12 @@ impl<'a> Reader<'a> {
         if let Some(n) = self.n.filter(|n| *n != 1) {
             return Err(format!("n: found {n}, expected 1"));
         }
-        let asked = self.max_completion_tokens.or(self.max_tokens);
-        if asked == Some(0) {
+        let limit = self.max_completion_tokens.or(self.max_tokens);
+        if limit == Some(0) {
             return Err("max_tokens: found 0, expected at least 1".to_owned());
         }
         let min_tokens = self.min_tokens.unwrap_or(0);
-        let output_tokens = asked.unwrap_or(DEFAULT_OUTPUT_TOKENS.max(min_tokens));
+        let output_tokens = limit.unwrap_or(DEFAULT_OUTPUT_TOKENS.max(min_tokens));
         if min_tokens > output_tokens {
             return Err(format!("min_tokens: found {min_tokens}, expected at most max_tokens, {output_tokens}"));
         }
@@ -177,7 +177,7 @@ impl<'a> Reader<'a> {
             include_usage: self.stream_options.is_some_and(|options| options.include_usage),
             return_token_ids: self.return_token_ids.unwrap_or(false),
             output_tokens,
-            limited: asked.is_some(),
+            limited: limit.is_some(),
             functions,
             call_required,
         })

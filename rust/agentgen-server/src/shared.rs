@@ -94,7 +94,7 @@ impl Shared {
         }
     }
 
-    /// Advances the engine when an event is due, so that waiting requests are told at once.
+    /// Advances the engine when an event is due, so that waiting requests are notified at once.
     pub async fn drive(&self) {
         loop {
             let next = self.lock().advance(self.now());

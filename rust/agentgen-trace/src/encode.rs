@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::batch::BatchBuilder;
+use crate::buffers::Buffers;
 use crate::error::{Result, TraceError};
 use crate::generate::{Chunk, Shard};
 use crate::observer::Observer;
 use crate::ordered::Cancel;
-use crate::sink::file::{Buffers, PartialFile};
+use crate::sink::file::PartialFile;
 use crate::sink::{ZSTD_LEVEL, jsonl, parquet};
 use crate::written::Written;
 
@@ -43,7 +44,7 @@ impl SpillBuffer {
         if let Some(mut spilled) = self.spilled {
             spilled.rewind()?;
             loop {
-                let mut buffer = buffers.take();
+                let mut buffer = buffers.take_empty();
                 if (&mut spilled).take(COPY_BYTES).read_to_end(&mut buffer)? == 0 {
                     break;
                 }
@@ -80,7 +81,7 @@ pub(crate) struct Worker<O> {
 impl<O: Observer> Worker<O> {
     pub(crate) fn encode(&self, chunk: &Chunk, builder: &mut BatchBuilder) -> Result<Encoded<O::Notes>> {
         let layout = self.shard.spec().layout();
-        let mut text = SpillBuffer { spilled: None, in_memory: self.buffers.take() };
+        let mut text = SpillBuffer { spilled: None, in_memory: self.buffers.take_empty() };
         let mut row_group = self.parquet.as_ref().map(parquet::Encoder::begin).transpose()?;
         let mut notes = O::notes(self.shard.spec(), chunk.roots.start);
         let mut written = Written::default();

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+mod buffers;
 pub mod diagnostic;
 mod encode;
 pub mod error;

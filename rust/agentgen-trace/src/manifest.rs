@@ -33,7 +33,7 @@ pub struct Manifest {
     pub layout: Layout,
     /// Tokens a block.
     pub block_size: u32,
-    /// Config, overrides, seed, sessions asked for.
+    /// Config, overrides, seed, sessions.
     #[serde(flatten)]
     pub origin: Origin,
     /// Which part of the data set this is.

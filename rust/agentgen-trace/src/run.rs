@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use agentgen_core::DatasetSpec;
 
 use crate::batch::BatchBuilder;
+use crate::buffers::Buffers;
 use crate::encode::Worker;
 use crate::error::{Result, TraceError};
 use crate::generate::{Chunk, Shard};
@@ -16,7 +17,7 @@ use crate::observer::{InOrder as _, Observer, RunFacts};
 use crate::ordered::{Cancel, Ordered};
 use crate::run_directory::NewDirectory;
 use crate::schema::{Column, schema};
-use crate::sink::file::{Buffers, PartialFile, sealed};
+use crate::sink::file::{PartialFile, sealed};
 use crate::sink::parquet;
 use crate::sink::parquet::parquet_error;
 

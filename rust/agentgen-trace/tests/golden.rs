@@ -1,6 +1,6 @@
-//! The bytes that a seed stands for, whatever the threads, shards or build.
+//! The bytes of a seed do not depend on threads, shards or build.
 //!
-//! `AGENTGEN_BLESS=1 cargo test` writes the digests anew; a change of them is a new format version.
+//! `AGENTGEN_BLESS=1 cargo test` rewrites the digests; a changed digest needs a new format version.
 
 use std::fmt::Write as _;
 use std::path::Path;

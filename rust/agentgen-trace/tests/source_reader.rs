@@ -138,7 +138,7 @@ fn options_come_first_unless_the_manifest_says_otherwise() {
     let source = resolve(&[dir.path("t.jsonl")], ReadOptions::default()).unwrap();
     assert_eq!((source.layout_from, source.block_size_from), (Provenance::Manifest, Provenance::Manifest));
     assert!(source.meta.origin.is_some());
-    // The manifest of other files says nothing about this one.
+    // The manifest of other files does not apply to this one.
     dir.manifest("other.jsonl", Layout::Incremental, 512, (0, 1));
     let source = resolve(&[dir.path("t.jsonl")], ReadOptions::default()).unwrap();
     assert_eq!((source.layout_from, source.meta.origin), (Provenance::Inferred, None));

@@ -104,7 +104,7 @@ pub struct ReuseFigures {
     pub cached_outputs: bool,
     /// Infinite cache; a restart session continues the tokens of its parent.
     pub linked: HitRates,
-    /// Infinite cache; a restart session is read without its parent, as by a replayer that does not know parents. Null
+    /// Infinite cache; a restart session is read without its parent, as by a replayer without links between sessions. Null
     /// without restart sessions.
     pub standalone: Option<HitRates>,
     /// Percentiles of the hit rates of single sessions (token-weighted, linked); null if the trace names no sessions.

@@ -46,7 +46,7 @@ pub struct SimulateOptions {
     pub routing: Routing,
     /// Drop blocks idle for longer than this, ms.
     pub ttl_ms: Option<f64>,
-    /// Whether to compute the most that any eviction policy could find.
+    /// Whether to compute the Belady bound.
     pub belady_bound: bool,
     /// Parquet file to write a row for each request to; needs a single capacity.
     pub requests: Option<PathBuf>,
@@ -67,7 +67,7 @@ pub struct Simulation {
     pub block_size: u32,
     /// Whether the KV of outputs stays in the cache.
     pub cached_outputs: bool,
-    /// Sessions that run at once; null unless the clock is `closed`.
+    /// Sessions open at once; null unless the clock is `closed`.
     pub concurrency: Option<usize>,
     /// Prompt tokens that one replica computes per second.
     pub prefill_tokens_per_second: f64,
@@ -107,20 +107,20 @@ pub struct SimulationPoint {
 pub fn simulate(
     trace: &PathBuf,
     options: &Options,
-    asked: &SimulateOptions,
+    system: &SimulateOptions,
     cancel: &Cancel,
     done: &Arc<AtomicU64>,
 ) -> Result<Simulation> {
     let source = Arc::new(options.resolve(trace)?);
     let analysis = options.settings(&source);
-    let sizes = asked.capacities.iter().map(|capacity| asked.size(*capacity, analysis.block_tokens));
+    let sizes = system.capacities.iter().map(|capacity| system.size(*capacity, analysis.block_tokens));
     let sizes: Vec<Size> = sizes.collect::<Result<_>>().map_err(|error| located(trace, error))?;
     let at_once = options.threads.clamp(1, sizes.len().max(1));
     let readers = (options.threads / at_once).max(1);
     let runs = Ordered::start(at_once, sizes.len(), cancel, sizes.into_iter(), || {
         let (source, cancel, done) = (Arc::clone(&source), cancel.clone(), Arc::clone(done));
         let options = options.clone();
-        let requests = asked.requests.clone();
+        let requests = system.requests.clone();
         let settings = simulate::Settings {
             capacity_blocks: 0,
             block_tokens: analysis.block_tokens,
@@ -128,10 +128,10 @@ pub fn simulate(
             cached_outputs: analysis.cached_outputs,
             timeline: analysis.timing,
             layers: analysis.layers,
-            replicas: asked.replicas,
-            routing: asked.routing,
-            ttl_ms: asked.ttl_ms,
-            belady_bound: asked.belady_bound,
+            replicas: system.replicas,
+            routing: system.routing,
+            ttl_ms: system.ttl_ms,
+            belady_bound: system.belady_bound,
         };
         move |size: Size| {
             let settings = simulate::Settings { capacity_blocks: size.blocks, ..settings };
@@ -159,12 +159,12 @@ pub fn simulate(
         concurrency: is_closed.then_some(analysis.timing.concurrency),
         prefill_tokens_per_second: analysis.timing.prefill_tokens_per_second,
         decode_tokens_per_second: analysis.timing.decode_tokens_per_second,
-        replicas: asked.replicas,
-        routing: asked.routing,
-        ttl_ms: asked.ttl_ms,
-        model: asked.model.clone(),
-        kv_dtype: asked.kv_dtype.clone(),
-        kv_bytes_per_token: asked.kv_bytes_per_token,
+        replicas: system.replicas,
+        routing: system.routing,
+        ttl_ms: system.ttl_ms,
+        model: system.model.clone(),
+        kv_dtype: system.kv_dtype.clone(),
+        kv_bytes_per_token: system.kv_bytes_per_token,
         points,
     })
 }

@@ -23,7 +23,7 @@ pub(super) struct ActiveSession {
     pub rates: Cell<rates::Tally>,
 }
 
-/// Where the session's last request ended at its replica, for the next one: only speed depends on it.
+/// Hints of the session's last request at its replica, for its next request; they affect speed only.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SessionHint {
     pub replica: usize,
@@ -36,7 +36,7 @@ pub(super) struct SessionHint {
 impl SessionHint {
     pub(super) const NOTHING: Self = Self { replica: 0, cached: MatchHint::NOTHING, seen: PrefixMatch::NOTHING };
 
-    /// The hint for a replica: nothing if it is of another one.
+    /// The hint for a replica; no chain if it is of another replica.
     pub(super) fn at(self, replica: usize) -> Self {
         if self.replica == replica { self } else { Self { replica, ..Self::NOTHING } }
     }
@@ -57,7 +57,7 @@ impl ActiveSession {
         }
     }
 
-    /// Moves on to the next turn.
+    /// Advances to the next turn.
     pub(super) fn next_turn(&mut self) {
         self.turn += 1;
         if !self.session.extends_previous(self.turn) {
@@ -79,7 +79,7 @@ impl Request for Box<ActiveSession> {
         self.session.turns[self.turn].output_tokens
     }
 
-    /// Simulated requests are never cancelled: the output is always whole.
+    /// Simulated requests are never cancelled, so the output is always complete.
     fn prompt(&self, _output_tokens: u32) -> Prompt<'_> {
         self.session.prompt(self.turn, Reading::Linked, self.block_tokens, self.cached_outputs)
     }
@@ -97,8 +97,8 @@ impl Request for Box<ActiveSession> {
     }
 }
 
-/// What the layers of evicted blocks depend on: how many blocks of the chain begin in the session's first prompt, and
-/// whether it is a continuation. Lengths have 31 bits.
+/// The tag of a session's blocks, which determines their layers when they are evicted: the number of blocks that begin in
+/// the session's first prompt, and whether the session is a continuation. Lengths have 31 bits.
 fn tag(session: &Session, block_tokens: u32) -> u32 {
     session.first_context_tokens().div_ceil(block_tokens) << 1 | u32::from(session.link.is_restart())
 }

@@ -1,4 +1,4 @@
-//! The most blocks that any eviction policy could find: those of Belady's, which knows the future.
+//! Upper bound of the blocks that any eviction policy finds: those of Belady's policy, which knows all later requests.
 
 use std::collections::BinaryHeap;
 
@@ -9,11 +9,11 @@ use serde::Serialize;
 use super::Settings;
 use crate::reuse::ratio;
 
-/// Number of a request that never comes.
+/// Stands for no later request.
 const NEVER: u32 = u32::MAX;
 
-/// The most blocks that a cache of this size can find under any policy: each replica serves its requests one after the
-/// other, in the order in which they were admitted, and running requests take no time and no room.
+/// Upper bound of the blocks that a cache of this size finds under any policy: each replica serves its requests one at a
+/// time, in the order of their admission, and running requests take no time and no room.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct BeladyBound {
     /// Blocks of the prompts that are found.
@@ -25,9 +25,9 @@ pub struct BeladyBound {
 /// State of a tree node: blocks that are always requested together.
 #[derive(Debug, Clone, Copy, Default)]
 struct NodeState {
-    /// The request that finds it next.
+    /// Number of the next request that finds it.
     next: u32,
-    /// How many of its blocks the cache keeps.
+    /// Number of its blocks in the cache.
     kept: u32,
 }
 
@@ -64,13 +64,13 @@ impl Uses {
         self.requests.push(Use { chain, reusable_blocks });
     }
 
-    /// Blocks found if those whose next use is farthest away are evicted first.
+    /// Blocks found if the blocks whose next use is farthest away are evicted first.
     fn hits(&self) -> u64 {
         let mut tree = self.tree.clone();
         let next_uses = self.next_uses(&mut tree);
         let mut hits = 0;
         let mut used = 0;
-        // The greatest is evicted first: the farthest next use, then the deepest in its chain.
+        // The greatest is evicted first: farthest next use, then deepest in its chain.
         let mut farthest: BinaryHeap<(u32, u32, NodeId)> = BinaryHeap::new();
         for (used_now, next_uses) in self.requests.iter().zip(&next_uses) {
             let mut at = tree.end_of(used_now.chain);
@@ -90,7 +90,7 @@ impl Uses {
                 && let Some((next, start, id)) = farthest.pop()
             {
                 let state = tree.data_mut(id);
-                // A node that was used again in the meantime has a later entry.
+                // A node that has been used again since then has a later entry.
                 if state.next != next || state.kept == 0 {
                     continue;
                 }
@@ -115,7 +115,7 @@ impl Uses {
                 if parts.last().is_none_or(|part| part.1 != state.next) {
                     parts.push((end, state.next));
                 }
-                // A request does not find the blocks that it computes again in any case.
+                // Blocks that a request computes again in any case are not found.
                 state.next = if end <= used.reusable_blocks { index as u32 } else { NEVER };
             });
             parts.reverse();

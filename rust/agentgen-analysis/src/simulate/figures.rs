@@ -25,7 +25,7 @@ pub struct Requests {
 pub struct Blocks {
     /// Blocks that came into a cache, computed or written.
     pub added: u64,
-    /// Those of them that had been in the same cache before.
+    /// Added blocks that had been in the same cache before.
     pub refetched: u64,
     /// Blocks evicted to make room.
     pub evicted: u64,
@@ -43,7 +43,7 @@ pub struct LayerBlocks {
     pub layer: Layer,
     /// Blocks that came into a cache.
     pub added: u64,
-    /// Those of them that had been in the same cache before.
+    /// Added blocks that had been in the same cache before.
     pub refetched: u64,
     /// Blocks evicted to make room.
     pub evicted: u64,
@@ -63,35 +63,35 @@ pub struct Times {
     pub latency: Option<Observed>,
 }
 
-/// How full the caches were: means over time, and peaks.
+/// Occupancy of the caches: means over time, and maxima.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Occupancy {
     /// Capacity of the caches of all replicas, blocks.
     pub capacity_blocks: u64,
     /// Blocks in the caches, mean.
     pub mean_resident_blocks: f64,
-    /// Those of them that running requests pin, mean.
+    /// Blocks that running requests pin, mean.
     pub mean_pinned_blocks: f64,
-    /// Blocks reserved for what running requests write, mean.
+    /// Blocks reserved for the output of running requests, mean.
     pub mean_reserved_blocks: f64,
-    /// The most blocks in the caches or reserved at once.
+    /// Maximum of the blocks in the caches or reserved.
     pub peak_blocks: u64,
-    /// The most blocks pinned or reserved at once: what running requests hold.
+    /// Maximum of the blocks pinned or reserved.
     pub peak_running_blocks: u64,
     /// Requests admitted and not ended, mean.
     pub mean_running: f64,
-    /// The most requests admitted and not ended at once.
+    /// Maximum of the requests admitted and not ended.
     pub peak_running: u64,
-    /// The most requests waiting at once.
+    /// Maximum of the requests waiting.
     pub peak_queued: u64,
-    /// The most sessions open at once.
+    /// Maximum of the open sessions.
     pub peak_open_sessions: u64,
 }
 
 /// The requests of one turn index.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct TurnFigures {
-    /// 0-based; 1,023 stands for all later turns too.
+    /// Turn index, 0-based; 1,023 includes all later turns.
     pub turn_index: u32,
     /// Requests served.
     pub requests: u64,
@@ -119,7 +119,7 @@ pub struct Figures {
     pub sessions: u64,
     /// Sessions that continue another.
     pub continuations: u64,
-    /// Those of them whose parent is in the trace.
+    /// Continuations whose parent is in the trace.
     pub linked_continuations: u64,
     /// Requests by outcome.
     pub requests: Requests,
@@ -133,7 +133,7 @@ pub struct Figures {
     pub output_tokens: u64,
     /// Blocks of these prompts found in the cache.
     pub hit_blocks: u64,
-    /// The most that any eviction policy could find; null without `--belady-bound`.
+    /// Upper bound of the blocks found under any eviction policy; null without `--belady-bound`.
     pub belady_bound: Option<BeladyBound>,
     /// Times of the requests served, ms.
     pub times: Times,
@@ -141,12 +141,12 @@ pub struct Figures {
     pub blocks: Blocks,
     /// Blocks by layer; empty where the trace names no sessions.
     pub blocks_by_layer: Vec<LayerBlocks>,
-    /// How full the caches were.
+    /// Occupancy of the caches.
     pub occupancy: Occupancy,
     /// Hit rates by layer; empty where the trace names no sessions.
     pub by_layer: Vec<LayerRate>,
     /// Figures by turn index; empty where the trace names no sessions.
     pub by_turn: Vec<TurnFigures>,
-    /// The course of the simulation.
+    /// Time series of the simulation.
     pub series: Vec<Point>,
 }

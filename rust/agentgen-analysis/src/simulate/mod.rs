@@ -1,7 +1,7 @@
-//! Serving a trace in virtual time: what prefix caches of limited size find, and how long requests wait.
+//! Simulates serving a trace in virtual time: hits of prefix caches of limited size, and queueing times.
 //!
 //! [`run`] drives the serving engine ([`agentgen_engine::serving`]) with the sessions of a trace; the tally observes it
-//! and makes the [`Figures`]. `docs/simulator.md` defines every step and every figure.
+//! and computes the [`Figures`]. `docs/simulator.md` defines every step and every figure.
 
 mod active;
 mod bound;
@@ -26,7 +26,7 @@ pub use figures::{Blocks, Figures, LayerBlocks, Occupancy, Requests, Times, Turn
 pub use rows::RequestTable;
 pub use series::Point;
 
-/// What the figures depend on beside the trace.
+/// Settings of a simulation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
     /// Blocks of the cache of one replica.
@@ -82,7 +82,7 @@ pub struct Served {
     pub output_tokens: u32,
     /// Time at which it was sent, ms.
     pub sent_ms: f64,
-    /// What it got; `None` if it failed: it needs more blocks than a replica has.
+    /// Its service; `None` if it failed because it needs more blocks than a replica has.
     pub service: Option<Service>,
 }
 

@@ -1,4 +1,4 @@
-//! Every chain that was ever in a cache: what tells a re-fetched block from a new one.
+//! Records every chain that was ever in a cache, to tell re-fetched blocks from new ones.
 
 use agentgen_engine::kv::{PrefixMatch, Prompt, RadixTree};
 
@@ -11,11 +11,11 @@ pub(super) struct Seen(RadixTree<()>);
 /// Consecutive blocks of a chain that came into a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Added {
-    /// The first of them.
+    /// The first block.
     pub start: u32,
-    /// The first that was never in the cache before.
+    /// The first block that was never in the cache before.
     pub new: u32,
-    /// Their end.
+    /// End of the blocks.
     pub end: u32,
 }
 
@@ -24,8 +24,8 @@ impl Seen {
         Self(RadixTree::new(settings.id_tokens, settings.block_tokens))
     }
 
-    /// Adds blocks `start..end` of a prompt's chain. `hint` is where an earlier chain ended that this one continues; it
-    /// then is where this one ends.
+    /// Adds blocks `start..end` of a prompt's chain. `hint` is the end of an earlier chain that this one continues, and is
+    /// set to the end of this one.
     pub(super) fn add(&mut self, prompt: &Prompt<'_>, hint: &mut PrefixMatch, start: u32, end: u32) -> Added {
         if start == end {
             return Added { start, new: end, end };

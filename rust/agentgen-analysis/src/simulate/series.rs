@@ -1,17 +1,17 @@
-//! The course of a simulation as a bounded number of equal parts of the time.
+//! Time series of a simulation: a bounded number of intervals of equal length.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::reuse::ratio;
 
-/// The most parts; beyond it pairs are merged and each part is twice as long.
+/// Maximum number of intervals; beyond it, pairs are merged and intervals become twice as long.
 const PARTS: usize = 512;
 
-/// Length of the shortest part; a power of two, so that times stay exact.
+/// Length of the shortest interval; a power of two, so that times stay exact.
 const SHORTEST_MS: f64 = 0.0625;
 
-/// Sums of what happens in a part of the time.
+/// Sums over an interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Flow {
     pub requests: u64,
@@ -54,11 +54,11 @@ impl State {
 #[derive(Debug, Clone, Copy, Default)]
 struct Part {
     flow: Flow,
-    /// Integral of each gauge over the part.
+    /// Integral of each gauge over the interval.
     areas: [f64; GAUGES],
 }
 
-/// The time from the first request on, in parts.
+/// The intervals from the first request on.
 #[derive(Debug, Clone)]
 pub(super) struct Series {
     /// The time of the first request, once there is one.
@@ -69,10 +69,10 @@ pub(super) struct Series {
     parts: Vec<Part>,
 }
 
-/// Figures of one part of the time.
+/// Figures of an interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Point {
-    /// Beginning of the part, ms after the first request; it ends where the next part begins, the last one with the
+    /// Start of the interval, ms after the first request. It ends at the start of the next one, the last at the end of the
     /// simulation.
     pub time_ms: f64,
     /// Requests admitted in it.
@@ -89,11 +89,11 @@ pub struct Point {
     pub expired_blocks: u64,
     /// Blocks added in it that had been in the same cache before.
     pub refetched_blocks: u64,
-    /// Blocks in all caches, mean over the part.
+    /// Blocks in all caches, mean over the interval.
     pub resident_blocks: f64,
-    /// Those of them that running requests pin, mean.
+    /// Blocks that running requests pin, mean.
     pub pinned_blocks: f64,
-    /// Blocks reserved for what running requests write, mean.
+    /// Blocks reserved for the output of running requests, mean.
     pub reserved_blocks: f64,
     /// Requests waiting to be admitted, mean.
     pub queued: f64,
@@ -115,7 +115,7 @@ impl Series {
         self.now_ms
     }
 
-    /// Moves time on; the state did not change since the last call.
+    /// Advances time; the state has not changed since the last call.
     pub(super) fn advance(&mut self, time_ms: f64, state: &State) {
         let start_ms = *self.start_ms.get_or_insert(time_ms);
         let until = time_ms - start_ms;
@@ -141,7 +141,7 @@ impl Series {
         }
     }
 
-    /// Begins the next part, after merging parts until `until` fits.
+    /// Begins the next interval, after merging intervals until `until` fits.
     fn next_part(&mut self, until: f64) {
         while until / self.spacing_ms >= PARTS as f64 {
             self.spacing_ms *= 2.0;
@@ -152,7 +152,7 @@ impl Series {
         }
     }
 
-    /// The sums of the current part.
+    /// The sums of the current interval.
     pub(super) fn flow(&mut self) -> &mut Flow {
         if self.parts.is_empty() {
             self.parts.push(Part::default());
@@ -161,7 +161,7 @@ impl Series {
         &mut self.parts[last].flow
     }
 
-    /// Means over all of the time, in the order of the fields of [`State`].
+    /// Means over the whole time, in the order of the fields of [`State`].
     pub(super) fn means(&self) -> [f64; GAUGES] {
         let mut areas = [0.0; GAUGES];
         for part in &self.parts {

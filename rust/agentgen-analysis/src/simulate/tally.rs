@@ -1,4 +1,4 @@
-//! Counts what happens in a simulation.
+//! Counts the events of a simulation.
 
 use agentgen_engine::kv::{Admitted, Evicted, PrefixCache, Prompt, Released};
 use agentgen_engine::serving::{Change, Observer, Replica, Request as _, Service};
@@ -18,12 +18,12 @@ use crate::reuse::{SharedLayers, TurnRate};
 /// Blocks by layer.
 type ByLayer = [u64; LAYERS.len()];
 
-/// What is kept of one replica.
+/// Counters of one replica.
 #[derive(Debug)]
 struct ReplicaTally {
     level: Level,
     seen: Seen,
-    /// The requests, if the bound is wanted.
+    /// The requests, to compute the bound.
     uses: Option<Uses>,
 }
 
@@ -35,7 +35,7 @@ struct Level {
     reserved: u64,
 }
 
-/// Counts what happens, and makes the figures.
+/// Counts events and computes the figures.
 #[derive(Debug)]
 pub(super) struct Tally {
     block_tokens: u32,
@@ -111,7 +111,7 @@ impl Tally {
         }
     }
 
-    /// Moves time on to the next event.
+    /// Advances time to the next event.
     pub(super) fn advance(&mut self, time_ms: f64) {
         self.series.advance(time_ms, &self.state);
     }
@@ -142,8 +142,8 @@ impl Tally {
         self.requests.skipped += skipped;
     }
 
-    /// Counts blocks `start..end` of a request's chain that came into the cache of its replica; returns where they end
-    /// in the tree of all chains.
+    /// Counts blocks `start..end` of a request's chain that came into the cache of its replica; returns their end in the
+    /// tree of all chains.
     fn add(&mut self, change: &Change<'_, Box<ActiveSession>>, start: u32, end: u32) {
         let Change { request, prompt, replica, state, .. } = change;
         let kept = &mut self.replicas[*replica];

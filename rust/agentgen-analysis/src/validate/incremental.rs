@@ -21,7 +21,7 @@ pub(crate) struct Incremental {
 pub(crate) struct Reuse {
     /// Index of the row.
     pub row: u32,
-    /// The first of them.
+    /// The first block.
     pub id: i64,
     /// Their number.
     pub count: u64,

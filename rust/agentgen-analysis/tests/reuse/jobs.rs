@@ -1,4 +1,4 @@
-//! Traces as jobs: every session with all of its tokens, in each reading.
+//! Traces as jobs: every session with all its tokens, in each reading.
 
 use std::collections::HashMap;
 
@@ -11,15 +11,15 @@ use crate::traces::{self, Prompts, Token, Trace};
 #[derive(Debug, Clone)]
 pub struct Job {
     pub arrival_ms: f64,
-    /// The job that it waits for.
+    /// The job that must end before.
     pub parent: Option<usize>,
     pub is_continuation: bool,
-    /// Whether it is a session, and not a request without a name.
+    /// Whether it is a session rather than a request without a name.
     pub is_named: bool,
     pub turns: Vec<Turn>,
     pub linked: Vec<Token>,
     pub standalone: Vec<Token>,
-    /// The tokens of prompts from a turn on that do not go on from those before.
+    /// Turns whose prompt does not extend the one before, with the tokens from there on.
     pub anew: Option<(usize, Vec<Token>)>,
 }
 
@@ -37,12 +37,12 @@ pub enum Send {
     At(f64),
 }
 
-/// Blocks as numbers: equal numbers are equal chains.
+/// Numbers blocks: equal numbers are equal chains.
 #[derive(Debug, Default)]
 pub struct Names(HashMap<(usize, Vec<Token>), usize>);
 
 impl Names {
-    /// How many different blocks there are.
+    /// Number of distinct blocks.
     pub fn count(&self) -> usize {
         self.0.len()
     }
@@ -58,7 +58,7 @@ impl Names {
     }
 }
 
-/// The sessions of a trace as its rows in `layout` state them.
+/// The sessions of a trace as stated by its rows in `layout`.
 pub fn jobs(trace: &Trace, layout: Layout, is_recorded: bool) -> (Vec<Job>, TraceTiming) {
     let arrives = |tenths: u64| tenths as f64 / 10.0;
     let is_closed = trace.sessions.iter().all(|s| s.arrival_tenths == trace.sessions[0].arrival_tenths);
@@ -73,7 +73,7 @@ pub fn jobs(trace: &Trace, layout: Layout, is_recorded: bool) -> (Vec<Job>, Trac
             let (_, output, delay) = *turn;
             let delay = if index == 0 { 0 } else { delay };
             now += delay;
-            // All of a prompt is new that is no longer than what came before it.
+            // All tokens of a prompt that is not longer than the context before are new.
             let new = if context > before { context - before } else { context };
             before = context + output;
             let send =

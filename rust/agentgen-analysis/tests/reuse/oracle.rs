@@ -1,4 +1,4 @@
-//! Every figure of a trace's reuse, block by block: each block is a number, each prompt a list of them.
+//! Computes every reuse figure block by block: each block is a number, each prompt a list of numbers.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,7 +18,7 @@ struct Request {
     turn: usize,
 }
 
-/// All requests in their order. `slots`: how many sessions run at once, if they do not arrive.
+/// All requests in order. `slots`: number of sessions open at once, without arrivals.
 fn timeline(jobs: &[Job], slots: Option<usize>, timing: &TimelineOptions) -> Vec<Request> {
     let mut free = vec![0.0_f64; slots.unwrap_or(0)];
     let mut ends: Vec<f64> = Vec::new();
@@ -57,7 +57,7 @@ struct Prompt {
     standalone: Vec<usize>,
 }
 
-/// How a trace is looked at.
+/// Settings of an analysis.
 #[derive(Debug, Clone, Copy)]
 pub struct View {
     pub block: usize,
@@ -73,7 +73,7 @@ pub struct Oracle<'a> {
     names: usize,
 }
 
-/// What an infinite cache finds, request by request, in blocks.
+/// Blocks found by an infinite cache, by request.
 fn infinite<'a>(prompts: &'a [Prompt], chain: impl Fn(&'a Prompt) -> &'a [usize]) -> Vec<usize> {
     let mut seen: HashSet<usize> = HashSet::new();
     let hits = prompts.iter().map(|prompt| {
@@ -161,7 +161,7 @@ impl<'a> Oracle<'a> {
         Some(ratios)
     }
 
-    /// Holds all figures against what they should be.
+    /// Compares all figures with the expected ones.
     pub fn check(&self, reuse: &Reuse) -> Result<(), TestCaseError> {
         let hits = infinite(&self.prompts, |prompt| &prompt.linked);
         check_rates(&reuse.linked, &self.rates(&hits))?;
@@ -187,15 +187,21 @@ impl<'a> Oracle<'a> {
     fn check_sessions(&self, reuse: &Reuse, hits: &[usize]) -> Result<(), TestCaseError> {
         let ratios = self.session_ratios(hits);
         prop_assert_eq!(reuse.by_session.is_some(), ratios.is_some());
-        let Some((told, ratios)) = reuse.by_session.zip(ratios) else { return Ok(()) };
-        for (share, told) in [(0.05, told.p05), (0.25, told.p25), (0.5, told.p50), (0.75, told.p75), (0.95, told.p95)] {
+        let Some((described, ratios)) = reuse.by_session.zip(ratios) else { return Ok(()) };
+        for (share, described) in [
+            (0.05, described.p05),
+            (0.25, described.p25),
+            (0.5, described.p50),
+            (0.75, described.p75),
+            (0.95, described.p95),
+        ] {
             let rank = (share * ratios.len() as f64).ceil().max(1.0) as usize;
-            prop_assert!((ratios[rank - 1] - told).abs() <= 0.000_050_001, "p{share}: {told} in {ratios:?}");
+            prop_assert!((ratios[rank - 1] - described).abs() <= 0.000_050_001, "p{share}: {described} in {ratios:?}");
         }
         Ok(())
     }
 
-    /// The part of the prompt that a token is in.
+    /// The layer of a token of the prompt.
     fn layer(&self, prompt: &Prompt, at: usize) -> Layer {
         let job = &self.jobs[prompt.request.job];
         let shared = self.view.shared.unwrap_or(Shared { layer1: 0, layer1_5: 0 });
@@ -229,8 +235,8 @@ impl<'a> Oracle<'a> {
         if !self.jobs[0].is_named {
             expected.clear();
         }
-        let told = reuse.by_layer.iter().map(|l| (l.layer, l.prompt_tokens, l.hit_tokens, l.hit_rate));
-        prop_assert_eq!(told.collect::<Vec<_>>(), expected);
+        let described = reuse.by_layer.iter().map(|l| (l.layer, l.prompt_tokens, l.hit_tokens, l.hit_rate));
+        prop_assert_eq!(described.collect::<Vec<_>>(), expected);
         Ok(())
     }
 
@@ -242,13 +248,14 @@ impl<'a> Oracle<'a> {
                 (of().map(|(p, _)| p.context).sum(), of().map(|(p, hit)| self.tokens(p, *hit)).sum());
             (turn as u32, of().count() as u64, all as u64, found as u64, share(found, all))
         });
-        let told = reuse.by_turn.iter().map(|t| (t.turn_index, t.requests, t.prompt_tokens, t.hit_tokens, t.hit_rate));
+        let described =
+            reuse.by_turn.iter().map(|t| (t.turn_index, t.requests, t.prompt_tokens, t.hit_tokens, t.hit_rate));
         let expected: Vec<_> = expected.filter(|_| self.jobs[0].is_named).collect();
-        prop_assert_eq!(told.collect::<Vec<_>>(), expected);
+        prop_assert_eq!(described.collect::<Vec<_>>(), expected);
         Ok(())
     }
 
-    /// An infinite cache that forgets.
+    /// Checks an infinite cache with a time to live.
     fn check_ttl(&self, reuse: &Reuse) -> Result<(), TestCaseError> {
         prop_assert!(reuse.ttl.iter().any(|point| point.ttl_ms.is_none()) && reuse.ttl.len() > 2);
         for point in &reuse.ttl {
@@ -309,7 +316,7 @@ impl<'a> Oracle<'a> {
         let mut hits = 0;
         for prompt in &self.prompts {
             hits += prompt.linked.iter().take_while(|block| is_held[**block]).count().min(prompt.reusable) as u64;
-            // The head of the chain is touched last.
+            // The head of the chain is used last.
             prompt.linked.iter().for_each(|block| is_held[*block] = false);
             stack.retain(|block| is_held[*block]);
             stack.splice(0..0, prompt.linked.iter().copied());
@@ -349,7 +356,7 @@ impl<'a> Oracle<'a> {
             prop_assert_eq!(points.last().map(|p| p.hit_rate), Some(curve.limit()));
             for (a, b) in points.iter().zip(&points[1..]) {
                 prop_assert!(a.capacity_blocks < b.capacity_blocks);
-                // Up to the capacity before, nothing more is missed than the step.
+                // From the capacity before, the hit rate increases by at most the step.
                 let before = curve.hit_rate(b.capacity_blocks - 1);
                 prop_assert!(before - a.hit_rate < step.max(1.0 / blocks as f64) + 1e-9);
             }
@@ -362,13 +369,13 @@ impl<'a> Oracle<'a> {
     }
 }
 
-fn check_rates(told: &HitRates, expected: &HitRates) -> Result<(), TestCaseError> {
-    prop_assert_eq!(told.block_references, expected.block_references);
-    prop_assert_eq!(told.full_blocks, expected.full_blocks);
-    prop_assert_eq!(told.token_weighted, expected.token_weighted);
-    prop_assert!(close(told.request_mean, expected.request_mean), "{told:?}, expected {expected:?}");
-    let means = told.session_mean.zip(expected.session_mean);
-    prop_assert!(means.is_none_or(|(a, b)| close(a, b)), "{told:?}, expected {expected:?}");
-    prop_assert_eq!(told.session_mean.is_some(), expected.session_mean.is_some());
+fn check_rates(described: &HitRates, expected: &HitRates) -> Result<(), TestCaseError> {
+    prop_assert_eq!(described.block_references, expected.block_references);
+    prop_assert_eq!(described.full_blocks, expected.full_blocks);
+    prop_assert_eq!(described.token_weighted, expected.token_weighted);
+    prop_assert!(close(described.request_mean, expected.request_mean), "{described:?}, expected {expected:?}");
+    let means = described.session_mean.zip(expected.session_mean);
+    prop_assert!(means.is_none_or(|(a, b)| close(a, b)), "{described:?}, expected {expected:?}");
+    prop_assert_eq!(described.session_mean.is_some(), expected.session_mean.is_some());
     Ok(())
 }

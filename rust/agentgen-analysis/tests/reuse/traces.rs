@@ -1,4 +1,4 @@
-//! Small random traces, and every token of their requests.
+//! Small random traces, with every token of their requests.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use agentgen_core::Layout;
 use agentgen_engine::timeline::TimelineOptions;
 use proptest::prelude::*;
 
-/// A token: equal ones are the same text.
+/// A token: equal tokens are the same text.
 pub type Token = [u64; 3];
 
 /// L1 and L1.5 of the traces, in whole blocks.
@@ -17,16 +17,16 @@ pub struct Shared {
     pub layer1_5: usize,
 }
 
-/// A session as its rows are made from.
+/// A session from which rows are made.
 #[derive(Debug, Clone)]
 pub struct Session {
-    /// The session that it continues, by place in the file.
+    /// The session that it continues, by position in the file.
     pub parent: Option<usize>,
     pub group: usize,
     pub arrival_tenths: u64,
     /// `(new tokens, output tokens, tenths of a millisecond before)`; the first: the whole prompt.
     pub turns: Vec<(usize, usize, u64)>,
-    /// Cumulative: a turn whose prompt does not go on from the one before, its length, and its tokens and those after.
+    /// Cumulative: a turn whose prompt does not extend the one before, its length, and the tokens from there on.
     pub anew: Option<(usize, usize, Vec<Token>)>,
     /// Its tokens: linked to its parent; of its incremental rows alone; of its cumulative rows alone.
     pub linked: Vec<Token>,
@@ -45,7 +45,7 @@ pub struct Trace {
     pub timing: TimelineOptions,
 }
 
-/// Whole prompts by ids, and nothing of sessions: `(ids, prompt, output, timestamp)`.
+/// Whole prompts without sessions: `(ids, prompt, output, timestamp)`.
 #[derive(Debug, Clone)]
 pub struct Prompts {
     pub id_tokens: usize,
@@ -77,16 +77,16 @@ impl Session {
         self.turns.iter().enumerate().map(context).collect()
     }
 
-    /// The tokens that a turn's prompt begins with.
+    /// The first tokens of a turn's prompt.
     fn prompt(&self, turn: usize, context: usize) -> &[Token] {
         let anew = self.anew.as_ref().filter(|anew| anew.0 <= turn);
         &anew.map_or(&self.linked, |anew| &anew.2)[..context]
     }
 
-    /// Starts the prompts anew from `turn` on, with some of its first blocks.
-    fn start_anew(&mut self, turn: usize, (blocks, more): (usize, usize), number: usize, id_tokens: usize) {
+    /// Replaces the prompts from `turn` on, except for some of the first blocks.
+    fn replace_prompts(&mut self, turn: usize, (blocks, more): (usize, usize), number: usize, id_tokens: usize) {
         let last = self.contexts()[turn - 1];
-        // Not the same prompt again: its output would be another one.
+        // An identical prompt would need an identical output.
         let kept = (blocks * id_tokens).min((last - 1) / id_tokens * id_tokens);
         let is_other = kept + id_tokens <= last;
         // A block of the last prompt is missing, or the prompt is shorter than what came before it.
@@ -111,8 +111,8 @@ impl Session {
     }
 }
 
-/// Traces of up to 10 sessions, some of which continue an earlier one, and, if they may, some start anew.
-pub fn traces(may_start_anew: bool) -> impl Strategy<Value = Trace> {
+/// Traces of up to 10 sessions, some of which continue an earlier one; optionally, some replace their prompt.
+pub fn traces(may_replace_prompts: bool) -> impl Strategy<Value = Trace> {
     let turn = || (1..9_usize, 1..9_usize, times());
     let session = (
         (0..3_usize, times(), 1..20_usize, 1..9_usize),
@@ -133,7 +133,7 @@ pub fn traces(may_start_anew: bool) -> impl Strategy<Value = Trace> {
             let parent = parent.filter(|_| !trace.sessions.is_empty());
             let parent = parent.map(|(which, cut)| (which.index(trace.sessions.len()), cut));
             let session = match parent {
-                // One continuation a session, and none of a continuation.
+                // At most one continuation per session, and none of a continuation.
                 Some((parent, cut)) if trace.may_be_continued(parent) => {
                     trace.continuation(parent, cut, arrival_tenths, turns)
                 }
@@ -142,9 +142,9 @@ pub fn traces(may_start_anew: bool) -> impl Strategy<Value = Trace> {
             trace.sessions.push(session);
             let number = trace.sessions.len() - 1;
             let session = &mut trace.sessions[number];
-            let may_start_anew = may_start_anew && session.parent.is_none() && session.turns.len() > 1;
-            if let Some((turn, kept)) = anew.filter(|_| may_start_anew) {
-                session.start_anew(1 + turn.index(session.turns.len() - 1), kept, number, id_tokens);
+            let may_replace_prompts = may_replace_prompts && session.parent.is_none() && session.turns.len() > 1;
+            if let Some((turn, kept)) = anew.filter(|_| may_replace_prompts) {
+                session.replace_prompts(1 + turn.index(session.turns.len() - 1), kept, number, id_tokens);
             }
         }
         trace
@@ -177,7 +177,7 @@ impl Trace {
         session
     }
 
-    /// `cut`: how many tokens the limit of a prompt takes away.
+    /// `cut`: tokens removed by the limit of prompts.
     fn continuation(
         &self,
         number: usize,
@@ -253,13 +253,13 @@ impl Trace {
         rows.into_iter().map(|row| row.1).collect()
     }
 
-    /// Only ends tell when all rows of a cumulative session have been read.
+    /// Whether rows name the ends of sessions, without which the end of a cumulative session is unknown.
     fn names_ends(&self, layout: Layout) -> bool {
         self.names_ends || layout == Layout::Cumulative
     }
 }
 
-/// Whole prompts along the paths of a small tree, often the same ones.
+/// Whole prompts along the paths of a small tree, with repetitions.
 pub fn prompts() -> impl Strategy<Value = Prompts> {
     let path = prop::collection::vec(0..3_usize, 1..7);
     let row = (path, any::<prop::sample::Index>(), 0..8_usize, 0..6_usize, times());
@@ -301,7 +301,7 @@ fn tenths(time: u64) -> String {
     format!("{}.{}", time / 10, time % 10)
 }
 
-/// Gives blocks ids.
+/// Assigns ids to blocks.
 struct Ids {
     id_tokens: usize,
     next: i64,
@@ -315,7 +315,7 @@ impl Ids {
     }
 
     fn fresh(&mut self) -> i64 {
-        // Now and then an id is left out.
+        // Some ids are skipped.
         self.next += 1 + i64::from(self.next % 5 == 3);
         self.next
     }
@@ -329,7 +329,7 @@ impl Ids {
         id
     }
 
-    /// One id a chunk of a prompt's tokens from `start` on; the partial one at the end has a new one.
+    /// One id per chunk of a prompt's tokens from `start` on; the partial chunk at the end gets a new id.
     fn chunks(&mut self, prompt: &[Token], start: usize) -> Vec<i64> {
         let size = self.id_tokens;
         let ends = (1..=(prompt.len() - start) / size).map(|chunk| start + chunk * size);

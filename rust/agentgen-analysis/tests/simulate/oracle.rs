@@ -1,4 +1,4 @@
-//! The simulation block by block and event by event: nothing is sorted or indexed, everything is searched.
+//! Simulates block by block and event by event, by linear search only.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -35,7 +35,7 @@ struct Replica {
     reserved: usize,
     queue: VecDeque<usize>,
     is_busy: bool,
-    /// Requests in the order of their admission: `(job, turn)`.
+    /// Requests in the order of admission: `(job, turn)`.
     admitted: Vec<(usize, usize)>,
 }
 

@@ -64,7 +64,7 @@ impl FromIterator<Kind> for Kinds {
 
 /// Counts the layers of each kind; true if they are listed one by one or decided by the window itself.
 pub(super) fn count(fields: &Fields, rule: Rule) -> Result<(Kinds, bool), ModelError> {
-    // The newer name first: a program that writes both knows both.
+    // The newer name first: a program that writes both supports both.
     if let Some(name) = ["layer_types", "layers_block_type"].into_iter().find(|name| fields.get(name).is_some()) {
         return Ok((listed(fields, name)?, true));
     }

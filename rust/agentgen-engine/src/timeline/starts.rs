@@ -99,7 +99,7 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>, W> Starts<S, I, W> {
     }
 
     /// The next session that arrives no later than `until_ms`, and its start time.
-    #[inline] // asked before every event: without sessions that arrive it costs nothing
+    #[inline] // called before every event; costs nothing without arrivals
     pub fn take_arrived(&mut self, until_ms: f64) -> Result<Option<(S, f64)>, E> {
         if self.rule == StartRule::Slots {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! A trace on the disk into another file.
+//! Converts a trace file to another file.
 
 use std::path::Path;
 
@@ -13,14 +13,14 @@ use agentgen_trace::schema::{Column, schema};
 use agentgen_trace::sink::table::{Format, write_table};
 use agentgen_trace::source::{self, Source};
 
-/// What was written.
+/// The written file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Converted {
-    /// Meaning of the rows.
+    /// Layout of the rows.
     pub layout: Layout,
     /// Rows.
     pub rows: u64,
-    /// Sessions; rows that name no session count as one each.
+    /// Sessions; a row that names none counts as one.
     pub sessions: u64,
     /// Size of the file.
     pub bytes: u64,
@@ -28,7 +28,7 @@ pub struct Converted {
     pub sha256: String,
 }
 
-/// Rewrites `source` as `target`, whose name decides the format; in another layout or in order of time if asked.
+/// Converts `source` to `target`, whose suffix determines the format; optionally to another layout, or sorted by time.
 pub fn convert(
     source: &Source,
     target: &Path,

@@ -1,6 +1,6 @@
-//! One layout into another, and rows in the order of their times.
+//! Converts rows to another layout, and sorts rows by time.
 //!
-//! Incremental rows become cumulative ones as a stream. Times and ids change; all other columns stay as they are.
+//! Incremental rows are converted to cumulative rows as a stream. Times and hash ids change; other columns do not.
 
 mod file;
 mod numbering;
@@ -27,14 +27,14 @@ pub use sort::sort;
 /// A stream of batches with all columns.
 pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
-/// The same trace in `layout`. A generated trace gets the ids that `generate` gives it in that layout; others are
-/// numbered in the order in which their blocks appear, for which every first prompt's blocks are kept in memory.
+/// Converts a trace to `layout`. Blocks of a generated trace get the ids that `generate` assigns in that layout. Blocks of
+/// other traces are numbered in order of appearance; memory holds the blocks of every first prompt.
 pub fn to_layout(meta: &TraceMeta, layout: Layout, batches: Batches) -> Result<(TraceMeta, Batches)> {
     if meta.layout == layout {
         return Ok((meta.clone(), batches));
     }
     if layout == Layout::Incremental {
-        let expected = "an incremental one: the ids of whole prompts do not say which text is the user's and which the \
+        let expected = "an incremental one: the ids of whole prompts do not tell text of the user from text of the \
                         model's, so they cannot be taken apart";
         let diagnostic = Diagnostic::unnamed("a cumulative trace", expected);
         return Err(diagnostic.with_help("generate or keep the incremental form").into());
@@ -48,18 +48,18 @@ pub fn to_layout(meta: &TraceMeta, layout: Layout, batches: Batches) -> Result<(
     Ok((meta, Box::new(Cumulative { batches, schema, numbering, now: 0.0, ready: VecDeque::new() })))
 }
 
-/// Incremental batches as cumulative ones.
+/// Converts incremental batches to cumulative ones.
 struct Cumulative {
     batches: Batches,
     schema: SchemaRef,
     numbering: Box<dyn Numbering>,
-    /// Time of the last row, in tenths of a millisecond: exact where the trace's times are.
+    /// Time of the last row, in tenths of a millisecond: exact if the trace's times are.
     now: f64,
     ready: VecDeque<RecordBatch>,
 }
 
-/// Columns that are made anew, for the rows of `batch` from `start`.
-struct Made {
+/// The converted columns of the rows of a batch from `start` on.
+struct ConvertedColumns {
     start: usize,
     ids: Vec<i64>,
     offsets: Vec<i64>,
@@ -67,7 +67,7 @@ struct Made {
     delays: Vec<Option<f64>>,
 }
 
-impl Made {
+impl ConvertedColumns {
     fn from(start: usize) -> Self {
         Self { start, ids: Vec::new(), offsets: vec![0], timestamps: Vec::new(), delays: Vec::new() }
     }
@@ -87,7 +87,7 @@ impl Cumulative {
         let chunks = lists.values().as_primitive::<Int64Type>().values();
         let ends = column(Column::EndReason)?.as_dictionary::<Int8Type>();
         let reasons = ends.values().as_string::<i32>();
-        let mut made = Made::from(0);
+        let mut converted = ConvertedColumns::from(0);
         for i in 0..batch.num_rows() {
             let bounds = lists.value_offsets()[i] as usize..lists.value_offsets()[i + 1] as usize;
             let row = Row {
@@ -99,24 +99,24 @@ impl Cumulative {
                 chunks: &chunks[bounds],
                 end_reason: ends.key(i).map(|key| reasons.value(key)),
             };
-            self.numbering.append(&row, &mut made.ids).map_err(|diagnostic| {
+            self.numbering.append(&row, &mut converted.ids).map_err(|diagnostic| {
                 let session = row.session.unwrap_or("(none)");
                 let found = format!("session {session}, turn {}: {}", row.turn, diagnostic.found);
                 Diagnostic { found, ..diagnostic }
             })?;
-            made.offsets.push(made.ids.len() as i64);
+            converted.offsets.push(converted.ids.len() as i64);
             let delay = delays.is_valid(i).then(|| delays.value(i));
             let timestamp = timestamps.is_valid(i).then(|| timestamps.value(i));
-            made.delays.push(self.tick(row.turn, timestamp, delay));
-            made.timestamps.push(self.now / 10.0);
-            if made.ids.len() >= BATCH_IDS {
-                self.emit(batch, std::mem::replace(&mut made, Made::from(i + 1)))?;
+            converted.delays.push(self.tick(row.turn, timestamp, delay));
+            converted.timestamps.push(self.now / 10.0);
+            if converted.ids.len() >= BATCH_IDS {
+                self.emit(batch, std::mem::replace(&mut converted, ConvertedColumns::from(i + 1)))?;
             }
         }
-        self.emit(batch, made)
+        self.emit(batch, converted)
     }
 
-    /// Moves the clock to a row; returns the row's delay.
+    /// Advances the clock to a row; returns the row's delay.
     fn tick(&mut self, turn: u32, timestamp: Option<f64>, delay: Option<f64>) -> Option<f64> {
         if turn == 0 {
             self.now = tenths(timestamp.unwrap_or(0.0));
@@ -127,16 +127,16 @@ impl Cumulative {
         delay.or(Some((self.now - before).max(0.0) / 10.0))
     }
 
-    fn emit(&mut self, batch: &RecordBatch, made: Made) -> Result<()> {
-        let rows = made.timestamps.len();
+    fn emit(&mut self, batch: &RecordBatch, converted: ConvertedColumns) -> Result<()> {
+        let rows = converted.timestamps.len();
         if rows == 0 {
             return Ok(());
         }
-        let old = batch.slice(made.start, rows);
-        let (ids, offsets) = (Arc::new(Int64Array::from(made.ids)), made.offsets.into());
+        let old = batch.slice(converted.start, rows);
+        let (ids, offsets) = (Arc::new(Int64Array::from(converted.ids)), converted.offsets.into());
         let lists: ArrayRef = Arc::new(id_lists(&self.schema, ids, offsets)?);
-        let timestamps: ArrayRef = Arc::new(Float64Array::from(made.timestamps));
-        let delays: ArrayRef = Arc::new(Float64Array::from(made.delays));
+        let timestamps: ArrayRef = Arc::new(Float64Array::from(converted.timestamps));
+        let delays: ArrayRef = Arc::new(Float64Array::from(converted.delays));
         let new = record_batch(&self.schema, rows, |column| {
             Ok(Arc::clone(match column {
                 Column::HashIds => &lists,
@@ -150,10 +150,10 @@ impl Cumulative {
     }
 }
 
-/// Milliseconds in tenths: whole where the value has one decimal.
+/// Tenths of a millisecond: whole if the value in ms has one decimal.
 fn tenths(ms: f64) -> f64 {
     let tenths = ms * 10.0;
-    #[expect(clippy::float_cmp, reason = "whether a time is exactly a tenth is the question")]
+    #[expect(clippy::float_cmp, reason = "tests whether a time is a whole number of tenths")]
     if tenths.round() / 10.0 == ms { tenths.round() } else { tenths }
 }
 

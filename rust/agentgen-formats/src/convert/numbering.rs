@@ -1,4 +1,4 @@
-//! The ids of whole prompts.
+//! Numbers the blocks of whole prompts.
 
 use std::collections::HashMap;
 
@@ -9,19 +9,19 @@ use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::error::Result;
 use agentgen_trace::meta::{Layout, Origin};
 
-/// What ids depend on.
+/// The fields of a row that determine its ids.
 pub(super) struct Row<'a> {
     pub session: Option<&'a str>,
     pub parent: Option<&'a str>,
     pub group: Option<u32>,
     pub turn: u32,
     pub context: u32,
-    /// Ids of the new tokens' chunks.
+    /// Hash ids of the new tokens.
     pub chunks: &'a [i64],
     pub end_reason: Option<&'a str>,
 }
 
-/// Gives rows, session by session, the ids of their whole prompts; an error is the text of what was found.
+/// Numbers the blocks of rows' whole prompts, session by session.
 pub(super) trait Numbering: Send {
     fn append(&mut self, row: &Row, out: &mut Vec<i64>) -> Result<(), Diagnostic>;
 }
@@ -45,18 +45,21 @@ impl Generated {
     fn begin(&mut self, row: &Row) -> Result<(), Diagnostic> {
         let known = row.session.and_then(|name| self.spec.names().root_of(name));
         let Some((run, is_continuation)) = known.filter(|(run, _)| *run < self.spec.sessions()) else {
-            let expected = "one that the trace's configuration and seed give";
-            let diagnostic = Diagnostic::unnamed("a session_id that they do not make", expected);
-            return Err(diagnostic.with_field("session_id").with_help("was the metadata edited?"));
+            let expected = "a session_id that follows from the trace's configuration and seed";
+            let diagnostic = Diagnostic::unnamed("another session_id", expected);
+            return Err(diagnostic.with_field("session_id").with_help("restore the metadata of the trace"));
         };
         self.run = run;
         self.group = row.group.unwrap_or_else(|| self.spec.group(run));
         self.tails = 0;
         if is_continuation {
-            // The session it continues may lie in another shard; drawing it again is cheap.
+            // The parent may be in another shard; generating it again is cheap.
             let mut simulator = SessionGenerator::new(&self.spec);
             let session = simulator.continuation(run, 0).ok_or_else(|| {
-                Diagnostic::unnamed("a continuation of a session", "one of a session that a restart split")
+                Diagnostic::unnamed(
+                    "a continuation of a session without a restart",
+                    "a continuation of a session that a restart split",
+                )
             })?;
             let block_size = self.spec.config().block_size;
             self.tails = session.origin.iter().filter(|t| !t.context.is_multiple_of(block_size)).count() as u64;
@@ -79,11 +82,11 @@ impl Numbering for Generated {
     }
 }
 
-/// Ids in the order in which blocks are first seen.
+/// Ids in the order in which blocks first appear.
 pub(super) struct FirstSeenIds {
     block_size: u32,
     next: i64,
-    /// Blocks of first prompts, by the block before and their own chunk: equal prefixes get equal blocks.
+    /// Blocks of first prompts, by the block before and by chunk: equal prefixes get equal ids.
     known: HashMap<(Option<i64>, i64), i64>,
     /// Full blocks of the current session.
     chain: Vec<i64>,
@@ -110,7 +113,7 @@ impl FirstSeenIds {
             self.parents.insert(name, last);
         }
         if let Some(chain) = row.parent.and_then(|name| self.parents.remove(name)) {
-            // The whole transcript so far, truncated to the length of the prompt.
+            // The whole context so far, truncated to the length of the prompt.
             self.chain = chain;
             self.chain.truncate(full);
             return Ok(());
@@ -137,7 +140,7 @@ impl Numbering for FirstSeenIds {
         if row.turn == 0 {
             self.begin(row, full)?;
         }
-        // Blocks that outputs, or several turns together, have filled.
+        // Blocks filled by outputs or by several turns.
         while self.chain.len() < full {
             let id = self.fresh();
             self.chain.push(id);
@@ -146,7 +149,7 @@ impl Numbering for FirstSeenIds {
         if !row.context.is_multiple_of(self.block_size) {
             out.push(self.fresh());
         }
-        // Traces that do not say why sessions end may continue any of them.
+        // Without end reasons, any session may be continued.
         let may_go_on = row.end_reason.is_none_or(|reason| reason == EndReason::RestartSplit.name());
         self.parent_to_be = row.session.filter(|_| may_go_on).map(str::to_owned);
         Ok(())

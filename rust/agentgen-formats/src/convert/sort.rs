@@ -1,4 +1,4 @@
-//! Rows in the order of their times.
+//! Sorts rows by time.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
@@ -12,13 +12,12 @@ use agentgen_trace::meta::{Layout, TraceMeta};
 use agentgen_trace::schema::Column;
 use agentgen_trace::source::columns::{BATCH_IDS, BATCH_ROWS};
 
-/// The rows of a cumulative trace by timestamp; rows of one time keep their order. Holds the whole table in memory.
+/// Sorts the rows of a cumulative trace by timestamp; rows with equal times keep their order. Memory holds the whole table.
 pub fn sort(meta: &TraceMeta, batches: Batches) -> Result<Batches> {
     if meta.layout == Layout::Incremental {
-        let expected =
-            "a cumulative one to sort: an incremental row has a meaning only after the earlier rows of its session";
+        let expected = "a cumulative trace (incremental rows depend on the earlier rows of their session)";
         let diagnostic = Diagnostic::unnamed("an incremental trace", expected);
-        return Err(diagnostic.with_help("convert it to the cumulative layout, too").into());
+        return Err(diagnostic.with_help("also convert it to the cumulative layout").into());
     }
     let batches: Vec<RecordBatch> = batches.collect::<Result<_>>()?;
     let mut order: Vec<(f64, usize, usize)> = Vec::new();
@@ -28,14 +27,14 @@ pub fn sort(meta: &TraceMeta, batches: Batches) -> Result<Batches> {
         let times = column.as_primitive::<Float64Type>();
         if times.null_count() > 0 {
             let row = order.len() + (0..times.len()).find(|i| times.is_null(*i)).unwrap_or(0) + 1;
-            let diagnostic = Diagnostic::unnamed("no timestamp", "one on every row to sort by");
+            let diagnostic = Diagnostic::unnamed("no timestamp", "a timestamp on every row");
             return Err(diagnostic.with_field("timestamp").on_line(row as u64).into());
         }
         order.extend(times.values().iter().enumerate().map(|(row, time)| (*time, number, row)));
     }
     order.sort_by(|a, b| a.0.total_cmp(&b.0));
     let ids: i64 = batches.iter().map(ids_of).sum();
-    // As many rows as hold, on average, the ids a batch may have.
+    // Rows that hold, on average, the maximum ids of a batch.
     let rows = BATCH_IDS / (ids as usize / order.len().max(1)).max(1);
     let rows = rows.clamp(1, BATCH_ROWS);
     let mut order = order.into_iter().map(|(_, number, row)| (number, row));

@@ -124,7 +124,7 @@ impl BlockHashSession {
         })
     }
 
-    /// Sets the transcript to what comes before the turn's new tokens; returns its length in the trace, tokens.
+    /// Truncates the transcript to the context before the turn's new tokens; returns its length in the trace, tokens.
     fn begin(&mut self) -> Result<u64, RequestError> {
         if self.session.extends_previous(self.turn) {
             let last = self.session.turns[self.turn - 1];

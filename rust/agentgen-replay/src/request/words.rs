@@ -12,7 +12,7 @@ const COMMON: &str = include_str!("words.txt");
 const FIRST_ID: u64 = 1_000;
 const IDS: u64 = 29_000;
 
-/// `(number, seed)` of a session and of those it continues, whose own tokens its prompts may hold.
+/// `(number, seed)` of a session and of the sessions that it continues: its prompts may hold their own tokens.
 pub(super) type Owners = [(u64, u64)];
 
 /// Maps tokens to words.

@@ -295,10 +295,9 @@ fn cancelled(sent: &[Predicted<'_>]) -> Option<String> {
 /// Warns of successful answers without output.
 fn empty_answers(sent: &[Predicted<'_>]) -> Option<String> {
     let succeeded = sent.iter().map(|request| request.sent).filter(|sent| sent.succeeded());
-    let (all, asked) = (succeeded.clone().count() as u64, succeeded.filter(|sent| sent.output_tokens > 0));
+    let (all, wanted) = (succeeded.clone().count() as u64, succeeded.filter(|sent| sent.output_tokens > 0));
     let count =
-        asked.filter(|sent| sent.measured().output_events == 0 && sent.output_reported().unwrap_or(0) == 0).count();
-    (count > 0).then(|| {
-        format!("no output in {count} of {} that succeeded, though some was asked for", counted(all, "answer"))
-    })
+        wanted.filter(|sent| sent.measured().output_events == 0 && sent.output_reported().unwrap_or(0) == 0).count();
+    (count > 0)
+        .then(|| format!("no output in {count} of {} that succeeded, though some was expected", counted(all, "answer")))
 }

@@ -67,7 +67,7 @@ pub struct Prediction {
     pub trace_block_size: Option<u32>,
 }
 
-/// What the client knows and the records do not hold.
+/// Facts of a run that its records do not hold.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {

@@ -102,8 +102,8 @@ fn a_body_without_events_is_a_bad_response() {
     let page = fed(b"<html>\n<body>Bad gateway</body>\n</html>\n", &[], true);
     assert_eq!(page.failure(), Some(Failure::BadResponse));
     assert_eq!(page.message(), "found \"<html> <body>Bad gateway</body> </html>\", expected events");
-    let told = fed(b"{\n \"error\": {\"message\": \"no such model\"}\n}\n", &[], true);
-    assert_eq!((told.failure(), told.message()), (Some(Failure::ServerError), "no such model"));
+    let reported = fed(b"{\n \"error\": {\"message\": \"no such model\"}\n}\n", &[], true);
+    assert_eq!((reported.failure(), reported.message()), (Some(Failure::ServerError), "no such model"));
     let nonsense = whole(&["nonsense".to_owned(), "[DONE]".to_owned()]);
     assert_eq!(nonsense.failure(), Some(Failure::BadResponse));
 }

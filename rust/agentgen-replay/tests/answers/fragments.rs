@@ -152,14 +152,14 @@ fn null_content_is_empty_text() {
 /// Each server's name for cached tokens.
 #[test]
 fn usage_in_every_spelling() {
-    let told = [
+    let reported = [
         json!({"usage": {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}}),
         json!({"usage": {"prompt_tokens": 9, "completion_tokens": 2, "input_tokens_details": {"cached_tokens": 4}}}),
         json!({"usage": {"prompt_tokens": 9, "completion_tokens": 2, "prompt_cache_hit_tokens": 4}}),
         json!({"usage": {"prompt_tokens": 9, "completion_tokens": 2, "cached_tokens": 4}}),
         json!({"timings": {"cache_n": 4, "prompt_n": 5, "predicted_n": 2, "predicted_ms": 0.5}}),
     ];
-    for mut last in told {
+    for mut last in reported {
         last["choices"] = json!([]);
         let answer = whole(&[delta(&json!({"content": "a b"})), finish("stop"), last.to_string(), "[DONE]".to_owned()]);
         let counts = answer.counts();

@@ -99,9 +99,9 @@ fn chunk(frame: &Value, seen: &mut Seen) {
     }
     let usage = &frame["usage"];
     let cached = [&usage["prompt_tokens_details"]["cached_tokens"], &usage["prompt_cache_hit_tokens"]];
-    let told = [usage["prompt_tokens"].as_u64(), usage["completion_tokens"].as_u64()];
-    let told = [told[0], told[1], cached.into_iter().find_map(Value::as_u64)];
-    for (kept, new) in seen.tokens.iter_mut().zip(told) {
+    let reported = [usage["prompt_tokens"].as_u64(), usage["completion_tokens"].as_u64()];
+    let reported = [reported[0], reported[1], cached.into_iter().find_map(Value::as_u64)];
+    for (kept, new) in seen.tokens.iter_mut().zip(reported) {
         *kept = new.or(*kept);
     }
     let choice = &frame["choices"][0];

@@ -31,19 +31,19 @@ fn figure(comparison: &Comparison, name: &str) -> Vec<Value> {
 fn a_single_run_resamples_its_sessions() {
     let (one, two) = (directory(1), directory(2));
     let directories: Vec<PathBuf> = [&one, &two].map(|of| of.path().to_owned()).to_vec();
-    let told = compare(&directories, &Options::default()).unwrap();
-    assert!(told.groups.iter().all(|group| group.resampled == Unit::Sessions));
-    assert_eq!((told.groups[0].sessions, told.groups[0].succeeded), (20, 40));
-    let ttft = figure(&told, "ttft_p50_ms");
+    let compared = compare(&directories, &Options::default()).unwrap();
+    assert!(compared.groups.iter().all(|group| group.resampled == Unit::Sessions));
+    assert_eq!((compared.groups[0].sessions, compared.groups[0].succeeded), (20, 40));
+    let ttft = figure(&compared, "ttft_p50_ms");
     assert_eq!((ttft[0].value, ttft[1].value, ttft[1].ratio), (19.0, 38.0, Some(2.0)));
     let (low, high) = ttft[0].interval.unwrap();
     assert!((13.0..19.0).contains(&low) && (20.0..26.0).contains(&high), "{low} {high}");
     let (low, high) = ttft[1].ratio_interval.unwrap();
     assert!(low < 2.0 && 2.0 < high, "{low} {high}");
     assert_eq!((ttft[0].ratio, ttft[0].ratio_interval), (Some(1.0), None));
-    let rate = figure(&told, "requests_per_second");
+    let rate = figure(&compared, "requests_per_second");
     assert_eq!((rate[0].value, rate[0].interval, rate[1].ratio), (40.0 / 3.931, None, Some(1.0)));
-    assert_eq!(figure(&told, "cache_hit_rate")[0].value, 0.4);
+    assert_eq!(figure(&compared, "cache_hit_rate")[0].value, 0.4);
 }
 
 #[test]
@@ -51,9 +51,9 @@ fn repeats_resample_runs() {
     let runs = [directory(1), directory(2), directory(4), directory(4)];
     let directories: Vec<PathBuf> = runs.iter().map(|of| of.path().to_owned()).collect();
     let groups = vec![Group { label: "A".into(), runs: 2 }, Group { label: "B".into(), runs: 2 }];
-    let told = compare(&directories, &Options { groups, ..Options::default() }).unwrap();
-    assert!(told.groups.iter().all(|group| group.resampled == Unit::Runs));
-    let ttft = figure(&told, "ttft_p50_ms");
+    let compared = compare(&directories, &Options { groups, ..Options::default() }).unwrap();
+    assert!(compared.groups.iter().all(|group| group.resampled == Unit::Runs));
+    let ttft = figure(&compared, "ttft_p50_ms");
     assert_eq!((ttft[0].value, ttft[0].interval), (28.5, Some((19.0, 38.0)))); // mean of 19 and 38
     assert_eq!((ttft[1].value, ttft[1].interval), (76.0, Some((76.0, 76.0))));
     assert_eq!(ttft[1].ratio_interval, Some((2.0, 4.0)));
@@ -65,8 +65,8 @@ fn draws_depend_on_the_seed_only() {
     let (one, two) = (directory(1), directory(2));
     let directories: Vec<PathBuf> = [&one, &two].map(|of| of.path().to_owned()).to_vec();
     let of = |seed| {
-        let told = compare(&directories, &Options { seed, resamples: 50, ..Options::default() }).unwrap();
-        serde_json::to_string(&told.figures).unwrap()
+        let compared = compare(&directories, &Options { seed, resamples: 50, ..Options::default() }).unwrap();
+        serde_json::to_string(&compared.figures).unwrap()
     };
     assert_eq!(of(1), of(1));
     assert_ne!(of(1), of(2));

@@ -11,7 +11,7 @@ fn options(json: serde_json::Value) -> Options {
 }
 
 /// Count, mean and maximum.
-fn told(of: Option<&Statistics>) -> (u64, f64, f64) {
+fn figures_of(of: Option<&Statistics>) -> (u64, f64, f64) {
     of.map_or((0, 0.0, 0.0), |of| (of.count, of.mean, of.max))
 }
 
@@ -24,12 +24,12 @@ fn latencies_follow_their_definitions() {
     let summary = summary(vec![request(0, 0, 0), slow], vec![session(0, 1, 0, 31), session(1, 1, 100, 191)]);
     assert_eq!(summary.errors, [""; 0]);
     let latency = &summary.run.latency;
-    assert_eq!(told(latency.ttft_ms.as_ref()), (2, 20.0, 30.0));
-    assert_eq!(told(latency.ttfa_ms.as_ref()), (2, 22.5, 30.0));
-    assert_eq!(told(latency.tpot_ms.as_ref()), (2, 10.0, 15.0)); // 20 / 4 and 60 / 4
-    assert_eq!(told(latency.e2e_ms.as_ref()), (2, 61.0, 91.0));
-    assert_eq!(told(latency.gap_ms.as_ref()), (8, 5.0, 5.0));
-    assert_eq!(told(summary.run.sessions.duration_ms.as_ref()), (2, 61.0, 91.0));
+    assert_eq!(figures_of(latency.ttft_ms.as_ref()), (2, 20.0, 30.0));
+    assert_eq!(figures_of(latency.ttfa_ms.as_ref()), (2, 22.5, 30.0));
+    assert_eq!(figures_of(latency.tpot_ms.as_ref()), (2, 10.0, 15.0)); // 20 / 4 and 60 / 4
+    assert_eq!(figures_of(latency.e2e_ms.as_ref()), (2, 61.0, 91.0));
+    assert_eq!(figures_of(latency.gap_ms.as_ref()), (8, 5.0, 5.0));
+    assert_eq!(figures_of(summary.run.sessions.duration_ms.as_ref()), (2, 61.0, 91.0));
     let full = summary.run.full.unwrap();
     assert_eq!((full.requests_in, full.requests_out, full.duration_ms), (2, 0, 191.0));
     assert_eq!((full.requests_per_second, full.output_tokens_per_second), (2.0 / 0.191, 10.0 / 0.191));
@@ -49,8 +49,8 @@ fn failures_have_no_latency() {
     sessions.push(agentgen_replay::records::Session { skipped: 9, ..session(9, 10, 500, 9_500) });
     let summary = summary(requests, sessions);
     assert_eq!(summary.errors, [""; 0]);
-    assert_eq!(told(summary.run.latency.e2e_ms.as_ref()), (9, 31.0, 31.0));
-    assert_eq!(told(summary.run.latency.ttft_ms.as_ref()), (9, 10.0, 10.0));
+    assert_eq!(figures_of(summary.run.latency.e2e_ms.as_ref()), (9, 31.0, 31.0));
+    assert_eq!(figures_of(summary.run.latency.ttft_ms.as_ref()), (9, 10.0, 10.0));
     assert_eq!(summary.run.latency.gap_ms.unwrap().count, 36);
     assert_eq!(summary.run.full.unwrap().requests_in, 9);
     assert_eq!(json!(summary.run.outcomes), json!({"ok": 9, "timeout_total": 1}));
@@ -128,8 +128,8 @@ fn lag_is_measured_from_the_scheduled_and_the_intended_time() {
     let sessions = vec![session(0, 2, 0, 200), session(1, 1, 0, 600)];
     let summary = summary(vec![request(0, 0, 0), late, again], sessions);
     let latency = &summary.run.latency;
-    assert_eq!(told(latency.lag_ms.as_ref()), (2, 1.0, 2.0));
-    assert_eq!(told(latency.intended_lag_ms.as_ref()), (2, 5.0, 10.0));
+    assert_eq!(figures_of(latency.lag_ms.as_ref()), (2, 1.0, 2.0));
+    assert_eq!(figures_of(latency.intended_lag_ms.as_ref()), (2, 5.0, 10.0));
     assert_eq!(latency.intended_ttft_ms.as_ref().unwrap().p50, 20.0);
     assert_eq!(latency.intended_e2e_ms.as_ref().unwrap().max, 531.0);
 }
@@ -150,11 +150,11 @@ fn a_run_is_client_limited_above_a_share_of_the_first_token() {
 #[test]
 fn cached_tokens_reported_beside_predicted_by_turn() {
     let mut first = request(0, 0, 0);
-    first.answer.as_mut().unwrap().cached_tokens = None; // vLLM tells of none by telling nothing
+    first.answer.as_mut().unwrap().cached_tokens = None; // vLLM omits the field if it is 0
     let requests = vec![first, request(0, 1, 50), failed(0, 2, 100, Outcome::ServerError)];
     let run = run(requests, vec![session(0, 3, 0, 120)]);
-    let told = summarize(&run, Some(&[Some(0), Some(60), Some(90)]), &options(json!({"server_tokenizes": true})));
-    let cache = json!(told.run.cache);
+    let summarized = summarize(&run, Some(&[Some(0), Some(60), Some(90)]), &options(json!({"server_tokenizes": true})));
+    let cache = json!(summarized.run.cache);
     assert_eq!(
         cache,
         json!({"cache_source": "usage", "differing": 1, "server_tokenizes": true, "server": null,
@@ -162,7 +162,7 @@ fn cached_tokens_reported_beside_predicted_by_turn() {
                "predicted": {"requests": 2, "prompt_tokens": 200.0, "cached_tokens": 60.0, "hit_rate": 0.3}})
     );
     let by_turn: Vec<_> =
-        told.run.by_turn.iter().map(|of| (of.first_turn, of.succeeded, of.reported, of.predicted)).collect();
+        summarized.run.by_turn.iter().map(|of| (of.first_turn, of.succeeded, of.reported, of.predicted)).collect();
     assert_eq!(json!(by_turn[1].2.unwrap().hit_rate), json!(0.4));
     assert_eq!(json!(by_turn[1].3.unwrap().hit_rate), json!(0.6));
     assert_eq!((by_turn[2].1, by_turn[2].2, by_turn[2].3), (0, None, None));
@@ -174,8 +174,8 @@ fn without_usage_the_servers_counters_are_reported() {
     silent.answer.as_mut().unwrap().cached_tokens = None;
     let run = run(vec![silent], vec![session(0, 1, 0, 31)]);
     let counters = json!({"before": {"queries": 100.0, "hits": 10.0}, "after": {"queries": 300.0, "hits": 60.0}});
-    let told = summarize(&run, None, &options(json!({"server_cache": counters})));
-    let cache = json!(told.run.cache);
+    let summarized = summarize(&run, None, &options(json!({"server_cache": counters})));
+    let cache = json!(summarized.run.cache);
     assert_eq!((&cache["cache_source"], &cache["reported"]), (&json!("metrics"), &json!(null)));
     assert_eq!(cache["server"]["hit_rate"], json!(0.25));
     assert_eq!(json!(summarize(&run, None, &Options::default()).run.cache)["cache_source"], json!("none"));
@@ -214,10 +214,10 @@ fn goodput_counts_requests_that_meet_all_targets() {
         (json!({"e2e_ms": 30.0}), 0),
         (json!({}), 1),
     ] {
-        let told = summarize(&run, None, &options(json!({"slo": slo})));
-        let goodput = told.run.goodput.unwrap();
+        let summarized = summarize(&run, None, &options(json!({"slo": slo})));
+        let goodput = summarized.run.goodput.unwrap();
         assert_eq!((goodput.requests, goodput.share), (kept, Some(kept as f64 / 2.0)), "{slo}");
-        assert_eq!(told.run.full.unwrap().good_requests_per_second, Some(kept as f64 / 0.031));
+        assert_eq!(summarized.run.full.unwrap().good_requests_per_second, Some(kept as f64 / 0.031));
     }
     assert!(summarize(&run, None, &Options::default()).run.goodput.is_none());
 }
@@ -231,7 +231,7 @@ fn answers_without_a_stream_have_no_token_times() {
     let summary = summary(vec![document], vec![session(0, 1, 0, 31)]);
     let latency = &summary.run.latency;
     assert!(latency.ttft_ms.is_none() && latency.tpot_ms.is_none());
-    assert_eq!(told(latency.e2e_ms.as_ref()), (1, 31.0, 31.0));
+    assert_eq!(figures_of(latency.e2e_ms.as_ref()), (1, 31.0, 31.0));
     assert_eq!(summary.client.share_of_ttft, Some(0.0));
 }
 

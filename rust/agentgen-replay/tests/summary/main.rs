@@ -1,4 +1,4 @@
-//! Figures of records made by hand.
+//! Figures of hand-written records.
 #![allow(clippy::unwrap_used)]
 
 mod comparing;

@@ -10,16 +10,18 @@ fn closed(concurrency: u64) -> Options {
     Options { concurrency: Some(concurrency), ..Options::default() }
 }
 
-/// A short and a long session: the warning says how little the window holds.
+/// A short and a long session: the warning gives the share of requests in the window.
 #[test]
 fn a_narrow_steady_window_is_a_warning() {
     let long = (0..50).map(|turn| request(1, turn, i64::from(turn) * 40));
     let requests: Vec<Request> = std::iter::once(request(0, 0, 0)).chain(long).collect();
-    let told = summarize(&run(requests, vec![session(0, 1, 0, 31), session(1, 50, 0, 1991)]), None, &closed(2));
-    let steady = told.run.steady.as_ref().unwrap();
+    let summarized = summarize(&run(requests, vec![session(0, 1, 0, 31), session(1, 50, 0, 1991)]), None, &closed(2));
+    let steady = summarized.run.steady.as_ref().unwrap();
     assert_eq!((steady.requests_in, steady.requests_out, steady.duration_ms), (2, 49, 31.0));
-    assert_eq!(told.run.full.as_ref().unwrap().requests_in, 51);
-    assert!(told.warnings.contains(&"run: the steady window holds 2 of 51 requests that succeeded (4 %)".to_owned()));
+    assert_eq!(summarized.run.full.as_ref().unwrap().requests_in, 51);
+    assert!(
+        summarized.warnings.contains(&"run: the steady window holds 2 of 51 requests that succeeded (4 %)".to_owned())
+    );
     let never = summarize(&run(vec![request(0, 0, 0)], vec![session(0, 1, 0, 31)]), None, &closed(8));
     assert_eq!(never.run.steady_missing.as_deref(), Some("at most 1 of 8 slots were filled"));
 }
@@ -28,10 +30,10 @@ fn a_narrow_steady_window_is_a_warning() {
 fn a_wide_steady_window_is_no_warning() {
     let requests = (0..10).map(|n| request(n, 0, i64::try_from(n).unwrap() * 40)).collect();
     let sessions = (0..10).map(|n| session(n, 1, i64::try_from(n).unwrap() * 40, i64::try_from(n).unwrap() * 40 + 35));
-    let told = summarize(&run(requests, sessions.collect()), None, &closed(1));
-    let steady = told.run.steady.unwrap();
+    let summarized = summarize(&run(requests, sessions.collect()), None, &closed(1));
+    let steady = summarized.run.steady.unwrap();
     assert_eq!((steady.from_ms, steady.duration_ms, steady.requests_in), (0.0, 395.0, 10));
-    assert_eq!(told.warnings, [""; 0]);
+    assert_eq!(summarized.warnings, [""; 0]);
 }
 
 /// Workers fill and drain independently.

@@ -1,4 +1,4 @@
-//! Drives the serving engine on a real clock: waiting requests are told over channels, and what happens is counted.
+//! Drives the serving engine on a real clock: notifies waiting requests over channels and counts events.
 //!
 //! Times are nanoseconds since the server started; the engine's are ms as f64, and are rounded here. No clock is read:
 //! the caller says what time it is.

@@ -217,9 +217,10 @@ fn counters_add_up_and_the_order_is_kept_under_random_requests() {
                 Err(TooLarge { needed_blocks }) => assert!(needed_blocks > 40),
             },
         }
-        let mut told: Vec<_> = open.iter_mut().filter_map(|(id, wait)| Some((wait.try_recv().ok()?, *id))).collect();
-        told.sort_by_key(|(_, id)| *id);
-        for (admission, id) in told {
+        let mut notified: Vec<_> =
+            open.iter_mut().filter_map(|(id, wait)| Some((wait.try_recv().ok()?, *id))).collect();
+        notified.sort_by_key(|(_, id)| *id);
+        for (admission, id) in notified {
             open.remove(&id);
             assert!(last_admitted <= Some((admission.admitted, id)), "in order of arrival");
             assert!(admission.sent <= admission.admitted && admission.admitted <= admission.first_token);

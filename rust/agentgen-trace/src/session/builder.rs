@@ -39,7 +39,7 @@ impl SessionBuilder {
         Self { layout, session, stream, first_turn: 0, is_shared: true, ids: Vec::new() }
     }
 
-    /// Appends the session's next row; says what is wrong with a row that cannot be next.
+    /// Appends the session's next row; the error describes a row that cannot be next.
     pub(super) fn push(&mut self, row: &Row<'_>) -> Result<(), Diagnostic> {
         let turns = &self.session.turns;
         if row.session.is_some() && row.turn_index as usize != turns.len() {

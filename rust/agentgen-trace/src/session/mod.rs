@@ -47,7 +47,7 @@ pub struct Session {
     pub end: Option<SessionEnd>,
     /// At least one.
     pub turns: Vec<Turn>,
-    /// Whether each request has a recorded time of its own, rather than a delay.
+    /// Whether requests have recorded times rather than delays.
     is_recorded: bool,
     /// Content, each stream with the first turn that has it. A prompt that does not extend the one before begins a new
     /// stream.

@@ -4,12 +4,12 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::buffers::Buffers;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Result, TraceError};
 
@@ -18,23 +18,6 @@ const HASH_QUEUE: usize = 2;
 
 /// So much is written before it is sent to the disk: large enough that the disk's own cache is seldom emptied.
 const FLUSH_BYTES: u64 = 64 << 20;
-
-/// Buffers that have been written and hashed, for those who fill them: their pages need not be cleared again.
-#[derive(Debug, Clone, Default)]
-pub struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
-
-impl Buffers {
-    /// An empty buffer, with the room of an old one if there is one.
-    #[must_use]
-    pub fn take(&self) -> Vec<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    fn put_back(&self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
-    }
-}
 
 /// Sends what was written to the disk, in a thread of its own, so that the disk does not idle until the end. An error
 /// ends it and is kept: the system reports a failed write to one flush only, and the next one would succeed.
@@ -217,7 +200,7 @@ fn locked(partial: &Path) -> Result<File> {
 impl Write for PartialFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // From the pool that the hasher fills, so that the pool does not grow by every write.
-        let mut buffer = self.buffers.take();
+        let mut buffer = self.buffers.take_empty();
         buffer.extend_from_slice(bytes);
         self.append(buffer)?;
         Ok(bytes.len())

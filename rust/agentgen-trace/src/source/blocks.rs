@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use flate2::read::MultiGzDecoder;
 use memchr::{memchr, memrchr};
 
 use super::json_row::parse_row;
+use crate::buffers::Buffers;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Result, TraceError};
 use crate::row::Row;
@@ -20,16 +21,14 @@ const BLOCK_BYTES: usize = 4 << 20;
 const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
 const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
 
-/// Buffers of dropped blocks, for reuse. They keep their length, so that reading does not clear them again.
-type Pool = Arc<Mutex<Vec<Vec<u8>>>>;
-
 /// Whole lines of a file. The last line of the file may lack a line end.
 #[derive(Debug)]
 pub struct Block {
     buffer: Vec<u8>,
     /// Bytes of the buffer that belong to the block.
     len: usize,
-    pool: Pool,
+    /// Takes the buffer back. It keeps its length, so that reading does not clear it again.
+    pool: Buffers,
 }
 
 /// A line that is not blank.
@@ -53,13 +52,13 @@ impl Block {
 
 impl From<Vec<u8>> for Block {
     fn from(buffer: Vec<u8>) -> Self {
-        Self { len: buffer.len(), buffer, pool: Pool::default() }
+        Self { len: buffer.len(), buffer, pool: Buffers::default() }
     }
 }
 
 impl Drop for Block {
     fn drop(&mut self) {
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner).push(std::mem::take(&mut self.buffer));
+        self.pool.put_back(std::mem::take(&mut self.buffer));
     }
 }
 
@@ -125,7 +124,7 @@ pub struct Blocks {
     compression: &'static str,
     /// The incomplete line after the last block.
     remainder: Vec<u8>,
-    pool: Pool,
+    pool: Buffers,
     is_done: bool,
     consumed: Arc<AtomicU64>,
     file_bytes: u64,
@@ -150,7 +149,7 @@ impl Blocks {
             (Box::new(file), "")
         };
         let path = path.to_owned();
-        let (remainder, pool) = (Vec::new(), Pool::default());
+        let (remainder, pool) = (Vec::new(), Buffers::default());
         Ok(Self { path, reader, compression, remainder, pool, is_done: false, consumed, file_bytes })
     }
 
@@ -186,8 +185,7 @@ impl Blocks {
 
     fn read_block(&mut self) -> Result<Option<Block>> {
         let mut len = self.remainder.len();
-        let used = self.pool.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut buffer = used.unwrap_or_else(|| vec![0; len + BLOCK_BYTES]);
+        let mut buffer = self.pool.take().unwrap_or_else(|| vec![0; len + BLOCK_BYTES]);
         buffer[..len].copy_from_slice(&self.remainder);
         self.remainder.clear();
         loop {
@@ -205,7 +203,7 @@ impl Blocks {
                 break;
             }
         }
-        Ok((len > 0).then(|| Block { buffer, len, pool: Arc::clone(&self.pool) }))
+        Ok((len > 0).then(|| Block { buffer, len, pool: self.pool.clone() }))
     }
 }
 

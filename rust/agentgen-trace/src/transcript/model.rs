@@ -125,7 +125,7 @@ pub struct Message {
     pub parts: Vec<Part>,
 }
 
-/// Who speaks.
+/// Author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The system prompt.

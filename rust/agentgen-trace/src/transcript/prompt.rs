@@ -77,7 +77,7 @@ mod tests {
         }
     }
 
-    /// A main agent that starts a sub-agent, waits for it, is compacted and goes on.
+    /// A main agent that starts a sub-agent, waits for it, is compacted and continues.
     fn transcript() -> Transcript {
         let explorer = SubAgent { parent: 0, join: Some(3), kind: Some("explorer".to_owned()) };
         let mut requests = vec![

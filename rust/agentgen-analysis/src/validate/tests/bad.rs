@@ -1,4 +1,4 @@
-//! One bad trace a rule: the rule, its line, and nothing else.
+//! One invalid trace per rule: exactly this rule is found, on its line.
 
 use agentgen_trace::Layout::{Cumulative, Incremental};
 
@@ -12,7 +12,7 @@ const B: &str = "session_id=b";
 const T: &str = r#""timestamp":0.0"#;
 const D: &str = r#""delay":1.5"#;
 
-/// Finds exactly these rules at these lines.
+/// Asserts that exactly these rules are broken at these lines.
 #[track_caller]
 fn expect(lines: &[String], meta: &TraceMeta, expected: &[(&str, u64)]) -> Vec<Diagnostic> {
     let found = validate(&[&lines.concat()], TraceRules::new(meta, false).unwrap());
@@ -54,7 +54,7 @@ fn good_traces() {
         ],
         &[],
     );
-    // Sorted by time, with a reset; the last two prompts are the same, tail and all.
+    // Sorted by time, with a reset; the last two prompts are identical, including the tail.
     let (a, b) = ("conversation_id=a", "conversation_id=b");
     cumulative(
         &[
@@ -79,7 +79,7 @@ fn rows_alone() {
     incremental(&[row(A, 25, &[4, 5, 6], T), row(A, 5, &[9], &d(r#""end_reason":"bored""#))], &[(END_REASON, 2)]);
     incremental(&["{\n".into(), row(A, 25, &[4, 5, 6], T), after()], &[("json", 1)]);
     incremental(&[row(A, 25, &[4, 5, 6], T), "no\n".into(), after()], &[("json", 2)]);
-    // The rest of a session whose first row is lost is no session of its own.
+    // Rows after a lost first row are not a new session.
     incremental(&["no\n".into(), after()], &[("json", 1)]);
     let bool_length = row(A, 25, &[4, 5, 6], T).replace("25", "true");
     incremental(&[bool_length, after()], &[("type", 1)]);
@@ -100,7 +100,7 @@ fn timing() {
         cumulative(&[row(A, 25, &[0, 1, 2], T), row(A, 25, &[0, 1, 3], bad)], &[(TIMING, 2)]);
         cumulative(&[row("", 25, &[0, 1, 2], T), row("", 25, &[0, 1, 3], bad)], &[(TIMING, 2)]);
     }
-    // Absolute times are legal in foreign traces, and must not run backwards.
+    // Absolute times are valid in traces of other programs, and must not decrease.
     incremental(&[first(), row(A, 9, &[9], r#""timestamp":4"#)], &[]);
     let late = || row(A, 9, &[9], r#""timestamp":9"#);
     incremental(&[first(), late(), row(A, 9, &[8], r#""timestamp":8"#)], &[(TIME_ORDER, 3)]);
@@ -148,10 +148,10 @@ fn parents() {
     incremental(&both(split, child(55, 3, "b")), &[(PARENT_MISSING, 3)]);
     // A parent comes first.
     incremental(&[&child(55, 3, "a")[..], &parent(split)].concat(), &[(PARENT_MISSING, 1)]);
-    // In a shard alone it may be elsewhere.
+    // For a single shard, the parent may be in another one.
     let found = validate(&[&child(55, 3, "c")[0]], TraceRules::new(&foreign(Incremental), true).unwrap());
     assert_eq!(found.iter().map(|f| (f.rule, f.severity)).collect::<Vec<_>>(), [(PARENT_MISSING, Severity::Warning)]);
-    // Shards together are one data set.
+    // All shards are one data set.
     let (a, b) = (parent(split).concat(), child(56, 3, "a").concat());
     let found = validate(&[&a, &b], TraceRules::new(&foreign(Incremental), false).unwrap());
     let places: Vec<_> = found.iter().map(|f| (f.rule, f.place())).collect();
@@ -172,7 +172,7 @@ fn incremental_ids() {
     assert_eq!(found[0].found, "id 0, first in line 1");
     let found = incremental(&[first(), row(A, 30, &[0, 1, 6], D)], &[(ID_REUSED, 2)]);
     assert_eq!(found[0].found, "id 0 and 1 more of the row's ids, first in line 1");
-    // Old ids behind a new one.
+    // Old ids after a new one.
     incremental(&[first(), row(B, 30, &[5, 0, 1], T)], &[(ID_REUSED, 2)]);
     incremental(&[first(), row(B, 30, &[0, 5, 1], T)], &[(ID_REUSED, 2)]);
     // In an extended run of ids, the row is the one that has the id.
@@ -180,7 +180,7 @@ fn incremental_ids() {
         &[row(A, 30, &[5, 6, 7], T), row(B, 20, &[3, 4], T), row(B, 10, &[5], D), row(B, 10, &[8], D)],
         &[(ID_REUSED, 3)],
     );
-    // A shared prefix that goes on into ids of a later row.
+    // A shared prefix that continues with ids of a later row.
     incremental(&[row(A, 20, &[3, 4], T), row(B, 10, &[3], T), row(B, 20, &[4, 5], D)], &[(ID_REUSED, 3)]);
 }
 
@@ -215,12 +215,12 @@ fn generated_traces() {
         &[(TIMING, 2)],
     );
     expect(&[good[0].clone(), row(&a, 70, &[3, 4, 5, 6, 7, 8, 9], &end)], meta, &[(CONTEXT_LIMIT, 2)]);
-    // Ids: of another run, beyond the run's, L1 out of place, a name that the seed does not give.
+    // Ids: of another root session, beyond the root session's, L1 at a wrong position, a name that contradicts the seed.
     expect(&[good[0].clone(), row(&a, 10, &[14], &end)], meta, &[(ID_SPACE, 2)]);
     expect(&[row(&a, 35, &[0, 1, 13, 14], &t(r#""group_id":0,"end_reason":"forced_retire""#))], meta, &[(ID_SPACE, 1)]);
     expect(&[row(&a, 25, &[1, 0, 2], &t(r#""group_id":0,"end_reason":"forced_retire""#))], meta, &[(ID_SPACE, 1)]);
     expect(&[row(A, 25, &[0, 1, 2], &t(r#""group_id":0,"end_reason":"forced_retire""#))], meta, &[(ID_SPACE, 1)]);
-    // Continuations: both fields, the capped context.
+    // Continuations: both fields, the limited context.
     let split =
         [row(&a, 25, &[0, 1, 2], &first), row(&a, 68, &[3, 4, 5, 6, 7, 8, 9], &d(r#""end_reason":"restart_split""#))];
     let child = |input: u32, rest: &str| {
@@ -230,7 +230,7 @@ fn generated_traces() {
     };
     let parent = format!(r#""parent_session_id":"{}""#, name(0, false));
     let restart = format!(r#""is_restart":true,{parent}"#);
-    // A continuation is written after another primary at least.
+    // At least one other root session is written before a continuation.
     let other = |key: &str, id: i64| {
         row(&format!("{key}={}", name(1, false)), 25, &[0, 1, id], &t(r#""group_id":0,"end_reason":"forced_retire""#))
     };
@@ -254,7 +254,7 @@ fn generated_traces() {
     let both = |ids: &[i64]| [first.clone(), next(55, &[0, 1, 2, 3, 4, 11]), middle(), resumed(ids)];
     expect(&both(&[0, 1, 2, 3, 4, 5]), whole, &[]);
     expect(&both(&[0, 1, 2, 3, 6, 7]), whole, &[(ID_SPACE, 4), (PROMPT_PREFIX, 4)]);
-    // In the order of time a continuation may begin before its parent's last row.
+    // Sorted by time, a continuation may begin before its parent's last row.
     let sorted = |input: u32, end: &str| {
         let [first, last, middle, mut child] = both(&[0, 1, 2, 3, 4, 5]);
         child = child.replace("60", &input.to_string());
@@ -266,7 +266,7 @@ fn generated_traces() {
 }
 
 #[test]
-fn too_many_suspects_are_counted_where_they_are_guilty() {
+fn suspects_beyond_the_limit_are_counted() {
     let count = MAX_SUSPECTS + 100;
     let rows = |input: u32| (0..count as i64).map(|id| row("", input, &[id], T)).collect::<String>();
     let text = rows(5) + &rows(6);

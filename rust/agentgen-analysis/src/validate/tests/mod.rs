@@ -1,4 +1,4 @@
-//! Validation of rows written down in place, cut into blocks anywhere.
+//! Validates rows written in the tests, split into blocks at any line.
 #![allow(clippy::unwrap_used)] // clippy's exception for tests does not reach their helpers
 
 mod bad;
@@ -17,15 +17,16 @@ use super::trace_rules::TraceRules;
 use super::{Options, Severity, check};
 use agentgen_trace::diagnostic::Diagnostic;
 
-/// Tokens a block in these tests.
+/// Tokens per block in these tests.
 pub const BLOCK_SIZE: u32 = 10;
 
-/// A trace that somebody else made.
+/// A trace of another program.
 pub fn foreign(layout: Layout) -> TraceMeta {
     TraceMeta { layout, block_size: BLOCK_SIZE, format_version: None, origin: None }
 }
 
-/// A trace of 4 runs: L1 is ids 0 and 1, run r has ids 2 + 12r to 13 + 12r, tails of whole prompts from 10 + 12r.
+/// A trace of 4 root sessions: L1 is ids 0 and 1, root session r has ids 2 + 12r to 13 + 12r, tails of whole prompts from
+/// 10 + 12r.
 pub fn generated(layout: Layout) -> TraceMeta {
     let mut config = Config::from_json(preset("default").unwrap()).unwrap();
     (config.max_prompt_tokens, config.block_size, config.cache.layer1_tokens) = (100, BLOCK_SIZE, 20);
@@ -72,7 +73,7 @@ fn findings(
     merged.findings.sorted()
 }
 
-/// The findings, which must be the same however the text is cut and however many threads work on it.
+/// The findings; asserts that they depend neither on how the text is split nor on the number of threads.
 pub fn validate(files: &[&str], trace_rules: TraceRules) -> Vec<Diagnostic> {
     let trace_rules = Arc::new(trace_rules);
     let (errors, _, whole) = findings(files, &trace_rules, usize::MAX, 1, usize::MAX / 4);
@@ -81,7 +82,7 @@ pub fn validate(files: &[&str], trace_rules: TraceRules) -> Vec<Diagnostic> {
         let (_, _, cut) = findings(files, &trace_rules, bytes, threads, usize::MAX / 4);
         assert_eq!(cut, whole, "blocks of {bytes} bytes, {threads} threads");
     }
-    // What is listed first does not depend on how much is listed.
+    // The first findings do not depend on the limit.
     for max_errors in [0, 1, 2] {
         let (count, _, some) = findings(files, &trace_rules, 300, 2, max_errors);
         let some: Vec<_> = some.into_iter().filter(|f| f.severity == Severity::Error).collect();
@@ -91,7 +92,7 @@ pub fn validate(files: &[&str], trace_rules: TraceRules) -> Vec<Diagnostic> {
     whole
 }
 
-/// A row: its session (`key=name`, or nothing), tokens, ids and whatever else it has.
+/// A row: its session (`key=name`, or nothing), tokens, ids and further members.
 pub fn row(session: &str, input: u32, ids: &[i64], rest: &str) -> String {
     let mut text = String::from("{");
     if let Some((key, name)) = session.split_once('=') {

@@ -1,4 +1,4 @@
-//! The id rules once more, by remembering everything; both must agree on random small traces.
+//! A second implementation of the id rules, which stores everything; both must agree on random small traces.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -61,7 +61,7 @@ fn naive(text: &str, layout: Layout) -> Rules {
     rules
 }
 
-/// Rows of few sessions, with ids from a small range: in order, or anyhow.
+/// Rows of few sessions, with ids from a small range, in order or random.
 fn trace(layout: Layout) -> impl Strategy<Value = String> {
     let start = if layout == Layout::Cumulative { 0i64..6 } else { 0..40 };
     let unexpected = prop_oneof![8 => Just(None), 1 => (0usize..5, 0i64..30).prop_map(Some)];
@@ -76,7 +76,7 @@ fn trace(layout: Layout) -> impl Strategy<Value = String> {
                 let at = at % ids.len();
                 ids[at] = id;
             }
-            // Mostly whole blocks, or there would be nothing but partial ones.
+            // Mostly whole blocks; random lengths would give almost only partial ones.
             let last = if last > 3 { BLOCK_SIZE } else { last };
             let timing = if starts || layout == Layout::Cumulative { r#""timestamp":1"# } else { r#""delay":2.5"# };
             let name = if layout == Layout::Cumulative { String::new() } else { format!("session_id=s{session}") };

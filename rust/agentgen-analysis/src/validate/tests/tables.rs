@@ -1,4 +1,4 @@
-//! Tables: the rows of a good one, with a column changed.
+//! Validates tables: a valid one, with one column changed.
 
 use agentgen_trace::schema::Column;
 use agentgen_trace::source::{ReadOptions, open, resolve};
@@ -9,7 +9,7 @@ use super::super::layout::wrong_layout;
 use super::super::rules::*;
 use super::*;
 
-/// Two sessions, the second of which continues the first.
+/// Two sessions; the second continues the first.
 fn table() -> RecordBatch {
     let split = r#""delay":2.5,"end_reason":"restart_split""#;
     let restart = r#""timestamp":0.0,"group_id":3,"is_restart":true,"parent_session_id":"a""#;
@@ -40,7 +40,7 @@ fn parts(table: &RecordBatch, rows: usize) -> Vec<Result<Part>> {
     (0..table.num_rows()).step_by(rows).map(part).collect()
 }
 
-/// Rules and rows of all findings, however the table is cut.
+/// Rules and rows of all findings; asserts that they do not depend on how the table is split.
 fn rules(table: &RecordBatch) -> Vec<(&'static str, u64)> {
     let trace_rules = Arc::new(TraceRules::new(&foreign(Layout::Incremental), false).unwrap());
     let found = [1, 2, 4].map(|rows| {

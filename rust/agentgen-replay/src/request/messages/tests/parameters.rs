@@ -94,7 +94,7 @@ fn one_limit_is_sent_whatever_its_name() {
         assert_eq!(limit(json!({"max_completion_tokens": 2, "max_tokens": 3}), all.clone(), history), completion(2));
         assert_eq!(limit(json!({"max_tokens": 3}), json!({"max_completion_tokens": 9}), history), completion(3));
         assert_eq!(limit(json!({}), json!({"max_completion_tokens": 9}), history), completion(9));
-        // A run can choose the old name for servers that know no other.
+        // A run can choose the old name for servers that support no other.
         assert_eq!(
             limit(json!({"max_new_tokens": 5}), json!({"max_tokens": 9}), history),
             [("max_tokens".to_owned(), 5)]
