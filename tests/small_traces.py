@@ -12,7 +12,7 @@ BLOCK = 16
 
 
 def write_trace(path: Path, sessions: int, turns: int, *, delay_ms: float = 0.0) -> Path:
-    """Sessions of two new blocks and four output tokens a turn; no two share anything."""
+    """Sessions of two new blocks and four output tokens per turn; no two share anything."""
     rows = []
     for session in range(sessions):
         for turn in range(turns):

@@ -35,7 +35,7 @@ def test_tables_name_definitions_in_80_columns(
     assert row.endswith(f"  {both[0]}      {both[1]}")
     start = lines.index("  timeline  50 sessions at once; prefill 20,000, decode 60 tokens/s")
     assert lines[start + 1].startswith("            duration ")
-    assert "extents" not in text
+    assert "nodes" not in text
     assert lines[-1].split() == ["distinct", "blocks", f"{reuse['size']['distinct_blocks']:,}"]
     assert "LRU cache by capacity: blocks found / all blocks of the prompts" in lines
     assert text == str(agentgen.analyze("run")) + "\n"

@@ -181,7 +181,7 @@ def sent(path: Path) -> list[tuple[str, list[bytes]]]:
         "stream": False,
         "request": {},
         "is_linked": False,
-        "journal": None,
+        "transcripts": None,
         "trace_block_size": None,
     }
     source = _native.ReplaySource(str(path), json.dumps(options))

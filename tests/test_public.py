@@ -53,7 +53,7 @@ def test_a_replay(form: str, tiny: Path, tmp_path: Path) -> None:
     ended: list[tuple[str, int]] = []
     summary = agentgen.replay(tiny, settings, output=tmp_path / "out", progress=lambda *counts: ended.append(counts))
     assert summary.to_dict() == json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
-    assert summary.to_dict()["run"]["books"]["succeeded"] == 12
+    assert summary.to_dict()["run"]["counters"]["succeeded"] == 12
     assert summary.to_dict()["settings"]["concurrency"] == 4
     assert repr(summary).startswith(f"Summary(trace={str(tiny)!r}, planned=12, ")
     assert "time to first token" in str(summary)

@@ -185,13 +185,13 @@ def test_predictions_for_one_slot_equal_the_reuse_of_the_trace(small_run: Path, 
         "salt": "x",
         "model": "m",
         "stream": True,
-        "journal": str(tmp_path / "journal"),
+        "transcripts": str(tmp_path / "journal"),
         "is_linked": True,
         "request": {},
         "words": None,
         "trace_block_size": None,
     }
-    (tmp_path / "journal").mkdir()
+    (tmp_path / "transcripts").mkdir()
     source = _native.ReplaySource(small_run, json.dumps(options))
     now = 10**12
     while (session := source.next()) is not None:

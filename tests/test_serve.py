@@ -215,7 +215,7 @@ def test_memory_does_not_grow_with_the_length_of_answers_and_is_given_back() -> 
         base_kb = memory_kb(pid, "VmRSS")
         for stream in (True, False):
             assert beginning(url, chat("a", max_tokens=3_000_000, stream=stream)).startswith(b"HTTP/1.1 200")
-        assert memory_kb(pid, "VmHWM") < base_kb + 50_000  # 13 bytes a token would be 39 MB more for each
+        assert memory_kb(pid, "VmHWM") < base_kb + 50_000  # 13 bytes per token would be 39 MB more for each
         for number in range(40):
             status, _ = post(url, chat(f"{number} " + "word " * 200_000, max_tokens=2000))
             assert status == 200

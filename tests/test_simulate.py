@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from conftest import Invoke, Run
 
-KV = 1_000  # bytes a token
+KV = 1_000  # bytes per token
 AMPLE = 10**12
 
 

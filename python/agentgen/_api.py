@@ -167,7 +167,7 @@ def validate(
         trace_block_size: As for `read`; not for multi-turn messages, which have no blocks.
         max_errors: Maximum number of findings to keep; all are counted.
         threads: Worker threads (default: one per core).
-        progress: Called with (bytes done, total bytes), at most ten times a second.
+        progress: Called with (bytes done, total bytes), at most ten times per second.
 
     Returns:
         What was checked and the findings; `ok` is true for a valid trace.

@@ -133,7 +133,7 @@ def write_run(
     """Write a run into a directory (made if missing); returns its manifest as JSON.
 
     Files appear under their names only when complete; the manifest comes last. Existing files of a run are replaced.
-    `progress(sessions_done, sessions_in_all)` is called at most ten times a second. A shard (count > 1) also writes
+    `progress(sessions_done, sessions_in_all)` is called at most ten times per second. A shard (count > 1) also writes
     `statistics.json`. Raises ConfigError, OSError, KeyboardInterrupt; nothing that looks whole is left behind.
     """
 

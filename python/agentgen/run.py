@@ -60,7 +60,7 @@ def write_run(
         max_isl: As for `agentgen.generate`.
         max_osl: As for `agentgen.generate`.
         force: Replace the run in a directory that is not empty.
-        progress: Called with (sessions done, total sessions), at most ten times a second.
+        progress: Called with (sessions done, total sessions), at most ten times per second.
 
     Returns:
         The manifest.

@@ -160,7 +160,7 @@ def analyze(
         trace_layout: `incremental` or `cumulative`, for a trace that does not state it.
         trace_block_size: Tokens a hash id, for a trace that does not state it.
         threads: Worker threads (default: one per core); the figures do not depend on it.
-        progress: Called with (sessions done, 0), at most ten times a second; the total is not known.
+        progress: Called with (sessions done, 0), at most ten times per second; the total is not known.
 
     Raises:
         TraceError: A file is not a trace, or its layout or block size cannot be inferred; or `concurrency` is given

@@ -175,7 +175,7 @@ def simulate(
         trace_layout: As for `analyze`.
         trace_block_size: As for `analyze`.
         threads: Worker threads (default: one per core); the figures do not depend on it.
-        progress: Called with (sessions done, summed over the capacities; 0), at most ten times a second.
+        progress: Called with (sessions done, summed over the capacities; 0), at most ten times per second.
 
     Raises:
         ModelError: The model is unknown, or its `config.json` does not state its KV size.

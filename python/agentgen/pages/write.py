@@ -49,7 +49,7 @@ def report(
         trace: A JSONL (`.gz`, `.zst`) or Parquet file, a run directory or a merged set of shards.
         compare: Another trace, which the report lays over the first.
         output: Where the pages go, made if missing (default: the run directory, else the working directory).
-        block_size: Tokens a block of the cache, as `agentgen.analyze` has it; so are the arguments that follow.
+        block_size: Tokens per block of the cache, as for `agentgen.analyze`; so are the arguments that follow.
         cached_outputs: Whether the KV of outputs stays in the cache.
         concurrency: Sessions open at once (default: 50), of traces without arrivals; refused of one that has them.
         prefill_tokens_per_second: How fast new tokens of a prompt are computed.
@@ -57,7 +57,7 @@ def report(
         trace_layout: `incremental` or `cumulative`, for a trace that does not say.
         trace_block_size: Tokens a hash id, for a trace that does not say.
         threads: Threads that parse (default: one a core).
-        progress: Called with (sessions done, 0), at most ten times a second.
+        progress: Called with (sessions done, 0), at most ten times per second.
 
     Returns:
         The pages' files.

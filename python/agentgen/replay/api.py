@@ -39,7 +39,7 @@ def replay(
         settings: `ReplaySettings`, a mapping of their fields, or a JSON, YAML or TOML file (default: all defaults).
         output: The run directory to create, with `summary.json` and `requests.parquet`
             (default: `<trace>_replay_<UTC time>`).
-        progress: Called with the phase (`warmup`, `run`) and the requests ended in it, a few times a second.
+        progress: Called with the phase (`warmup`, `run`) and the requests ended in it, a few times per second.
 
     Returns:
         The figures.
@@ -54,7 +54,7 @@ def replay(
         >>> manifest = agentgen.write_run(directory, sessions=2, max_osl=30)
         >>> settings = agentgen.ReplaySettings(concurrency=2, max_delay=0)
         >>> summary = agentgen.replay(directory, settings, output=directory / "replay")
-        >>> summary.to_dict()["run"]["books"]["succeeded"] == manifest["written"]["turns"]
+        >>> summary.to_dict()["run"]["counters"]["succeeded"] == manifest["written"]["turns"]
         True
     """
     path = Path(trace)

@@ -32,7 +32,7 @@ class Summary(Figures):
     """
 
     def __repr__(self) -> str:
-        counts = self._data["run"]["books"]
+        counts = self._data["run"]["counters"]
         return f"Summary(trace={self._data['trace']['path']!r}, {', '.join(f'{k}={v}' for k, v in counts.items())})"
 
     def to_polars(self) -> pl.DataFrame:

@@ -74,7 +74,7 @@ def _phase(prepared: PreparedReplay, directory: Path, salt: str, name: str, work
         "stream": settings.stream,
         "request": settings.request_json,
         "is_linked": spec.trace["is_linked"],
-        "journal": str(transcripts_of(directory, name)) if spec.trace["continuations"] else None,
+        "transcripts": str(transcripts_of(directory, name)) if spec.trace["continuations"] else None,
         "trace_block_size": settings.trace_block_size,
     }
     rules = Rules(

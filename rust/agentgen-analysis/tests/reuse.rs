@@ -181,7 +181,7 @@ fn generated(case: &Case, layout: Layout, block_tokens: u32, is_sorted: bool) ->
 
 /// All figures but those of the program's own memory.
 fn figures(reuse: Reuse) -> Reuse {
-    let size = Size { extents: 0, memory_bytes: 0, ..reuse.size };
+    let size = Size { nodes: 0, memory_bytes: 0, ..reuse.size };
     Reuse { size, ..reuse }
 }
 

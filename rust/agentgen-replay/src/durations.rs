@@ -2,7 +2,7 @@
 //!
 //! Not hdrhistogram, because a record holds one histogram for each request, and that crate would lose what records and
 //! `docs/replay-metrics.md` promise: exact sum, minimum and maximum (it derives all three from buckets), percentiles
-//! within 1/256 in some bytes of readable JSON (its dense counters for nanoseconds take about 30 KB a request in memory,
+//! within 1/256 in some bytes of readable JSON (its dense counters for nanoseconds take about 30 KB per request in memory,
 //! and its serialized form is binary).
 
 use serde::{Deserialize, Serialize};

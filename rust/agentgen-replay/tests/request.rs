@@ -16,7 +16,7 @@ fn write(case: &Case, layout: Layout, directory: &Path) {
     case.write(layout, &run_options(directory), Statistics::default);
 }
 
-fn options(journal: &Path) -> Options {
+fn options(transcripts: &Path) -> Options {
     Options {
         endpoint: Endpoint::Chat,
         prompt_mode: PromptMode::Text,
@@ -27,7 +27,7 @@ fn options(journal: &Path) -> Options {
         stream: true,
         request: Map::new(),
         is_linked: true,
-        journal: Some(journal.to_owned()),
+        transcripts: Some(transcripts.to_owned()),
         trace_block_size: None,
     }
 }
@@ -77,7 +77,7 @@ fn replay(source: Source, servers: u64, length: impl Fn(u64) -> u64) -> Vec<Wire
                 Sent { session: number, turn, server, sent_ns: at * 2, ended_ns: Some(at * 2 + 1), output_tokens };
             wire.push(Wire { sent, context_tokens: request.context_tokens, tokens: tokens(&request.body), answer });
         }
-        session.over().expect("the journal is writable");
+        session.over().expect("the transcripts is writable");
     }
     wire
 }
@@ -118,7 +118,7 @@ proptest! {
         let directory = tempfile::tempdir().expect("a directory");
         let run = directory.path().join("run");
         write(&case, layout, &run);
-        let mut options = options(&directory.path().join("journal"));
+        let mut options = options(&directory.path().join("transcripts"));
         options.history = if live { History::Live } else { History::Recorded };
         let history = options.history;
         if form > 0 {
@@ -152,7 +152,7 @@ proptest! {
         let directory = tempfile::tempdir().expect("a directory");
         let run = directory.path().join("run");
         write(&case, layout, &run);
-        let open = |share| sessions(Source::open(&run, options(&directory.path().join("journal")), share, &Cancel::default()).expect("opens"));
+        let open = |share| sessions(Source::open(&run, options(&directory.path().join("transcripts")), share, &Cancel::default()).expect("opens"));
         let mut shared = Vec::new();
         for worker in 0..workers {
             let mine = open(Share { worker, workers });
@@ -176,7 +176,7 @@ fn example(directory: &Path) {
 
 /// The first body of the example, with other options.
 fn first_body(directory: &Path, change: &dyn Fn(&mut Options)) -> Result<Value, TraceError> {
-    let mut options = options(&directory.join("journal"));
+    let mut options = options(&directory.join("transcripts"));
     change(&mut options);
     let mut session =
         Source::open(&directory.join("run"), options, ALL, &Cancel::default())?.next_session()?.expect("a session");
@@ -251,7 +251,7 @@ fn a_restart_session_of_a_failed_session_fails() {
     case.sessions = 40;
     let run = directory.path().join("run");
     write(&case, Layout::Incremental, &run);
-    let options = options(&directory.path().join("journal"));
+    let options = options(&directory.path().join("transcripts"));
     let mut refused = 0;
     for mut session in sessions(Source::open(&run, options, ALL, &Cancel::default()).expect("opens")) {
         let request = session.request();

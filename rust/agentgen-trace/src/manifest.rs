@@ -31,7 +31,7 @@ pub struct Manifest {
     pub created: String,
     /// What `hash_ids` cover.
     pub layout: Layout,
-    /// Tokens a block.
+    /// Tokens per block.
     pub block_size: u32,
     /// Config, overrides, seed, sessions.
     #[serde(flatten)]

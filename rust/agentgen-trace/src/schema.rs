@@ -1,4 +1,4 @@
-//! The canonical table: one row a request.
+//! The canonical table: one row per request.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};

@@ -309,5 +309,8 @@ fn sessions_and_line_numbers_go_on_across_blocks() {
     assert_eq!(last, "a 149999 g- 1 449998 2 1.0 - [149999] false - -");
     let dir = Written::new("t.jsonl", &(text + "\n[]\n"));
     let message = error(&dir, options);
-    assert!(message.ends_with("t.jsonl:150002: not-an-object: found [], expected one JSON object a line"), "{message}");
+    assert!(
+        message.ends_with("t.jsonl:150002: not-an-object: found [], expected one JSON object per line"),
+        "{message}"
+    );
 }

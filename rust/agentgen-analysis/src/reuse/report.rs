@@ -41,7 +41,7 @@ pub struct Size {
     /// Distinct blocks, including those of outputs.
     pub distinct_blocks: u64,
     /// Tree nodes: ranges of blocks that always occur together.
-    pub extents: u64,
+    pub nodes: u64,
     /// Memory of the tree, bytes.
     pub memory_bytes: u64,
 }
@@ -64,7 +64,7 @@ impl Reuse {
             working_set: measure.working_set.points(block_tokens),
             size: Size {
                 distinct_blocks: measure.recency.blocks(),
-                extents: measure.linked.tree.node_count() as u64,
+                nodes: measure.linked.tree.node_count() as u64,
                 memory_bytes: measure.linked.tree.memory_bytes() as u64,
             },
         }

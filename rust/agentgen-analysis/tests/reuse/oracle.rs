@@ -178,7 +178,7 @@ impl<'a> Oracle<'a> {
         self.check_curve(reuse, &hits)?;
         let distinct: HashSet<usize> = self.prompts.iter().flat_map(|prompt| &prompt.linked).copied().collect();
         prop_assert_eq!(reuse.size.distinct_blocks, distinct.len() as u64);
-        prop_assert!(reuse.size.extents <= reuse.size.distinct_blocks);
+        prop_assert!(reuse.size.nodes <= reuse.size.distinct_blocks);
         let [first, .., last] = [&self.prompts[0], &self.prompts[self.prompts.len() - 1]];
         prop_assert_eq!(reuse.duration_ms, last.request.start - first.request.start);
         Ok(())

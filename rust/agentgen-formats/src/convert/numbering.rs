@@ -75,8 +75,8 @@ impl Numbering for Generated {
         }
         self.id_ranges.clear();
         self.spec.ids().cumulative(self.run, self.group, row.context, &mut self.tails, &mut self.id_ranges);
-        for extent in &self.id_ranges {
-            out.extend(extent.first as i64..(extent.first + extent.count) as i64);
+        for range in &self.id_ranges {
+            out.extend(range.first as i64..(range.first + range.count) as i64);
         }
         Ok(())
     }

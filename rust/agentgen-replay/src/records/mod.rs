@@ -1,6 +1,6 @@
 //! Records of requests and sessions, one file for each worker.
 //!
-//! A file is JSON Lines, one record a line. Flushed records survive the worker's death; a truncated last line is counted
+//! A file is JSON Lines, one record per line. Flushed records survive the worker's death; a truncated last line is counted
 //! and skipped.
 //!
 //! [`Request`] and [`Measured`] define the fields of a request for the whole crate: the files, the figures and the columns

@@ -32,7 +32,7 @@ pub struct Options {
     /// Whether any session of the trace is a restart session; if not, nothing is kept of sessions that have ended.
     pub is_linked: bool,
     /// Directory for the transcripts of sessions that may be continued; `None` if no session continues another.
-    pub journal: Option<PathBuf>,
+    pub transcripts: Option<PathBuf>,
     /// Block size of the trace, tokens; `None` to infer it.
     pub trace_block_size: Option<u32>,
 }

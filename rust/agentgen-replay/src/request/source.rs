@@ -144,7 +144,7 @@ impl BlockHash {
             encoding,
             stream: options.stream,
             history: options.history,
-            store: options.journal.map(|directory| TranscriptStore::new(&directory)),
+            store: options.transcripts.map(|directory| TranscriptStore::new(&directory)),
             id_tokens: source.meta.block_size,
             continues_once: source.meta.origin.is_some(),
         };

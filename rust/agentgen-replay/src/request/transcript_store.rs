@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::encoded::EncodedTranscript;
 use super::options::RequestError;
 
-/// A directory of transcripts, one file a session.
+/// A directory of transcripts, one file per session.
 #[derive(Debug, Clone)]
 pub(super) struct TranscriptStore(PathBuf);
 

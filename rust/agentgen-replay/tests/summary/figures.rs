@@ -200,7 +200,7 @@ fn lengths_planned_and_reported() {
     assert_eq!((full.output_tokens_per_second * 0.131).round(), 19.0);
 }
 
-/// First token after 10 ms, 5 ms a token, 31 ms in total.
+/// First token after 10 ms, 5 ms per token, 31 ms in total.
 #[test]
 fn goodput_counts_requests_that_meet_all_targets() {
     let requests = vec![request(0, 0, 0), failed(0, 1, 50, Outcome::ServerError), failed(1, 0, 50, Outcome::Cancelled)];

@@ -68,7 +68,7 @@ impl Fields<'_> {
     fn duplicate(&mut self, name: &str, value: &str) {
         let found = format!("{name} again, now {}", excerpt(value));
         self.diagnostics
-            .push(Diagnostic::new("duplicate-key", found, "every key once a row").with_field(name.to_owned()));
+            .push(Diagnostic::new("duplicate-key", found, "every key once per row").with_field(name.to_owned()));
     }
 
     fn set(&mut self, key: Key, name: &str, value: &str) -> Result<(), Diagnostic> {

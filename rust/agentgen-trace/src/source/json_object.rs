@@ -29,7 +29,7 @@ pub(super) fn object_text<'a>(mut line: &'a [u8], diagnostics: &mut Vec<Diagnost
     match serde_json::from_str::<&RawValue>(text) {
         Ok(value) if value.get().starts_with('{') => Some(value.get()),
         Ok(value) => {
-            diagnostics.push(Diagnostic::new("not-an-object", excerpt(value.get()), "one JSON object a line"));
+            diagnostics.push(Diagnostic::new("not-an-object", excerpt(value.get()), "one JSON object per line"));
             None
         }
         Err(e) => {
@@ -42,7 +42,7 @@ pub(super) fn object_text<'a>(mut line: &'a [u8], diagnostics: &mut Vec<Diagnost
 pub(super) fn not_json(error: &serde_json::Error) -> Diagnostic {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);
-    Diagnostic::new("json", format!("{what} at column {}", error.column()), "one JSON object a line")
+    Diagnostic::new("json", format!("{what} at column {}", error.column()), "one JSON object per line")
 }
 
 /// A JSON value for a message, shortened if it is long.
@@ -80,7 +80,7 @@ fn drop_duplicates(members: &mut Members, diagnostics: &mut Vec<Diagnostic>) {
         if before.iter().any(|(name, _)| *name == rest[0].0) {
             let (name, value) = members.remove(at);
             let found = format!("{name} again, now {}", excerpt(value.get()));
-            diagnostics.push(Diagnostic::new("duplicate-key", found, "every key once a row").with_field(name));
+            diagnostics.push(Diagnostic::new("duplicate-key", found, "every key once per row").with_field(name));
         } else {
             at += 1;
         }

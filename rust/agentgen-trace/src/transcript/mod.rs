@@ -2,7 +2,7 @@
 //!
 //! `model` holds a conversation as a list of requests, whatever file it comes from; `prompt` rebuilds what each request
 //! sent; `describe` counts what a replay will send. Each file format has a reader that builds the model: `flat` reads
-//! multi-turn messages, one message a row.
+//! multi-turn messages, one message per row.
 
 mod describe;
 pub mod flat;
