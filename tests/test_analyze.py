@@ -193,7 +193,7 @@ def test_what_it_says_is_nobodys_to_change(small_run: Path) -> None:
     assert only(analysis)["requests"] > 0
     assert analysis == agentgen.analyze(small_run)
     assert hash(analysis) == hash(agentgen.analyze(small_run))
-    assert repr(analysis) == f"Analysis(traces=[{str(small_run)!r}])"
+    assert repr(analysis) == f"Analysis(traces=[{str(small_run)!r}], sessions=42, requests=409)"
 
 
 @needs("polars")

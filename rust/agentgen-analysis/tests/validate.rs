@@ -256,7 +256,7 @@ fn the_report_is_json() {
     assert_eq!(
         serde_json::to_value(&report).unwrap(),
         serde_json::json!({
-            "ok": false, "format": "block-hash",
+            "schema_version": 2, "ok": false, "format": "block-hash",
             "layout": "incremental", "layout_from": "option", "block_size": 5, "block_size_from": "option",
             "files": [name], "rows": 1, "sessions": 1, "bytes": row.len(), "errors": 1, "warnings": 0,
             "findings": [{
