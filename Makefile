@@ -30,7 +30,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench bench-regression bench-instructions bench-peer bench-peer-analyze \
-        bench-peer-simulate bench-peer-replay bench-replay test-interop test-engines screenshots docs test-docs clean
+        bench-peer-simulate bench-peer-replay bench-replay test-interop test-engines fuzz screenshots docs test-docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -96,6 +96,9 @@ test: $(VENV)/built $(VENV)/tools $(CHARTS) ## Run all tests: cargo, then pytest
 	cargo test
 	$(if $(wildcard $(DATA)),cargo test --tests -- --ignored,@echo "$(DATA) does not exist: Rust tests that read it do not run")
 	$(BIN)/python -m pytest
+
+fuzz: $(VENV)/built $(VENV)/tools ## Feed mutated inputs to every reader, SECONDS (600) each; SEED gives other ones
+	$(BIN)/python tests/fuzz/run.py --seconds $(or $(SECONDS),600) --seed $(or $(SEED),0)
 
 lint: $(VENV)/built $(VENV)/tools ## Check format, lints, types, module dependencies, the stub of the built module, workflows
 	cargo fmt --all --check
