@@ -5,14 +5,7 @@
 //! * [`serving`]: the engine that `simulate` and `serve` drive: queue, prefill, admission, eviction, routing.
 //! * [`models`]: the KV bytes of a model.
 //!
-//! Where an extension goes:
-//!
-//! | extension | place |
-//! |---|---|
-//! | eviction policy | a variant of [`kv::Policy`] and its rank in `kv/policy.rs` |
-//! | tier below the GPU cache | a variant of [`kv::Destination`] in `kv/tiers.rs`, chosen where `kv/cache.rs` drops blocks |
-//! | routing rule | a variant of [`serving::Routing`] and its arm in `serving/routing.rs` |
-//! | figure of a simulation | a [`serving::Observer`] in the driver; the engine does not change |
+//! `ARCHITECTURE.md` says where a new policy, tier, routing rule or figure goes.
 #![forbid(unsafe_code)]
 
 pub mod kv;
