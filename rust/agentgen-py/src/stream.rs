@@ -42,9 +42,12 @@ fn widened_schema(schema: &Schema) -> SchemaRef {
     let fields: Fields = schema
         .fields()
         .iter()
-        .map(|field| match is_length(field.name()) {
-            true => Arc::new(field.as_ref().clone().with_data_type(DataType::Int64)),
-            false => Arc::clone(field),
+        .map(|field| {
+            if is_length(field.name()) {
+                Arc::new(field.as_ref().clone().with_data_type(DataType::Int64))
+            } else {
+                Arc::clone(field)
+            }
         })
         .collect();
     Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))

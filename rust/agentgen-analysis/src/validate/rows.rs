@@ -5,7 +5,7 @@ use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::row::{Row, SessionKey};
 
 use super::rules;
-use super::trace_rules::{Known, TraceRules};
+use super::trace_rules::{OriginRules, TraceRules};
 
 /// A row's ids as runs of consecutive ids: first id, end, index of the first.
 #[derive(Debug, Default)]
@@ -79,7 +79,7 @@ pub(crate) fn check_ids(
 }
 
 /// Checks ranges of generated ids: L1 at its own positions, then L1.5, then ids of the root session's range.
-fn check_space(row: &Row, known: &Known, ids: &mut RowIds, diagnostics: &mut Vec<Diagnostic>) {
+fn check_space(row: &Row, known: &OriginRules, ids: &mut RowIds, diagnostics: &mut Vec<Diagnostic>) {
     if row.session_key == SessionKey::None {
         return;
     }
@@ -124,7 +124,13 @@ fn check_space(row: &Row, known: &Known, ids: &mut RowIds, diagnostics: &mut Vec
 }
 
 /// Checks generated ids that follow from their position: the prefix of a prompt, and full blocks of whole prompts.
-fn check_places(row: &Row, trace_rules: &TraceRules, known: &Known, ids: &RowIds, diagnostics: &mut Vec<Diagnostic>) {
+fn check_places(
+    row: &Row,
+    trace_rules: &TraceRules,
+    known: &OriginRules,
+    ids: &RowIds,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
     let is_cumulative = trace_rules.layout == Layout::Cumulative;
     let is_first = row.group_id.is_some() && row.delay.is_none();
     let Some(root) = ids.root.filter(|_| diagnostics.is_empty() && (is_cumulative || is_first)) else { return };

@@ -13,14 +13,14 @@ pub(crate) struct TraceRules {
     pub layout: Layout,
     pub block_size: u32,
     /// Set for generated traces, to which more rules apply.
-    pub origin: Option<Known>,
+    pub origin: Option<OriginRules>,
     /// Severity of a missing parent: a warning for a single shard, as the parent may be in another one.
     pub parent_missing: Severity,
 }
 
 /// Properties of a generated trace that follow from its configuration.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct OriginRules {
     pub max_prompt_tokens: u32,
     pub sessions: u64,
     pub ids: IdSpace,
@@ -37,7 +37,7 @@ pub(crate) struct Lineage {
     pub is_continuation: bool,
 }
 
-impl Known {
+impl OriginRules {
     /// The lineage of a session name; `None` if the configuration has no such session.
     pub fn lineage(&self, name: &str) -> Option<Lineage> {
         let (root, is_continuation) = self.names.root_of(name)?;
@@ -77,7 +77,14 @@ impl TraceRules {
             let (max_prompt_tokens, sessions) = (config.max_prompt_tokens, origin.sessions);
             let room = u64::from(max_prompt_tokens) - 1 - config.prefix_tokens();
             let own_blocks = room.div_ceil(u64::from(config.block_size)) as i64;
-            Ok::<_, agentgen_core::ConfigError>(Known { max_prompt_tokens, sessions, ids, names, own_blocks, config })
+            Ok::<_, agentgen_core::ConfigError>(OriginRules {
+                max_prompt_tokens,
+                sessions,
+                ids,
+                names,
+                own_blocks,
+                config,
+            })
         };
         Ok(Self {
             layout: meta.layout,

@@ -29,7 +29,7 @@ pub(super) trait Numbering: Send {
 /// Ids of a generated trace, in closed form.
 pub(super) struct Generated {
     spec: DatasetSpec,
-    run: u64,
+    root: u64,
     group: u32,
     tails: u64,
     id_ranges: Vec<IdRange>,
@@ -39,23 +39,23 @@ impl Generated {
     pub(super) fn new(origin: &Origin) -> Result<Self> {
         let Origin { config, overrides, seed, sessions } = origin;
         let spec = DatasetSpec::new(config, *overrides, *seed, *sessions, Layout::Cumulative)?;
-        Ok(Self { spec, run: 0, group: 0, tails: 0, id_ranges: Vec::new() })
+        Ok(Self { spec, root: 0, group: 0, tails: 0, id_ranges: Vec::new() })
     }
 
     fn begin(&mut self, row: &Row) -> Result<(), Diagnostic> {
         let known = row.session.and_then(|name| self.spec.names().root_of(name));
-        let Some((run, is_continuation)) = known.filter(|(run, _)| *run < self.spec.sessions()) else {
+        let Some((root, is_continuation)) = known.filter(|(root, _)| *root < self.spec.sessions()) else {
             let expected = "a session_id that follows from the trace's configuration and seed";
             let diagnostic = Diagnostic::unnamed("another session_id", expected);
             return Err(diagnostic.with_field("session_id").with_help("restore the metadata of the trace"));
         };
-        self.run = run;
-        self.group = row.group.unwrap_or_else(|| self.spec.group(run));
+        self.root = root;
+        self.group = row.group.unwrap_or_else(|| self.spec.group(root));
         self.tails = 0;
         if is_continuation {
             // The parent may be in another shard; generating it again is cheap.
-            let mut simulator = SessionGenerator::new(&self.spec);
-            let session = simulator.continuation(run, 0).ok_or_else(|| {
+            let mut generator = SessionGenerator::new(&self.spec);
+            let session = generator.continuation(root, 0).ok_or_else(|| {
                 Diagnostic::unnamed(
                     "a continuation of a session without a restart",
                     "a continuation of a session that a restart split",
@@ -74,7 +74,7 @@ impl Numbering for Generated {
             self.begin(row)?;
         }
         self.id_ranges.clear();
-        self.spec.ids().cumulative(self.run, self.group, row.context, &mut self.tails, &mut self.id_ranges);
+        self.spec.ids().cumulative(self.root, self.group, row.context, &mut self.tails, &mut self.id_ranges);
         for range in &self.id_ranges {
             out.extend(range.first as i64..(range.first + range.count) as i64);
         }

@@ -110,8 +110,8 @@ pub(crate) fn open_block_hash(
     open: Open,
     cancel: &Cancel,
 ) -> Result<(source::Source, TraceTiming, Sessions<'static>)> {
-    let stated = ReadOptions { trace_layout: None, trace_block_size };
-    let source = source::resolve(&[path.to_owned()], stated)?;
+    let read = ReadOptions { trace_layout: None, trace_block_size };
+    let source = source::resolve(&[path.to_owned()], read)?;
     let (clock, sessions) = open(&source, 1, cancel)?;
     Ok((source, clock, sessions))
 }

@@ -25,9 +25,9 @@ pub(super) fn body(
 
     // Servers refuse two limits, so one is sent, under the name that the run uses.
     let limits = [&request.parameters, &transcript.parameters].into_iter().find_map(Parameters::limit);
-    let stated = limits.or_else(|| options.limit());
+    let given = limits.or_else(|| options.limit());
     // With recorded history, answers are discarded, so they get the recorded length. Live answers end by themselves.
-    let limit = stated.or_else(|| (options.history == History::Recorded).then_some(output_tokens));
+    let limit = given.or_else(|| (options.history == History::Recorded).then_some(output_tokens));
     members.retain(|name, _| !Parameters::LIMITS.contains(name));
     let limit = limit.map(|tokens| tokens.to_string());
     if let Some(limit) = &limit {

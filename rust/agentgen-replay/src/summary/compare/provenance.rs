@@ -209,10 +209,10 @@ fn differing(runs: &[Provenance], names: &Names<'_>) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let known: Vec<(&Provenance, Value)> = runs.iter().filter_map(|run| Some((run, run.trace()?))).collect();
     warnings.extend(difference("trace", known, names, |run, _| run.describe_trace()));
-    let stated = || runs.iter().filter_map(|run| Some((run, run.settings()?)));
-    let all: BTreeSet<&str> = stated().flat_map(|(_, of)| of.keys()).map(String::as_str).collect();
+    let settings = || runs.iter().filter_map(|run| Some((run, run.settings()?)));
+    let all: BTreeSet<&str> = settings().flat_map(|(_, of)| of.keys()).map(String::as_str).collect();
     for name in all.into_iter().filter(|name| !MAY_DIFFER.contains(name)) {
-        let known = stated().map(|(run, of)| (run, of.get(name).cloned().unwrap_or_default())).collect();
+        let known = settings().map(|(run, of)| (run, of.get(name).cloned().unwrap_or_default())).collect();
         warnings.extend(difference(name, known, names, |_, value| text_of(value)));
     }
     warnings
