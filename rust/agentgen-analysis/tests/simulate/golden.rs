@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 const ABOUT: &str = "A trace, a system, and what `agentgen simulate` finds (docs/simulator.md). A session's tokens are \
     `streams`: from turn `first_turn` on its prompts are the first `context_tokens` of them, and the output follows. \
     A run [source, offset, tokens] has the tokens from token `offset` of hash id `source` on through the ids that follow \
-    it, `id_tokens` each; a negative source is the session -1 - source itself, whose own tokens are described apart by their \
+    it, `id_tokens` each; a negative source is the session -1 - source itself, whose own tokens are told apart by their \
     offset. Blocks are the same if all runs up to their end are. `parent`: the session that has to be over before. \
     `requests` come in the order of their ends; those that were not served have null times. \
     `series` is left out of all files but one.";
