@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING
 
 import pytest
-from agentgen.config import load_config
+from agentgen.config import load, load_config
 from agentgen.errors import ConfigError
 from conftest import manifest_of
 
@@ -178,3 +179,63 @@ def test_a_manifests_name_is_its_configurations(small_run: Path, tmp_path: Path)
     run.mkdir()
     (run / "manifest.json").write_text(json.dumps(manifest_of(small_run)))
     assert load_config(run).name == "mine"
+
+
+ALIASES = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]\n" for a, b in itertools.pairwise("abcdefghi")
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (
+            "a.yaml",
+            f"{ALIASES}block_size: *i\n",
+            "found more than 100,000 values (aliases included), expected a config",
+        ),
+        ("a.yaml", "block_size: &a [*a]\n", "found more than 32 levels of nesting, expected a configuration"),
+        (
+            "a.yaml",
+            "block_size: " + "[" * 40 + "]" * 40,
+            "found more than 32 levels of nesting, expected a configuration",
+        ),
+        ("a.yaml", "block_size: 0x" + "f" * 50_000, "found a number of 50,002 characters, expected at most 100"),
+        ("a.yaml", "block_size: 1" + ":1" * 50_000, "found a number of 100,001 characters, expected at most 100"),
+        ("a.yaml", "block_size: 0x" + "f" * 40, "block_size: found an integer of 160 bits, expected at most"),
+        ("a.toml", "block_size = 0x" + "f" * 50_000, "block_size: found an integer of 200,000 bits, expected at most"),
+        (
+            "a.json",
+            '{"block_size": ' + "1" * 4000 + "}",
+            "block_size: found an integer of 13,285 bits, expected at most",
+        ),
+        ("a.json", '{"block_size": "' + "x" * 10**6 + '"}', 'block_size: found "' + "x" * 56 + "..., expected a whole"),
+        ("a.json", '{"' + "k" * 10**6 + '": 1}', "k" * 57 + "...: found an unknown field, expected one of"),
+        ("a.json", '{"seed": ' + "1" * 4000 + "}", "expected it as the option --seed an integer of 13,285 bits"),
+        ("a.json", '{"block_size": ' + "[" * 500 + "]" * 500 + "}", "block_size: found [[[[[["),
+    ],
+)
+def test_a_small_file_is_no_huge_value_and_no_long_message(name: str, text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as raised:
+        load_config(tmp_path / name)
+    assert message in str(raised.value)
+    assert len(str(raised.value)) < 1000
+
+
+def test_a_configuration_is_a_plain_file_of_bounded_size(tmp_path: Path) -> None:
+    with (tmp_path / "large.json").open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    (tmp_path / "zero.json").symlink_to("/dev/zero")
+    for name, message in [("large", "found more than 64 MiB"), ("zero", "found a pipe or a device, expected a file")]:
+        with pytest.raises(ConfigError, match=message):
+            load_config(tmp_path / f"{name}.json")
+
+
+def test_merge_keys_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "MAX_VALUES", 100)
+    first, second = ("{" + ", ".join(f"{letter}{n}: 1" for n in range(60)) + "}" for letter in "ab")
+    file = tmp_path / "a.yaml"
+    file.write_text(f"a: &a {first}\nb: &b {second}\nc: {{<<: [*a, *b]}}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"found more than 100 values \(aliases included\)"):
+        load_config(file)

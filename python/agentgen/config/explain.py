@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from agentgen._suggest import did_you_mean
+from agentgen.config.limits import shown, shown_name
 from agentgen.config.models import Config, Distribution, Rate, Section, section_of
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 TAGS = {"auto", "factor", "closed", "poisson"}
-MAX_CHARACTERS = 60
 # Settings of a run that are options, not fields of the configuration.
 OPTIONS = {
     "sessions": "--sessions",
@@ -75,8 +74,8 @@ def _broken_rule(finding: ErrorDetails) -> tuple[str, str]:
     if kind == "model_type":
         expected = next((text for base, text in EXPECTED_OF_MODEL.items() if issubclass(_model(where), base)), expected)
     if kind == "int_type" and isinstance(finding["input"], float) and finding["input"].is_integer():
-        expected += f" without point or exponent ({int(finding['input'])})"
-    return path, f"found {_shown(finding['input'])}, expected {expected}"
+        expected += f" without point or exponent ({shown(int(finding['input']))})"
+    return path, f"found {shown(finding['input'])}, expected {expected}"
 
 
 def _without_tags(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
@@ -91,7 +90,8 @@ def _without_tags(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
 def _path(where: tuple[int | str, ...]) -> str:
     path = ""
     for part in where:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+        name = part if isinstance(part, int) else shown_name(part)
+        path += f"[{name}]" if isinstance(name, int) else f".{name}" if path else name
     return path
 
 
@@ -104,9 +104,11 @@ def _model(where: tuple[int | str, ...]) -> type[Section]:
 
 def _unknown(where: tuple[int | str, ...], value: Any) -> str:
     siblings = list(_model(where[:-1]).model_fields)
-    key = str(where[-1])
+    key = shown_name(str(where[-1]))
     if len(where) == 1 and key in OPTIONS:
-        example = f" {value}" if isinstance(value, (int, str)) else ""
+        example = (
+            f" {shown_name(value) if isinstance(value, str) else shown(value)}" if isinstance(value, (int, str)) else ""
+        )
         return f"found a setting of the run, expected it as the option {OPTIONS[key]}{example}"
     elsewhere = dict(_all_fields(Config, "")).get(key)
     hint = f" (did you mean {elsewhere}?)" if elsewhere else did_you_mean(key, siblings)
@@ -119,11 +121,3 @@ def _all_fields(model: type[Section], above: str) -> Iterator[tuple[str, str]]:
         inner = section_of(model, name)
         if inner:
             yield from _all_fields(inner, f"{above}{name}.")
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = json.dumps(value, default=str, ensure_ascii=False)
-    except (TypeError, ValueError):
-        text = str(value)
-    return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 3]}..."

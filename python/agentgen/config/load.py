@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from agentgen import _native
 from agentgen._suggest import did_you_mean
 from agentgen.config.explain import broken_rules
+from agentgen.config.limits import MAX_VALUES, LimitError, check_size, read_bounded, shown_name
 from agentgen.config.models import DISTRIBUTION_PARAMETERS, Config, complete, partial_distributions
 from agentgen.errors import ConfigError
 from agentgen.settings import CONFIG_SUFFIXES, MANIFEST, TRACE_SUFFIXES, Settings
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SCHEMA_VERSION = 1  # of manifests
+MAX_DIGITS = 100  # of a number in YAML
 RUN_NAME = re.compile(r"(?P<config>.+)_\d+s_seed\d+_\d{8}-\d{6}")
 
 
@@ -141,7 +143,9 @@ def parse(file: Path) -> dict[str, Any]:
     """Read a JSON, YAML or TOML file that holds one object."""
     readers: dict[str, Callable[[str], Any]] = {".json": _json, ".yaml": _yaml, ".yml": _yaml, ".toml": tomllib.loads}
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_bounded(file).decode("utf-8-sig")
+    except LimitError as error:
+        raise ConfigError("", str(error), str(file)) from None
     except UnicodeDecodeError as error:
         raise ConfigError("", f"found byte {error.start} that is not UTF-8, expected UTF-8", str(file)) from None
     reader = readers.get(file.suffix.lower())
@@ -158,6 +162,8 @@ def parse(file: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         rule = f"line {error.lineno}, column {error.colno}: not JSON: {error.msg}"
         raise ConfigError("", rule, str(file)) from None
+    except LimitError as error:
+        raise ConfigError("", str(error), str(file)) from None
     except (tomllib.TOMLDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError("", f"not {file.suffix[1:].upper()}: {reason}", str(file)) from None
@@ -182,7 +188,7 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for key, value in pairs:
         if key in fields:
-            raise ValueError(f"found the key {key!r} twice in one object, expected it once")
+            raise ValueError(f"found the key {shown_name(key)!r} twice in one object, expected it once")
         fields[key] = value
     return fields
 
@@ -199,12 +205,27 @@ class _Loader(yaml.SafeLoader):
                 )
             if key.value in seen:
                 raise yaml.MarkedYAMLError(
-                    problem=f"found the key {key.value!r} twice, expected it once", problem_mark=key.start_mark
+                    problem=f"found the key {shown_name(key.value)!r} twice, expected it once",
+                    problem_mark=key.start_mark,
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > MAX_VALUES:  # merge keys (<<) copy, unlike aliases
+            raise LimitError(f"found more than {MAX_VALUES:,} values (aliases included), expected a configuration")
 
+    def construct_number(self, node: yaml.ScalarNode) -> float:
+        if len(node.value) > MAX_DIGITS:  # before it takes time to convert
+            problem = f"found a number of {len(node.value):,} characters, expected at most {MAX_DIGITS}"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        construct = self.construct_yaml_int if node.tag.endswith(":int") else self.construct_yaml_float
+        return construct(node)
+
+
+for _tag in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _Loader.construct_number)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+"), list("-+0123456789")
 )
@@ -212,9 +233,11 @@ _Loader.add_implicit_resolver(
 
 def _yaml(text: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
+        value = yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
     except (LookupError, AttributeError, TypeError):  # PyYAML's own, of `!!bool maybe` and the like
         raise yaml.YAMLError("found a value that does not match its tag (!!)") from None
+    check_size(value)
+    return value
 
 
 def _section(manifest: Mapping[str, Any], name: str, source: str) -> Mapping[str, Any]:
