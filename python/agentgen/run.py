@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 DATA_FILES = ("dataset.jsonl", "dataset.jsonl.zst", "dataset.parquet")
-PAGES = ("report.html", "cache_explorer.html", "simulation.html")
-SIDECARS = ("statistics.json", "quality.json", "comparison.txt")
-PART_NAME = re.compile(r"shard-[0-9]+-of-[0-9]+")
 
 
 def write_run(
@@ -128,7 +124,6 @@ def write(
             progress=progress,
         )
     manifest: dict[str, Any] = json.loads(text)
-    _remove_leftovers(directory, manifest)
     return manifest
 
 
@@ -174,25 +169,10 @@ def write_shards(
 
         part = settings.updated(shard=(index, count))
         write(shard, loaded, part, threads=threads, force=True, progress=report)
+    _native.remove_shards(directory, shards)
     text = _native.merge([str(shard) for shard in shards], str(directory), created=utc_now())
     manifest: dict[str, Any] = json.loads(text)
-    _remove_leftovers(directory, manifest)
     return manifest
-
-
-def _remove_leftovers(directory: Path, manifest: Mapping[str, Any]) -> None:
-    """Remove files of an older run that the new run in its place does not have."""
-    files = {file["name"] for file in manifest["files"]}
-    for name in {*DATA_FILES, "statistics.json", *PAGES} - files:
-        (directory / name).unlink(missing_ok=True)
-    parts = {part["path"] for part in manifest.get("parts", ())}
-    for part in directory.glob("shard-*-of-*"):
-        if part.name in parts or not PART_NAME.fullmatch(part.name) or part.is_symlink() or not part.is_dir():
-            continue
-        for name in (MANIFEST, *DATA_FILES, *SIDECARS, *PAGES):
-            (part / name).unlink(missing_ok=True)
-        if not any(part.iterdir()):  # otherwise it has files of others
-            part.rmdir()
 
 
 def _shards(directory: Path, count: int) -> list[Path]:
@@ -223,6 +203,8 @@ def check_target(target: str, sources: Sequence[str], *, force: bool, option: st
 
 def listed(manifest: Path) -> set[str]:
     """Names of the files that a manifest lists; empty without a readable manifest."""
+    if not manifest.is_file():  # a device may never end
+        return set()
     try:
         return {file["name"] for file in json.loads(manifest.read_text(encoding="utf-8"))["files"]}
     except (OSError, ValueError, LookupError, TypeError):

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agentgen import _native
 from agentgen._native import DECODE_TOKENS_PER_SECOND, PREFILL_TOKENS_PER_SECOND
 from agentgen.analysis.figures import assumptions
 from agentgen.pages import explorer, simulation
@@ -63,9 +64,8 @@ def report(
         The pages' files.
 
     Raises:
-        TraceError: A file is not a trace, or its layout or block size is unknown; or `concurrency` is given for one
-            with times of its own.
-        RunError: The rows of a run are not those that its manifest describes, and quality.json with it.
+        TraceError: A file is not a trace, or its layout or block size is unknown; the rows or the quality.json of a
+            run are not those that its manifest describes; or `concurrency` is given for one with times of its own.
         OSError: A file cannot be read or written.
         ValueError: Another argument is out of its range.
     """
@@ -130,10 +130,5 @@ def _sessions(found: Survey) -> str:
 
 def write_file(path: Path, content: bytes) -> Path:
     """A file that has its name only when it is complete."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    _native.write_file(path, content)
     return path

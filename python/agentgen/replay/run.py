@@ -19,7 +19,7 @@ from agentgen.replay.supervise import run_workers
 from agentgen.replay.units import MS_PER_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from agentgen.replay.prepare import PreparedReplay
@@ -66,7 +66,7 @@ def replay(
     }
     summary: dict[str, Any] = json.loads(_native.summarize(directory, json.dumps(options)))
     summary["warnings"] = [*prepared.spec.warnings, *summary["warnings"]]
-    _write(directory / SUMMARY, summary)
+    _native.write_file(directory / SUMMARY, (json.dumps(summary, indent=2) + "\n").encode())
     return summary, state
 
 
@@ -133,10 +133,3 @@ def _server_cache(before: Sequence[CacheState], after: Sequence[CacheState]) -> 
 
 def _iso_time(time_s: float) -> str:
     return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds")
-
-
-def _write(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a file that has its name only when it is complete."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)

@@ -11,7 +11,8 @@ use agentgen_trace::generate::{Shard, batches};
 use agentgen_trace::manifest::Manifest;
 use agentgen_trace::run::{RunOptions, write_run as write};
 use agentgen_trace::schema::schema;
-use agentgen_trace::{Cancel, FORMAT_VERSION, Origin, TraceError, TraceMeta};
+use agentgen_trace::sink::file::write_whole;
+use agentgen_trace::{Cancel, FORMAT_VERSION, Origin, TraceError, TraceMeta, run_directory};
 use pyo3::prelude::*;
 
 use crate::arguments::{self, json};
@@ -98,6 +99,18 @@ pub(crate) fn write_run(
     let manifest = enter(py, &cancel, tell, || write(&spec, &origin, &options, Statistics::default, &cancel, &done))?;
     tell(py)?;
     json(&manifest)
+}
+
+/// Writes a file that has its name only when it is complete.
+#[pyfunction]
+pub(crate) fn write_file(py: Python<'_>, path: PathBuf, content: Vec<u8>) -> PyResult<()> {
+    py.detach(|| write_whole(&path, content).map(drop).map_err(|e| Failure::from(e).into()))
+}
+
+/// Removes the shards of an older set, except those to keep.
+#[pyfunction]
+pub(crate) fn remove_shards(py: Python<'_>, directory: PathBuf, keep: Vec<PathBuf>) -> PyResult<()> {
+    py.detach(|| run_directory::remove_shards(&directory, &keep).map_err(|e| Failure::from(e).into()))
 }
 
 #[pyfunction]

@@ -13,7 +13,7 @@ pub mod observer;
 pub mod ordered;
 pub mod row;
 pub mod run;
-mod run_directory;
+pub mod run_directory;
 pub mod schema;
 pub mod session;
 pub mod sink;

@@ -1,13 +1,14 @@
 //! `manifest.json`: what a run holds, and all that is needed to make it again.
 
-use std::path::Path;
+use std::io::Read as _;
+use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Diagnostic;
 use crate::error::{Result, TraceError};
 use crate::meta::{FORMAT_VERSION, Layout, Origin, TraceMeta};
-use crate::sink::file::{SealedFile, digest, sealed};
+use crate::sink::file::{SealedFile, digest, open_plain, sealed};
 
 pub use crate::sink::file::FileEntry;
 pub use crate::written::Written;
@@ -55,6 +56,25 @@ pub struct Manifest {
     pub parts: Vec<Part>,
 }
 
+/// A manifest is at most this large: one of a million shards has 150 MB.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// The bytes of the file.
+fn read_plain(file: &Path) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    open_plain(file)?.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(|e| TraceError::io(file, e))?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(Diagnostic::unnamed("more than 1 GiB", "the manifest of a run").in_file(file).into());
+    }
+    Ok(text)
+}
+
+/// Whether a text names a file in the directory that it is looked for in.
+fn is_name(text: &str) -> bool {
+    let mut parts = Path::new(text).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(name)), None) if name == text)
+}
+
 /// Shard `index` of `count`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
@@ -77,7 +97,7 @@ impl Manifest {
     /// Reads the manifest of a run directory, or a manifest file itself.
     pub fn read(path: &Path) -> Result<Self> {
         let file = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
-        let text = std::fs::read(&file).map_err(|e| TraceError::io(&file, e))?;
+        let text = read_plain(&file)?;
         let manifest: Self = serde_json::from_slice(&text)
             .map_err(|e| Diagnostic::unnamed(e.to_string(), "the manifest of a run").in_file(&file))?;
         for (what, found, known) in
@@ -88,16 +108,16 @@ impl Manifest {
                 return Err(diagnostic.in_file(&file).with_help("use the agentgen that wrote it").into());
             }
         }
+        if let Some(entry) = manifest.files.iter().find(|entry| !is_name(&entry.name)) {
+            let diagnostic = Diagnostic::unnamed(format!("a file {:?}", entry.name), "the name of a file beside it");
+            return Err(diagnostic.with_field("files").in_file(&file).into());
+        }
         Ok(manifest)
     }
 
-    /// Writes the manifest into a directory, after every other file: its presence means that the run is whole.
-    pub fn write(&self, directory: &Path) -> Result<()> {
-        self.sealed(directory)?.publish().map(drop)
-    }
-
-    /// The manifest, written but not yet under its name.
-    pub(crate) fn sealed(&self, directory: &Path) -> Result<SealedFile> {
+    /// The manifest, written but not yet under its name. It gets its name after every other file: its presence means that
+    /// the run is whole.
+    pub fn sealed(&self, directory: &Path) -> Result<SealedFile> {
         let mut json = serde_json::to_vec_pretty(self).map_err(TraceError::internal)?;
         json.push(b'\n');
         sealed(&directory.join(FILE_NAME), json)

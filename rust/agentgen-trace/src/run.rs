@@ -15,7 +15,7 @@ use crate::manifest::{Manifest, SCHEMA_VERSION, Written};
 use crate::meta::{FORMAT_VERSION, Origin, PROGRAM, TraceMeta};
 use crate::observer::{InOrder as _, Observer, RunFacts};
 use crate::ordered::{Cancel, Ordered};
-use crate::run_directory::NewDirectory;
+use crate::run_directory::{NewDirectory, remove_shards};
 use crate::schema::{Column, schema};
 use crate::sink::file::{PartialFile, sealed};
 use crate::sink::parquet;
@@ -133,7 +133,8 @@ pub fn write_run<O: Observer>(
         parts: Vec::new(),
     };
     files.push(manifest.sealed(&options.directory)?);
-    directory.remove_manifest()?;
+    directory.clear()?;
+    remove_shards(&options.directory, &[])?;
     for file in files {
         file.publish()?;
     }

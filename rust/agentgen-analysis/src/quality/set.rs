@@ -7,8 +7,9 @@ use agentgen_core::DatasetSpec;
 use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::manifest::{FILE_NAME, Manifest, Part, Shard, Written};
 use agentgen_trace::observer::{Observer as _, RunFacts};
+use agentgen_trace::run_directory::NewDirectory;
 use agentgen_trace::schema::Column;
-use agentgen_trace::sink::file::{digest, write_whole};
+use agentgen_trace::sink::file::{digest, sealed};
 use agentgen_trace::source::{self, ReadOptions};
 use agentgen_trace::{Cancel, Result, TraceError};
 
@@ -70,16 +71,22 @@ pub fn merge_runs(
     let source = source::resolve(&in_order, ReadOptions::default())?;
     let mut reuse = FileOrder::new(&source.meta);
     reuse.read(&source.meta, source::open(&source, &Column::ALL, threads, cancel)?)?;
-    std::fs::create_dir_all(directory).map_err(|e| TraceError::io(directory, e))?;
+    let target = NewDirectory::create(directory)?;
     let facts = RunFacts { origin, written, is_part: false };
     let mut files = Vec::new();
     for (name, bytes) in statistics.finish(reuse, &Arc::new(spec), &facts)? {
-        files.push(write_whole(&directory.join(name), bytes)?);
+        files.push(sealed(&directory.join(name), bytes)?);
     }
     let parts = shards.iter().map(|(run, _)| part(run, directory)).collect::<Result<_>>()?;
     let shard = Shard { index: 0, count: 1 };
-    let manifest = Manifest { created: created.to_owned(), shard, written, files, parts, ..first };
-    manifest.write(directory)?;
+    let entries = files.iter().map(|file| file.entry().clone()).collect();
+    let manifest = Manifest { created: created.to_owned(), shard, written, files: entries, parts, ..first };
+    files.push(manifest.sealed(directory)?);
+    target.clear()?;
+    for file in files {
+        file.publish()?;
+    }
+    target.keep();
     Ok(manifest)
 }
 

@@ -1,10 +1,11 @@
 //! Writes `requests.parquet`, the table of all requests.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use agentgen_trace::{Result, TraceError};
+use agentgen_trace::Result;
+use agentgen_trace::sink::file::PartialFile;
+use agentgen_trace::sink::parquet::parquet_error;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, UInt64Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
@@ -132,13 +133,11 @@ fn schema() -> SchemaRef {
 /// Writes the table into a directory, under its name once it is complete.
 pub fn write_requests(run: &Run, predicted: Option<&[Option<u64>]>, directory: &Path) -> Result<()> {
     let path = directory.join(REQUESTS);
-    let partial = path.with_extension("parquet.partial");
-    let failed = |source| TraceError::Io { path: path.clone(), source };
     let schema = schema();
     let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
-    let file = File::create(&partial).map_err(failed)?;
-    let broken = |error: parquet::errors::ParquetError| failed(std::io::Error::other(error));
-    let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(broken)?;
+    let broken = |error| parquet_error(&path, error);
+    let mut writer =
+        ArrowWriter::try_new(PartialFile::create(&path)?, Arc::clone(&schema), Some(properties)).map_err(broken)?;
     let (mut rows, mut at) = (Vec::with_capacity(BATCH_ROWS), 0);
     let mut write = |rows: &mut Vec<Row>| writer.write(&batch(&schema, rows)).map(|()| rows.clear()).map_err(broken);
     run.reread(|worker, record| {
@@ -149,8 +148,7 @@ pub fn write_requests(run: &Run, predicted: Option<&[Option<u64>]>, directory: &
         if rows.len() == BATCH_ROWS { write(&mut rows) } else { Ok(()) }
     })?;
     write(&mut rows)?;
-    writer.close().map_err(broken)?;
-    std::fs::rename(&partial, &path).map_err(failed)
+    writer.into_inner().map_err(broken)?.seal()?.publish().map(drop)
 }
 
 fn batch(schema: &SchemaRef, rows: &[Row]) -> RecordBatch {

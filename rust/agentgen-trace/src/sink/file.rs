@@ -1,6 +1,6 @@
 //! Files that appear under their names only when they are whole, with the digest of what went in.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -8,7 +8,9 @@ use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
 
+use super::temporary;
 use crate::buffers::Buffers;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Result, TraceError};
@@ -58,8 +60,7 @@ pub struct FileEntry {
 #[derive(Debug)]
 pub struct PartialFile {
     path: PathBuf,
-    partial: PathBuf,
-    file: File,
+    file: NamedTempFile,
     bytes: u64,
     /// Bytes written since a flush began.
     unflushed: u64,
@@ -78,13 +79,7 @@ impl PartialFile {
 
     /// Starts a file whose buffers, once hashed, go to `buffers`.
     pub fn recycling(path: &Path, buffers: &Buffers) -> Result<Self> {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".partial");
-        let partial = path.with_file_name(name);
-        let file = locked(&partial).map_err(|error| match error {
-            TraceError::Io { source, .. } => TraceError::io(path, source),
-            other => other,
-        })?;
+        let file = temporary::create(path)?;
         let (sender, receiver) = sync_channel::<Vec<u8>>(HASH_QUEUE);
         let hashed = buffers.clone();
         let thread = std::thread::spawn(move || {
@@ -97,7 +92,6 @@ impl PartialFile {
         });
         Ok(Self {
             path: path.to_owned(),
-            partial,
             file,
             bytes: 0,
             unflushed: 0,
@@ -131,7 +125,7 @@ impl PartialFile {
         let flusher = if let Some(flusher) = self.flusher.take() {
             flusher
         } else {
-            let file = self.file.try_clone()?;
+            let file = self.file.as_file().try_clone()?;
             Flusher::start(move || file.sync_data())
         };
         match flusher.requests.try_send(()) {
@@ -154,7 +148,7 @@ impl PartialFile {
         };
         drop(sender);
         let flushed = self.flusher.take().map_or(Ok(()), Flusher::finish);
-        flushed.and_then(|()| self.file.sync_all()).map_err(|e| TraceError::io(&self.path, e))?;
+        flushed.and_then(|()| self.file.as_file().sync_all()).map_err(|e| TraceError::io(&self.path, e))?;
         let hasher = thread.join().map_err(|_| TraceError::internal("hashing panicked"))?;
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let entry = FileEntry { name, bytes: self.bytes, sha256: hex(&hasher.finalize()) };
@@ -178,23 +172,10 @@ impl SealedFile {
 
     /// Gives the file its name.
     pub fn publish(self) -> Result<FileEntry> {
-        std::fs::rename(&self.file.partial, &self.file.path).map_err(|e| TraceError::io(&self.file.path, e))?;
+        let PartialFile { path, file, .. } = self.file;
+        file.persist(&path).map_err(|e| TraceError::io(&path, e.error))?;
         Ok(self.entry)
     }
-}
-
-/// Opens a temporary file that nobody else is writing. The lock goes with the process, so what a killed one left behind
-/// is written over.
-fn locked(partial: &Path) -> Result<File> {
-    let fail = |e| TraceError::io(partial, e);
-    let file = File::options().create(true).truncate(false).write(true).open(partial).map_err(fail)?;
-    // A file system without locks gives another error, and no protection.
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        let found = Diagnostic::unnamed("a file that another process is writing", "a file that nobody writes");
-        return Err(found.in_file(partial).with_help("wait for its end, or write elsewhere").into());
-    }
-    file.set_len(0).map_err(fail)?;
-    Ok(file)
 }
 
 impl Write for PartialFile {
@@ -208,13 +189,6 @@ impl Write for PartialFile {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl Drop for PartialFile {
-    fn drop(&mut self) {
-        // While the lock is still held; after `publish` the name is gone, and that is all right.
-        let _ = std::fs::remove_file(&self.partial);
     }
 }
 
@@ -236,9 +210,20 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|b| [b >> 4, b & 0xF]).map(|d| char::from(b"0123456789abcdef"[usize::from(d)])).collect()
 }
 
+/// Opens a plain file for reading: a pipe may never begin, a device never end.
+pub fn open_plain(path: &Path) -> Result<File> {
+    let fail = |e| TraceError::io(path, e);
+    if !std::fs::metadata(path).map_err(fail)?.is_file() {
+        // Traces are read more than once: a pipe would be empty the second time.
+        let diagnostic = Diagnostic::unnamed("a pipe or a device", "a file").with_help("write it to a file first");
+        return Err(diagnostic.in_file(path).into());
+    }
+    File::open(path).map_err(fail)
+}
+
 /// Size and SHA-256 of a file as it lies on the disk.
 pub fn digest(path: &Path) -> Result<FileEntry> {
-    let mut file = File::open(path).map_err(|e| TraceError::io(path, e))?;
+    let mut file = open_plain(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     let mut total = 0;

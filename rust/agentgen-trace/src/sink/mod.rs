@@ -5,6 +5,7 @@ pub mod file;
 pub mod jsonl;
 pub mod parquet;
 pub mod table;
+pub(crate) mod temporary;
 
 /// Level of compressed JSONL: about the speed at which it is made.
 pub(crate) const ZSTD_LEVEL: i32 = 1;

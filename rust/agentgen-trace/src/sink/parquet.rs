@@ -155,7 +155,8 @@ impl<W: Write + Send> Writer<W> {
 }
 
 /// The operating system's reason, where there is one.
-pub(crate) fn parquet_error(path: &Path, error: ParquetError) -> TraceError {
+#[must_use]
+pub fn parquet_error(path: &Path, error: ParquetError) -> TraceError {
     match error {
         ParquetError::External(source) => match source.downcast::<std::io::Error>() {
             Ok(source) => TraceError::io(path, *source),

@@ -16,6 +16,7 @@ use crate::diagnostic::Diagnostic;
 use crate::error::{Result, TraceError};
 use crate::meta::Layout;
 use crate::ordered::{Cancel, Ordered};
+use crate::row::{TIME, is_time};
 use crate::schema::Column;
 use crate::written::Written;
 
@@ -113,8 +114,8 @@ fn check(batch: &RecordBatch) -> Result<()> {
     };
     for column in [Column::DelayMs, Column::TimestampMs] {
         let times = column.required(batch)?.as_primitive::<Float64Type>();
-        if let Some(time) = times.iter().flatten().find(|time| !(time.is_finite() && *time >= 0.0)) {
-            return refuse(column, time.to_string(), "a number of at least 0");
+        if let Some(time) = times.iter().flatten().find(|time| !is_time(*time)) {
+            return refuse(column, time.to_string(), TIME);
         }
     }
     let ids = Column::HashIds.required(batch)?.as_list::<i64>().values().as_primitive::<Int64Type>();
@@ -155,6 +156,9 @@ mod tests {
         columns[Column::DelayMs as usize] = Arc::new(Float64Array::from(vec![f64::NAN; batch.num_rows()]));
         let spoilt = RecordBatch::try_new(Arc::clone(&schema), columns).expect("same types");
         let message = check(&spoilt).expect_err("refused").to_string();
-        assert_eq!(message, "delay_ms: found NaN, expected a number of at least 0 (agentgen validate names the row)");
+        assert_eq!(
+            message,
+            "delay_ms: found NaN, expected a number of milliseconds from 0 to 2^42 (agentgen validate names the row)"
+        );
     }
 }
