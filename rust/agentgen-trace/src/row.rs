@@ -1,5 +1,19 @@
 //! A request as a line of a trace file.
 
+/// Times of a row are at most this, ms (139 years), and so is a session from its arrival to its last delay: sums of two fit
+/// a clock of nanoseconds in 64 bits.
+pub const MAX_TIME_MS: f64 = (1_u64 << 42) as f64;
+/// What a time must be, in words.
+pub const TIME: &str = "a number of milliseconds from 0 to 2^42";
+/// Names of sessions and end reasons have at most this many bytes.
+pub const MAX_NAME_BYTES: usize = 4096;
+
+/// Whether a row can have this time.
+#[must_use]
+pub fn is_time(ms: f64) -> bool {
+    (0.0..=MAX_TIME_MS).contains(&ms)
+}
+
 /// The key by which a row names its session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SessionKey {

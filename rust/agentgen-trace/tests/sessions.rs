@@ -38,6 +38,49 @@ fn restart_sessions_name_their_parent() {
     assert!(found[1].extends_previous(1) && !found[1].extends_previous(0));
 }
 
+/// Three sessions of one conversation, each of which continues the one before.
+#[test]
+fn a_continuation_of_a_continuation_is_linked() {
+    let first = r#"{"KEY":"a","input_length":4,"output_length":4,"hash_ids":[0],"timestamp":0.0}"#;
+    let next = |name: &str, parent: &str, length: u32, ids: &str| {
+        format!(
+            r#"{{"KEY":"{name}","input_length":{length},"output_length":4,"hash_ids":{ids},"timestamp":0.0,"is_restart":true,"parent_session_id":"{parent}"}}"#
+        )
+    };
+    let rows = [first.to_owned(), next("b", "a", 8, "[0,1]"), next("c", "b", 12, "[0,1,2]")].join("\n");
+    let foreign = [first.to_owned(), next("b", "a", 8, "[0,1]"), next("c", "b", 12, "[0,3,2]")].join("\n");
+    for (layout, key) in [(Layout::Incremental, "session_id"), (Layout::Cumulative, "conversation_id")] {
+        for (rows, parent) in [(&rows, Some(1)), (&foreign, None)] {
+            let directory = Written::new("t.jsonl", &rows.replace("KEY", key));
+            let options = ReadOptions { trace_layout: Some(layout), trace_block_size: Some(4) };
+            let source = resolve(&[directory.path("t.jsonl")], options).unwrap();
+            let found = assembled(&source, read(&source));
+            assert_eq!(found[1].link.parent(), Some(0), "{layout:?}");
+            assert_eq!(found[2].link.parent(), parent, "{layout:?}: its ids must be those of the parent's own rows");
+        }
+    }
+}
+
+#[test]
+fn a_session_ends_before_the_clock_does() {
+    let row = |time: &str| format!(r#"{{"session_id":"a","input_length":1,"output_length":1,"hash_ids":[0],{time}}}"#);
+    let rows = |times: [&str; 3]| times.map(row).join("\n").replacen("[0]", "[1]", 1).replacen("[0]", "[2]", 1);
+    for (times, is_sound) in [
+        ([r#""timestamp":0"#, r#""delay":4398046511104"#, r#""delay":0"#], true),
+        ([r#""timestamp":0"#, r#""delay":4398046511104"#, r#""delay":1"#], false),
+        ([r#""timestamp":4398046511104"#, r#""delay":1"#, r#""delay":1"#], false),
+    ] {
+        let directory = Written::new("t.jsonl", &rows(times));
+        let options = ReadOptions { trace_layout: Some(Layout::Incremental), trace_block_size: Some(1) };
+        let source = resolve(&[directory.path("t.jsonl")], options).unwrap();
+        let found: Result<Vec<Session>, _> = sessions(&source.meta, read(&source).into_iter().map(Ok)).collect();
+        assert_eq!(found.is_ok(), is_sound, "{times:?}");
+        if let Err(error) = found {
+            assert!(error.to_string().contains("a session that lasts until 4398046511105 ms"), "{error}");
+        }
+    }
+}
+
 #[test]
 fn an_unknown_end_reason_is_kept_as_a_word() {
     let (source, batches, _directory) = opened();

@@ -12,6 +12,7 @@ use super::rows::{Columns, Row};
 use super::{Session, SessionEnd, Turn};
 use crate::diagnostic::Diagnostic;
 use crate::meta::TraceMeta;
+use crate::row::{MAX_NAME_BYTES, TIME, is_time};
 use crate::{Result, TraceError};
 
 /// The sessions of a trace in the order of their first rows, restart sessions linked to their parents. A row that names
@@ -122,8 +123,13 @@ impl Assembler {
             return Err(refused(row, Diagnostic::unnamed(found, expected)));
         }
         let mut times = delay_ms.into_iter().chain(timestamp_ms);
-        if let Some(time) = times.find(|ms| !ms.is_finite() || *ms < 0.0) {
-            return Err(refused(row, Diagnostic::unnamed(format!("a time of {time} ms"), "a number from 0 on")));
+        if let Some(time) = times.find(|ms| !is_time(*ms)) {
+            return Err(refused(row, Diagnostic::unnamed(format!("a time of {time} ms"), TIME)));
+        }
+        let names = row.session.into_iter().chain(row.parent);
+        if let Some(name) = names.into_iter().find(|name| name.len() > MAX_NAME_BYTES) {
+            let found = format!("a name of {} bytes", name.len());
+            return Err(refused(row, Diagnostic::unnamed(found, format!("at most {MAX_NAME_BYTES}"))));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use agentgen_engine::kv::TokenSeq;
 use super::rows::Row;
 use super::{Link, Session, Turn};
 use crate::diagnostic::Diagnostic;
+use crate::row::{TIME, is_time};
 
 #[derive(Debug)]
 pub(super) struct SessionBuilder {
@@ -19,6 +20,8 @@ pub(super) struct SessionBuilder {
     is_shared: bool,
     /// Cumulative: the ids of the last row.
     ids: Vec<i64>,
+    /// Its arrival and all delays, ms.
+    end_ms: f64,
 }
 
 impl SessionBuilder {
@@ -36,7 +39,7 @@ impl SessionBuilder {
             standalone: None,
         };
         let stream = TokenSeq::new(id_tokens);
-        Self { layout, session, stream, first_turn: 0, is_shared: true, ids: Vec::new() }
+        Self { layout, session, stream, first_turn: 0, is_shared: true, ids: Vec::new(), end_ms: 0.0 }
     }
 
     /// Appends the session's next row; the error describes a row that cannot be next.
@@ -46,7 +49,12 @@ impl SessionBuilder {
             let found = format!("turn_index {}", row.turn_index);
             return Err(Diagnostic::unnamed(found, turns.len().to_string()).with_field("turn_index"));
         }
-        let Turn { input_tokens, context_tokens, .. } = row.turn;
+        let Turn { input_tokens, context_tokens, delay_ms, timestamp_ms, .. } = row.turn;
+        let start_ms = timestamp_ms.filter(|_| turns.is_empty());
+        self.end_ms += start_ms.or(delay_ms).unwrap_or(0.0);
+        if !is_time(self.end_ms) {
+            return Err(Diagnostic::unnamed(format!("a session that lasts until {} ms", self.end_ms), TIME));
+        }
         let before = turns.last().map_or(0, end_of);
         if self.layout == Layout::Incremental && u64::from(context_tokens) != before + u64::from(input_tokens) {
             let expected = before + u64::from(input_tokens);

@@ -66,16 +66,17 @@ impl Linker {
     /// Links the next session in the order of the file.
     pub fn link(&mut self, unlinked: Unlinked) -> Session {
         let Unlinked { mut session, parent } = unlinked;
+        let mut stated = None;
         if let Some(parent) = parent {
             if let Some(known) = self.parents.get(&parent) {
-                known.link(&mut session, self.layout);
+                stated = known.link(&mut session, self.layout);
             }
             if self.continues_once {
                 self.parents.remove(&parent);
             }
         }
         if let Some(name) = &session.name
-            && let Some(parent) = Parent::new(&session)
+            && let Some(parent) = Parent::new(&session, stated)
         {
             self.parents.insert(name.clone(), parent);
         }
@@ -89,27 +90,32 @@ struct Parent {
     number: u64,
     /// All its tokens, the last output included.
     stream: TokenSeq,
+    /// The chunks of its first prompt as its own rows state them, which a continuation repeats; `None`: those of `stream`.
+    stated: Option<TokenSeq>,
     first_context_tokens: u32,
 }
 
 impl Parent {
     /// `None` if no session can continue this one.
-    fn new(session: &Session) -> Option<Self> {
+    fn new(session: &Session, stated: Option<TokenSeq>) -> Option<Self> {
         let may_be_continued = session.may_be_continued && session.names_its_session();
         let (_, stream) = session.streams.last().filter(|_| may_be_continued)?;
         let first_context_tokens = session.first_context_tokens();
-        Some(Self { number: session.number, stream: stream.clone(), first_context_tokens })
+        Some(Self { number: session.number, stream: stream.clone(), stated, first_context_tokens })
     }
 
-    /// Lets a child's first prompt begin with this session's tokens, unless the child's ids contradict that.
-    fn link(&self, child: &mut Session, layout: Layout) {
+    /// Lets a child's first prompt begin with this session's tokens, unless the child's ids contradict that. Returns the
+    /// first prompt as the child's rows state it.
+    fn link(&self, child: &mut Session, layout: Layout) -> Option<TokenSeq> {
         let context_tokens = u64::from(child.first_context_tokens());
-        let Some((_, stream)) = child.streams.first_mut() else { return };
+        let (_, stream) = child.streams.first_mut()?;
         let chunks = u64::from(self.first_context_tokens / stream.id_tokens()) * u64::from(stream.id_tokens());
         let repeated_tokens = chunks.min(context_tokens);
-        if self.stream.common_tokens(stream) < repeated_tokens {
-            return;
+        if self.stated.as_ref().unwrap_or(&self.stream).common_tokens(stream) < repeated_tokens {
+            return None;
         }
+        let mut stated = stream.clone();
+        stated.truncate(context_tokens);
         let end = stream.tokens();
         let mut linked = self.stream.clone();
         linked.truncate(context_tokens);
@@ -123,5 +129,6 @@ impl Parent {
         }
         child.standalone = Some(standalone);
         child.link = Link::Restart { parent: Some(self.number) };
+        Some(stated)
     }
 }
