@@ -132,13 +132,14 @@ def test_rows_that_were_changed_are_not_shown_with_the_quality_of_others(
     for changed in ((tmp_path / "other.parquet").read_bytes(), whole[:-8] + bytes(1) + whole[-7:]):
         data.write_bytes(changed)
         for trace in (run, data):
-            result = invoke("report", trace, code=1)
-            assert f"{data}: found another file than manifest.json describes (size or SHA-256)" in result.stderr
+            result = invoke("report", trace, code=2)
+            assert f"{data}: digest: found " in result.stderr
+            assert "as manifest.json says (it is not the file of this run" in result.stderr
             assert not list(run.glob("*.html"))
     data.write_bytes(whole)
     quality = run / "quality.json"
     quality.write_text(quality.read_text(encoding="utf-8") + " ", encoding="utf-8")
-    assert f"{quality}: found another file" in invoke("report", run, code=1).stderr
+    assert f"{quality}: digest: found " in invoke("report", run, code=2).stderr
     quality.unlink()
     invoke("report", run)
 

@@ -31,6 +31,7 @@ __all__ = [
     "__version__",
     "analyze",
     "capacity_blocks",
+    "check_listed",
     "compare_runs",
     "convert",
     "describe_replay",
@@ -43,6 +44,7 @@ __all__ = [
     "preset",
     "preset_names",
     "read",
+    "remove_shards",
     "resolve",
     "schema",
     "simulate",
@@ -51,6 +53,7 @@ __all__ = [
     "survey",
     "validate",
     "verify_run",
+    "write_file",
     "write_run",
 ]
 
@@ -139,6 +142,15 @@ def write_run(
 
 def verify_run(directory: str) -> bool:
     """Whether a run directory is complete: manifest readable, every file there with its size and SHA-256."""
+
+def check_listed(path: PathLike[str]) -> None:
+    """Raise TraceError for a file that differs from its entry in the manifest beside it."""
+
+def write_file(path: PathLike[str], content: bytes) -> None:
+    """Write a file that has its name only when it is complete; a link in its place is replaced, not followed."""
+
+def remove_shards(directory: PathLike[str], keep: Sequence[PathLike[str]]) -> None:
+    """Remove the shards of an older set from a directory, except those to keep; files of others stay."""
 
 def merge(runs: Sequence[str], directory: str, *, created: str) -> str:
     """Join all shards of one data set: writes manifest, quality and comparison into `directory`; returns the manifest.

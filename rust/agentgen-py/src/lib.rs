@@ -34,7 +34,7 @@ mod _native {
     #[pymodule_export]
     use super::config::{preset, preset_names, resolve};
     #[pymodule_export]
-    use super::generate::{generate, merge, verify_run, write_run};
+    use super::generate::{generate, merge, remove_shards, verify_run, write_file, write_run};
     #[pymodule_export]
     use super::records::{Recorder, compare_runs, summarize};
     #[pymodule_export]
@@ -52,7 +52,7 @@ mod _native {
     #[pymodule_export]
     use super::trace::{convert, inspect, read};
     #[pymodule_export]
-    use super::validate::validate;
+    use super::validate::{check_listed, validate};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

@@ -4,11 +4,17 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use agentgen_analysis::validate::{Options, validate as check};
-use agentgen_trace::Cancel;
+use agentgen_trace::{Cancel, source};
 use pyo3::prelude::*;
 
 use crate::arguments::{json, optional_layout, threads as thread_count};
 use crate::enter::{enter, report};
+
+/// Refuses a file that differs from its entry in the manifest beside it.
+#[pyfunction]
+pub(crate) fn check_listed(py: Python<'_>, path: PathBuf) -> PyResult<()> {
+    enter(py, &Cancel::default(), |_| Ok(()), || source::check_listed(&path))
+}
 
 #[pyfunction]
 #[pyo3(signature = (paths, *, trace_layout=None, trace_block_size=None, max_errors=20, threads=None, progress=None))]

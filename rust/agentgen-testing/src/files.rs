@@ -34,9 +34,10 @@ impl Written {
         self.0.path().join(name)
     }
 
-    /// Writes a manifest that lists one file.
+    /// Writes a manifest that lists one file, as it is if it is there.
     pub fn manifest(&self, file: &str, layout: Layout, block_size: u32, (index, count): (u64, u64)) {
-        let files = vec![FileEntry { name: file.into(), bytes: 1, sha256: String::new() }];
+        let missing = FileEntry { name: file.into(), bytes: 1, sha256: String::new() };
+        let files = vec![digest(&self.path(file)).unwrap_or(missing)];
         self.write_manifest(&Manifest { layout, block_size, files, ..plain_manifest(index, count) });
     }
 

@@ -77,7 +77,7 @@ impl Diagnostic {
             line: 0,
             field: None,
             rule,
-            found: found.into(),
+            found: cut(found.into()),
             expected: expected.into(),
             help: None,
         }
@@ -154,6 +154,17 @@ impl Diagnostic {
     }
 }
 
+/// Texts quote names and values from files, which may have any length; a message shows at most this much of them.
+const SHOWN_BYTES: usize = 600;
+
+fn cut(mut text: String) -> String {
+    if text.len() > SHOWN_BYTES {
+        text.truncate((0..=SHOWN_BYTES).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0));
+        text.push('…');
+    }
+    text
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match &self.file {
@@ -173,6 +184,12 @@ impl fmt::Display for Diagnostic {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let found = Diagnostic::unnamed(format!("a{}", "ä".repeat(400)), "less").found;
+        assert_eq!(found, format!("a{}…", "ä".repeat(299)));
+    }
 
     #[test]
     fn the_text_omits_unknown_parts() {

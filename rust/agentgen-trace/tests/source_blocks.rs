@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use agentgen_trace::TraceError;
 use agentgen_trace::row::Row;
-use agentgen_trace::source::Blocks;
+use agentgen_trace::source::{Blocks, MAX_LINE_BYTES};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -26,7 +26,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 /// All lines with their numbers in the file.
 fn lines(path: &Path) -> Result<Vec<(u64, String)>, TraceError> {
     let (mut lines, mut first_line) = (Vec::new(), 0);
-    for block in Blocks::open(path)? {
+    for block in Blocks::open(path, MAX_LINE_BYTES)? {
         let block = block?;
         let mut of_block = block.lines();
         let text = |line: &[u8]| String::from_utf8(line.to_vec()).unwrap();
@@ -64,7 +64,7 @@ fn progress_counts_the_bytes_of_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let packed = gzip(&many_lines().0);
     let path = written(dir.path(), "a.gz", &packed);
-    let mut blocks = Blocks::open(&path).unwrap();
+    let mut blocks = Blocks::open(&path, MAX_LINE_BYTES).unwrap();
     let consumed = blocks.consumed();
     assert_eq!(blocks.file_bytes(), packed.len() as u64);
     assert!(blocks.by_ref().all(|b| b.is_ok()));
@@ -78,6 +78,43 @@ fn a_line_longer_than_a_block_stays_whole() {
     let path = written(dir.path(), "long", format!("a\n{long}\nb\n").as_bytes());
     let lines = lines(&path).unwrap();
     assert_eq!(lines.iter().map(|(n, l)| (*n, l.len())).collect::<Vec<_>>(), [(0, 1), (1, long.len()), (2, 1)]);
+}
+
+#[test]
+fn a_line_over_the_limit_is_told_and_the_rows_around_it_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let row = |id: usize| format!(r#"{{"input_length":5,"output_length":1,"hash_ids":[{id}]}}"#);
+    // Shorter and longer than a block, at both ends of the file, compressed and not.
+    for (limit, len) in [(100, 101), (100, 9 << 20), (5 << 20, (5 << 20) + 1), (5 << 20, 30 << 20)] {
+        let long = " ".repeat(len);
+        let text = format!("{}\n{long}\n{}\n{}\n{long}", row(1), row(2), row(3));
+        for (name, bytes) in
+            [("plain", text.clone().into_bytes()), ("packed", zstd::encode_all(text.as_bytes(), 1).unwrap())]
+        {
+            let (mut row, mut faults, mut found, mut first_line) = (Row::default(), Vec::new(), Vec::new(), 0);
+            for block in Blocks::open(&written(dir.path(), name, &bytes), limit).unwrap() {
+                let block = block.unwrap();
+                let mut lines = block.lines();
+                for line in lines.by_ref() {
+                    line.parse_row(&mut row, &mut faults);
+                    let told = faults.drain(..).map(|fault| fault.to_string()).collect::<Vec<_>>().join("; ");
+                    found.push((first_line + line.number, row.hash_ids.clone(), told));
+                }
+                first_line += lines.lines_read();
+            }
+            let told = format!("line-length: found a line of {len} bytes, expected at most {limit}");
+            let sound = |line, id| (line, vec![id], String::new());
+            let expected = [sound(0, 1), (1, vec![], told.clone()), sound(2, 2), sound(3, 3), (4, vec![], told)];
+            assert_eq!(found, expected, "{limit} {len} {name}");
+        }
+    }
+    // A line of just the limit is read.
+    let path = written(dir.path(), "fits", format!("{}\n{}", "y".repeat(5 << 20), "z".repeat(5 << 20)).as_bytes());
+    let fits = Blocks::open(&path, 5 << 20).unwrap();
+    assert_eq!(
+        fits.map(|block| block.unwrap().lines().filter(|line| line.refuse().is_none()).count()).sum::<usize>(),
+        2
+    );
 }
 
 #[test]
@@ -99,21 +136,21 @@ fn a_cut_off_archive_is_an_error_that_says_so() {
         assert!(matches!(error, TraceError::Io { .. }));
         let message = error.to_string();
         assert!(message.contains(&format!("{name}: the {name} data is damaged or truncated")), "{message}");
-        let last = Blocks::open(&path).unwrap().skip_while(Result::is_ok).count();
+        let last = Blocks::open(&path, MAX_LINE_BYTES).unwrap().skip_while(Result::is_ok).count();
         assert_eq!(last, 1, "nothing comes after the error");
     }
 }
 
 #[test]
 fn a_missing_file_is_an_error_with_its_path() {
-    let error = Blocks::open(Path::new("no/such/file")).err().unwrap();
+    let error = Blocks::open(Path::new("no/such/file"), MAX_LINE_BYTES).err().unwrap();
     assert!(error.to_string().starts_with("no/such/file: "), "{error}");
 }
 
 /// Rules broken by the rows of a file.
 fn rules(dir: &Path, text: &str) -> Vec<&'static str> {
     let (mut row, mut faults) = (Row::default(), Vec::new());
-    for block in Blocks::open(&written(dir, "rows", text.as_bytes())).unwrap() {
+    for block in Blocks::open(&written(dir, "rows", text.as_bytes()), MAX_LINE_BYTES).unwrap() {
         block.unwrap().lines().for_each(|line| line.parse_row(&mut row, &mut faults));
     }
     faults.iter().map(|f| f.rule).collect()

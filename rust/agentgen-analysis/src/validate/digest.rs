@@ -25,7 +25,7 @@ pub(crate) struct RowSummary {
     pub ids: u32,
     /// Whether `input` and the fields below are unreliable.
     pub is_faulty: bool,
-    pub has_delay: bool,
+    pub delay: Option<f64>,
     pub timestamp: Option<f64>,
     pub group: Option<u32>,
     pub has_restart: bool,
@@ -161,7 +161,7 @@ impl<'a> Digester<'a> {
             output: row.output_length,
             ids,
             is_faulty,
-            has_delay: row.delay.is_some(),
+            delay: row.delay,
             timestamp: row.timestamp,
             group: row.group_id,
             has_restart: row.is_restart == Some(true),

@@ -192,7 +192,7 @@ impl<'a> Merge<'a> {
         if let Some(name) = &name
             && !self.names.insert(name.hash)
         {
-            let starts = first.derived.map_or(!first.has_delay, |d| d.turn_index == 0);
+            let starts = first.derived.map_or(first.delay.is_none(), |d| d.turn_index == 0);
             is_cut |= !starts;
             let duplicate = Duplicate { place, name: name.clone(), starts };
             add_check(&mut self.pending_checks.duplicates, duplicate, self.limit, &mut self.findings);

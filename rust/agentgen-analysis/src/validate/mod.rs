@@ -75,7 +75,7 @@ pub fn validate(
         return Ok(report);
     }
     let read = ReadOptions { trace_layout: options.trace_layout, trace_block_size: options.trace_block_size };
-    match source::resolve(paths, read) {
+    match source::find(paths, read) {
         Ok(source) => Validation::new(&source, options, cancel)?.run(progress),
         Err(error @ (TraceError::Diagnostic(_) | TraceError::Usage(_))) => {
             // Inference also fails if no row is valid; then the rows are validated with assumed values.
@@ -83,7 +83,7 @@ pub fn validate(
                 trace_layout: read.trace_layout.or(Some(Layout::Incremental)),
                 trace_block_size: read.trace_block_size.or(Some(1)),
             };
-            let Ok(source) = source::resolve(paths, assumed) else { return Err(error) };
+            let Ok(source) = source::find(paths, assumed) else { return Err(error) };
             let mut run = Validation::new(&source, options, cancel)?;
             if run.has_valid_rows()? {
                 return Err(error);

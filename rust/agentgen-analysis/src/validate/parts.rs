@@ -60,8 +60,7 @@ pub(crate) fn parts(
     cancel: &Cancel,
     consumed: &Consumed,
 ) -> impl Iterator<Item = Result<Part>> + Send + use<> {
-    let (cancel, consumed, meta) =
-        (cancel.clone(), Arc::clone(consumed), Source { files: Vec::new(), ..source.clone() });
+    let (cancel, consumed, meta) = (cancel.clone(), Arc::clone(consumed), source.without_files());
     consumed.store(0, Ordering::Relaxed);
     source.files.clone().into_iter().enumerate().flat_map(move |(index, file)| {
         let contents = contents(file, &meta, &cancel, &consumed).unwrap_or_else(|e| Box::new(std::iter::once(Err(e))));
@@ -76,7 +75,7 @@ fn contents(file: DataFile, meta: &Source, cancel: &Cancel, consumed: &Consumed)
     let consumed = Arc::clone(consumed);
     Ok(match file.format {
         Format::Jsonl => {
-            let blocks = Blocks::open(&file.path)?;
+            let blocks = Blocks::open(&file.path, file.max_line)?;
             let own = blocks.consumed();
             Box::new(blocks.map(move |block| {
                 consumed.store(before + own.load(Ordering::Relaxed), Ordering::Relaxed);

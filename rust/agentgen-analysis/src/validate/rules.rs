@@ -8,6 +8,8 @@ pub(crate) const ID_COUNT: &str = "id-count";
 pub(crate) const DUPLICATE_ID: &str = "duplicate-id";
 /// A row does not have exactly the timing field that its position requires.
 pub(crate) const TIMING: &str = "timing";
+/// A value is outside its range; also a rule of single lines.
+pub(crate) const RANGE: &str = "range";
 /// Timestamps of a session decrease.
 pub(crate) const TIME_ORDER: &str = "time-order";
 /// `end_reason` is not a known word.
@@ -34,8 +36,8 @@ pub(crate) const PARENT_END: &str = "parent-end";
 pub(crate) const PARENT_GROUP: &str = "parent-group";
 /// A continuation does not begin where its parent ended.
 pub(crate) const PARENT_CONTEXT: &str = "parent-context";
-/// A file contradicts its manifest.
-pub(crate) const DIGEST: &str = "digest";
+#[cfg(test)]
+pub(crate) use agentgen_trace::source::DIGEST;
 pub(crate) use agentgen_trace::transcript::flat::EMPTY;
 /// The rows have the other layout.
 pub(crate) const LAYOUT: &str = "layout";

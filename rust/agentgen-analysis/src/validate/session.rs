@@ -9,6 +9,7 @@ use super::findings::Findings;
 use super::rules;
 use super::trace_rules::{Lineage, TraceRules};
 use agentgen_trace::diagnostic::{Diagnostic, Place};
+use agentgen_trace::row::{MAX_TIME_MS, TIME};
 
 /// A session that is being read.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Session {
     /// Prompt and output tokens of the last row; `None` after an unreadable row.
     tokens: Option<(u64, u32)>,
     timestamp: Option<f64>,
+    /// Its arrival and all delays, ms; NaN once told to be too late.
+    end_ms: f64,
     pub group: Option<u32>,
     has_restart: bool,
     has_parent: bool,
@@ -44,6 +47,7 @@ impl Session {
             rows: 0,
             tokens: None,
             timestamp: None,
+            end_ms: 0.0,
             group: None,
             has_restart: false,
             has_parent: false,
@@ -84,7 +88,7 @@ impl Session {
             self.is_cut |= is_first;
         } else {
             // A row after an unreadable line may only look like a first row.
-            if !(is_first && self.is_cut && row.has_delay) {
+            if !(is_first && self.is_cut && row.delay.is_some()) {
                 timing(row, is_first, place, trace_rules, &mut error);
             }
             if is_first {
@@ -93,7 +97,7 @@ impl Session {
             } else {
                 self.later_row(row, place, &mut error);
             }
-            self.times(row, place, &mut error);
+            self.times(row, is_first, place, &mut error);
             self.context(row, is_first, place, trace_rules, &mut error);
             self.end = row.end;
             if let (Some(known), Some(lineage), Some(end)) = (&trace_rules.origin, self.lineage, self.end)
@@ -167,7 +171,19 @@ impl Session {
         }
     }
 
-    fn times(&mut self, row: &RowSummary, place: Place, error: &mut impl FnMut(Place, &'static str, String, &str)) {
+    fn times(
+        &mut self,
+        row: &RowSummary,
+        is_first: bool,
+        place: Place,
+        error: &mut impl FnMut(Place, &'static str, String, &str),
+    ) {
+        self.end_ms += row.timestamp.filter(|_| is_first).or(row.delay).unwrap_or(0.0);
+        if self.end_ms > MAX_TIME_MS {
+            let found = format!("a session that lasts until {} ms", self.end_ms);
+            error(place, rules::RANGE, found, TIME);
+            self.end_ms = f64::NAN;
+        }
         if let (Some(before), Some(now)) = (self.timestamp, row.timestamp)
             && now < before
         {
@@ -247,7 +263,7 @@ fn timing(
     trace_rules: &TraceRules,
     error: &mut impl FnMut(Place, &'static str, String, &str),
 ) {
-    let (timestamp, delay) = (row.timestamp.is_some(), row.has_delay);
+    let (timestamp, delay) = (row.timestamp.is_some(), row.delay.is_some());
     let is_table = row.derived.is_some();
     let expected = match trace_rules.layout {
         _ if is_first => (timestamp && !delay).then_some("").ok_or("timestamp and no delay on a session's first row"),

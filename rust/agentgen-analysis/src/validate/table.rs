@@ -2,7 +2,7 @@
 
 use agentgen_core::config::MAX_TOKENS;
 use agentgen_trace::diagnostic::Diagnostic;
-use agentgen_trace::row::{Row, SessionKey};
+use agentgen_trace::row::{MAX_NAME_BYTES, Row, SessionKey, TIME, is_time};
 use agentgen_trace::schema::Column;
 use agentgen_trace::{Layout, Result};
 use arrow_array::cast::AsArray;
@@ -77,8 +77,18 @@ fn ranges(row: &Row, derived: Derived, diagnostics: &mut Vec<Diagnostic>) {
         }
     }
     for (name, value) in [("timestamp_ms", row.timestamp), ("delay_ms", row.delay)] {
-        if let Some(ms) = value.filter(|ms| !ms.is_finite() || *ms < 0.0) {
-            diagnostic(format!("{name} {ms}"), "a number of milliseconds, at least 0".into());
+        if let Some(ms) = value.filter(|ms| !is_time(*ms)) {
+            diagnostic(format!("{name} {ms}"), TIME.into());
+        }
+    }
+    let names = [
+        ("session_id", Some(&row.session_id)),
+        ("parent_session_id", row.parent_session_id.as_ref()),
+        ("end_reason", row.end_reason.as_ref()),
+    ];
+    for (name, value) in names {
+        if let Some(value) = value.filter(|value| value.len() > MAX_NAME_BYTES) {
+            diagnostic(format!("{name} of {} bytes", value.len()), format!("at most {MAX_NAME_BYTES} bytes"));
         }
     }
     let max_id = agentgen_core::ids::MAX_ID as i64;

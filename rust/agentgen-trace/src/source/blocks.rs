@@ -18,6 +18,9 @@ use crate::row::Row;
 /// Large enough that passing blocks between threads costs nothing; small enough that a window of blocks needs little memory.
 const BLOCK_BYTES: usize = 4 << 20;
 
+/// Lines are at most this long: whatever a file of a few kilobytes may be unpacked to, memory is bounded.
+pub const MAX_LINE_BYTES: usize = 64 << 20;
+
 const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
 const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
 
@@ -27,6 +30,9 @@ pub struct Block {
     buffer: Vec<u8>,
     /// Bytes of the buffer that belong to the block.
     len: usize,
+    /// It stands for one line that is too long, of so many bytes.
+    too_long: Option<u64>,
+    max_line: usize,
     /// Takes the buffer back. It keeps its length, so that reading does not clear it again.
     pool: Buffers,
 }
@@ -40,19 +46,22 @@ pub struct Line<'a> {
     pub bytes: &'a [u8],
     /// Whether a line end follows; only the last line of a file may lack it.
     pub has_line_end: bool,
+    /// Set if the line is too long to be parsed: its length and the limit, bytes.
+    pub too_long: Option<(u64, usize)>,
 }
 
 impl Block {
     /// The lines that are not blank.
     #[must_use]
     pub fn lines(&self) -> Lines<'_> {
-        Lines { rest: &self.buffer[..self.len], lines_read: 0 }
+        let rest = &self.buffer[..self.len];
+        Lines { rest, lines_read: 0, too_long: self.too_long, max_line: self.max_line }
     }
 }
 
 impl From<Vec<u8>> for Block {
     fn from(buffer: Vec<u8>) -> Self {
-        Self { len: buffer.len(), buffer, pool: Buffers::default() }
+        Self { len: buffer.len(), buffer, too_long: None, max_line: MAX_LINE_BYTES, pool: Buffers::default() }
     }
 }
 
@@ -67,6 +76,9 @@ impl Drop for Block {
 pub struct Lines<'a> {
     rest: &'a [u8],
     lines_read: u64,
+    /// See [`Block::too_long`].
+    too_long: Option<u64>,
+    max_line: usize,
 }
 
 impl Lines<'_> {
@@ -81,6 +93,15 @@ impl<'a> Iterator for Lines<'a> {
     type Item = Line<'a>;
 
     fn next(&mut self) -> Option<Line<'a>> {
+        if let Some(bytes) = self.too_long.take() {
+            self.lines_read += 1;
+            return Some(Line {
+                number: self.lines_read - 1,
+                bytes: &[],
+                has_line_end: true,
+                too_long: Some((bytes, self.max_line)),
+            });
+        }
         while !self.rest.is_empty() {
             let end = memchr(b'\n', self.rest);
             let (line, after) = self.rest.split_at(end.map_or(self.rest.len(), |e| e + 1));
@@ -88,8 +109,9 @@ impl<'a> Iterator for Lines<'a> {
             self.lines_read += 1;
             let bytes = line.strip_suffix(b"\n").unwrap_or(line);
             let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-            if !bytes.trim_ascii().is_empty() {
-                return Some(Line { number: self.lines_read - 1, bytes, has_line_end: end.is_some() });
+            let too_long = (bytes.len() > self.max_line).then_some((bytes.len() as u64, self.max_line));
+            if too_long.is_some() || !bytes.trim_ascii().is_empty() {
+                return Some(Line { number: self.lines_read - 1, bytes, has_line_end: end.is_some(), too_long });
             }
         }
         None
@@ -100,8 +122,21 @@ impl Line<'_> {
     /// [`parse_row`], with [`Line::explain`].
     pub fn parse_row(&self, row: &mut Row, diagnostics: &mut Vec<Diagnostic>) {
         let before = diagnostics.len();
+        if let Some(found) = self.refuse() {
+            // The row of another line must not stand for this one.
+            parse_row(b"{}", row, &mut Vec::new());
+            return diagnostics.push(found);
+        }
         parse_row(self.bytes, row, diagnostics);
         self.explain(&mut diagnostics[before..]);
+    }
+
+    /// The diagnostic of a line that is too long to be parsed.
+    #[must_use]
+    pub fn refuse(&self) -> Option<Diagnostic> {
+        let (bytes, limit) = self.too_long?;
+        let found = format!("a line of {bytes} bytes");
+        Some(Diagnostic::new("line-length", found, format!("at most {limit}")))
     }
 
     /// Changes the diagnostics of a last line that is not JSON and lacks a line end: it was probably truncated.
@@ -125,14 +160,16 @@ pub struct Blocks {
     /// The incomplete line after the last block.
     remainder: Vec<u8>,
     pool: Buffers,
+    max_line: usize,
     is_done: bool,
     consumed: Arc<AtomicU64>,
     file_bytes: u64,
 }
 
 impl Blocks {
-    /// Opens a file. Compression (gzip or zstd) is detected by its first bytes, not by its name.
-    pub fn open(path: &Path) -> Result<Self> {
+    /// Opens a file. Compression (gzip or zstd) is detected by its first bytes, not by its name. Lines longer than
+    /// `max_line` bytes are skipped and reported.
+    pub fn open(path: &Path, max_line: usize) -> Result<Self> {
         let fail = |e| TraceError::io(path, e);
         let mut file = File::open(path).map_err(fail)?;
         let file_bytes = file.metadata().map_err(fail)?.len();
@@ -150,7 +187,7 @@ impl Blocks {
         };
         let path = path.to_owned();
         let (remainder, pool) = (Vec::new(), Buffers::default());
-        Ok(Self { path, reader, compression, remainder, pool, is_done: false, consumed, file_bytes })
+        Ok(Self { path, reader, compression, remainder, pool, max_line, is_done: false, consumed, file_bytes })
     }
 
     /// Bytes of the file read so far, before decompression: for a progress display together with [`Self::file_bytes`].
@@ -189,8 +226,12 @@ impl Blocks {
         buffer[..len].copy_from_slice(&self.remainder);
         self.remainder.clear();
         loop {
-            // A line longer than a block doubles the buffer until it fits.
-            let (old, end) = (len, len + BLOCK_BYTES.max(len));
+            // A line longer than a block doubles the buffer until it fits, or is too long.
+            let limit = self.max_line.saturating_add(1).max(BLOCK_BYTES);
+            if len >= limit {
+                return self.skip_line(buffer, len as u64).map(Some);
+            }
+            let (old, end) = (len, limit.min(len + BLOCK_BYTES.max(len)));
             buffer.resize(end.max(buffer.len()), 0);
             len += self.fill(&mut buffer[old..end])?;
             self.is_done = len < end;
@@ -203,7 +244,33 @@ impl Blocks {
                 break;
             }
         }
-        Ok((len > 0).then(|| Block { buffer, len, pool: self.pool.clone() }))
+        Ok((len > 0).then(|| self.block(buffer, len, None)))
+    }
+
+    fn block(&self, buffer: Vec<u8>, len: usize, too_long: Option<u64>) -> Block {
+        Block { buffer, len, too_long, max_line: self.max_line, pool: self.pool.clone() }
+    }
+
+    /// Reads to the end of a line of which `bytes` were read, and keeps nothing of it.
+    fn skip_line(&mut self, mut buffer: Vec<u8>, mut bytes: u64) -> Result<Block> {
+        buffer.truncate(BLOCK_BYTES);
+        buffer.shrink_to_fit();
+        loop {
+            let filled = self.fill(&mut buffer)?;
+            self.is_done = filled < buffer.len();
+            let end = memchr(b'\n', &buffer[..filled]);
+            bytes += end.unwrap_or(filled) as u64;
+            if let Some(end) = end {
+                self.remainder.extend_from_slice(&buffer[end + 1..filled]);
+            }
+            if self.is_done && !self.remainder.is_empty() {
+                // The rest is in `remainder`, for one more block.
+                self.is_done = false;
+            }
+            if end.is_some() || self.is_done {
+                return Ok(self.block(buffer, 0, Some(bytes)));
+            }
+        }
     }
 }
 

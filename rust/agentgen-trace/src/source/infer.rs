@@ -43,7 +43,7 @@ struct Sample {
 fn sample(file: &DataFile) -> Result<Vec<Sample>> {
     let (mut rows, mut row, mut diagnostics, mut first_line) = (Vec::new(), Row::default(), Vec::new(), 1);
     let mut first_diagnostic = None;
-    for block in Blocks::open(&file.path)? {
+    for block in Blocks::open(&file.path, file.max_line)? {
         let block = block?;
         let mut lines = block.lines();
         for line in lines.by_ref() {
@@ -77,7 +77,7 @@ fn sample(file: &DataFile) -> Result<Vec<Sample>> {
 pub fn session_key(source: &Source) -> Result<Option<SessionKey>> {
     let Some(file) = source.files.first().filter(|file| file.format == Format::Jsonl) else { return Ok(None) };
     let (mut row, mut diagnostics) = (Row::default(), Vec::new());
-    for block in Blocks::open(&file.path)? {
+    for block in Blocks::open(&file.path, file.max_line)? {
         for line in block?.lines() {
             diagnostics.clear();
             line.parse_row(&mut row, &mut diagnostics);

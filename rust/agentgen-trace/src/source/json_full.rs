@@ -1,5 +1,6 @@
 //! The full reader of a line: accepts every valid row, however it is written, and reports every fault of an invalid row.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Deserializer as _;
@@ -7,14 +8,14 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::json_key::{Key, MAX_ID, MAX_LENGTH, REQUIRED};
-use super::json_object::{excerpt, not_json, object_text};
+use super::json_object::{Duplicates, excerpt, not_json, object_text};
 use crate::diagnostic::Diagnostic;
-use crate::row::{Row, SessionKey};
+use crate::row::{MAX_NAME_BYTES, Row, SessionKey, TIME, is_time};
 
 /// Reads one line into a cleared row.
 pub(super) fn parse_full(line: &[u8], row: &mut Row, diagnostics: &mut Vec<Diagnostic>) {
     let Some(value) = object_text(line, diagnostics) else { return };
-    let mut fields = Fields { row, diagnostics, seen: 0, unknown: Vec::new() };
+    let mut fields = Fields { row, diagnostics, seen: 0, unknown: HashSet::new(), duplicates: Duplicates::default() };
     // A key can still be invalid where the grammar is valid: half of a surrogate pair as an escape.
     if let Err(e) = serde_json::Deserializer::from_str(value).deserialize_map(&mut fields) {
         return diagnostics.push(not_json(&e));
@@ -27,7 +28,8 @@ struct Fields<'a> {
     row: &'a mut Row,
     diagnostics: &'a mut Vec<Diagnostic>,
     seen: u16,
-    unknown: Vec<String>,
+    unknown: HashSet<String>,
+    duplicates: Duplicates,
 }
 
 impl<'de> Visitor<'de> for &mut Fields<'_> {
@@ -50,25 +52,19 @@ impl Fields<'_> {
     fn field(&mut self, name: String, value: &str) {
         let Some(key) = Key::named(name.as_bytes()) else {
             if self.unknown.contains(&name) {
-                self.duplicate(&name, value);
+                self.duplicates.add(&name, value, self.diagnostics);
             } else {
-                self.unknown.push(name);
+                self.unknown.insert(name);
             }
             return;
         };
         if self.seen & key.bit() != 0 {
-            return self.duplicate(&name, value);
+            return self.duplicates.add(&name, value, self.diagnostics);
         }
         self.seen |= key.bit();
         if let Err(diagnostic) = self.set(key, &name, value) {
             self.diagnostics.push(diagnostic);
         }
-    }
-
-    fn duplicate(&mut self, name: &str, value: &str) {
-        let found = format!("{name} again, now {}", excerpt(value));
-        self.diagnostics
-            .push(Diagnostic::new("duplicate-key", found, "every key once per row").with_field(name.to_owned()));
     }
 
     fn set(&mut self, key: Key, name: &str, value: &str) -> Result<(), Diagnostic> {
@@ -132,13 +128,12 @@ fn integer_or_rule(value: &str, min: u64, max: u64) -> Result<u64, &'static str>
 }
 
 fn milliseconds(name: &str, value: &str) -> Result<f64, Diagnostic> {
-    let expected = "a number of milliseconds, at least 0";
     if !is_number(value) {
-        return Err(wrong("type", name, value, expected));
+        return Err(wrong("type", name, value, TIME));
     }
     // A failure to parse means a number too large for a double.
-    let number = serde_json::from_str::<f64>(value).ok().filter(|ms| *ms >= 0.0);
-    number.map(f64::abs).ok_or_else(|| wrong("range", name, value, expected))
+    let number = serde_json::from_str::<f64>(value).ok().filter(|ms| is_time(*ms));
+    number.map(f64::abs).ok_or_else(|| wrong("range", name, value, TIME))
 }
 
 fn boolean(name: &str, value: &str) -> Result<bool, Diagnostic> {
@@ -148,6 +143,9 @@ fn boolean(name: &str, value: &str) -> Result<bool, Diagnostic> {
 fn string(name: &str, value: &str) -> Result<String, Diagnostic> {
     let expected = "a string that is not empty";
     let text: String = serde_json::from_str(value).map_err(|_| wrong("type", name, value, expected))?;
+    if text.len() > MAX_NAME_BYTES {
+        return Err(wrong("range", name, value, format!("at most {MAX_NAME_BYTES} bytes")));
+    }
     if text.is_empty() { Err(wrong("range", name, value, expected)) } else { Ok(text) }
 }
 

@@ -1,5 +1,6 @@
 //! A line as one JSON object: its text, and its members in order, so that duplicate keys are seen.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Deserializer as _;
@@ -74,15 +75,32 @@ pub fn members<'a>(line: &'a [u8], diagnostics: &mut Vec<Diagnostic>) -> Option<
 }
 
 fn drop_duplicates(members: &mut Members, diagnostics: &mut Vec<Diagnostic>) {
-    let mut at = 0;
-    while at < members.len() {
-        let (before, rest) = members.split_at(at);
-        if before.iter().any(|(name, _)| *name == rest[0].0) {
-            let (name, value) = members.remove(at);
-            let found = format!("{name} again, now {}", excerpt(value.get()));
+    let (mut seen, mut duplicates) = (HashSet::new(), Duplicates::default());
+    members.retain(|(name, value)| {
+        let is_new = seen.insert(name.clone());
+        if !is_new {
+            duplicates.add(name, value.get(), diagnostics);
+        }
+        is_new
+    });
+}
+
+/// Findings about the repeated keys of one row: a row of a few megabytes can have hundreds of thousands.
+#[derive(Debug, Default)]
+pub(super) struct Duplicates {
+    count: usize,
+}
+
+impl Duplicates {
+    /// At most this many are told of a row.
+    const TOLD: usize = 20;
+
+    pub(super) fn add(&mut self, name: &str, value: &str, diagnostics: &mut Vec<Diagnostic>) {
+        self.count += 1;
+        if self.count <= Self::TOLD {
+            let name = excerpt(name);
+            let found = format!("{name} again, now {}", excerpt(value));
             diagnostics.push(Diagnostic::new("duplicate-key", found, "every key once per row").with_field(name));
-        } else {
-            at += 1;
         }
     }
 }

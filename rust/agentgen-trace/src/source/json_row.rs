@@ -10,7 +10,7 @@ use self::cursor::Cursor;
 use super::json_full;
 use super::json_key::{Key, MAX_LENGTH, REQUIRED};
 use crate::diagnostic::Diagnostic;
-use crate::row::{Row, SessionKey};
+use crate::row::{MAX_NAME_BYTES, Row, SessionKey, is_time};
 
 /// Reads one line, without its line end, into `row`, whose buffers are reused. The row is valid if no diagnostic was added;
 /// of an invalid row, the valid fields are set.
@@ -62,7 +62,7 @@ fn value(cursor: &mut Cursor, key: Key, row: &mut Row) -> Option<()> {
     cursor.skip_space();
     match key {
         Key::Session | Key::Conversation => {
-            let name = cursor.text()?;
+            let name = name(cursor)?;
             if name != row.session_id.as_bytes() {
                 row.session_id.clear();
                 row.session_id.push_str(std::str::from_utf8(name).ok()?);
@@ -77,14 +77,18 @@ fn value(cursor: &mut Cursor, key: Key, row: &mut Row) -> Option<()> {
         }
         Key::OutputLength => row.output_length = cursor.integer(MAX_LENGTH)? as u32,
         Key::HashIds => cursor.ids(&mut row.hash_ids)?,
-        Key::Timestamp => row.timestamp = Some(cursor.decimal()?),
-        Key::Delay => row.delay = Some(cursor.decimal()?),
+        Key::Timestamp => row.timestamp = Some(cursor.decimal().filter(|ms| is_time(*ms))?),
+        Key::Delay => row.delay = Some(cursor.decimal().filter(|ms| is_time(*ms))?),
         Key::GroupId => row.group_id = Some(cursor.integer(u64::from(u32::MAX))? as u32),
         Key::IsRestart => row.is_restart = Some(cursor.boolean()?),
-        Key::ParentSession => row.parent_session_id = Some(std::str::from_utf8(cursor.text()?).ok()?.to_owned()),
-        Key::EndReason => row.end_reason = Some(std::str::from_utf8(cursor.text()?).ok()?.to_owned()),
+        Key::ParentSession => row.parent_session_id = Some(std::str::from_utf8(name(cursor)?).ok()?.to_owned()),
+        Key::EndReason => row.end_reason = Some(std::str::from_utf8(name(cursor)?).ok()?.to_owned()),
     }
     Some(())
+}
+
+fn name<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
+    cursor.text().filter(|text| text.len() <= MAX_NAME_BYTES)
 }
 
 #[cfg(test)]

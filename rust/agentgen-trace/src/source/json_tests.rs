@@ -164,11 +164,39 @@ fn all_faults_of_a_row_are_reported_with_field_and_value() {
             "type: input_length 1.5 / an integer from 1 to 2147483647",
             "range: hash_ids[1] -1 / an integer from 0 to 9007199254740991",
             "type: hash_ids[2] true / an integer from 0 to 9007199254740991",
-            "range: delay -3 / a number of milliseconds, at least 0",
+            "range: delay -3 / a number of milliseconds from 0 to 2^42",
             "missing-field: no output_length / output_length on every row",
         ]
     );
     assert_eq!((row.group_id, row.hash_ids), (Some(7), vec![4]), "valid values are kept");
+}
+
+#[test]
+fn times_and_names_have_a_limit_in_both_readers() {
+    let with = |field: &str| GOOD.replacen('{', &format!("{{{field},"), 1);
+    let name = |bytes: usize| "n".repeat(bytes);
+    for (field, is_sound) in [
+        (r#""delay":4398046511104"#.to_owned(), true),
+        (r#""delay":4398046511104.1"#.to_owned(), false),
+        (r#""delay":4398046511105"#.to_owned(), false),
+        (r#""timestamp":1e305"#.to_owned(), false),
+        (format!(r#""parent_session_id":"{}""#, name(4096)), true),
+        (format!(r#""parent_session_id":"{}""#, name(4097)), false),
+        (format!(r#""end_reason":"{}""#, name(4097)), false),
+    ] {
+        let found = rules(&with(&field));
+        assert_eq!(found, if is_sound { vec![] } else { vec!["range"] }, "{}", &field[..field.len().min(30)]);
+    }
+}
+
+#[test]
+fn a_row_of_very_many_keys_is_read_once_and_told_briefly() {
+    let unknown: String = (0..300_000).map(|n| format!(r#""k{n}":1,"#)).collect();
+    assert_eq!(rules(&GOOD.replacen('{', &format!("{{{unknown}"), 1)), [""; 0]);
+    assert_eq!(rules(&GOOD.replacen('{', &format!("{{{unknown}{unknown}"), 1)), ["duplicate-key"; 20]);
+    let (line, mut found) = (format!("{{{unknown}{unknown}\"z\":1}}"), Vec::new());
+    let members = super::json_object::members(line.as_bytes(), &mut found).expect("an object");
+    assert_eq!((members.len(), found.len()), (300_001, 20));
 }
 
 /// Values around every limit of a field.

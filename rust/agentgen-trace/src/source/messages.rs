@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::blocks::Blocks;
+use super::blocks::{Blocks, MAX_LINE_BYTES};
 use super::json_object::members;
 use crate::error::Result;
 
@@ -13,7 +13,7 @@ pub fn is_messages(path: &Path) -> Result<bool> {
     if !path.is_file() {
         return Ok(false);
     }
-    let Some(block) = Blocks::open(path)?.next().transpose()? else { return Ok(false) };
+    let Some(block) = Blocks::open(path, MAX_LINE_BYTES)?.next().transpose()? else { return Ok(false) };
     let first = block.lines().find_map(|line| members(line.bytes, &mut Vec::new()));
     let Some(first) = first else { return Ok(false) };
     let has = |name| first.iter().any(|(key, _)| key == name);

@@ -3,6 +3,8 @@
 mod block_size;
 pub mod blocks;
 pub mod columns;
+mod expected;
+mod guard;
 mod infer;
 mod json_full;
 mod json_key;
@@ -19,10 +21,11 @@ mod reader;
 pub mod resolve;
 mod sessions;
 
-pub use blocks::{Block, Blocks, Line};
+pub use blocks::{Block, Blocks, Line, MAX_LINE_BYTES};
+pub use expected::{DIGEST, check_listed};
 pub use infer::session_key;
 pub use json_row::parse_row;
 pub use messages::is_messages;
 pub use model::{DataFile, ExpectedFile, Format, Provenance, ReadOptions, Source};
 pub use reader::open;
-pub use resolve::resolve;
+pub use resolve::{find, resolve};

@@ -21,6 +21,8 @@ pub struct DataFile {
     pub path: PathBuf,
     /// Its format, detected by its content.
     pub format: Format,
+    /// Bytes of a line, at most.
+    pub max_line: usize,
 }
 
 /// Where a setting comes from.
@@ -73,6 +75,16 @@ pub struct Source {
     pub partial: bool,
     /// The files listed in manifests: all files of a run directory that was given, else the given files only.
     pub expected_files: Vec<ExpectedFile>,
+}
+
+impl Source {
+    /// How to read it, without the files, which may be many.
+    #[must_use]
+    pub fn without_files(&self) -> Self {
+        let (files, expected_files, meta) = (Vec::new(), Vec::new(), self.meta.clone());
+        let Self { layout_from, block_size_from, partial, .. } = *self;
+        Self { files, meta, layout_from, block_size_from, partial, expected_files }
+    }
 }
 
 /// A file as a manifest describes it.

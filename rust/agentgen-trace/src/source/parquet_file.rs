@@ -14,6 +14,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
 use super::columns::{BATCH_IDS, BATCH_ROWS, id_lists, record_batch};
+use super::guard::guarded;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Result, TraceError};
 use crate::meta::{META_KEY, TraceMeta};
@@ -32,12 +33,34 @@ pub(super) fn parquet_meta(path: &Path) -> Result<Option<TraceMeta>> {
 /// The footer of a Parquet file.
 fn parquet_metadata(path: &Path) -> Result<ArrowReaderMetadata> {
     let file = File::open(path).map_err(|e| TraceError::io(path, e))?;
-    ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())
-        .map_err(|e| Diagnostic::new("parquet", e.to_string(), "a readable Parquet file").in_file(path).into())
+    decoded(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())).map_err(|e| e.in_file(path))
+}
+
+/// What a decoder makes of a file, which may be corrupt: its errors and panics are one error.
+fn decoded<T, E: std::fmt::Display>(work: impl FnOnce() -> Result<T, E>) -> Result<T> {
+    match guarded(work) {
+        Ok(result) => result.map_err(unreadable),
+        Err(panic) => Err(unreadable(format!("damaged data ({panic})"))),
+    }
+}
+
+/// The canonical batches of a file.
+pub(super) struct Batches {
+    reader: ParquetRecordBatchReader,
+    schema: SchemaRef,
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = decoded(|| self.reader.next().transpose()).transpose()?;
+        Some(batch.and_then(|batch| canonical(&batch, &self.schema)))
+    }
 }
 
 /// Opens a file for the columns of `schema` that it has.
-pub(super) fn open(path: &Path, schema: &SchemaRef) -> Result<ParquetRecordBatchReader> {
+pub(super) fn open(path: &Path, schema: &SchemaRef) -> Result<Batches> {
     let metadata = parquet_metadata(path)?;
     let has = |column: &Column| metadata.schema().column_with_name(column.name()).is_some();
     let wanted: Vec<Column> = schema.fields().iter().filter_map(|f| Column::named(f.name())).collect();
@@ -51,7 +74,8 @@ pub(super) fn open(path: &Path, schema: &SchemaRef) -> Result<ParquetRecordBatch
     let names = wanted.iter().filter(|c| has(c)).map(|c| c.name());
     let mask = ProjectionMask::columns(builder.parquet_schema(), names);
     let rows = if wanted.contains(&Column::HashIds) { rows_per_batch(&builder) } else { BATCH_ROWS };
-    builder.with_projection(mask).with_batch_size(rows).build().map_err(|e| unreadable(e).in_file(path))
+    let reader = decoded(|| builder.with_projection(mask).with_batch_size(rows).build());
+    Ok(Batches { reader: reader.map_err(|e| e.in_file(path))?, schema: Arc::clone(schema) })
 }
 
 /// Rows whose hash ids are about as many as a batch may hold.
@@ -74,7 +98,7 @@ fn is_optional(column: Column) -> bool {
 }
 
 /// The error of a file that cannot be decoded.
-pub(super) fn unreadable(error: impl std::fmt::Display) -> TraceError {
+fn unreadable(error: impl std::fmt::Display) -> TraceError {
     Diagnostic::new("parquet", error.to_string(), "a readable Parquet file").into()
 }
 
@@ -84,7 +108,7 @@ fn type_error(column: Column, what: &str, expected: impl Into<String>) -> TraceE
 }
 
 /// Converts a batch to the types of the schema: other writers use other types for the same values.
-pub(super) fn canonical(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+fn canonical(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let rows = batch.num_rows();
     record_batch(schema, rows, |column| {
         let field = schema.field_with_name(column.name()).map_err(TraceError::internal)?;
@@ -135,6 +159,9 @@ fn lists(array: &ArrayRef, schema: &SchemaRef) -> Result<ArrayRef> {
     let values = list.values().slice(first as usize, (end - first) as usize);
     if values.null_count() > 0 {
         return Err(type_error(column, &format!("with {} null ids", values.null_count()), "no null"));
+    }
+    if !values.data_type().is_integer() && !values.is_empty() {
+        return Err(type_error(column, &format!("of {} values", values.data_type()), "a list of integers"));
     }
     let ids = checked_cast(column, &values, &DataType::Int64)?;
     let offsets = list.value_offsets().iter().map(|o| o - first).collect();

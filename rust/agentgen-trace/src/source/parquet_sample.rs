@@ -5,7 +5,7 @@ use arrow_array::types::UInt32Type;
 
 use super::block_size::{SAMPLE_ROWS, fitting_size, no_rows};
 use super::model::DataFile;
-use super::parquet_file::{canonical, open, unreadable};
+use super::parquet_file::open;
 use crate::diagnostic::{Diagnostic, TRACE_LAYOUT};
 use crate::error::{Result, TraceError};
 use crate::meta::{Layout, TraceMeta};
@@ -55,8 +55,7 @@ fn sample(file: &DataFile) -> Result<Vec<Sample>> {
     let schema = schema(&[Column::InputLength, Column::ContextLength, Column::HashIds], &unknown);
     let mut rows = Vec::new();
     for batch in open(&file.path, &schema)? {
-        let batch =
-            batch.map_err(unreadable).and_then(|b| canonical(&b, &schema)).map_err(|e| e.in_file(&file.path))?;
+        let batch = batch.map_err(|e| e.in_file(&file.path))?;
         let length = |i: usize| batch.column(i).as_primitive::<UInt32Type>().values();
         let ids = batch.column(2).as_list::<i64>().value_offsets();
         let ids = ids.windows(2).map(|o| (o[1] - o[0]) as usize);

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::blocks::Blocks;
 use super::columns::{batch, split};
 use super::model::{DataFile, Format, Source};
-use super::parquet_file::{self, canonical, unreadable};
+use super::parquet_file;
 use super::parsed::ParsedBlock;
 use super::sessions::Sessions;
 use crate::error::Result;
@@ -58,7 +57,7 @@ enum Rows {
         /// 1-based number of the next block's first line.
         line: u64,
     },
-    Parquet(ParquetRecordBatchReader),
+    Parquet(parquet_file::Batches),
 }
 
 impl Batches {
@@ -66,7 +65,7 @@ impl Batches {
         Ok(match file.format {
             Format::Parquet => Rows::Parquet(parquet_file::open(&file.path, &self.schema)?),
             Format::Jsonl => {
-                let blocks = Blocks::open(&file.path)?;
+                let blocks = Blocks::open(&file.path, file.max_line)?;
                 let wants_ids = self.wants_ids;
                 let work = move || move |block: Result<_>| Ok(ParsedBlock::read(&block?, wants_ids));
                 let window = self.threads * BLOCKS_PER_THREAD;
@@ -86,10 +85,7 @@ impl Batches {
                 continue;
             };
             let read = match rows {
-                Rows::Parquet(reader) => {
-                    let batch = reader.next();
-                    batch.map(|batch| batch.map_err(unreadable).and_then(|batch| canonical(&batch, &self.schema)))
-                }
+                Rows::Parquet(batches) => batches.next(),
                 Rows::Jsonl { blocks, line } => blocks.next().map(|parsed| {
                     let (parsed, first) = (parsed?, *line);
                     *line += parsed.lines;

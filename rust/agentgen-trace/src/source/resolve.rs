@@ -1,11 +1,11 @@
 //! Resolves the paths that a user gives to data files, layout and block size.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Display;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::blocks::MAX_LINE_BYTES;
 use super::infer;
 use super::messages::is_messages;
 use super::model::{DataFile, ExpectedFile, Format, Provenance, ReadOptions, Source};
@@ -14,7 +14,7 @@ use crate::diagnostic::{Diagnostic, TRACE_BLOCK_SIZE, TRACE_LAYOUT};
 use crate::error::{Result, TraceError};
 use crate::manifest::{self, FileEntry, Manifest, Part, Shard};
 use crate::meta::{Layout, TraceMeta};
-use crate::sink::file::digest;
+use crate::sink::file::{digest, open_plain};
 
 /// Data files of a run directory, in order of preference.
 const DATA_FILES: [&str; 4] = ["dataset.parquet", "dataset.jsonl", "dataset.jsonl.zst", "dataset.jsonl.gz"];
@@ -31,16 +31,32 @@ struct Statement {
 #[derive(Default)]
 struct Collected {
     files: Vec<DataFile>,
+    /// Those that differ from the one before, and the number of all: shards of a set state the same.
     statements: Vec<Statement>,
+    statement_count: usize,
     /// Indices of the given shards, and the number of shards in the data set.
     shards: BTreeSet<u64>,
     shard_count: u64,
-    manifests: Vec<PathBuf>,
     expected_files: Vec<ExpectedFile>,
 }
 
 /// Finds the data files of `paths` (data files, run directories, sets of shards, manifests) and how to read them.
+/// Refuses a data file that differs from its manifest, which describes other rows then.
 pub fn resolve(paths: &[PathBuf], options: ReadOptions) -> Result<Source> {
+    let source = find(paths, options)?;
+    let files: HashSet<&Path> = source.files.iter().map(|file| &*file.path).collect();
+    for expected in &source.expected_files {
+        if files.contains(&*expected.path)
+            && let Some(difference) = expected.difference(false)
+        {
+            return Err(expected.refused(difference));
+        }
+    }
+    Ok(source)
+}
+
+/// Like [`resolve`], but does not compare files with their manifests.
+pub fn find(paths: &[PathBuf], options: ReadOptions) -> Result<Source> {
     let mut found = Collected::default();
     for path in paths {
         found.add(path)?;
@@ -127,10 +143,16 @@ impl Collected {
             && !manifest.parts.is_empty()
         {
             // A missing part is an error of its own, so a set is never partial.
-            return manifest.parts.iter().try_for_each(|part| self.add_part(dir, part));
+            let count = manifest.parts.len() as u64;
+            let shards = (0..).map(|index| Shard { index, count });
+            return manifest.parts.iter().zip(shards).try_for_each(|(part, shard)| self.add_part(dir, part, shard));
         }
-        let Some(path) = DATA_FILES.iter().map(|name| dir.join(name)).find(|p| p.is_file()) else {
-            return Err(not_a_run(dir));
+        // Other files in the directory do not belong to the run.
+        let is_listed = |name: &str| manifest.as_ref().is_none_or(|manifest| manifest.file(name).is_some());
+        let names = || DATA_FILES.into_iter().filter(|name| is_listed(name));
+        let Some(path) = names().map(|name| dir.join(name)).find(|p| p.is_file()) else {
+            let listed = manifest.as_ref().map(|_| names().collect::<Vec<_>>().join(", "));
+            return Err(not_a_run(dir, listed));
         };
         if let Some(manifest) = &manifest {
             let expected =
@@ -141,16 +163,18 @@ impl Collected {
     }
 
     /// Adds a shard of a set, if it still is the one that was merged.
-    fn add_part(&mut self, set: &Path, part: &Part) -> Result<()> {
+    fn add_part(&mut self, set: &Path, part: &Part, shard: Shard) -> Result<()> {
         let dir = set.join(&part.path);
         let refuse = |found: &str, expected: &str| {
             let diagnostic = Diagnostic::unnamed(found, expected).with_help("merge the shards again");
             Err(diagnostic.in_file(&dir).into())
         };
-        if !Manifest::read(&dir)?.parts.is_empty() {
+        let manifest = Manifest::read(&dir)?;
+        if !manifest.parts.is_empty() {
             return refuse("a set of shards as a part of a set", "one shard");
         }
-        if digest(&dir.join(manifest::FILE_NAME))?.sha256 != part.manifest_sha256 {
+        // A shard given many times would be read many times.
+        if manifest.shard != shard || digest(&dir.join(manifest::FILE_NAME))?.sha256 != part.manifest_sha256 {
             return refuse("another shard", "the one that was merged");
         }
         self.add_run(&dir)
@@ -172,22 +196,29 @@ impl Collected {
     }
 
     fn push(&mut self, path: PathBuf, manifest: Option<Manifest>, place: PathBuf) -> Result<()> {
-        let format = format_of(&path)?;
+        let (format, mut max_line) = (format_of(&path)?, MAX_LINE_BYTES);
         if let Some(manifest) = manifest {
             self.add_shard(manifest.shard);
-            self.statements.push(Statement {
-                meta: manifest.meta(),
-                provenance: Provenance::Manifest,
-                path: place.clone(),
-            });
-            self.manifests.push(place);
+            max_line = longest_line(&manifest);
+            self.state(Statement { meta: manifest.meta(), provenance: Provenance::Manifest, path: place });
         } else if format == Format::Parquet
             && let Some(meta) = parquet_meta(&path)?
         {
-            self.statements.push(Statement { meta, provenance: Provenance::Metadata, path: path.clone() });
+            self.state(Statement { meta, provenance: Provenance::Metadata, path: path.clone() });
         }
-        self.files.push(DataFile { path, format });
+        self.files.push(DataFile { path, format, max_line });
         Ok(())
+    }
+
+    fn state(&mut self, statement: Statement) {
+        self.statement_count += 1;
+        if self
+            .statements
+            .last()
+            .is_none_or(|last| last.meta != statement.meta || last.provenance != statement.provenance)
+        {
+            self.statements.push(statement);
+        }
     }
 
     fn add_shard(&mut self, shard: Shard) {
@@ -198,15 +229,26 @@ impl Collected {
     /// The metadata of all files together; it has an origin if all files state the same one.
     fn merged(&self, layout: Layout, block_size: u32) -> TraceMeta {
         let first = self.statements.first().map(|s| &s.meta).filter(|first| {
-            self.statements.len() == self.files.len() && self.statements.iter().all(|s| s.meta == **first)
+            self.statement_count == self.files.len() && self.statements.iter().all(|s| s.meta == **first)
         });
         let unknown = TraceMeta { layout, block_size, format_version: None, origin: None };
         first.cloned().unwrap_or(unknown)
     }
 }
 
+/// The longest line that a generated file can have: ids of up to 16 digits, and the other keys.
+fn longest_line(manifest: &Manifest) -> usize {
+    let tokens = manifest.origin.overrides.max_isl.unwrap_or(manifest.origin.config.max_prompt_tokens);
+    let ids = tokens.div_ceil(manifest.block_size.max(1)) as usize + 1;
+    MAX_LINE_BYTES.max(ids * 17 + 1024)
+}
+
 /// The error of a directory without data files; suggests the only JSONL file in it.
-fn not_a_run(dir: &Path) -> TraceError {
+fn not_a_run(dir: &Path, listed: Option<String>) -> TraceError {
+    if let Some(listed) = listed {
+        let expected = format!("one that manifest.json lists ({listed})");
+        return Diagnostic::unnamed("no data file", expected).in_file(dir).into();
+    }
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) => return TraceError::io(dir, error),
@@ -224,13 +266,7 @@ fn not_a_run(dir: &Path) -> TraceError {
 
 fn format_of(path: &Path) -> Result<Format> {
     let mut magic = Vec::with_capacity(4);
-    let metadata = std::fs::metadata(path).map_err(|e| TraceError::io(path, e))?;
-    if !metadata.is_file() {
-        // Files are read more than once; a pipe would be empty the second time.
-        let diagnostic = Diagnostic::unnamed("a pipe or a device", "a file").with_help("write it to a file first");
-        return Err(diagnostic.in_file(path).into());
-    }
-    let file = File::open(path).map_err(|e| TraceError::io(path, e))?;
+    let file = open_plain(path)?;
     file.take(4).read_to_end(&mut magic).map_err(|e| TraceError::io(path, e))?;
     Ok(if magic == b"PAR1" { Format::Parquet } else { Format::Jsonl })
 }

@@ -60,6 +60,10 @@ pub(super) struct Parsed {
 
 /// Parses a line; `None` for a line about the file and for a line that is not an object.
 pub(super) fn parse(line: &source::Line, diagnostics: &mut Vec<Diagnostic>) -> Option<Parsed> {
+    if let Some(found) = line.refuse() {
+        diagnostics.push(found);
+        return None;
+    }
     let before = diagnostics.len();
     let members = members(line.bytes, diagnostics);
     line.explain(&mut diagnostics[before..]);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use crate::source::Blocks;
+use crate::source::{Blocks, MAX_LINE_BYTES};
 use crate::{Cancel, Result, TraceError};
 
 use super::assemble::{Assembler, located};
@@ -62,7 +62,7 @@ impl Reader {
     pub fn step(&mut self, diagnostics: &mut Vec<Diagnostic>, mut ready: impl FnMut(Transcript)) -> Result<bool> {
         let Some(path) = self.paths.get(self.file) else { return Ok(false) };
         if self.blocks.is_none() {
-            self.blocks = Some(Blocks::open(path)?);
+            self.blocks = Some(Blocks::open(path, MAX_LINE_BYTES)?);
         }
         let Some(block) = self.blocks.as_mut().and_then(Iterator::next).transpose()? else {
             self.end_file(diagnostics, ready);
