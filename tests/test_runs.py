@@ -357,6 +357,14 @@ def test_a_full_disk_leaves_nothing_that_looks_whole(formats: str, mounted: Call
     assert [path for path in disk.rglob("*") if path.is_file()] == []
 
 
+def test_a_page_that_does_not_fit_is_named(mounted: Callable[[str], Path], small_run: Path, run: Run) -> None:
+    disk = mounted("size=1m")
+    done = run("report", small_run, "--output", disk / "pages", code=1)
+    page = disk / "pages" / "report.html"
+    assert done.stderr == f"agentgen: error: {page}: {os.strerror(errno.ENOSPC)}; no incomplete file is left behind\n"
+    assert list((disk / "pages").iterdir()) == []
+
+
 def test_a_full_disk_keeps_the_data_of_the_run_to_replace(mounted: Callable[[str], Path], run: Run) -> None:
     disk = mounted("size=1m")
     generate = ("generate", "--output", disk, "--name", "a", "--quiet")

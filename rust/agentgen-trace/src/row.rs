@@ -6,7 +6,7 @@ pub const MAX_TIME_MS: f64 = (1_u64 << 42) as f64;
 /// What a time must be, in words.
 pub const TIME: &str = "a number of milliseconds from 0 to 2^42";
 /// Names of sessions and end reasons have at most this many bytes.
-pub const MAX_NAME_BYTES: usize = 4096;
+pub const MAX_NAME_BYTES: usize = 64 << 10;
 
 /// Whether a row can have this time.
 #[must_use]

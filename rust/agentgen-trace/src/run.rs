@@ -15,6 +15,7 @@ use crate::manifest::{Manifest, SCHEMA_VERSION, Written};
 use crate::meta::{FORMAT_VERSION, Origin, PROGRAM, TraceMeta};
 use crate::observer::{InOrder as _, Observer, RunFacts};
 use crate::ordered::{Cancel, Ordered};
+pub use crate::run_directory::{JSONL, JSONL_ZSTD, PARQUET};
 use crate::run_directory::{NewDirectory, remove_shards};
 use crate::schema::{Column, schema};
 use crate::sink::file::{PartialFile, sealed};
@@ -39,13 +40,6 @@ pub struct RunOptions {
     /// Time of creation for the manifest (UTC, RFC 3339).
     pub created: String,
 }
-
-/// Names of the data files.
-pub const JSONL: &str = "dataset.jsonl";
-/// The compressed JSONL.
-pub const JSONL_ZSTD: &str = "dataset.jsonl.zst";
-/// The Parquet file.
-pub const PARQUET: &str = "dataset.parquet";
 
 /// Generates the sessions of one shard and writes them. `observer` makes one observer per thread; `done` counts the root
 /// sessions written.

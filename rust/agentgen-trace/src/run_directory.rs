@@ -4,8 +4,14 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Result, TraceError};
 use crate::manifest::FILE_NAME;
-use crate::run::{JSONL, JSONL_ZSTD, PARQUET};
 use crate::sink::temporary;
+
+/// Names of the data files.
+pub const JSONL: &str = "dataset.jsonl";
+/// The compressed JSONL.
+pub const JSONL_ZSTD: &str = "dataset.jsonl.zst";
+/// The Parquet file.
+pub const PARQUET: &str = "dataset.parquet";
 
 /// Every name that a file of a run can have besides the manifest: data, statistics, pages.
 const FILES: [&str; 9] = [

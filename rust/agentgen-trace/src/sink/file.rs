@@ -109,7 +109,7 @@ impl PartialFile {
 
     /// Writes a buffer and keeps it for hashing.
     pub fn append(&mut self, bytes: Vec<u8>) -> io::Result<()> {
-        self.file.write_all(&bytes)?;
+        self.file.as_file_mut().write_all(&bytes)?;
         self.bytes += bytes.len() as u64;
         self.unflushed += bytes.len() as u64;
         let Some((sender, _)) = &self.hasher else { return Err(io::Error::other("internal error: appended too late")) };

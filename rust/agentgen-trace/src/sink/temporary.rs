@@ -27,11 +27,14 @@ pub(super) fn create(target: &Path) -> Result<NamedTempFile> {
     let directory = parent(target);
     let prefix = prefix(target)?;
     for _ in 0..ATTEMPTS {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(RANDOM);
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less what the umask takes
-        let file = builder.tempfile_in(directory).map_err(|error| fail(plain(error)))?;
+        let mut errno = None;
+        let open = |path: &Path| {
+            let file = File::options().write(true).create_new(true).open(path);
+            file.inspect_err(|error| errno = error.raw_os_error())
+        };
+        let file = tempfile::Builder::new().prefix(&prefix).suffix(SUFFIX).rand_bytes(RANDOM).make_in(directory, open);
+        // The error itself names the temporary path, which would hide the target.
+        let file = file.map_err(|error| fail(errno.map_or(error, io::Error::from_raw_os_error)))?;
         // A file system without locks gives another error, and no protection.
         if matches!(file.as_file().try_lock(), Err(TryLockError::WouldBlock)) || !is_at(file.as_file(), file.path()) {
             // Taken for the remains of a killed process, in the moment before the lock.
@@ -136,17 +139,6 @@ fn same_file(_: &Metadata, named: &Metadata) -> bool {
     named.is_file() // an open file keeps its name there
 }
 
-/// The error without the temporary path, which would hide the target.
-fn plain(error: io::Error) -> io::Error {
-    match error.raw_os_error().or_else(|| {
-        let inner = error.get_ref().and_then(std::error::Error::source);
-        inner.and_then(|inner| inner.downcast_ref::<io::Error>()).and_then(io::Error::raw_os_error)
-    }) {
-        Some(number) => io::Error::from_raw_os_error(number),
-        None => error,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -218,6 +210,12 @@ mod tests {
         }
         let error = create(&dir.path().join("n".repeat(256))).expect_err("too long").to_string();
         assert!(error.contains("File name too long"), "{error}");
+    }
+
+    #[test]
+    fn an_error_names_the_target() {
+        let error = create(Path::new("no/such/directory/o.jsonl")).expect_err("no directory").to_string();
+        assert!(error.starts_with("no/such/directory/o.jsonl: ") && !error.contains("partial"), "{error}");
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Block {
     #[must_use]
     pub fn lines(&self) -> Lines<'_> {
         let rest = &self.buffer[..self.len];
-        Lines { rest, lines_read: 0, too_long: self.too_long, max_line: self.max_line }
+        Lines { rest, passed: 0, too_long: self.too_long, max_line: self.max_line }
     }
 }
 
@@ -75,7 +75,7 @@ impl Drop for Block {
 #[derive(Debug, Clone)]
 pub struct Lines<'a> {
     rest: &'a [u8],
-    lines_read: u64,
+    passed: u64,
     /// See [`Block::too_long`].
     too_long: Option<u64>,
     max_line: usize,
@@ -85,7 +85,7 @@ impl Lines<'_> {
     /// Lines read so far, blank ones included.
     #[must_use]
     pub fn lines_read(&self) -> u64 {
-        self.lines_read
+        self.passed
     }
 }
 
@@ -94,9 +94,9 @@ impl<'a> Iterator for Lines<'a> {
 
     fn next(&mut self) -> Option<Line<'a>> {
         if let Some(bytes) = self.too_long.take() {
-            self.lines_read += 1;
+            self.passed += 1;
             return Some(Line {
-                number: self.lines_read - 1,
+                number: self.passed - 1,
                 bytes: &[],
                 has_line_end: true,
                 too_long: Some((bytes, self.max_line)),
@@ -106,12 +106,12 @@ impl<'a> Iterator for Lines<'a> {
             let end = memchr(b'\n', self.rest);
             let (line, after) = self.rest.split_at(end.map_or(self.rest.len(), |e| e + 1));
             self.rest = after;
-            self.lines_read += 1;
+            self.passed += 1;
             let bytes = line.strip_suffix(b"\n").unwrap_or(line);
             let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
             let too_long = (bytes.len() > self.max_line).then_some((bytes.len() as u64, self.max_line));
             if too_long.is_some() || !bytes.trim_ascii().is_empty() {
-                return Some(Line { number: self.lines_read - 1, bytes, has_line_end: end.is_some(), too_long });
+                return Some(Line { number: self.passed - 1, bytes, has_line_end: end.is_some(), too_long });
             }
         }
         None
@@ -222,27 +222,32 @@ impl Blocks {
 
     fn read_block(&mut self) -> Result<Option<Block>> {
         let mut len = self.remainder.len();
-        let mut buffer = self.pool.take().unwrap_or_else(|| vec![0; len + BLOCK_BYTES]);
+        let mut buffer = self.pool.take().unwrap_or_default();
+        buffer.resize(buffer.len().max(len + BLOCK_BYTES), 0);
         buffer[..len].copy_from_slice(&self.remainder);
         self.remainder.clear();
+        // After a line that was skipped, the remainder may hold line ends.
+        let mut searched = 0;
         loop {
             // A line longer than a block doubles the buffer until it fits, or is too long.
             let limit = self.max_line.saturating_add(1).max(BLOCK_BYTES);
             if len >= limit {
                 return self.skip_line(buffer, len as u64).map(Some);
             }
-            let (old, end) = (len, limit.min(len + BLOCK_BYTES.max(len)));
+            let end = limit.min(len + BLOCK_BYTES.max(len));
             buffer.resize(end.max(buffer.len()), 0);
-            len += self.fill(&mut buffer[old..end])?;
+            len += self.fill(&mut buffer[len..end])?;
             self.is_done = len < end;
             if self.is_done {
                 break;
             }
-            if let Some(last) = memrchr(b'\n', &buffer[old..len]) {
-                self.remainder.extend_from_slice(&buffer[old + last + 1..len]);
-                len = old + last + 1;
+            if let Some(last) = memrchr(b'\n', &buffer[searched..len]) {
+                let block_end = searched + last + 1;
+                self.remainder.extend_from_slice(&buffer[block_end..len]);
+                len = block_end;
                 break;
             }
+            searched = len;
         }
         Ok((len > 0).then(|| self.block(buffer, len, None)))
     }
