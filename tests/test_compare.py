@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,9 @@ import jsonschema
 import numpy as np
 import pytest
 from agentgen import TraceError, _native
+from agentgen.replay import compare_text
 from agentgen.replay.figures import compare
+from agentgen.text.layout import plain
 from replayed import replayed, write_run
 from small_traces import BLOCK, write_trace
 
@@ -50,6 +53,55 @@ def test_compare_command(tmp_path: Path, invoke: Invoke) -> None:
     assert ttft["values"][1]["value"] == (each[2] + each[3]) / 2
     assert ttft["values"][1]["interval"] == [min(each[2:]), max(each[2:])]
     assert ttft["values"][1]["ratio"] == pytest.approx((each[2] + each[3]) / (each[0] + each[1]))
+
+
+def test_each_figure_has_a_verdict(tmp_path: Path, invoke: Invoke) -> None:
+    write_run(tmp_path / "a", seed=1, sessions=40)
+    write_run(tmp_path / "b", seed=1, sessions=40, scale=3)
+    write_run(tmp_path / "c", seed=2, sessions=40)
+    rows = {
+        row["name"]: row["values"]
+        for row in compare([tmp_path / "a", tmp_path / "b", tmp_path / "c"]).to_dict()["figures"]
+    }
+    assert [value["verdict"] for value in rows["ttft_p50_ms"]] == [None, "worse", "within_noise"]
+    assert rows["requests_per_second"][1]["verdict"] == "unknown"  # single runs: rates have no interval
+    inverse = {row["name"]: row["values"] for row in compare([tmp_path / "b", tmp_path / "a"]).to_dict()["figures"]}
+    assert inverse["ttft_p50_ms"][1]["verdict"] == "better"
+    text = " ".join(invoke("compare", tmp_path / "a", tmp_path / "b").output.split())
+    assert re.search(r"B against A: worse in ttft p50, ms \(3\.0[0-9]\); .* figures? within noise ", text)
+    assert "unknown: only repeats show how much a figure varies from run to run" in text
+    write_run(tmp_path / "d", seed=1, sessions=40)
+    same = " ".join(invoke("compare", tmp_path / "a", tmp_path / "d").output.split())
+    assert "B against A: no difference is more than noise" in same
+
+
+@pytest.mark.parametrize(
+    ("ratio", "shown"),
+    [(None, "-"), (0.00123456, "0.00123"), (1, "1.00"), (1.05, "1.05"), (15.26, "15.3"), (1234.5, "1,234")],
+)
+def test_ratios_have_three_digits(ratio: float | None, shown: str) -> None:
+    assert compare_text.shown_ratio(ratio) == shown
+
+
+def test_values_stay_side_by_side_at_any_width(tmp_path: Path) -> None:
+    for at, name in enumerate(("a", "b")):
+        write_run(tmp_path / name, seed=at, sessions=8)
+    data = compare([tmp_path / "a", tmp_path / "b"]).to_dict()
+    for width in (40, 60, 80, 200):
+        text = plain(*compare_text.pieces(data), width=width)
+        row = next(line for line in text.splitlines() if line.startswith("  ttft p50, ms"))
+        assert len(row.removeprefix("  ttft p50, ms").split()) >= 2
+
+
+def test_the_page_of_a_comparison(tmp_path: Path, invoke: Invoke) -> None:
+    for at, name in enumerate(("a", "b")):
+        write_run(tmp_path / name, seed=at, sessions=8)
+    done = invoke("compare", f"<i>={tmp_path / 'a'}", tmp_path / "b", "--output", tmp_path / "pages")
+    assert done.stderr == f"written to {tmp_path / 'pages' / 'compare.html'}\n"
+    page = (tmp_path / "pages" / "compare.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert '"name":"ttft_p50_ms"' in page
+    assert "<i>" not in page
 
 
 def test_runs_with_equal_settings_have_no_warning(tmp_path: Path, invoke: Invoke) -> None:

@@ -9,14 +9,15 @@ import click
 from agentgen.cli._errors import reading
 from agentgen.cli._options import Whole
 from agentgen.settings import MAX_SEED
-from agentgen.text.format import trace_names
+from agentgen.text.format import printable, trace_names
 
 
 @click.command("compare", short_help="Compare replays side by side.")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
 @click.option("--seed", type=Whole(0, MAX_SEED), default=0, show_default=True, help="Seed of the bootstrap draws.")
+@click.option("--output", type=click.Path(file_okay=False), metavar="DIR", help="Directory that gets compare.html.")
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
-def command(*, runs: tuple[str, ...], seed: int, as_json: bool) -> None:
+def command(*, runs: tuple[str, ...], seed: int, output: str | None, as_json: bool) -> None:
     """Compare replays side by side; the first run is the baseline.
 
     RUN is the run directory of a replay, or LABEL=DIR,DIR... for repeats of
@@ -34,6 +35,11 @@ def command(*, runs: tuple[str, ...], seed: int, as_json: bool) -> None:
         click.echo(comparison.to_json())
     else:
         show(*pieces(comparison.to_dict()))
+    if output is not None:
+        from agentgen.pages.comparison import write  # noqa: PLC0415  as above
+
+        page = write(comparison.to_dict(), output)
+        click.echo(f"written to {printable(str(page))}", err=True)
 
 
 def _groups(runs: tuple[str, ...]) -> dict[str, list[str]]:

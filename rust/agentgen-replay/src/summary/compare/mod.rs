@@ -116,6 +116,38 @@ pub struct Value {
     pub ratio: Option<f64>,
     /// Lower and upper bound of the ratio's interval.
     pub ratio_interval: Option<(f64, f64)>,
+    /// Whether the difference from the first group is more than noise; null for the first group.
+    pub verdict: Option<Verdict>,
+}
+
+/// What the interval of a ratio says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The interval lies on the better side of 1.
+    Better,
+    /// The interval lies on the worse side of 1.
+    Worse,
+    /// The interval holds 1: repeats alone could differ as much.
+    WithinNoise,
+    /// There is no interval: how much repeats differ is unknown.
+    Unknown,
+}
+
+impl Verdict {
+    fn of(ratio_interval: Option<(f64, f64)>, more_is_better: bool) -> Self {
+        match ratio_interval {
+            None => Self::Unknown,
+            Some((low, high)) if low <= 1.0 && 1.0 <= high => Self::WithinNoise,
+            Some((low, _)) => {
+                if (low > 1.0) == more_is_better {
+                    Self::Better
+                } else {
+                    Self::Worse
+                }
+            }
+        }
+    }
 }
 
 /// Compares the measured phases of runs.
@@ -173,11 +205,13 @@ impl Resampled {
         let draws = self.draws.iter().map(|draw| draw[figure]);
         let ratios = self.draws.iter().zip(&first.draws).map(|(own, first)| Some(own[figure]? / first[figure]?));
         let is_first = std::ptr::eq(self, first);
+        let ratio_interval = base.filter(|_| !is_first).and_then(|_| bootstrap::interval(ratios, confidence));
         Some(Value {
             value,
             interval: bootstrap::interval(draws, confidence),
             ratio: base.map(|base| value / base),
-            ratio_interval: base.filter(|_| !is_first).and_then(|_| bootstrap::interval(ratios, confidence)),
+            ratio_interval,
+            verdict: (!is_first).then(|| Verdict::of(ratio_interval, FIGURES[figure].more_is_better)),
         })
     }
 }
