@@ -9,6 +9,7 @@ import click
 from agentgen._native import CONCURRENCY, DECODE_TOKENS_PER_SECOND, MAX_TOKENS, PREFILL_TOKENS_PER_SECOND
 from agentgen.analysis.figures import MAX_CONCURRENCY
 from agentgen.analysis.model import KV_DTYPES
+from agentgen.cli._complete import models
 from agentgen.cli._options import Whole, trace_block_size_option, trace_layout_option
 from agentgen.cli._quantities import ByteSize, Rate
 
@@ -61,6 +62,7 @@ _MODEL = (
     click.option(
         "--model",
         metavar="NAME|PATH",
+        shell_complete=models,
         help="Model: a name of agentgen models, or a config.json or its directory.",
     ),
     click.option(

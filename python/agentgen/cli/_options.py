@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from agentgen._native import MAX_SESSIONS, MAX_TOKENS
+from agentgen.cli._complete import one_of
 from agentgen.settings import FORMATS, LAYOUTS, MAX_THREADS
 from agentgen.units import MAX_CHARACTERS, parse_count
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class Whole(click.ParamType[int]):
@@ -48,6 +52,10 @@ class FormatsType(click.ParamType[tuple[str, ...]]):
     """Names of file formats, separated by commas."""
 
     name = "formats"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """The formats."""
+        return one_of(FORMATS, incomplete)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         """Parse `a,b` to (a, b), without repeats."""

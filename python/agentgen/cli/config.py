@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agentgen import _native
+from agentgen.cli._complete import presets
 from agentgen.cli._errors import reading
 from agentgen.cli._group import Suggesting
 from agentgen.config import json_schema, load_config
@@ -31,7 +32,7 @@ def list_presets() -> None:
 
 
 @command.command("show")
-@click.argument("name", metavar="NAME|FILE")
+@click.argument("name", metavar="NAME|FILE", shell_complete=presets)
 def show(name: str) -> None:
     """Print a preset, or a file completed with defaults, as JSON."""
     with reading():
@@ -46,7 +47,7 @@ def schema() -> None:
 
 
 @command.command("check")
-@click.argument("name", metavar="NAME|FILE")
+@click.argument("name", metavar="NAME|FILE", shell_complete=presets)
 def check(name: str) -> None:
     """Check a configuration; print stated and effective distributions.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agentgen._native import MAX_SESSIONS, MAX_TOKENS, MIN_ISL
+from agentgen.cli._complete import presets
 from agentgen.cli._errors import reading
 from agentgen.cli._options import FormatsType, ShardType, Whole, threads_option
 from agentgen.config import load_config
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     default="default",
     show_default=True,
     metavar="NAME|FILE",
+    shell_complete=presets,
     help="A preset (see agentgen config list), a JSON, YAML or TOML file, or the manifest.json of a run.",
 )
 @click.option("--seed", type=Whole(0, MAX_SEED), metavar="N", help="Seed of the random numbers. [default: 42]")

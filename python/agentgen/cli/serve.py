@@ -25,6 +25,7 @@ from agentgen._serve import (
 )
 from agentgen.analysis.model import KV_DTYPES, find_model
 from agentgen.cli._assumptions import check_dtype
+from agentgen.cli._complete import models
 from agentgen.cli._options import Whole
 from agentgen.cli._quantities import ByteSize, CapacityType, Rate
 from agentgen.settings import MAX_SEED
@@ -62,6 +63,7 @@ class FaultType(click.ParamType[dict[str, Any]]):
 @click.option(
     "--model",
     metavar="NAME|PATH",
+    shell_complete=models,
     help="Model name; with a --capacity in bytes, a name from agentgen models or the path of a config.json. "
     "[default: agentgen]",
 )
