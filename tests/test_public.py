@@ -65,6 +65,13 @@ def test_a_replay(form: str, tiny: Path, tmp_path: Path) -> None:
         assert frame.filter(metric="e2e_ms")["count"].to_list() == [12]
 
 
+def test_what_a_limit_left_out_is_said(tiny: Path, tmp_path: Path) -> None:
+    summary = agentgen.replay(tiny, {**FAST, "max_sessions": 1}, output=tmp_path / "out")
+    assert "3 sessions of the trace never opened (--max-sessions)" in " ".join(str(summary).split())
+    whole = agentgen.replay(tiny, FAST, output=tmp_path / "whole")
+    assert "never opened" not in str(whole)
+
+
 def test_a_replay_that_cannot_start(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(agentgen.ReplayError, match=r"^settings.concurrency: found 0, expected a whole number from 1"):
         agentgen.replay(tiny, {"concurrency": 0}, output=tmp_path / "out")

@@ -37,6 +37,7 @@ RATES = {
     "output_tokens_per_second": "output tokens/s",
     "good_requests_per_second": "requests/s within targets",
 }
+LIMITS = ("duration", "max_sessions")  # settings that leave sessions of the trace out
 ENDS = ("succeeded", "failed", "cancelled", "skipped", "never_issued")
 TURNS = (0, 1, 2, 5, 10, 20, 32, 64, 128, 256, 512)
 SOURCES = {
@@ -87,6 +88,11 @@ def _overview(summary: Stated) -> Iterator[tuple[str, Iterator[str]]]:
     if summary["warmup"]:
         yield "warm-up", _requests(summary["warmup"])
     yield "sessions", _sessions(run["sessions"])
+    never = ((summary["trace"] or {}).get("sessions") or 0) - run["sessions"]["opened"]
+    limits = [f"--{name.replace('_', '-')}" for name in LIMITS if settings.get(name) is not None]
+    if never > 0 and (limits or summary["incomplete"]):
+        why = " and ".join(limits) or "the run was stopped"
+        yield "", iter([f"{counted(never, 'session')} of the trace never opened", f"({why})"])
 
 
 def _requests(phase: Stated) -> Iterator[str]:
