@@ -11,6 +11,7 @@ import click
 import jsonschema
 import pytest
 from agentgen.cli._quantities import CapacitiesType, Capacity, Duration
+from agentgen.text.format import duration, time_unit
 from conftest import ROOT, needs, one_line_only
 
 if TYPE_CHECKING:
@@ -341,6 +342,81 @@ def test_types() -> None:
     assert Duration().convert("5m", None, None) == 300_000.0
     with pytest.raises(click.BadParameter, match="expected a time such as 500ms, 30s, 5m or 1h"):
         Duration().convert("5M", None, None)
+
+
+def test_overload_is_said_first(small_run: Path) -> None:
+    slow = agentgen.simulate(small_run, capacity_tokens="2M", prefill_tokens_per_second=500, concurrency=50)
+    load = only(slow)["load"]
+    assert load["prefill"] > 1
+    said = " ".join(str(slow).splitlines()[1:3])
+    times, fit = re.match(
+        r"overload: prefill is ([0-9.,]+) times oversubscribed: .* at most ([0-9]+) session", said
+    ).groups()  # type: ignore[union-attr]
+    assert float(times) == pytest.approx(load["prefill"], rel=0.05)
+    assert int(fit) == load["sessions"] < 50
+    fewer = agentgen.simulate(
+        small_run, capacity_tokens="2M", prefill_tokens_per_second=500, concurrency=load["sessions"]
+    )
+    assert only(fewer)["load"]["prefill"] <= 1
+    fast = agentgen.simulate(small_run, capacity_tokens="2M", prefill_tokens_per_second="1M")
+    assert only(fast)["load"]["prefill"] < 1
+    assert "overload" not in str(fast)
+    both = str(agentgen.simulate(small_run, capacity_tokens=["1M", "2M"], prefill_tokens_per_second=500))
+    assert "times oversubscribed at " in " ".join(both.split())
+
+
+def test_the_largest_concurrency_that_meets_limits(small_run: Path, invoke: Invoke) -> None:
+    def ttft(concurrency: int) -> float:
+        one = agentgen.simulate(
+            small_run, capacity_tokens="1M", prefill_tokens_per_second=2_000, concurrency=concurrency
+        )
+        return float(only(one)["times"]["ttft"]["p95"])
+
+    options = ("--capacity", "1Mtokens", "--prefill-rate", "2k", "--slo", "ttft:p95=12s")
+    found = json.loads(invoke("simulate", small_run, *options, "--json").stdout)["points"][0]["largest_concurrency"]
+    assert 1 <= found < 20
+    assert ttft(found) <= 12_000 < ttft(found + 1)
+    text = invoke("simulate", small_run, *options).stdout
+    assert f"ttft p95 <= 12 s: at most {found} session" in text
+    impossible = agentgen.simulate(small_run, capacity_tokens="1M", slo="e2e:p50=1ms")
+    assert impossible.largest_concurrency == 0
+    assert "e2e p50 <= 0.001 s: not met, even by one session at a time" in str(impossible)
+    assert agentgen.simulate(small_run, capacity_tokens="1M").largest_concurrency is None
+
+
+def test_limits_that_cannot_be_searched(small_run: Path, tmp_path: Path, invoke: Invoke) -> None:
+    result = invoke("simulate", small_run, "--capacity", "1Mtokens", "--slo", "ttft:p96=1s", code=2)
+    assert (
+        "found 'ttft:p96=1s', expected limits such as ttft:p95=2s,e2e:p99=1m (mean, p50, p75, p95, p99)."
+        in result.stderr
+    )
+    with pytest.raises(ValueError, match="slo: found 'ttft', expected limits such as"):
+        agentgen.simulate(small_run, capacity_tokens="1M", slo="ttft")
+    agentgen.write_run(tmp_path / "open", {"arrival": {"poisson": {"rate": 2}}}, sessions=5)
+    result = invoke("simulate", tmp_path / "open", "--capacity", "1Mtokens", "--slo", "ttft:p95=1s", code=2)
+    assert "--slo: found a trace with times of its own, expected" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("ms", "shown"),
+    [
+        (900, "0.9 s"),
+        (61_000, "1 min 1 s"),
+        (7_260_000, "2 h 1 min"),
+        (3_743_848_874, "43 d 7 h"),
+        (90_000_000, "25 h"),
+    ],
+)
+def test_durations_are_in_the_units_that_people_read(ms: float, shown: str) -> None:
+    assert duration(ms) == shown
+
+
+def test_times_of_a_table_have_one_unit(small_run: Path) -> None:
+    assert time_unit(90_000) == (1, "ms")
+    assert time_unit(150_000) == (1_000, "seconds")
+    assert time_unit(3_743_848_874) == (3_600_000, "hours")
+    slow = str(agentgen.simulate(small_run, capacity_tokens="2M", prefill_tokens_per_second=50))
+    assert "seconds from sending a request to" in slow or "hours from sending a request to" in slow
 
 
 def test_rows_of_requests_replace_no_trace(small_run: Path, tmp_path: Path, invoke: Invoke) -> None:

@@ -278,6 +278,7 @@ def simulate(
     routing: str = "sticky",
     ttl_ms: float | None = None,
     belady_bound: bool = False,
+    slo: Sequence[tuple[str, str, float]] = (),
     requests: str | None = None,
     model: str | None = None,
     kv_dtype: str | None = None,
@@ -285,7 +286,8 @@ def simulate(
 ) -> str:
     """Simulate a trace at each capacity (JSON: `schema("simulation")`). `progress` as for `analyze`.
 
-    `requests`: a Parquet file to be written, of one capacity. `model` and `kv_dtype` are told with the answer.
+    `slo`: metric, statistic and limit in ms. `requests`: a Parquet file to be written, of one capacity. `model` and
+    `kv_dtype` are told with the answer.
 
     Raises TraceError, OSError, KeyboardInterrupt.
     """

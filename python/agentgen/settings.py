@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from agentgen._native import MAX_SESSIONS, MAX_TOKENS, MIN_ISL
-from agentgen.units import parse_count, parse_rate, parse_share, parse_size, parse_time_s
+from agentgen.units import parse_count, parse_rate, parse_share, parse_size, parse_targets, parse_time_s
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,7 @@ TRACE_SUFFIXES = {".jsonl", ".parquet", ".gz", ".zst"}
 
 MAX_SEED = 2**64 - 1
 MAX_THREADS = 1024
+TARGETS = "limits such as ttft:p95=2s,e2e:p99=1m (mean, p50, p75, p95, p99)"
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,14 @@ def check_time_ms(name: str, value: Any) -> float:
     if time_ms < 0:
         raise ValueError(f"{name}: found {value!r}, expected {expected}")
     return time_ms
+
+
+def check_targets(name: str, value: Any) -> list[tuple[str, str, float]]:
+    """The value as limits: metric, statistic, ms."""
+    targets = parse_targets(value) if isinstance(value, str) else None
+    if targets is None:
+        raise ValueError(f"{name}: found {value!r}, expected {TARGETS}")
+    return targets
 
 
 def _integer(name: str, value: Any, parsed: int | None, low: int, high: int) -> int:

@@ -23,6 +23,7 @@ MULTIPLES = {
 }
 _BYTES = {f"{prefix}{suffix}".lower(): multiple for prefix, multiple in MULTIPLES.items() for suffix in ("", "b")}
 _NUMBER = re.compile(r"([0-9]+(?:_[0-9]+)*)?(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,3}))? ?([A-Za-z]*)")
+_TARGET = re.compile(r"(ttft|e2e):(mean|p50|p75|p95|p99)=(.+)")
 _GPUS = re.compile(r"(?:([0-9]{1,6}) ?x ?)?([^x*-]+?)(?: ?\* ?([0-9.]+%?))?(?: ?- ?([^x*-]+))?")
 
 
@@ -69,6 +70,18 @@ def parse_share(text: str) -> float | None:
     """A fraction: `0.9` or `90%`."""
     number = decimal(text.strip().removesuffix("%").rstrip())
     return None if number is None else number / 100 if text.strip().endswith("%") else number
+
+
+def parse_targets(text: str) -> list[tuple[str, str, float]] | None:
+    """Metric, statistic and limit in ms of each of `ttft:p95=2s,e2e:p99=1m`."""
+    found = []
+    for part in text.split(","):
+        match = _TARGET.fullmatch(part.strip())
+        limit_s = parse_time_s(match[3]) if match else None
+        if match is None or limit_s is None:
+            return None
+        found.append((match[1], match[2], 1_000 * limit_s))
+    return found
 
 
 def decimal(text: str) -> float | None:

@@ -35,7 +35,9 @@ def pieces(plan: Plan) -> Iterator[RenderableType]:
 
 def _facts(plan: Plan) -> Iterator[tuple[str, list[str]]]:
     yield from timeline_facts(plan["timeline"], plan["sessions"])
-    kept = cache(plan["block_size"], cached_outputs=plan["cached_outputs"], sessions=plan["sessions"])
+    kept = cache(
+        plan["block_size"], plan["trace_block_size"], cached_outputs=plan["cached_outputs"], sessions=plan["sessions"]
+    )
     yield "cache", [f"LRU, {kept}"]
     if plan["model"]:
         yield "model", [plan["model"]]

@@ -10,7 +10,7 @@ from agentgen import _native
 from agentgen._native import DECODE_TOKENS_PER_SECOND, PREFILL_TOKENS_PER_SECOND
 from agentgen.analysis.figures import MAX_BYTES, MAX_CAPACITIES, Figures, assumptions, check_one_of
 from agentgen.analysis.model import kv_size
-from agentgen.settings import check_choice, check_integer, check_size, check_time_ms
+from agentgen.settings import check_choice, check_integer, check_size, check_targets, check_time_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,16 +50,19 @@ class Simulation(Figures):
     Attributes:
         hit_rate: Tokens found / tokens of the prompts served, at the first capacity.
         failed: Requests that need more blocks than a replica has, at the first capacity.
+        largest_concurrency: Sessions at once that meet `slo`, at the first capacity; None without `slo`.
     """
 
     hit_rate: float
     failed: int
+    largest_concurrency: int | None
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         first = self._data["points"][0]
         self.hit_rate = first["hit_rates"]["token_weighted"]
         self.failed = first["requests"]["failed"]
+        self.largest_concurrency = first["largest_concurrency"]
 
     def __repr__(self) -> str:
         served = self._data["points"][0]["requests"]["served"]
@@ -90,6 +93,8 @@ class Simulation(Figures):
                 **{f"{name}_{part}_ms": (point["times"][name] or {}).get(part) for name, part in times},
                 **{f"{name}_blocks": point["blocks"][name] for name in blocks},
                 **point["requests"],
+                "prefill_load": (point["load"] or {}).get("prefill"),
+                "largest_concurrency": point["largest_concurrency"],
                 "belady_bound_block_references": (point["belady_bound"] or {}).get("block_references"),
             }
             for point in self._data["points"]
@@ -100,6 +105,8 @@ class Simulation(Figures):
             **{f"{name}_{part}_ms": "Float64" for name, part in times},
             **{f"{name}_blocks": "UInt64" for name in blocks},
             **dict.fromkeys(("served", "failed", "skipped"), "UInt64"),
+            "prefill_load": "Float64",
+            "largest_concurrency": "UInt64",
             "belady_bound_block_references": "Float64",
         }
         return self._frame("points", columns, rows)
@@ -139,6 +146,7 @@ def simulate(
     routing: str = "sticky",
     ttl_ms: Time | None = None,
     belady_bound: bool = False,
+    slo: str | None = None,
     requests: StrPath | None = None,
     block_size: Count | None = None,
     cached_outputs: bool = True,
@@ -167,6 +175,8 @@ def simulate(
         ttl_ms: Evict blocks idle for longer than this, ms (or with a unit: `5m`).
         belady_bound: Also compute the hit rate of Belady's policy, an upper bound for every eviction policy. Memory
             then grows with the number of requests.
+        slo: Limits such as `ttft:p95=2s,e2e:p99=1m`: search the largest number of sessions at once that meets all of
+            them; only for a trace without times of its own.
         requests: Parquet file to write with a row per request; only with one capacity.
         block_size: As for `analyze`.
         cached_outputs: As for `analyze`.
@@ -236,6 +246,7 @@ def simulate(
         routing=routing,
         ttl_ms=None if ttl_ms is None else check_time_ms("ttl_ms", ttl_ms),
         belady_bound=bool(belady_bound),
+        slo=[] if slo is None else check_targets("slo", slo),
         requests=None if requests is None else os.fspath(requests),
         model=None if model is None else os.fspath(model),
         kv_dtype=kv.get("kv_dtype"),

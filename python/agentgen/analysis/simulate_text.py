@@ -6,8 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from agentgen.analysis.text import DEFINITIONS, LAYERS, TURNS
 from agentgen.analysis.timeline import cache, order
-from agentgen.text.format import NONE, SECOND_MS, counted, duration, memory, memory_unit, number, percent
-from agentgen.text.layout import BLANK, Clauses, Facts, Table, line
+from agentgen.text.format import (
+    NONE,
+    SECOND_MS,
+    counted,
+    duration,
+    memory,
+    memory_unit,
+    number,
+    percent,
+    scaled,
+    time_unit,
+)
+from agentgen.text.layout import BLANK, Clauses, Facts, Table, line, paragraph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +27,8 @@ if TYPE_CHECKING:
 
     Point = Mapping[str, Any]
 
+BUSY = 0.95  # of the time: a queue that hardly ever empties
+TEN = 10
 STATISTICS = ("mean", "median", "p95", "p99")
 TIMES = {"ttft": "first token (TTFT)", "queueing": "admission (queueing)", "latency": "last token"}
 BLOCKS = ("added", "refetched", "evicted", "expired")
@@ -25,6 +38,8 @@ def pieces(simulation: Mapping[str, Any]) -> Iterator[RenderableType]:
     """What was simulated, then the figures."""
     points: list[Point] = simulation["points"]
     yield line(simulation["trace"])
+    for said in (*_overload(points), *_within_limits(simulation)):
+        yield paragraph(said, rest="  ")
     yield Facts(list(_facts(simulation)))
     yield BLANK
     yield from _sweep(simulation) if len(points) > 1 else _one(points[0])
@@ -44,6 +59,42 @@ def pieces(simulation: Mapping[str, Any]) -> Iterator[RenderableType]:
         )
 
 
+def _overload(points: list[Point]) -> Iterator[str]:
+    """What a reader has to know before any time: that requests come faster than they can be served."""
+    loads = [(point, point["load"]) for point in points if point["load"] and point["load"]["prefill"] > 1]
+    busy = [point for point in points if point["load"] and BUSY <= point["load"]["prefill"] <= 1]
+    for point, load in loads[:1]:
+        at = f" at {_memory(point)}" if len(points) > 1 else ""
+        fit = counted(load["sessions"], "session")
+        yield (
+            f"overload: prefill is {_times_over(load['prefill'])} times oversubscribed{at}: waiting times grow with "
+            f"every session; at most {fit} at once {'fits' if load['sessions'] == 1 else 'fit'}"
+        )
+    if len(loads) > 1:
+        others = "; ".join(f"{_memory(point)}: {_times_over(load['prefill'])} times" for point, load in loads[1:])
+        yield f"  also at {others}"
+    if busy and not loads and points[0]["clock"] != "closed":
+        share = percent(busy[0]["load"]["prefill"])
+        yield f"overload: prefill is busy {share} of the time: waiting times grow without limit"
+
+
+def _times_over(load: float) -> str:
+    return f"{load:,.0f}" if load >= TEN else f"{load:.2g}"
+
+
+def _within_limits(simulation: Mapping[str, Any]) -> Iterator[str]:
+    if not simulation["slo"]:
+        return
+    limits = ", ".join(
+        f"{target['metric']} {target['statistic']} <= {duration(target['limit_ms'])}" for target in simulation["slo"]
+    )
+    for point in simulation["points"]:
+        at = f"{_memory(point)}: " if len(simulation["points"]) > 1 else ""
+        most = point["largest_concurrency"]
+        found = f"at most {counted(most, 'session')} at once" if most else "not met, even by one session at a time"
+        yield f"{limits}: {at}{found}"
+
+
 def _memory(point: Point) -> str:
     if point["capacity_bytes"] is None:
         return counted(point["capacity_blocks"], "block")
@@ -61,7 +112,12 @@ def _facts(simulation: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
         yield "", [f"duration {duration(first['duration_ms'])}"]
     if replicas > 1:
         yield "replicas", [f"{replicas:,}, {simulation['routing']} routing"]
-    kept = cache(simulation["block_size"], cached_outputs=simulation["cached_outputs"], sessions=first["sessions"])
+    kept = cache(
+        simulation["block_size"],
+        simulation["trace_block_size"],
+        cached_outputs=simulation["cached_outputs"],
+        sessions=first["sessions"],
+    )
     yield "cache", [f"LRU, {kept}"]
     if simulation["ttl_ms"] is not None:
         yield "", [f"blocks idle for longer than {duration(simulation['ttl_ms'])} expire"]
@@ -102,8 +158,13 @@ def _rates(point: Point) -> Table:
 
 
 def _times(point: Point) -> Table:
-    rows = [(words, [number(_of(point["times"][name], part)) for part in STATISTICS]) for name, words in TIMES.items()]
-    return Table("ms from sending a request to", STATISTICS, rows)
+    times = [point["times"][name] for name in TIMES]
+    scale, unit = time_unit(max((observed["p99"] for observed in times if observed), default=0))
+    rows = [
+        (words, [scaled(_of(observed, part), scale) for part in STATISTICS])
+        for words, observed in zip(TIMES.values(), times, strict=True)
+    ]
+    return Table(f"{unit} from sending a request to", STATISTICS, rows)
 
 
 def _of(observed: Mapping[str, float] | None, part: str) -> float | None:

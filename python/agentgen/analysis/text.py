@@ -90,7 +90,10 @@ def _facts(trace: Trace) -> Iterator[tuple[str, list[str]]]:
     yield "prompts", [f"{counted(trace['prompt_tokens'], 'token')}{new}"]
     yield "outputs", [counted(trace["output_tokens"], "token")]
     outputs = trace["reuse"]["cached_outputs"]
-    yield "cache", [cache(trace["block_size"], cached_outputs=outputs, sessions=trace["sessions"])]
+    yield (
+        "cache",
+        [cache(trace["block_size"], trace["trace_block_size"], cached_outputs=outputs, sessions=trace["sessions"])],
+    )
     yield from timeline_facts(trace["timeline"], trace["sessions"])
 
 

@@ -48,8 +48,9 @@ def timeline_facts(timeline: Mapping[str, Any], sessions: int) -> Facts:
         )
 
 
-def cache(block_size: int, *, cached_outputs: bool, sessions: int) -> str:
+def cache(block_size: int, trace_block_size: int, *, cached_outputs: bool, sessions: int) -> str:
     """Block size of the cache and what it keeps; without named sessions, outputs are unknown."""
     outputs = "outputs stay cached" if cached_outputs else "outputs are not cached"
     kept = outputs if sessions else "equal hash ids mean equal content"
-    return f"blocks of {counted(block_size, 'token')}; {kept}"
+    finer = f" (the trace tells content apart by {trace_block_size}: reuse is a lower bound)"
+    return f"blocks of {counted(block_size, 'token')}{finer if block_size < trace_block_size else ''}; {kept}"

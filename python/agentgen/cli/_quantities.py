@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 import click
 
 from agentgen.analysis.figures import MAX_BYTES, MAX_CAPACITIES, MIN_RATE
-from agentgen.units import parse_count, parse_rate, parse_share, parse_size, parse_time_s
+from agentgen.settings import TARGETS
+from agentgen.units import parse_count, parse_rate, parse_share, parse_size, parse_targets, parse_time_s
 
 
 class Rate(click.ParamType[float]):
@@ -105,6 +106,18 @@ class CapacitiesType(click.ParamType[list[Capacity]]):
         if len({capacity.unit for capacity in found}) > 1:
             self.fail(f"found {value!r}, expected all in bytes, all in blocks or all in tokens.", param, ctx)
         return found
+
+
+class Targets(click.ParamType[str]):
+    """Limits on times: `ttft:p95=2s,e2e:p99=1m`."""
+
+    name = "limits"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the form; the function parses it."""
+        if parse_targets(str(value)) is None:
+            self.fail(f"found {value!r}, expected {TARGETS}.", param, ctx)
+        return str(value)
 
 
 class Duration(click.ParamType[float]):

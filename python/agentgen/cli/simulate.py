@@ -14,7 +14,7 @@ from agentgen.cli._assumptions import assumption_options, check_model, model_opt
 from agentgen.cli._errors import reading
 from agentgen.cli._options import Whole, threads_option
 from agentgen.cli._print import print_figures
-from agentgen.cli._quantities import CapacitiesType, Duration
+from agentgen.cli._quantities import CapacitiesType, Duration, Targets
 from agentgen.cli._validity import warn_if_invalid
 from agentgen.errors import AgentgenError
 from agentgen.run import listed
@@ -64,6 +64,12 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--belady-bound", is_flag=True, help="Also compute the hit rate of Belady's optimal policy, an upper bound."
+)
+@click.option(
+    "--slo",
+    type=Targets(),
+    metavar="LIMITS",
+    help="Find the largest number of sessions at once that meets limits, such as ttft:p95=2s,e2e:p99=1m.",
 )
 @assumption_options
 @threads_option

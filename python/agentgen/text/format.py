@@ -10,6 +10,10 @@ KILO = 1000
 
 SECOND_MS = 1_000
 MINUTE_MS = 60 * SECOND_MS
+HOUR_MS = 60 * MINUTE_MS
+SHOWN_DAYS = 2  # shorter times are hours
+MANY = 100  # of a unit, from which a column has that unit
+TIME_UNITS = ((HOUR_MS, "hours"), (SECOND_MS, "seconds"), (1, "ms"))
 
 
 def printable(text: str) -> str:
@@ -70,10 +74,26 @@ def file_size(count: float) -> str:
 
 
 def duration(ms: float) -> str:
-    """The two largest units: `58 min 57 s`."""
+    """The two largest units: `58 min 57 s`, `43 d 8 h`."""
     if ms < MINUTE_MS:
         return f"{ms / SECOND_MS:.3g} s"
     seconds = round(ms / SECOND_MS)
-    hours, minutes, rest = seconds // 3600, seconds // 60 % 60, seconds % 60
-    parts = ((hours, "h"), (minutes, "min")) if hours else ((minutes, "min"), (rest, "s"))
-    return " ".join(f"{count} {unit}" for count, unit in parts if count)
+    days, hours, minutes, rest = seconds // 86400, seconds // 3600, seconds // 60 % 60, seconds % 60
+    if days >= SHOWN_DAYS:
+        parts = ((days, "d"), (hours % 24, "h"))
+    else:
+        parts = ((hours, "h"), (minutes, "min")) if hours else ((minutes, "min"), (rest, "s"))
+    return " ".join(f"{count:,} {unit}" for count, unit in parts if count)
+
+
+def time_unit(largest_ms: float) -> tuple[float, str]:
+    """The unit for times up to this one, in ms, and its name: whole columns have one unit."""
+    return next(((ms, name) for ms, name in TIME_UNITS if largest_ms >= MANY * ms), TIME_UNITS[-1])
+
+
+def scaled(ms: float | None, unit_ms: float) -> str:
+    """A time in a unit, with three significant digits or whole: `1,234`, `56.7`, `0.0123`."""
+    if ms is None:
+        return NONE
+    value = ms / unit_ms
+    return number(value) if unit_ms == 1 else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004

@@ -1,6 +1,6 @@
 //! Arguments of Python functions as Rust options, and results as JSON.
 
-use agentgen_analysis::analyze::{Capacity, Options};
+use agentgen_analysis::analyze::{Capacity, Options, Target};
 use agentgen_analysis::simulate::Routing;
 use agentgen_core::Layout;
 use agentgen_trace::manifest::Shard;
@@ -83,6 +83,13 @@ pub(crate) fn capacities(sizes: Vec<u64>, unit: &str) -> PyResult<Vec<Capacity>>
         _ => return Err(bad_argument(format!("unit: found {unit:?}, expected bytes, blocks or tokens"))),
     };
     Ok(sizes.into_iter().map(capacity).collect())
+}
+
+/// Metric, statistic and limit in ms.
+pub(crate) fn target((metric, statistic, limit_ms): &(String, String, f64)) -> PyResult<Target> {
+    let expected = "ttft or e2e, and mean, p50, p75, p95 or p99";
+    Target::named(metric, statistic, *limit_ms)
+        .ok_or_else(|| bad_argument(format!("slo: found {metric}:{statistic}, expected {expected}")))
 }
 
 pub(crate) fn routing(name: &str) -> PyResult<Routing> {

@@ -2,6 +2,7 @@
 
 mod fleet;
 mod lengths;
+mod load;
 mod plan;
 mod plan_report;
 mod report;
@@ -25,6 +26,7 @@ use agentgen_trace::session::{self, TraceTiming, in_order};
 use lengths::Lengths;
 
 pub use lengths::{LengthSummaries, TurnContext};
+pub use load::{Load, Metric, Statistic, Target};
 pub use plan::{Impossible, plan};
 pub use plan_report::{Plan, PlanOptions, PlanPoint, Replicas};
 pub use report::{Analysis, Distance, ReuseFigures, TimelineFacts, TraceAnalysis};

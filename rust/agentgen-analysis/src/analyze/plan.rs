@@ -75,6 +75,7 @@ pub fn plan(
         program: PROGRAM.to_owned(),
         trace: trace.display().to_string(),
         sessions: counted,
+        trace_block_size: settings.id_tokens,
         block_size: settings.block_tokens,
         cached_outputs: settings.cached_outputs,
         timeline: TimelineFacts::new(&reuse, &settings.timing),

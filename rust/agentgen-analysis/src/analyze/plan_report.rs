@@ -36,6 +36,8 @@ pub struct Plan {
     pub trace: String,
     /// Sessions of the trace; 0 if it names no sessions.
     pub sessions: u64,
+    /// Tokens of a hash id of the trace.
+    pub trace_block_size: u32,
     /// Tokens per block of the cache.
     pub block_size: u32,
     /// Whether the KV of outputs stays in the cache.

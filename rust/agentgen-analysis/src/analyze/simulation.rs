@@ -14,6 +14,7 @@ use agentgen_trace::{Cancel, Result, TraceError};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::load::{Load, Target, largest};
 use super::{Options, located, no_requests};
 use crate::simulate::{self, Figures, RequestTable, Routing};
 use agentgen_trace::session::{self, TraceTiming};
@@ -48,6 +49,8 @@ pub struct SimulateOptions {
     pub ttl_ms: Option<f64>,
     /// Whether to compute the Belady bound.
     pub belady_bound: bool,
+    /// Limits for which the largest concurrency is searched; only for a trace without times of its own.
+    pub slo: Vec<Target>,
     /// Parquet file to write a row for each request to; needs a single capacity.
     pub requests: Option<PathBuf>,
 }
@@ -85,6 +88,8 @@ pub struct Simulation {
     pub kv_dtype: Option<String>,
     /// KV bytes per token; null if capacities are in blocks and no model was given.
     pub kv_bytes_per_token: Option<u64>,
+    /// Limits for which `largest_concurrency` is searched.
+    pub slo: Vec<Target>,
     /// One point for each capacity, in the order given.
     pub points: Vec<SimulationPoint>,
 }
@@ -98,6 +103,10 @@ pub struct SimulationPoint {
     pub capacity_blocks: u64,
     /// Tokens of these blocks.
     pub capacity_tokens: u64,
+    /// Whether the prefill units keep up; null without prefill work.
+    pub load: Option<Load>,
+    /// Sessions at once up to which all limits of `slo` are met: 0 if one is too many; null without `slo`.
+    pub largest_concurrency: Option<u64>,
     /// The figures.
     #[serde(flatten)]
     pub figures: Figures,
@@ -121,6 +130,7 @@ pub fn simulate(
         let (source, cancel, done) = (Arc::clone(&source), cancel.clone(), Arc::clone(done));
         let options = options.clone();
         let requests = system.requests.clone();
+        let slo = system.slo.clone();
         let settings = simulate::Settings {
             capacity_blocks: 0,
             block_tokens: analysis.block_tokens,
@@ -136,7 +146,25 @@ pub fn simulate(
         move |size: Size| {
             let settings = simulate::Settings { capacity_blocks: size.blocks, ..settings };
             let figures = one(&source, &options, readers, &settings, requests.as_ref(), &cancel, &done)?;
+            // Searches need no bound and write no file.
+            let with = |concurrency: u64| {
+                let mut settings = simulate::Settings { belady_bound: false, ..settings };
+                settings.timeline.concurrency = usize::try_from(concurrency.max(1)).unwrap_or(usize::MAX);
+                one(&source, &options, readers, &settings, None, &cancel, &done).map(|figures| (figures, settings))
+            };
+            let largest_concurrency = if slo.is_empty() {
+                None
+            } else {
+                check_searchable(figures.clock)?;
+                Some(largest(figures.sessions.max(1), |concurrency| {
+                    let (figures, _) = with(concurrency)?;
+                    Ok::<_, TraceError>(slo.iter().all(|target| target.is_met(&figures)))
+                })?)
+            };
+            let load = Load::of(&figures, &settings).map(|load| load.settled(with)).transpose()?;
             Ok(SimulationPoint {
+                load,
+                largest_concurrency,
                 capacity_bytes: size.bytes,
                 capacity_blocks: settings.capacity_blocks,
                 capacity_tokens: settings.capacity_blocks.saturating_mul(settings.block_tokens.into()),
@@ -165,6 +193,7 @@ pub fn simulate(
         model: system.model.clone(),
         kv_dtype: system.kv_dtype.clone(),
         kv_bytes_per_token: system.kv_bytes_per_token,
+        slo: system.slo.clone(),
         points,
     })
 }
@@ -203,6 +232,17 @@ impl SimulateOptions {
                 let diagnostic = Diagnostic::unnamed("bytes", "the KV bytes of a token with them");
                 Err(TraceError::usage("capacity", diagnostic))
             }
+        }
+    }
+}
+
+/// Only a closed loop has a concurrency to search.
+fn check_searchable(clock: TraceTiming) -> Result<()> {
+    match clock.decides() {
+        None => Ok(()),
+        Some(why) => {
+            let expected = format!("a trace without them, whose concurrency can be chosen: this one has {why}");
+            Err(TraceError::usage("slo", Diagnostic::unnamed("a trace with times of its own", expected)))
         }
     }
 }
