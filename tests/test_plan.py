@@ -336,9 +336,9 @@ def test_the_list_of_models(invoke: Invoke) -> None:
     assert max(map(len, lines)) <= 80
     assert lines[0] == "KV bytes"
     assert [heading.strip() for heading in lines[1].split("  ")[-3:]] == [
-        "a token, bf16",
-        "a token, fp8",
-        "an open session, bf16",
+        "per token, bf16",
+        "per token, fp8",
+        "per open session, bf16",
     ]
     bf16, fp8 = agentgen.models(), agentgen.models("fp8")
     assert [line.split() for line in lines[2:]] == [

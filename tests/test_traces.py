@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def test_a_sound_trace(invoke: Invoke, small_run: Path) -> None:
     result = invoke("validate", small_run)
     first, last = result.stdout.splitlines()
-    assert first == "layout incremental (from the manifest), block size 512 (from the manifest)"
+    assert first == "layout incremental (from the manifest), trace block size 512 (from the manifest)"
     assert last.startswith("ok: ")
     assert result.stderr == ""
     assert f"{agentgen.validate(small_run)}\n" == result.stdout
@@ -27,7 +27,7 @@ def test_a_sound_trace(invoke: Invoke, small_run: Path) -> None:
 def test_a_file_without_rows(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").touch()
     result = invoke("validate", tmp_path / "a.jsonl", code=1)
-    assert result.stdout.splitlines()[0] == "layout assumed (no row could be read)"
+    assert result.stdout.splitlines()[0] == "layout unknown (no row could be read)"
 
 
 @pytest.mark.parametrize(

@@ -126,12 +126,12 @@ class ValidationReport:
         if self.layout_from is None or self.block_size_from is None:
             yield "multi-turn messages"
         elif self.layout_from == "assumed":
-            yield "layout assumed (no row could be read)"
+            yield "layout unknown (no row could be read)"
         else:
             layout_from, size_from = (
                 ORIGINS.get(origin, f"from the {origin}") for origin in (self.layout_from, self.block_size_from)
             )
-            yield f"layout {self.layout} ({layout_from}), block size {self.block_size} ({size_from})"
+            yield f"layout {self.layout} ({layout_from}), trace block size {self.block_size} ({size_from})"
         yield from map(str, self.findings)
         hidden = self.errors + self.warnings - len(self.findings)
         if hidden:

@@ -158,7 +158,7 @@ def analyze(
         prefill_tokens_per_second: Prefill rate for prompt tokens that are not cached (default: 20,000).
         decode_tokens_per_second: Decode rate of one request (default: 60).
         trace_layout: `incremental` or `cumulative`, for a trace that does not state it.
-        trace_block_size: Tokens a hash id, for a trace that does not state it.
+        trace_block_size: Tokens per hash id, for a trace that does not state it.
         threads: Worker threads (default: one per core); the figures do not depend on it.
         progress: Called with (sessions done, 0), at most ten times per second; the total is not known.
 

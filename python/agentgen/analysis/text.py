@@ -72,7 +72,7 @@ def pieces(analysis: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 def _facts(trace: Trace) -> Iterator[tuple[str, list[str]]]:
     layout_from = ORIGINS.get(trace["layout_from"], f"from the {trace['layout_from']}")
-    yield "rows", [f"{trace['layout']} ({layout_from}), {counted(trace['trace_block_size'], 'token')} a hash id"]
+    yield "rows", [f"{trace['layout']} ({layout_from}), {counted(trace['trace_block_size'], 'token')} per hash id"]
     requests = f"{counted(trace['requests'], 'request')};"
     if not trace["sessions"]:
         yield "holds", [requests, "sessions not named"]

@@ -72,13 +72,13 @@ threads_option = click.option(
     "--threads",
     type=Whole(1, MAX_THREADS),
     metavar="N",
-    help="Worker threads; results do not depend on it. [default: one per core]",
+    help="Number of threads; it changes no result. [default: one per core]",
 )
 trace_block_size_option = click.option(
     "--trace-block-size",
     type=Whole(1, MAX_TOKENS),
     metavar="TOKENS",
-    help="Block size of a trace that does not state it, tokens.",
+    help="Tokens per hash id, if the trace does not state it.",
 )
 trace_layout_option = click.option(
     "--trace-layout", type=click.Choice(LAYOUTS), help="Layout of a trace that does not state it."

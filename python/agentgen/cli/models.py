@@ -23,4 +23,4 @@ def command() -> None:
     for name, model in bf16.items():
         sizes = (model["kv_bytes_per_token"], fp8[name]["kv_bytes_per_token"], model["kv_bytes_per_session"])
         rows.append((name, [f"{size:,}" if size else NONE for size in sizes]))
-    show(Table("KV bytes", ("a token, bf16", "a token, fp8", "an open session, bf16"), rows))
+    show(Table("KV bytes", ("per token, bf16", "per token, fp8", "per open session, bf16"), rows))

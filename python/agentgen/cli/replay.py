@@ -104,12 +104,12 @@ def _pair(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 )
 @_option("tokenizer", "FILE", "The model's tokenizer.json, for prompts of exact length.")
 @_option("salt", "TEXT", "Salt of the prompts' text; the same salt gives the same text. [default: random]")
-@_option("request-json", "JSON", """Additional fields of every request, such as '{"ignore_eos": true}'.""")
-@_option("trace-block-size", "TOKENS", "Block size of a trace that does not state one.", type=_number)
+@_option("request-json", "JSON", """Fields to add to every request or replace, such as '{"ignore_eos": true}'.""")
+@_option("trace-block-size", "TOKENS", "Tokens per hash id, if the trace does not state it.", type=_number)
 @_option(
     "concurrency",
     "N",
-    "Closed loop with N open sessions, one request in flight in each. [default: 50, or the trace's arrival times]",
+    "Closed loop with N open sessions, one request in flight in each. [default: the trace's arrival times, or 50 without them]",
     type=_number,
 )
 @_option("session-rate", "R", "Open loop with random arrivals, R sessions per second.", type=_number)
@@ -160,8 +160,8 @@ def command(
 ) -> int:
     """Replay a trace against a server and measure it.
 
-    TRACE is a run directory, a Mooncake trace, or a file of multi-turn
-    messages. Without --url, an embedded server answers; it models time and
+    TRACE is a block-hash trace (JSONL, Parquet, a run directory or a merged
+    set) or a file of multi-turn messages. Without --url, an embedded server answers; it models time and
     prefix cache (see agentgen serve).
 
     Writes summary.json, requests.parquet and replay.html into a new run

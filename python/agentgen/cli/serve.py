@@ -64,7 +64,7 @@ class FaultType(click.ParamType[dict[str, Any]]):
     "--model",
     metavar="NAME|PATH",
     shell_complete=models,
-    help="Model name; with a --capacity in bytes, a name from agentgen models or the path of a config.json. "
+    help="Model name; with a --capacity in bytes, a name from agentgen models, a config.json or its directory. "
     "[default: agentgen]",
 )
 @click.option(

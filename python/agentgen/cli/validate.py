@@ -42,7 +42,7 @@ def command(
     set of shards; several are checked as one data set. JSONL holds a block-hash
     trace or multi-turn messages.
 
-    Exit codes: 0 valid, 1 errors found, 2 not readable as a trace.
+    Exit codes: 0 valid, 1 errors found, 2 a file cannot be read.
     """
     with reading(), progress("checking", shown=not as_json) as update:
         report = validate(

@@ -56,7 +56,7 @@ def report(
         prefill_tokens_per_second: How fast new tokens of a prompt are computed.
         decode_tokens_per_second: How fast an output's tokens follow each other.
         trace_layout: `incremental` or `cumulative`, for a trace that does not say.
-        trace_block_size: Tokens a hash id, for a trace that does not say.
+        trace_block_size: Tokens per hash id, for a trace that does not say.
         threads: Threads that parse (default: one a core).
         progress: Called with (sessions done, 0), at most ten times per second.
 

@@ -81,9 +81,9 @@ class ReplaySettings(BaseModel):
     salt: str | None = None
     """Replays with the same salt send the same text; random by default."""
     request_json: Annotated[dict[str, Any], BeforeValidator(values.request_fields)] = {}
-    """Additional fields of every request."""
+    """Fields to add to every request or replace."""
     trace_block_size: Annotated[int, BeforeValidator(values.whole(1, MAX_TOKENS))] | None = None
-    """Block size of a trace that does not state one, tokens."""
+    """Tokens per hash id, if the trace does not state it."""
 
     concurrency: Annotated[int, BeforeValidator(values.whole(1, MAX_SLOTS))] | None = None
     """Open sessions of a closed loop."""

@@ -9,7 +9,7 @@ use crate::truncation_bias::solve_bias;
 use crate::turns::{Distributions, TurnSampler};
 
 /// Share of draws at a floor or ceiling from which a warning names it.
-const TOLD_SHARE: f64 = 0.01;
+const WARNED_SHARE: f64 = 0.01;
 
 /// How the distribution of a field was resolved.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -190,16 +190,16 @@ impl Resolver<'_> {
     ) -> Result<TokenCountDist, ConfigError> {
         let dist = TokenCountDist::new(self.solve(path, d, Transform::Tokens { low, cap })?, low, cap);
         let (raised, lowered) = dist.clamped();
-        if raised >= TOLD_SHARE {
+        if raised >= WARNED_SHARE {
             let share = 100.0 * raised;
             self.warnings.push(format!(
-                "{path}: {share:.1} % of the draws are raised to the smallest length, {low} (state min: {low}, or less)"
+                "{path}: {share:.1} % of the draws are raised to the smallest length, {low} (min: {low} truncates the distribution there instead)"
             ));
         }
-        if lowered >= TOLD_SHARE {
+        if lowered >= WARNED_SHARE {
             let share = 100.0 * lowered;
             self.warnings.push(format!(
-                "{path}: {share:.1} % of the draws are cut to the largest length, {cap} (state max: {cap}, or less)"
+                "{path}: {share:.1} % of the draws are cut to the largest length, {cap} (max: {cap} truncates the distribution there instead)"
             ));
         }
         self.record(Effective { mean: dist.mean(), median: dist.median() });

@@ -17,7 +17,7 @@ use crate::records::{self, Measured, Outcome, Phase, Record, Request, Session, V
 /// Folder of the record files in a run directory.
 pub const RECORDS: &str = "records";
 
-/// The records of a run. About 400 bytes a request.
+/// The records of a run. About 400 bytes per request.
 #[derive(Debug, Default)]
 pub struct Run {
     /// Requests, in the order of the files and of the lines in them.
@@ -153,7 +153,7 @@ fn read(path: &Path, mut each: impl FnMut(Record) -> Result<()>) -> Result<recor
 /// The error about a directory that is not a run directory.
 fn no_run(directory: &Path, found: &str) -> TraceError {
     let expected =
-        format!("a run directory that agentgen replay wrote ({RECORDS}/*.jsonl, one a worker, and {SUMMARY} in it)");
+        format!("a run directory that agentgen replay wrote ({RECORDS}/*.jsonl, one per worker, and {SUMMARY} in it)");
     Diagnostic::unnamed(found, expected).in_file(directory).into()
 }
 
