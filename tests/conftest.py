@@ -37,8 +37,8 @@ def shared(name: str) -> Path:
     return path
 
 
-# Continuous integration installs a browser, so that its absence is a failure there.
-BROWSER_REQUIRED = "AGENTGEN_BROWSER_REQUIRED"
+# Continuous integration installs a browser and strace, so that their absence is a failure there.
+TOOLS_REQUIRED = "AGENTGEN_TOOLS_REQUIRED"
 CHARTS = ROOT / "python" / "agentgen" / "pages" / "static" / render.CHARTS
 
 # The folder brings a virtual environment and settings of its own.
@@ -110,7 +110,7 @@ def needs(module: str) -> pytest.MarkDecorator:
 
 def missing(what: str) -> NoReturn:
     """Skip aloud, or fail where nothing may be missing."""
-    if os.environ.get(BROWSER_REQUIRED):
+    if os.environ.get(TOOLS_REQUIRED):
         pytest.fail(what)
     pytest.skip(what)
 

@@ -436,7 +436,8 @@ def test_lengths_that_pile_up_at_a_bound_are_warnings() -> None:
     )
     turns, output = sorted(loaded.resolve(loaded.settings)["warnings"], reverse=True)
     assert re.fullmatch(
-        r"generation_length: 4\d\.\d % of the draws are raised to the smallest length, 30 \(min: 30 truncates the distribution there instead\)",
+        r"generation_length: 4\d\.\d % of the draws are raised to the smallest length, 30 "
+        r"\(min: 30 truncates the distribution there instead\)",
         output,
     )
     assert turns == (

@@ -66,7 +66,8 @@ if TYPE_CHECKING:
     "--max-isl",
     type=Whole(MIN_ISL, MAX_TOKENS),
     metavar="TOKENS",
-    help="Context limit: every prompt is shorter, its history included; overrides max_prompt_tokens of the configuration.",
+    help="Context limit: every prompt is shorter, its history included; "
+    "overrides max_prompt_tokens of the configuration.",
 )
 @click.option(
     "--max-osl",

@@ -109,7 +109,8 @@ def _pair(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 @_option(
     "concurrency",
     "N",
-    "Closed loop with N open sessions, one request in flight in each. [default: the trace's arrival times, or 50 without them]",
+    "Closed loop with N open sessions, one request in flight in each. "
+    "[default: the trace's arrival times, or 50 without them]",
     type=_number,
 )
 @_option("session-rate", "R", "Open loop with random arrivals, R sessions per second.", type=_number)
