@@ -45,7 +45,7 @@ def test_tables_name_definitions_in_80_columns(
     assert both[0] != both[1]
     row = next(line for line in lines if line.startswith("  blocks found / all blocks of the prompts  "))
     assert row.endswith(f"  {both[0]}      {both[1]}")
-    start = lines.index("  timeline  50 sessions at once; prefill 20,000, decode 60 tokens/s")
+    start = lines.index("  timeline  50 open sessions; prefill 20,000, decode 60 tokens/s")
     assert lines[start + 1].startswith("            duration ")
     assert "nodes" not in text
     assert lines[-1].split() == ["distinct", "blocks", f"{reuse['size']['distinct_blocks']:,}"]
@@ -135,7 +135,7 @@ def test_the_timeline_says_when_sessions_are_few(slots: int, hint: list[str], in
     assert peak == slots or 40 <= peak <= 42 < slots  # two wait for the sessions that they continue
     block = invoke("analyze", small_run, "--concurrency", slots).stdout.split("  timeline  ")[1].split("\n\n")[0]
     order, duration, *more = (line.strip() for line in block.splitlines())
-    assert order.startswith(f"{slots:,} session{'s' * (slots > 1)} at once; ")
+    assert order.startswith(f"{slots:,} open session{'s' * (slots > 1)}; ")
     assert duration.startswith("duration ")
     assert more == [line.replace("PEAK", str(peak)) for line in hint]
 

@@ -43,8 +43,8 @@ def _facts(plan: Plan) -> Iterator[tuple[str, list[str]]]:
         yield "model", [plan["model"]]
     dtype = f" ({plan['kv_dtype']})" if plan["kv_dtype"] else ""
     per_session = plan["kv_bytes_per_session"]
-    more = f", {per_session:,} an open session" if per_session else ""
-    yield "KV bytes", [f"{plan['kv_bytes_per_token']:,} a token{dtype}{more}"]
+    more = f", {per_session:,} per open session" if per_session else ""
+    yield "KV bytes", [f"{plan['kv_bytes_per_token']:,} per token{dtype}{more}"]
     if per_session and plan["timeline"]["peak_open_sessions"] is None:
         yield "", ["the trace names no sessions: only tokens are counted"]
 
@@ -58,7 +58,7 @@ def _points(plan: Plan) -> Table:
             percent(point["hit_rate"]),
             (
                 number(point["capacity_tokens"]),
-                memory(point["capacity_bytes"], unit),
+                memory(point["capacity_bytes"], unit, up=True),
                 "<- target" if blocks == capacity["capacity_blocks"] else "",
             ),
         )
@@ -66,7 +66,7 @@ def _points(plan: Plan) -> Table:
     ]
     title = (
         "smallest cache by hit rate (blocks found / all blocks of the prompts), at the target and at "
-        f"50, 75, 90, 95, 99, 99.9 and 100 % of the limit; {unit} = 10^{EXPONENTS[unit]} bytes"
+        f"50, 75, 90, 95, 99, 99.9 and 100 % of what an infinite cache finds; {unit} = 10^{EXPONENTS[unit]} bytes"
     )
     return Table(title, ("tokens", unit, ""), rows)
 
@@ -74,8 +74,8 @@ def _points(plan: Plan) -> Table:
 def _target(plan: Plan) -> Clauses:
     capacity, of_sessions = plan["capacity"], plan["session_bytes"]
     unit = memory_unit(capacity["capacity_bytes"])
-    total = memory(capacity["capacity_bytes"], unit)
-    needs = f"{percent(plan['target_hit_rate'])} needs {total} {unit} of KV memory:"
+    total = memory(capacity["capacity_bytes"], unit, up=True)
+    needs = f"{percent(plan['target_hit_rate'])} needs one cache of {total} {unit}:"
     tokens = counted(capacity["capacity_tokens"], "token")
     if not of_sessions:
         return Clauses((needs, tokens), rest=REST)
@@ -89,8 +89,8 @@ def _replicas(replicas: Mapping[str, Any]) -> Clauses:
     count, share, needed = replicas["replicas"], replicas["concurrency_each"], replicas["each"]["capacity_bytes"]
     unit = memory_unit(replicas["replica_bytes"])
     each = "" if count == 1 else " each"
-    at_once = f", {counted(share, 'session')} at once{each}" if share else ""
+    at_once = f", {counted(share, 'open session')}{each}" if share else ""
     reach = "reaches it" if count == 1 else "reach it"
     enough = f"{counted(count, 'replica')} of {memory(replicas['replica_bytes'], unit)} {unit} {reach}{at_once};"
     need = "it needs" if count == 1 else "each needs"
-    return Clauses((enough, f"{need} {memory(needed, unit)} {unit}"), rest=REST)
+    return Clauses((enough, f"{need} {memory(needed, unit, up=True)} {unit}"), rest=REST)

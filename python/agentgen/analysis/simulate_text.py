@@ -122,14 +122,14 @@ def _facts(simulation: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     if simulation["ttl_ms"] is not None:
         yield "", [f"blocks idle for longer than {duration(simulation['ttl_ms'])} expire"]
     if len(points) == 1:
-        each = " a replica" if replicas > 1 else ""
+        each = " per replica" if replicas > 1 else ""
         blocks = f" {counted(first['capacity_blocks'], 'block')}," if first["capacity_bytes"] is not None else ""
         yield "", [f"{_memory(first)}{each}:{blocks} {counted(first['capacity_tokens'], 'token')}"]
     if simulation["model"]:
         yield "model", [simulation["model"]]
     if simulation["kv_bytes_per_token"] is not None:
         dtype = f" ({simulation['kv_dtype']})" if simulation["kv_dtype"] else ""
-        yield "KV bytes", [f"{simulation['kv_bytes_per_token']:,} a token{dtype}"]
+        yield "KV bytes", [f"{simulation['kv_bytes_per_token']:,} per token{dtype}"]
 
 
 def _one(point: Point) -> Iterator[RenderableType]:
@@ -153,7 +153,7 @@ def _rates(point: Point) -> Table:
         if rates[definition] is not None
     ]
     if point["belady_bound"]:
-        rows.append(("Belady bound of all blocks", [percent(point["belady_bound"]["block_references"])]))
+        rows.append(("Belady bound: blocks found / all blocks", [percent(point["belady_bound"]["block_references"])]))
     return Table("hit rate of the requests served, by definition", [""], rows)
 
 
@@ -178,10 +178,11 @@ def _blocks(point: Point) -> Table:
         if len(point["blocks_by_layer"]) > 1
     ]
     rows.append(("all", [number(point["blocks"][what]) for what in BLOCKS]))
-    return Table("blocks added (of these added again after eviction), evicted and expired", _BLOCK_HEADINGS, rows)
+    title = "blocks added, refetched (added again after they left the cache), evicted and expired"
+    return Table(title, _BLOCK_HEADINGS, rows)
 
 
-_BLOCK_HEADINGS = ("added", "again", "evicted", "expired")
+_BLOCK_HEADINGS = ("added", "refetched", "evicted", "expired")
 
 
 def _occupancy(point: Point) -> Table:
@@ -222,8 +223,8 @@ def _turns(point: Point) -> Table:
         for index in TURNS
         if index in by_turn
     ]
-    title = "by turn: requests; tokens found / tokens; mean ms to the first token, in the queue"
-    return Table(title, ("requests", "found", "first token", "queue"), rows)
+    title = "by turn: requests; tokens found / tokens of their prompts; mean TTFT and queueing, ms"
+    return Table(title, ("requests", "found", "TTFT", "queueing"), rows)
 
 
 def _sweep(simulation: Mapping[str, Any]) -> Iterator[RenderableType]:
@@ -248,7 +249,7 @@ def _sweep(simulation: Mapping[str, Any]) -> Iterator[RenderableType]:
         ("p95", time("ttft", "p95")),
         ("queue p95", time("queueing", "p95")),
         ("evicted", lambda point: number(point["blocks"]["evicted"])),
-        ("again", lambda point: number(point["blocks"]["refetched"])),
+        ("refetched", lambda point: number(point["blocks"]["refetched"])),
         ("duration", of_served(lambda point: _seconds(point["duration_ms"]))),
     ]
     if any(point["requests"]["failed"] for point in points):
@@ -257,8 +258,8 @@ def _sweep(simulation: Mapping[str, Any]) -> Iterator[RenderableType]:
     each = " of a replica" if simulation["replicas"] > 1 else ""
     bounds = "blocks found / all blocks, and its Belady bound; " if has_bound else ""
     title = (
-        f"by capacity{each}: tokens found / tokens of the prompts; {bounds}times in seconds; "
-        "blocks evicted, and added again"
+        f"by capacity{each}: tokens found / tokens of the prompts; {bounds}TTFT and queueing in seconds; "
+        "blocks evicted, and refetched (added again after they left the cache)"
     )
     yield Table(title, [name for name, _ in columns], rows)
 

@@ -48,8 +48,8 @@ LAYERS = {
 }
 WORKING_SET = (
     ("distinct_tokens", "distinct tokens"),
-    ("live_tokens", "tokens used and needed again, at the peak"),
-    ("recent_tokens", "tokens used within 5 minutes, at the peak"),
+    ("live_tokens", "peak tokens that are used again later"),
+    ("recent_tokens", "peak tokens used within 5 minutes"),
 )
 
 
@@ -157,7 +157,7 @@ def _layers(names: list[str], traces: list[Trace]) -> Table | None:
             share = rate["prompt_tokens"] / trace["prompt_tokens"] if rate else None
             cells += [percent(share), percent(rate.get("hit_rate"))]
         rows.append((LAYERS[layer] if shares_known else LAYERS[layer].removeprefix("L2: rest of the "), cells))
-    title = "by part of the prompt: its share of all prompt tokens; tokens found / its tokens"
+    title = "by part of the prompt: share of all prompt tokens; tokens found / tokens of the part"
     return Table(title, _headings(names, "share", "found"), rows, [2] * len(names))
 
 
@@ -214,7 +214,7 @@ def _working_set(names: list[str], traces: list[Trace]) -> Table:
         for kind, words in WORKING_SET
     ]
     rows.append(("distinct blocks", [number(trace["reuse"]["size"]["distinct_blocks"]) for trace in traces]))
-    return Table("working set: distinct blocks, and the tokens in them", names, rows)
+    return Table("working set", names, rows)
 
 
 def _headings(names: Iterable[str], *columns: str) -> list[str]:

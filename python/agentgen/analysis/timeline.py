@@ -19,7 +19,7 @@ TIMES = {1: "once", 2: "twice"}
 def order(timeline: Mapping[str, Any]) -> str:
     """The parameters of the reference timeline, on one line."""
     sessions = {
-        "closed": f"{counted(timeline['concurrency'], 'session')} at once" if timeline["concurrency"] else "",
+        "closed": f"{counted(timeline['concurrency'], 'open session')}" if timeline["concurrency"] else "",
         "arrivals": "sessions at their arrivals",
         "recorded": "requests at their recorded times",
     }[timeline["clock"]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 NONE = "-"
 BYTES = {"GB": 10**9, "TB": 10**12}
 MOST_GB = 10_000
@@ -58,9 +60,11 @@ def memory_unit(largest: int) -> str:
     return "TB" if largest > MOST_GB * BYTES["GB"] else "GB"
 
 
-def memory(count: int, unit: str) -> str:
-    """Bytes as a number of `unit`: `404.5` (GB), `20.62` (TB)."""
+def memory(count: int, unit: str, *, up: bool = False) -> str:
+    """Bytes as a number of `unit`: `404.5` (GB), `20.62` (TB); `up` rounds up, for what is needed at least."""
     size = count / BYTES[unit]
+    if up:
+        size = math.ceil(size * 10 ** DECIMALS[unit]) / 10 ** DECIMALS[unit]
     return f"{size:,.{DECIMALS[unit]}f}" if size >= 0.1 else f"{size:#.3g}"  # noqa: PLR2004  three digits
 
 

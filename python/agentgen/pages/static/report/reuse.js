@@ -16,7 +16,7 @@ export const LAYERS = { l1: "L1: shared by all", l1_5: "L1.5: shared by a group"
 const SHORT_LAYERS = { l1: "L1: all sessions", l1_5: "L1.5: a group", l2: "L2: one session", carried: "carried over", history: "history" };
 
 const CLOCKS = {
-  closed: (timeline) => `closed loop: ${count(timeline.concurrency)} sessions at once, in file order`,
+  closed: (timeline) => `closed loop: ${count(timeline.concurrency)} open sessions, in file order`,
   arrivals: () => "sessions at their arrivals", recorded: () => "requests at their recorded times",
 };
 

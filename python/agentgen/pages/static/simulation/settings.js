@@ -2,7 +2,7 @@
 
 /** Every setting: name in the URL, label, unit, range; `digits`: significant digits of the slider's steps. */
 export const SETTINGS = [
-  { name: "concurrency", label: "Concurrency", unit: "sessions at once", min: 1, max: 2000, whole: true, digits: 2 },
+  { name: "concurrency", label: "Concurrency", unit: "open sessions", min: 1, max: 2000, whole: true, digits: 2 },
   { name: "prefill", label: "Prefill rate", unit: "tokens/s", min: 100, max: 1e6, digits: 2 },
   { name: "decode", label: "Decode rate", unit: "tokens/s per request", min: 1, max: 2000, digits: 2 },
   { name: "capacity", label: "Capacity", unit: "GB for KV", min: 0.1, max: 100_000, digits: 2 },
