@@ -278,7 +278,7 @@ def simulate(
     routing: str = "sticky",
     ttl_ms: float | None = None,
     belady_bound: bool = False,
-    slo: Sequence[tuple[str, str, float]] = (),
+    slo: Sequence[tuple[str, str, float]] | None = None,
     requests: str | None = None,
     model: str | None = None,
     kv_dtype: str | None = None,

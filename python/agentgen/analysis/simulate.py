@@ -246,7 +246,7 @@ def simulate(
         routing=routing,
         ttl_ms=None if ttl_ms is None else check_time_ms("ttl_ms", ttl_ms),
         belady_bound=bool(belady_bound),
-        slo=[] if slo is None else check_targets("slo", slo),
+        slo=None if slo is None else check_targets("slo", slo),
         requests=None if requests is None else os.fspath(requests),
         model=None if model is None else os.fspath(model),
         kv_dtype=kv.get("kv_dtype"),

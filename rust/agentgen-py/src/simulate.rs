@@ -13,7 +13,7 @@ use crate::enter::{enter, report};
 
 #[pyfunction]
 #[pyo3(signature = (trace, assumptions, *, capacities, unit="bytes", kv_bytes_per_token=None, replicas=1,
-                    routing="sticky", ttl_ms=None, belady_bound=false, slo=vec![],
+                    routing="sticky", ttl_ms=None, belady_bound=false, slo=None,
                     requests=None, model=None, kv_dtype=None, progress=None))]
 #[allow(clippy::too_many_arguments)] // each is a keyword of the Python function
 pub(crate) fn simulate(
@@ -27,7 +27,7 @@ pub(crate) fn simulate(
     routing: &str,
     ttl_ms: Option<f64>,
     belady_bound: bool,
-    slo: Vec<(String, String, f64)>,
+    slo: Option<Vec<(String, String, f64)>>,
     requests: Option<PathBuf>,
     model: Option<String>,
     kv_dtype: Option<String>,
@@ -43,7 +43,7 @@ pub(crate) fn simulate(
         routing: arguments::routing(routing)?,
         ttl_ms,
         belady_bound,
-        slo: slo.iter().map(arguments::target).collect::<PyResult<_>>()?,
+        slo: slo.iter().flatten().map(arguments::target).collect::<PyResult<_>>()?,
         requests,
     };
     let (cancel, done) = (Cancel::default(), Arc::new(AtomicU64::new(0)));
