@@ -49,7 +49,7 @@ def test_a_cache_from_metrics_fits_80_columns(tmp_path: Path) -> None:
     cache = {**summary["run"]["cache"], "reported": None, "cache_source": "metrics"}
     lines = str(Summary(json.dumps({**summary, "run": {**summary["run"], "cache": cache}}))).splitlines()
     assert max(map(len, lines)) <= 80
-    assert "by the server's metrics before and after" in " ".join(line.strip() for line in lines)
+    assert "from the server's metrics before and after" in " ".join(line.strip() for line in lines)
 
 
 class Screen(io.StringIO):

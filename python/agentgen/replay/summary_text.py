@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 STATISTICS = ("mean", "p50", "p90", "p99", "max")  # summary.json has more
 LATENCIES = {
     "latency of successful requests, ms": {
-        "ttft_ms": "first token",
+        "ttft_ms": "first token (TTFT)",
         "ttfa_ms": "first non-reasoning token",
-        "tpot_ms": "per further output token",
+        "tpot_ms": "per further output token (TPOT)",
         "gap_ms": "gap between reads",
-        "e2e_ms": "end to end",
+        "e2e_ms": "end to end (E2E)",
         "intended_ttft_ms": "first token, from intended time",
         "intended_e2e_ms": "end to end, from intended time",
     },
@@ -41,8 +41,8 @@ LIMITS = ("duration", "max_sessions")  # settings that leave sessions of the tra
 ENDS = ("succeeded", "failed", "cancelled", "skipped", "never_issued")
 TURNS = (0, 1, 2, 5, 10, 20, 32, 64, 128, 256, 512)
 SOURCES = {
-    "usage": "by the usage in responses",
-    "metrics": "by the server's metrics before and after",
+    "usage": "as reported in responses",
+    "metrics": "from the server's metrics before and after",
     "none": "not reported by the server",
 }
 
@@ -97,7 +97,7 @@ def _overview(summary: Stated) -> Iterator[tuple[str, Iterator[str]]]:
 
 def _requests(phase: Stated) -> Iterator[str]:
     counts = phase["counters"]
-    yield f"{counts['planned']:,} planned:"
+    yield f"{counts['planned']:,} planned in the sessions opened:"
     ends = [f"{counts[end]:,} {end.replace('_', ' ')}" for end in ENDS if counts[end] or end == "succeeded"]
     yield from (f"{end}," for end in ends[:-1])
     details = [f"{count:,} {name}" for name, count in phase["outcomes"].items() if name not in {"ok", "cancelled"}]
@@ -135,8 +135,8 @@ def _throughput(run: Stated) -> Table | None:
     shown = list(windows.values())
     rows = [
         ("length", [duration(window["duration_ms"]) for window in shown]),
-        ("requests in", [f"{window['requests_in']:,}" for window in shown]),
-        ("requests out", [f"{window['requests_out']:,}" for window in shown]),
+        ("requests ended in it", [f"{window['requests_in']:,}" for window in shown]),
+        ("requests ended outside", [f"{window['requests_out']:,}" for window in shown]),
     ]
     rows += [
         (label, [figure(window[key]) for window in shown])
@@ -177,7 +177,7 @@ def _cache(cache: Stated) -> Iterator[str]:
     if not predicted:
         yield "not predicted: needs a block-hash trace"
         return
-    yield f"predicted {percent(predicted['hit_rate'])} from requests completed before each"
+    yield f"predicted {percent(predicted['hit_rate'])} for an infinite cache of the requests completed before each"
     if found and found["hit_rate"] is not None and found["hit_rate"] > (predicted["hit_rate"] or 0):
         yield "(overlapping requests can find more)"
     if cache["reported"]:
@@ -205,4 +205,5 @@ def _client(client: Stated) -> Iterator[str]:
     else:
         yield f"lag p99 {figure(lag)} ms,"
         yield f"{percent(share)} of the median time to first token"
-        yield f"(limit {percent(client['limit'])}{': CLIENT-LIMITED' if client['client_limited'] else ''})"
+        verdict = "CLIENT-LIMITED, since" if client["client_limited"] else "client-limited"
+        yield f"({verdict} above {percent(client['limit'])})"
