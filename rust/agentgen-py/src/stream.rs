@@ -2,15 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use agentgen_trace::schema::Column;
+use agentgen_trace::batch::wide;
 use agentgen_trace::{Cancel, Result, TraceError};
-use arrow_array::cast::AsArray as _;
 use arrow_array::ffi::to_ffi;
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
-use arrow_array::types::{Int64Type, UInt32Type};
-use arrow_array::{Array as _, ArrayRef, RecordBatch, RecordBatchIterator, StructArray};
+use arrow_array::{Array as _, RecordBatch, RecordBatchIterator, StructArray};
 use arrow_schema::ffi::FFI_ArrowSchema;
-use arrow_schema::{ArrowError, DataType, Fields, Schema, SchemaRef};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
@@ -31,44 +29,12 @@ pub(crate) struct BatchStream {
     batches: Mutex<Option<Batches>>,
 }
 
-/// Columns that leave as 64-bit integers: libraries sum 32-bit ones in 32 bits, and wrap.
-const LENGTHS: [Column; 3] = [Column::InputLength, Column::ContextLength, Column::OutputLength];
-
-fn is_length(name: &str) -> bool {
-    LENGTHS.iter().any(|column| column.name() == name)
-}
-
-fn widened_schema(schema: &Schema) -> SchemaRef {
-    let fields: Fields = schema
-        .fields()
-        .iter()
-        .map(|field| {
-            if is_length(field.name()) {
-                Arc::new(field.as_ref().clone().with_data_type(DataType::Int64))
-            } else {
-                Arc::clone(field)
-            }
-        })
-        .collect();
-    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
-}
-
-fn widened(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let columns = batch.schema_ref().fields().iter().zip(batch.columns()).map(|(field, column)| {
-        if !is_length(field.name()) {
-            return Arc::clone(column);
-        }
-        Arc::new(column.as_primitive::<UInt32Type>().unary::<_, Int64Type>(i64::from)) as ArrayRef
-    });
-    RecordBatch::try_new(Arc::clone(schema), columns.collect()).map_err(TraceError::internal)
-}
-
 impl BatchStream {
     /// The batches with lengths of 64 bits.
     pub(crate) fn new(schema: &Schema, cancel: Cancel, batches: Batches) -> Self {
-        let schema = widened_schema(schema);
-        let wide = Arc::clone(&schema);
-        let batches = Box::new(batches.map(move |batch| widened(&batch?, &wide)));
+        let schema = wide::schema(schema);
+        let target = Arc::clone(&schema);
+        let batches = Box::new(batches.map(move |batch| wide::batch(&batch?, &target)));
         Self { schema, cancel, batches: Mutex::new(Some(batches)) }
     }
 

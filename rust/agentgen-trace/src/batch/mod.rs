@@ -1,6 +1,7 @@
 //! Builds Arrow batches from sessions; only the requested columns are built.
 
 mod columns;
+pub mod wide;
 
 use std::sync::Arc;
 

@@ -12,10 +12,10 @@ function label(name) {
   return name.slice(0, name.length - suffix.length).replaceAll("_", " ") + unit;
 }
 
-// Three significant digits, or whole.
+// Three significant digits, as in the terminal.
 function digits(value) {
   if (value === null || value === undefined) return NONE;
-  return Math.abs(value) >= 100 ? count(Math.round(value)) : String(Number(value.toPrecision(3)));
+  return Math.abs(value) >= 100 ? count(Math.round(value)) : value.toPrecision(3);
 }
 
 function interval(ends, show) {
@@ -55,14 +55,14 @@ function figures(comparison) {
     ...groups.map((group, at) => ({ label: group.label, text: (row) => show(row)(row.values[at]?.value) })),
     ...others.flatMap(([group, at]) => [
       { label: `${group.label} / ${groups[0].label}`, text: (row) => digits(row.values[at]?.ratio) },
-      { label: "Interval", text: (row) => interval(row.values[at]?.ratio_interval, digits) },
       { label: "Verdict", left: true, text: (row) => verdictOf(row.values[at]) },
+      { label: "Interval", text: (row) => interval(row.values[at]?.ratio_interval, digits) },
     ]),
   ];
   const rows = comparison.figures.filter((row) => row.values.some(Boolean));
   const share = `${100 * comparison.confidence} %`;
-  const note = `A difference is more than noise if the ${share} bootstrap interval of its ratio (${count(comparison.resamples)} draws) does not hold 1. Intervals of a single run show how its sessions vary, not how runs vary.`;
-  return section("figures", "Figures", ...others.map(([group, at]) => summaryOf(comparison, group, at)), table("Full window; successful requests (lag: all requests sent)", columns, rows, { id: "figures-table" }), el("p", { class: "note" }, note));
+  const note = `Latencies are of successful requests, lag is of all requests sent. A difference is more than noise if the ${share} bootstrap interval of its ratio (${count(comparison.resamples)} draws) does not hold 1. Intervals of a single run show how its sessions vary, not how runs vary.`;
+  return section("figures", "Figures", ...others.map(([group, at]) => summaryOf(comparison, group, at)), table("Full window", columns, rows, { id: "figures-table" }), el("p", { class: "note" }, note));
 }
 
 function differences({ warnings }) {
