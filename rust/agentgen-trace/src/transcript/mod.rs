@@ -1,8 +1,7 @@
 //! Recorded conversations with their text.
 //!
 //! `model` holds a conversation as a list of requests, whatever file it comes from; `prompt` rebuilds what each request
-//! sent; `describe` counts what a replay will send. Each file format has a reader that builds the model: `flat` reads
-//! multi-turn messages, one message per row.
+//! sent; `describe` counts what a replay will send; `flat` reads multi-turn messages, one message per row.
 
 mod describe;
 pub mod flat;
