@@ -330,7 +330,7 @@ def test_a_directory_with_a_slash_is_named_once(tmp_path: Path, invoke: Invoke) 
     rows = (run / "dataset.jsonl").read_text(encoding="utf-8").splitlines()
     (run / "dataset.jsonl").write_text("\n".join([*rows[:5], "{"]) + "\n", encoding="utf-8")
     error = invoke("analyze", f"{run}/", code=2).stderr
-    assert error.startswith(f"agentgen: error: {run}/dataset.jsonl:6: ")
+    assert error.startswith(f"agentgen: error: {run}/dataset.jsonl: digest: ")
 
 
 def test_progress_counts_sessions(many: Path) -> None:
