@@ -22,7 +22,6 @@ mod server;
 mod shared;
 mod steps;
 mod text;
-mod timer;
 mod wire;
 
 pub use metrics::Stats;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
@@ -16,7 +16,6 @@ use crate::body::Dropped;
 use crate::metrics::Stats;
 use crate::options::Options;
 use crate::shared::Shared;
-use crate::timer::Timers;
 
 /// The most connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
@@ -59,6 +58,7 @@ impl Server {
             .worker_threads(options.threads)
             .thread_name("agentgen-serve")
             .enable_io()
+            .enable_time()
             .build()
             .map_err(StartError::Threads)?;
         let listen = |source| StartError::Listen { host: options.host.clone(), port: options.port, source };
@@ -130,13 +130,13 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let Ok((connection, _)) = listener.accept().await else {
             // No free file descriptor, or the client has disconnected.
-            futures_timer::Delay::new(NO_ROOM).await;
+            tokio::time::sleep(NO_ROOM).await;
             continue;
         };
         // Events are small and must be sent at once.
         let _ = connection.set_nodelay(true);
         let mut http = http1::Builder::new();
-        http.timer(Timers).header_read_timeout(Duration::from_secs_f64(shared.options.header_timeout_s));
+        http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs_f64(shared.options.header_timeout_s));
         if let Ok(place) = places.clone().try_acquire_owned() {
             let shared = shared.clone();
             tokio::spawn(async move {
