@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 OK = 200
 MAX_HEAD_BYTES = 64 * 1024  # of a response's head with its interim responses, and of any other bytes without a body
+TOO_LARGE = "response_too_large", f"found more than {MAX_HEAD_BYTES:,} bytes of headers, expected fewer"
 MAX_RETRY_AFTER_S = 365 * 24 * 3600.0
 DECODED = {b"", b"identity"}
 
@@ -228,20 +229,19 @@ class Connection(asyncio.Protocol):
     def _parse(self, data: bytes) -> tuple[str, str] | None:
         """Parse a read; return outcome and message if it cannot be parsed or is too large."""
         parsed, length = self._parsed, len(data)
-        too_large = "response_too_large", f"found more than {MAX_HEAD_BYTES:,} bytes of headers, expected fewer"
         try:
             room = MAX_HEAD_BYTES - self._bodiless
             if parsed.in_head and length > room:  # a body may follow in the same read
                 self._parser.feed_data(data[:room])
                 if parsed.in_head:
-                    return too_large
+                    return TOO_LARGE
                 data = data[room:]
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             return "connection_lost", f"not HTTP: {error}"
         # Trailers, too, are headers.
         self._bodiless = 0 if parsed.parts else self._bodiless + length
-        return too_large if self._bodiless > MAX_HEAD_BYTES and parsed.response is None else None
+        return TOO_LARGE if self._bodiless > MAX_HEAD_BYTES and parsed.response is None else None
 
     def _finish(self, response: Response, stamp: int, *, is_reusable: bool) -> None:
         handler, parsed, transport = self._handler, self._parsed, self._transport
