@@ -33,7 +33,13 @@ pub fn shard(preset: &str, sessions: u64) -> Arc<Shard> {
 /// The metadata of the batches of a data set.
 #[must_use]
 pub fn meta(spec: &DatasetSpec) -> TraceMeta {
-    TraceMeta { layout: spec.layout(), block_size: spec.config().block_size, format_version: None, origin: None }
+    TraceMeta {
+        layout: spec.layout(),
+        block_size: spec.config().block_size,
+        linked: false,
+        format_version: None,
+        origin: None,
+    }
 }
 
 /// The schema of the canonical table of a data set, all columns.

@@ -158,6 +158,7 @@ fn generated(case: &Case, layout: Layout, block_tokens: u32, is_sorted: bool) ->
     let origin = Origin { config, overrides: Overrides::default(), seed, sessions };
     let spec = Arc::new(case.spec(layout));
     let meta = TraceMeta {
+        linked: false,
         layout,
         block_size: spec.config().block_size,
         format_version: Some(FORMAT_VERSION),

@@ -50,7 +50,8 @@ fn generated(case: &Case, layout: Layout) -> (TraceTiming, Vec<Session>) {
     let origin = Origin { config, overrides: Overrides::default(), seed, sessions };
     let plan = Arc::new(case.spec(layout));
     let block_size = plan.config().block_size;
-    let meta = TraceMeta { layout, block_size, format_version: Some(FORMAT_VERSION), origin: Some(origin) };
+    let meta =
+        TraceMeta { layout, block_size, linked: false, format_version: Some(FORMAT_VERSION), origin: Some(origin) };
     let shard = Arc::new(Shard::new(plan, 0, 1, 1, &cancel).expect("possible"));
     let rows = batches(&shard, &schema(&Column::ALL, &meta), 1, &cancel);
     let (clock, sessions) = ordered(&meta, false, session::sessions(&meta, rows)).expect("readable");

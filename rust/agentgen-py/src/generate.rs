@@ -46,6 +46,7 @@ pub(crate) fn generate(
     let (cancel, threads) = (Cancel::default(), arguments::threads(threads));
     let spec = py.detach(|| dataset_spec(&origin, layout))?;
     let meta = TraceMeta {
+        linked: false,
         layout,
         block_size: spec.config().block_size,
         format_version: Some(FORMAT_VERSION),

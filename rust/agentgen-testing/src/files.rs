@@ -64,7 +64,9 @@ fn plain_manifest(index: u64, count: u64) -> Manifest {
         created: "2026-01-01T00:00:00Z".into(),
         layout: Layout::Incremental,
         block_size: 512,
-        origin: Origin { config: config("default"), overrides: Overrides::default(), seed: 42, sessions: 2 },
+        linked: false,
+        origin: Some(Origin { config: config("default"), overrides: Overrides::default(), seed: 42, sessions: 2 }),
+        import: None,
         shard: manifest::Shard { index, count },
         formats: vec!["jsonl".into()],
         compression: "none".into(),
@@ -100,7 +102,7 @@ pub fn seeded(config: Config, seed: u64, sessions: u64, layout: Layout, (index, 
     let spec = Arc::new(DatasetSpec::new(&config, overrides, seed, sessions, layout).unwrap());
     let block_size = config.block_size;
     let origin = Some(Origin { config, overrides, seed, sessions });
-    let meta = TraceMeta { layout, block_size, format_version: Some(FORMAT_VERSION), origin };
+    let meta = TraceMeta { layout, block_size, linked: false, format_version: Some(FORMAT_VERSION), origin };
     let shard = Arc::new(Shard::new(spec, index, count, 1, &Cancel::default()).expect("not cancelled"));
     let schema = schema(&Column::ALL, &meta);
     let batches = batches(&shard, &schema, 2, &Cancel::default()).collect::<Result<_, _>>().unwrap();

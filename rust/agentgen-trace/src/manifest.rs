@@ -34,9 +34,15 @@ pub struct Manifest {
     pub layout: Layout,
     /// Tokens per block.
     pub block_size: u32,
-    /// Config, overrides, seed, sessions.
+    /// Whether sessions may be linked as breaks and sub-agents.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub linked: bool,
+    /// Of a generated run: config, overrides, seed, sessions.
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: Option<Origin>,
+    /// Of an imported run: its sources, and what was estimated or left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import: Option<serde_json::Value>,
     /// Which part of the data set this is.
     pub shard: Shard,
     /// `jsonl`, `parquet`.
@@ -108,6 +114,11 @@ impl Manifest {
                 return Err(diagnostic.in_file(&file).with_help("use the agentgen that wrote it").into());
             }
         }
+        if manifest.origin.is_none() && manifest.import.is_none() {
+            // The reason why there is no origin.
+            let reason = serde_json::from_slice::<Origin>(&text).err().map(|e| e.to_string()).unwrap_or_default();
+            return Err(Diagnostic::unnamed(reason, "the manifest of a run").in_file(&file).into());
+        }
         if let Some(entry) = manifest.files.iter().find(|entry| !is_name(&entry.name)) {
             let diagnostic = Diagnostic::unnamed(format!("a file {:?}", entry.name), "the name of a file beside it");
             return Err(diagnostic.with_field("files").in_file(&file).into());
@@ -129,8 +140,9 @@ impl Manifest {
         TraceMeta {
             layout: self.layout,
             block_size: self.block_size,
-            format_version: Some(self.format_version),
-            origin: Some(self.origin.clone()),
+            linked: self.linked,
+            format_version: self.origin.as_ref().map(|_| self.format_version),
+            origin: self.origin.clone(),
         }
     }
 

@@ -21,6 +21,9 @@ pub struct TraceMeta {
     pub layout: Layout,
     /// Tokens per block.
     pub block_size: u32,
+    /// Whether sessions may be linked as breaks and sub-agents, in the columns for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub linked: bool,
     /// Format version of a generated trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format_version: Option<u32>,

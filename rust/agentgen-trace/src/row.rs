@@ -51,4 +51,31 @@ pub struct Row {
     pub parent_session_id: Option<String>,
     /// Why the session ended, on its last row.
     pub end_reason: Option<String>,
+    /// How the session is linked to others, and what its requests are.
+    pub links: Option<Box<RowLinks>>,
+}
+
+/// The fields that only traces with links have. All but `returned_length` and `trigger` are on a session's first row.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RowLinks {
+    /// How the session begins.
+    pub link: Option<String>,
+    /// Turn of the parent after whose response it begins.
+    pub parent_turn: Option<u32>,
+    /// Turn of the parent that waits for its end.
+    pub join_turn: Option<u32>,
+    /// Tokens of the parent that its first prompt keeps.
+    pub kept_length: Option<u32>,
+    /// Tokens of the previous output that the prompt holds, if not all.
+    pub returned_length: Option<u32>,
+    /// Delay before its first request, ms.
+    pub start_delay: Option<f64>,
+    /// The agent.
+    pub agent: Option<String>,
+    /// What caused the request.
+    pub trigger: Option<String>,
+    /// The first session of the tree.
+    pub root_session_id: Option<String>,
+    /// Kind of a break.
+    pub break_kind: Option<String>,
 }

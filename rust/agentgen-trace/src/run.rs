@@ -55,6 +55,7 @@ pub fn write_run<O: Observer>(
     let meta = TraceMeta {
         layout: spec.layout(),
         block_size: spec.config().block_size,
+        linked: false,
         format_version: Some(FORMAT_VERSION),
         origin: Some(origin.clone()),
     };
@@ -116,7 +117,9 @@ pub fn write_run<O: Observer>(
         created: options.created.clone(),
         layout: spec.layout(),
         block_size: spec.config().block_size,
-        origin: origin.clone(),
+        linked: false,
+        origin: Some(origin.clone()),
+        import: None,
         shard: options.shard,
         formats: formats.iter().filter(|f| f.1).map(|f| f.0.to_owned()).collect(),
         compression: if options.zstd { "zstd" } else { "none" }.to_owned(),

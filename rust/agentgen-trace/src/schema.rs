@@ -25,11 +25,20 @@ pub enum Column {
     IsRestart,
     ParentSessionId,
     EndReason,
+    Link,
+    ParentTurn,
+    JoinTurn,
+    KeptLength,
+    ReturnedLength,
+    Agent,
+    Trigger,
+    RootSessionId,
+    BreakKind,
 }
 
 impl Column {
-    /// All columns.
-    pub const ALL: [Self; 12] = [
+    /// All columns; only traces with links have those from [`Self::Link`] on.
+    pub const ALL: [Self; 21] = [
         Self::SessionId,
         Self::TurnIndex,
         Self::GroupId,
@@ -42,7 +51,22 @@ impl Column {
         Self::IsRestart,
         Self::ParentSessionId,
         Self::EndReason,
+        Self::Link,
+        Self::ParentTurn,
+        Self::JoinTurn,
+        Self::KeptLength,
+        Self::ReturnedLength,
+        Self::Agent,
+        Self::Trigger,
+        Self::RootSessionId,
+        Self::BreakKind,
     ];
+
+    /// Whether only traces with links have the column ([`TraceMeta::linked`]).
+    #[must_use]
+    pub fn is_of_links(self) -> bool {
+        self >= Self::Link
+    }
 
     /// The column's name.
     #[must_use]
@@ -87,17 +111,27 @@ static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
         Field::new("is_restart", DataType::Boolean, false),
         Field::new("parent_session_id", DataType::Utf8View, true),
         Field::new("end_reason", DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8)), true),
+        Field::new("link", DataType::Utf8View, true),
+        Field::new("parent_turn", DataType::UInt32, true),
+        Field::new("join_turn", DataType::UInt32, true),
+        Field::new("kept_length", DataType::UInt32, true),
+        Field::new("returned_length", DataType::UInt32, true),
+        Field::new("agent", DataType::Utf8View, true),
+        Field::new("trigger", DataType::Utf8View, true),
+        Field::new("root_session_id", DataType::Utf8View, true),
+        Field::new("break_kind", DataType::Utf8View, true),
     ])
 });
 
-/// The schema of the given columns, in canonical order, with the trace's metadata.
+/// The schema of the given columns, in canonical order, with the trace's metadata. Columns of links are left out of a trace
+/// that has none.
 ///
 /// # Panics
 /// Never: metadata is plain data.
 #[must_use]
 pub fn schema(columns: &[Column], meta: &TraceMeta) -> SchemaRef {
-    let fields: Fields =
-        Column::ALL.iter().filter(|c| columns.contains(c)).map(|c| FIELDS[*c as usize].clone()).collect();
+    let has = |column: &&Column| columns.contains(column) && (meta.linked || !column.is_of_links());
+    let fields: Fields = Column::ALL.iter().filter(has).map(|c| FIELDS[*c as usize].clone()).collect();
     let json = serde_json::to_string(meta).expect("metadata is plain data");
     Arc::new(Schema::new_with_metadata(fields, HashMap::from([(META_KEY.to_owned(), json)])))
 }

@@ -18,7 +18,8 @@ use sha2::{Digest as _, Sha256};
 /// The JSONL of one shard.
 fn lines(spec: &Arc<DatasetSpec>, shard: (u64, u64), threads: usize) -> Vec<u8> {
     let layout = spec.layout();
-    let meta = TraceMeta { layout, block_size: spec.config().block_size, format_version: None, origin: None };
+    let meta =
+        TraceMeta { layout, block_size: spec.config().block_size, linked: false, format_version: None, origin: None };
     let shard = Shard::new(Arc::clone(spec), shard.0, shard.1, threads, &Cancel::default()).expect("not cancelled");
     let shard = Arc::new(shard);
     let mut out = Vec::new();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use agentgen_core::DatasetSpec;
 use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::manifest::{FILE_NAME, Manifest, Part, Shard, Written};
+use agentgen_trace::meta::Origin;
 use agentgen_trace::observer::{Observer as _, RunFacts};
 use agentgen_trace::run_directory::NewDirectory;
 use agentgen_trace::schema::Column;
@@ -54,7 +55,9 @@ pub fn merge_runs(
             }
         }
     }
-    let origin = &first.origin;
+    let Some(origin) = first.origin.clone() else {
+        return refuse(first_run, "an imported run", "shards that agentgen generate wrote");
+    };
     let spec = DatasetSpec::new(&origin.config, origin.overrides, origin.seed, origin.sessions, first.layout)?;
     let mut statistics = Statistics::default();
     let mut written = Written::default();
@@ -72,7 +75,7 @@ pub fn merge_runs(
     let mut reuse = FileOrder::new(&source.meta);
     reuse.read(&source.meta, source::open(&source, &Column::ALL, threads, cancel)?)?;
     let target = NewDirectory::create(directory)?;
-    let facts = RunFacts { origin, written, is_part: false };
+    let facts = RunFacts { origin: &origin, written, is_part: false };
     let mut files = Vec::new();
     for (name, bytes) in statistics.finish(reuse, &Arc::new(spec), &facts)? {
         files.push(sealed(&directory.join(name), bytes)?);
@@ -118,11 +121,12 @@ fn check_complete(shards: &[(&PathBuf, Manifest)]) -> Result<()> {
 
 /// The first property in which two shards differ but must not.
 fn difference(a: &Manifest, b: &Manifest) -> Option<&'static str> {
+    let differs = |is_same: fn(&Origin, &Origin) -> bool| !a.origin.iter().zip(&b.origin).all(|(a, b)| is_same(a, b));
     [
-        (a.origin.config != b.origin.config, "config"),
-        (a.origin.overrides != b.origin.overrides, "limit of prompts or outputs (max_isl, max_osl)"),
-        (a.origin.seed != b.origin.seed, "seed"),
-        (a.origin.sessions != b.origin.sessions, "session count"),
+        (differs(|a, b| a.config == b.config), "config"),
+        (differs(|a, b| a.overrides == b.overrides), "limit of prompts or outputs (max_isl, max_osl)"),
+        (differs(|a, b| a.seed == b.seed), "seed"),
+        (differs(|a, b| a.sessions == b.sessions), "session count"),
         (a.layout != b.layout, "layout"),
         (a.formats != b.formats, "format"),
         (a.compression != b.compression, "compression"),

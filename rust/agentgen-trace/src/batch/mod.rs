@@ -227,6 +227,7 @@ impl BatchBuilder {
             Column::IsRestart => Arc::new(BooleanArray::new(self.is_restart.finish(), None)),
             Column::ParentSessionId => self.parents.finish()?,
             Column::EndReason => Arc::new(end_reasons(&take(&mut self.end_reason))?),
+            of_links => return Err(TraceError::internal(format!("generated rows have no {}", of_links.name()))),
         })
     }
 }

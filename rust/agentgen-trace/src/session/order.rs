@@ -67,7 +67,10 @@ pub fn in_order<'a>(
 ) -> Result<(TraceTiming, Sessions<'a>)> {
     // Times of `conversation_id` rows may be the session's arrival plus all delays so far. A generated trace states its
     // timing.
-    let adds_delays = source.meta.origin.is_none() && source::session_key(source)? == Some(SessionKey::Conversation);
+    // Linked sessions begin when others allow it, and their turns have delays.
+    let is_foreign = source.meta.origin.is_none() && !source.meta.linked;
+    let adds_delays =
+        source.meta.linked || is_foreign && source::session_key(source)? == Some(SessionKey::Conversation);
     ordered(&source.meta, adds_delays, sessions)
 }
 

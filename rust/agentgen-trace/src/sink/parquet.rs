@@ -49,17 +49,17 @@ fn properties(schema: &Schema) -> WriterProperties {
             | Column::TurnIndex
             | Column::InputLength
             | Column::ContextLength
-            | Column::OutputLength => properties
+            | Column::OutputLength
+            | Column::KeptLength
+            | Column::ReturnedLength => properties
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
             // Tenths of a millisecond: the bytes of a float's exponent repeat, those of its fraction do not.
             Column::DelayMs | Column::TimestampMs => properties
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT),
-            // A value a session, repeated on its rows.
-            Column::SessionId | Column::GroupId | Column::IsRestart | Column::ParentSessionId | Column::EndReason => {
-                properties
-            }
+            // A value a session, repeated on its rows, or one of a few words.
+            _ => properties,
         };
     }
     properties.build()

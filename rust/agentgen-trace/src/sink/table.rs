@@ -146,7 +146,13 @@ mod tests {
     fn what_no_reader_would_accept_is_not_written() {
         let config = Config::from_json(preset("default").expect("bundled")).expect("valid");
         let spec = DatasetSpec::new(&config, Overrides::default(), 1, 2, Layout::Incremental).expect("feasible");
-        let meta = TraceMeta { layout: Layout::Incremental, block_size: 512, format_version: None, origin: None };
+        let meta = TraceMeta {
+            layout: Layout::Incremental,
+            block_size: 512,
+            linked: false,
+            format_version: None,
+            origin: None,
+        };
         let schema = schema(&Column::ALL, &meta);
         let cancel = Cancel::default();
         let shard = Arc::new(Shard::new(Arc::new(spec), 0, 1, 1, &cancel).expect("not cancelled"));

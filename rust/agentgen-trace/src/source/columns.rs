@@ -13,6 +13,7 @@ use arrow_array::{
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, SchemaRef};
 
+use super::link_columns::LinkColumns;
 use super::parsed::ParsedBlock;
 use super::sessions::Sessions;
 use crate::error::{Result, TraceError};
@@ -33,11 +34,16 @@ pub(super) fn batch(
     let wants_parents = schema.column_with_name(Column::ParentSessionId.name()).is_some();
     let mut derived = Vec::with_capacity(parsed.headers.len());
     let mut parents = StringColumn::default();
+    let mut links = schema.column_with_name(Column::Link.name()).map(|_| LinkColumns::default());
     for header in &parsed.headers {
-        derived.push(sessions.derive(header, &parsed.text).map_err(|found| found.on_line(first_line + header.line))?);
+        let row = sessions.derive(header, &parsed.text).map_err(|found| found.on_line(first_line + header.line))?;
         if wants_parents {
             parents.push(sessions.parent());
         }
+        if let Some(links) = &mut links {
+            links.push(row.turn_index == 0, header.links.as_deref(), sessions.links());
+        }
+        derived.push(row);
     }
     if let Some((line, diagnostic)) = parsed.diagnostic {
         return Err(diagnostic.on_line(first_line + line).into());
@@ -73,6 +79,7 @@ pub(super) fn batch(
                 let words = Arc::new(StringArray::from(reasons.clone()));
                 Arc::new(DictionaryArray::<Int8Type>::try_new(keys, words).map_err(TraceError::internal)?)
             }
+            of_links => links.as_mut().ok_or_else(|| TraceError::internal("a trace without links"))?.take(of_links)?,
         })
     };
     record_batch(schema, headers.len(), column)

@@ -75,14 +75,28 @@ fn sample(file: &DataFile) -> Result<Vec<Sample>> {
 
 /// The key that names the sessions of a JSONL trace; `None` for other formats and for a file without a valid row.
 pub fn session_key(source: &Source) -> Result<Option<SessionKey>> {
-    let Some(file) = source.files.first().filter(|file| file.format == Format::Jsonl) else { return Ok(None) };
+    let Some(file) = source.files.first() else { return Ok(None) };
+    Ok(first_row(file)?.map(|row| row.session_key))
+}
+
+/// Whether a JSONL trace has links: its first row names the tree that it belongs to.
+pub(super) fn has_links(file: &DataFile) -> Result<bool> {
+    let links = first_row(file)?.and_then(|row| row.links);
+    Ok(links.is_some_and(|links| links.root_session_id.is_some()))
+}
+
+/// The first valid row of a JSONL file.
+fn first_row(file: &DataFile) -> Result<Option<Row>> {
+    if file.format != Format::Jsonl {
+        return Ok(None);
+    }
     let (mut row, mut diagnostics) = (Row::default(), Vec::new());
     for block in Blocks::open(&file.path, file.max_line)? {
         for line in block?.lines() {
             diagnostics.clear();
             line.parse_row(&mut row, &mut diagnostics);
             if diagnostics.is_empty() {
-                return Ok(Some(row.session_key));
+                return Ok(Some(row));
             }
         }
     }

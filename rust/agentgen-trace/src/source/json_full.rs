@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::json_key::{Key, MAX_ID, MAX_LENGTH, REQUIRED};
 use super::json_object::{Duplicates, excerpt, not_json, object_text};
 use crate::diagnostic::Diagnostic;
-use crate::row::{MAX_NAME_BYTES, Row, SessionKey, TIME, is_time};
+use crate::row::{MAX_NAME_BYTES, Row, RowLinks, SessionKey, TIME, is_time};
 
 /// Reads one line into a cleared row.
 pub(super) fn parse_full(line: &[u8], row: &mut Row, diagnostics: &mut Vec<Diagnostic>) {
@@ -27,7 +27,7 @@ pub(super) fn parse_full(line: &[u8], row: &mut Row, diagnostics: &mut Vec<Diagn
 struct Fields<'a> {
     row: &'a mut Row,
     diagnostics: &'a mut Vec<Diagnostic>,
-    seen: u16,
+    seen: u32,
     unknown: HashSet<String>,
     duplicates: Duplicates,
 }
@@ -83,6 +83,7 @@ impl Fields<'_> {
             Key::IsRestart => row.is_restart = Some(boolean(name, value)?),
             Key::ParentSession => row.parent_session_id = Some(string(name, value)?),
             Key::EndReason => row.end_reason = Some(string(name, value)?),
+            _ => link(row.links.get_or_insert_default(), key, name, value)?,
         }
         Ok(())
     }
@@ -103,6 +104,26 @@ impl Fields<'_> {
             self.diagnostics.push(Diagnostic::new("two-session-keys", found, "one of the two"));
         }
     }
+}
+
+/// Sets a field that only traces with links have. Foreign traces use words like `agent` for other things, so a name that
+/// is not a string counts as none.
+fn link(links: &mut RowLinks, key: Key, name: &str, value: &str) -> Result<(), Diagnostic> {
+    let tokens = || integer(name, value, 0, MAX_LENGTH).map(|n| Some(n as u32));
+    let turn = || integer(name, value, 0, u64::from(u32::MAX)).map(|n| Some(n as u32));
+    match key {
+        Key::Link => links.link = string(name, value).ok(),
+        Key::ParentTurn => links.parent_turn = turn()?,
+        Key::JoinTurn => links.join_turn = turn()?,
+        Key::KeptLength => links.kept_length = tokens()?,
+        Key::ReturnedLength => links.returned_length = tokens()?,
+        Key::StartDelay => links.start_delay = Some(milliseconds(name, value)?),
+        Key::Agent => links.agent = string(name, value).ok(),
+        Key::Trigger => links.trigger = string(name, value).ok(),
+        Key::RootSession => links.root_session_id = string(name, value).ok(),
+        _ => links.break_kind = string(name, value).ok(),
+    }
+    Ok(())
 }
 
 fn wrong(rule: &'static str, name: &str, value: &str, expected: impl Into<String>) -> Diagnostic {

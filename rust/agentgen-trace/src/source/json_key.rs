@@ -21,10 +21,20 @@ pub(super) enum Key {
     IsRestart,
     ParentSession,
     EndReason,
+    Link,
+    ParentTurn,
+    JoinTurn,
+    KeptLength,
+    ReturnedLength,
+    StartDelay,
+    Agent,
+    Trigger,
+    RootSession,
+    BreakKind,
 }
 
 /// The keys in the order of [`Key`], each with its name.
-pub(super) const KEYS: [(Key, &[u8]); 11] = [
+pub(super) const KEYS: [(Key, &[u8]); 21] = [
     (Key::Conversation, b"conversation_id"),
     (Key::Session, b"session_id"),
     (Key::InputLength, b"input_length"),
@@ -36,6 +46,16 @@ pub(super) const KEYS: [(Key, &[u8]); 11] = [
     (Key::IsRestart, b"is_restart"),
     (Key::ParentSession, b"parent_session_id"),
     (Key::EndReason, b"end_reason"),
+    (Key::Link, b"link"),
+    (Key::ParentTurn, b"parent_turn"),
+    (Key::JoinTurn, b"join_turn"),
+    (Key::KeptLength, b"kept_length"),
+    (Key::ReturnedLength, b"returned_length"),
+    (Key::StartDelay, b"start_delay"),
+    (Key::Agent, b"agent"),
+    (Key::Trigger, b"trigger"),
+    (Key::RootSession, b"root_session_id"),
+    (Key::BreakKind, b"break_kind"),
 ];
 
 impl Key {
@@ -44,8 +64,13 @@ impl Key {
     }
 
     /// The key's bit in a set of keys.
-    pub(super) fn bit(self) -> u16 {
-        1 << self as u16
+    pub(super) fn bit(self) -> u32 {
+        1 << self as u32
+    }
+
+    /// Whether only traces with links have the key.
+    pub(super) fn is_of_links(self) -> bool {
+        self as usize >= Self::Link as usize
     }
 }
 

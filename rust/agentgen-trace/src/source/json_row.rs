@@ -30,15 +30,15 @@ fn clear(row: &mut Row) {
 }
 
 /// The fast path: known keys once each, strings without escapes, integers, decimals without exponent, no required key
-/// missing, all values in range. `None` means that the full reader must decide, not that the row is invalid.
+/// missing, all values in range, no links. `None` means that the full reader must decide, not that the row is invalid.
 pub(super) fn parse_fast(line: &[u8], row: &mut Row) -> Option<()> {
     clear(row);
     let mut cursor = Cursor::new(line);
-    let (mut seen, mut usually_next) = (0u16, 0);
+    let (mut seen, mut usually_next) = (0u32, 0);
     cursor.expect(b'{')?;
     loop {
         let key = cursor.key(usually_next)?;
-        if seen & key.bit() != 0 {
+        if seen & key.bit() != 0 || key.is_of_links() {
             return None;
         }
         (seen, usually_next) = (seen | key.bit(), key as usize + 1);
@@ -83,6 +83,7 @@ fn value(cursor: &mut Cursor, key: Key, row: &mut Row) -> Option<()> {
         Key::IsRestart => row.is_restart = Some(cursor.boolean()?),
         Key::ParentSession => row.parent_session_id = Some(std::str::from_utf8(name(cursor)?).ok()?.to_owned()),
         Key::EndReason => row.end_reason = Some(std::str::from_utf8(name(cursor)?).ok()?.to_owned()),
+        _ => return None,
     }
     Some(())
 }

@@ -52,6 +52,7 @@ fn the_fast_path_reads_a_usual_row_completely() {
         is_restart: Some(true),
         parent_session_id: Some("sess-0".into()),
         end_reason: Some("forced_retire".into()),
+        links: None,
     };
     assert_eq!(row, expected);
     assert_eq!(parsed_full(GOOD.as_bytes()), (expected, vec![]));

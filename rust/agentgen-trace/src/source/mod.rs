@@ -12,6 +12,7 @@ pub mod json_object;
 pub mod json_row;
 #[cfg(test)]
 mod json_tests;
+mod link_columns;
 mod messages;
 mod model;
 mod parquet_file;
@@ -25,6 +26,7 @@ pub use blocks::{Block, Blocks, Line, MAX_LINE_BYTES};
 pub use expected::{DIGEST, check_listed};
 pub use infer::session_key;
 pub use json_row::parse_row;
+pub use link_columns::LinkColumns;
 pub use messages::is_messages;
 pub use model::{DataFile, ExpectedFile, Format, Provenance, ReadOptions, Source};
 pub use reader::open;

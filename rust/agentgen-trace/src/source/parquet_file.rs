@@ -94,7 +94,9 @@ fn rows_per_batch(builder: &ParquetRecordBatchReaderBuilder<File>) -> usize {
 /// Whether a file may lack this column.
 fn is_optional(column: Column) -> bool {
     use Column::{DelayMs, EndReason, GroupId, IsRestart, ParentSessionId, SessionId, TimestampMs};
-    matches!(column, SessionId | GroupId | DelayMs | TimestampMs | IsRestart | ParentSessionId | EndReason)
+    let of_all =
+        matches!(column, SessionId | GroupId | DelayMs | TimestampMs | IsRestart | ParentSessionId | EndReason);
+    of_all || column.is_of_links()
 }
 
 /// The error of a file that cannot be decoded.

@@ -51,7 +51,8 @@ pub(super) fn infer(file: &DataFile, layout: Option<Layout>, block_size: Option<
 
 fn sample(file: &DataFile) -> Result<Vec<Sample>> {
     // A placeholder: layout and block size are what this module infers.
-    let unknown = TraceMeta { layout: Layout::Incremental, block_size: 1, format_version: None, origin: None };
+    let unknown =
+        TraceMeta { layout: Layout::Incremental, block_size: 1, linked: false, format_version: None, origin: None };
     let schema = schema(&[Column::InputLength, Column::ContextLength, Column::HashIds], &unknown);
     let mut rows = Vec::new();
     for batch in open(&file.path, &schema)? {

@@ -2,7 +2,7 @@
 
 use super::blocks::Block;
 use crate::diagnostic::Diagnostic;
-use crate::row::{Row, SessionKey};
+use crate::row::{Row, RowLinks, SessionKey};
 
 /// A range of [`ParsedBlock::text`].
 pub(super) type Span = std::ops::Range<usize>;
@@ -38,6 +38,7 @@ pub(super) struct RowHeader {
     pub is_restart: Option<bool>,
     pub parent: Option<Span>,
     pub end_reason: Option<i8>,
+    pub links: Option<Box<RowLinks>>,
 }
 
 impl ParsedBlock {
@@ -56,7 +57,8 @@ impl ParsedBlock {
         let mut lines = block.lines();
         for line in lines.by_ref() {
             line.parse_row(&mut row, &mut diagnostics);
-            if let Some(diagnostic) = diagnostics.drain(..).next().or_else(|| parsed.push(line.number, &row, wants_ids))
+            if let Some(diagnostic) =
+                diagnostics.drain(..).next().or_else(|| parsed.push(line.number, &mut row, wants_ids))
             {
                 parsed.diagnostic = Some((line.number, diagnostic));
                 break;
@@ -66,7 +68,7 @@ impl ParsedBlock {
         parsed
     }
 
-    fn push(&mut self, line: u64, row: &Row, wants_ids: bool) -> Option<Diagnostic> {
+    fn push(&mut self, line: u64, row: &mut Row, wants_ids: bool) -> Option<Diagnostic> {
         let session = (row.session_key != SessionKey::None).then(|| {
             let last = self.headers.last().and_then(|h| h.session.clone());
             last.filter(|span| self.text[span.clone()] == row.session_id).unwrap_or_else(|| self.name(&row.session_id))
@@ -89,6 +91,7 @@ impl ParsedBlock {
             is_restart: row.is_restart,
             parent,
             end_reason,
+            links: row.links.take(),
         });
         if wants_ids {
             self.hash_ids.extend_from_slice(&row.hash_ids);

@@ -13,8 +13,9 @@ use super::parquet_file::parquet_meta;
 use crate::diagnostic::{Diagnostic, TRACE_BLOCK_SIZE, TRACE_LAYOUT};
 use crate::error::{Result, TraceError};
 use crate::manifest::{self, FileEntry, Manifest, Part, Shard};
-use crate::meta::{Layout, TraceMeta};
+use crate::meta::{Layout, Origin, TraceMeta};
 use crate::sink::file::{digest, open_plain};
+use agentgen_core::config::MAX_TOKENS;
 
 /// Data files of a run directory, in order of preference.
 const DATA_FILES: [&str; 4] = ["dataset.parquet", "dataset.jsonl", "dataset.jsonl.zst", "dataset.jsonl.gz"];
@@ -89,7 +90,10 @@ pub fn find(paths: &[PathBuf], options: ReadOptions) -> Result<Source> {
         }
     };
     let partial = found.shard_count > found.shards.len() as u64;
-    let meta = found.merged(layout, block_size);
+    let mut meta = found.merged(layout, block_size);
+    if found.statements.is_empty() {
+        meta.linked = infer::has_links(&found.files[0])?;
+    }
     Ok(Source { files: found.files, meta, layout_from, block_size_from, partial, expected_files: found.expected_files })
 }
 
@@ -231,14 +235,16 @@ impl Collected {
         let first = self.statements.first().map(|s| &s.meta).filter(|first| {
             self.statement_count == self.files.len() && self.statements.iter().all(|s| s.meta == **first)
         });
-        let unknown = TraceMeta { layout, block_size, format_version: None, origin: None };
+        let linked = self.statements.iter().any(|statement| statement.meta.linked);
+        let unknown = TraceMeta { layout, block_size, linked, format_version: None, origin: None };
         first.cloned().unwrap_or(unknown)
     }
 }
 
 /// The longest line that a generated file can have: ids of up to 16 digits, and the other keys.
 fn longest_line(manifest: &Manifest) -> usize {
-    let tokens = manifest.origin.overrides.max_isl.unwrap_or(manifest.origin.config.max_prompt_tokens);
+    let limit = |origin: &Origin| origin.overrides.max_isl.unwrap_or(origin.config.max_prompt_tokens);
+    let tokens = manifest.origin.as_ref().map_or(MAX_TOKENS, limit);
     let ids = tokens.div_ceil(manifest.block_size.max(1)) as usize + 1;
     MAX_LINE_BYTES.max(ids * 17 + 1024)
 }

@@ -7,6 +7,7 @@ use super::json_key::MAX_LENGTH;
 use super::parsed::RowHeader;
 use crate::diagnostic::Diagnostic;
 use crate::meta::Layout;
+use crate::row::RowLinks;
 
 /// The columns that depend on a session's earlier rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,6 +30,8 @@ struct State {
     group_id: Option<u32>,
     is_restart: bool,
     parent: Option<String>,
+    /// What its first row says of its links.
+    links: Option<Box<RowLinks>>,
 }
 
 /// Tracks the sessions of a trace from row to row, in the order of its files.
@@ -56,12 +59,19 @@ impl Sessions {
         self.state.parent.as_deref()
     }
 
+    /// What the first row of the last row's session says of its links.
+    pub(super) fn links(&self) -> Option<&RowLinks> {
+        self.state.links.as_deref()
+    }
+
     /// Derives the columns of the next row; `text` holds its names.
     pub(super) fn derive(&mut self, row: &RowHeader, text: &str) -> Result<Derived, Diagnostic> {
         self.enter(row.session.clone().map_or("", |span| &text[span]))?;
         let state = &mut self.state;
         let is_first = state.turns == 0;
-        let before = u64::from(state.context) + u64::from(state.output);
+        let links = row.links.as_deref();
+        let returned = links.and_then(|links| links.returned_length).map_or(state.output, |n| n.min(state.output));
+        let before = u64::from(state.context) + u64::from(returned);
         let stated = u64::from(row.input_length);
         let (input, context) = match self.layout {
             Layout::Incremental => (stated, before + stated),
@@ -76,7 +86,10 @@ impl Sessions {
             Layout::Incremental => None,
             Layout::Cumulative => difference(state.timestamp?, row.timestamp?),
         };
-        let delay = if is_first { None } else { row.delay.or_else(elapsed) };
+        let delay = if is_first { links.and_then(|links| links.start_delay) } else { row.delay.or_else(elapsed) };
+        if is_first {
+            state.links.clone_from(&row.links);
+        }
         state.group_id = row.group_id.or(state.group_id);
         state.is_restart |= row.is_restart.unwrap_or(false);
         if let Some(span) = row.parent.clone() {

@@ -22,7 +22,7 @@ pub const BLOCK_SIZE: u32 = 10;
 
 /// A trace of another program.
 pub fn foreign(layout: Layout) -> TraceMeta {
-    TraceMeta { layout, block_size: BLOCK_SIZE, format_version: None, origin: None }
+    TraceMeta { layout, block_size: BLOCK_SIZE, linked: false, format_version: None, origin: None }
 }
 
 /// A trace of 4 root sessions: L1 is ids 0 and 1, root session r has ids 2 + 12r to 13 + 12r, tails of whole prompts from
