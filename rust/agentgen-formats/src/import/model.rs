@@ -142,6 +142,9 @@ pub enum Prompt {
     },
     /// The whole prompt as parts in order (tools, system prompt, messages).
     Parts(Vec<Part>),
+    /// The prompt of the call before it in its session, then these parts, which include what it returns of the answer. Long
+    /// sessions take memory for each part once, not once a call.
+    Appended(Vec<Part>),
 }
 
 /// A part of a prompt: a message, the system prompt, the tools.
@@ -149,7 +152,8 @@ pub enum Prompt {
 pub struct Part {
     /// Hash of role and content.
     pub hash: u128,
-    /// Length of its text in bytes.
+    /// Length of its text in bytes. A source that counts the tokens of each part gives tokens; then
+    /// [`Usage::prompt_tokens`] is their sum.
     pub bytes: u64,
 }
 
