@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use xxhash_rust::xxh3::Xxh3;
+
 /// A session of one agent: the calls that share a growing history, in the order in which they were sent.
 #[derive(Debug, Clone)]
 pub struct RecordedSession {
@@ -21,6 +23,8 @@ pub struct RecordedSession {
     pub continues: Option<String>,
     /// Capacity of the model's context in tokens.
     pub context_window: Option<u64>,
+    /// Recorded durations of the user's requests, ms, by [`Call::human_turn_index`]; shorter if the last ones are unknown.
+    pub human_turn_ms: Vec<Option<f64>>,
     /// At least one.
     pub calls: Vec<Call>,
 }
@@ -72,6 +76,8 @@ pub struct Call {
     pub prompt: Prompt,
     /// When the last input was complete (user text, tool result), ms since the Unix epoch: the request was sent then.
     pub sent_ms: Option<f64>,
+    /// Whether the source states [`Self::sent_ms`] as the time of the request; else it is the time of the latest input.
+    pub sent_is_recorded: bool,
     /// When the first part of the answer came, ms since the Unix epoch.
     pub first_output_ms: Option<f64>,
     /// When the answer was complete, ms since the Unix epoch.
@@ -143,7 +149,8 @@ pub enum Prompt {
     /// The whole prompt as parts in order (tools, system prompt, messages).
     Parts(Vec<Part>),
     /// The prompt of the call before it in its session, then these parts, which include what it returns of the answer. Long
-    /// sessions take memory for each part once, not once a call.
+    /// sessions take memory for each part once, not once a call. Of a
+    /// first call: the whole prompt.
     Appended(Vec<Part>),
 }
 
@@ -168,6 +175,23 @@ pub struct ToolUse {
     pub internal_ms: Option<f64>,
     /// Whether the tool failed.
     pub is_error: Option<bool>,
+    /// Whether the result is a person's answer (a question, the approval of a plan): the wait is human time.
+    pub asks_person: bool,
+}
+
+/// A sub-agent as the log of the session that started it tells of it; [`Agent::Sub`] gets it when all files are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spawn {
+    /// [`RecordedSession::key`] of the sub-agent.
+    pub agent: String,
+    /// [`RecordedSession::key`] of the session that started it.
+    pub parent: String,
+    /// Kind of agent.
+    pub kind: Option<String>,
+    /// Index of the parent's call whose answer started it.
+    pub spawned_by: usize,
+    /// Index of the parent's call that has its result; `None`: none has.
+    pub joined_by: Option<usize>,
 }
 
 /// What readers of a file found, beside its sessions.
@@ -175,6 +199,8 @@ pub struct ToolUse {
 pub struct Recording {
     /// The sessions, in the order of the source.
     pub sessions: Vec<RecordedSession>,
+    /// Sub-agents that these sessions started. Sessions of sub-agents may be in other files.
+    pub spawns: Vec<Spawn>,
     /// Lines, rows or files that could not be used.
     pub problems: Vec<Problem>,
     /// What was left out on purpose, counted by reason (repeated rows, copied history, messages of the client itself).
@@ -199,6 +225,37 @@ impl fmt::Display for Problem {
             write!(f, ":{line}")?;
         }
         write!(f, ": {}", self.reason)
+    }
+}
+
+impl Recording {
+    /// Adds `count` to what was left out for a reason.
+    pub fn leave_out(&mut self, reason: &'static str, count: u64) {
+        if count > 0 {
+            *self.left_out.entry(reason).or_default() += count;
+        }
+    }
+
+    /// Adds what another file holds.
+    pub fn append(&mut self, mut other: Self) {
+        self.sessions.append(&mut other.sessions);
+        self.spawns.append(&mut other.spawns);
+        self.problems.append(&mut other.problems);
+        for (reason, count) in other.left_out {
+            self.leave_out(reason, count);
+        }
+    }
+}
+
+impl Part {
+    /// A part with a role and text.
+    #[must_use]
+    pub fn new(role: &str, text: &str) -> Self {
+        let mut hasher = Xxh3::new();
+        hasher.update(role.as_bytes());
+        hasher.update(&[0]);
+        hasher.update(text.as_bytes());
+        Self { hash: hasher.digest128(), bytes: text.len() as u64 }
     }
 }
 

@@ -220,6 +220,16 @@ impl Blocks {
         Ok(filled)
     }
 
+    /// The first bytes of a file after decompression; those before the damage if its compressed data is damaged.
+    pub fn head(path: &Path, bytes: u64) -> Result<Vec<u8>> {
+        let mut reader = Self::open(path, MAX_LINE_BYTES)?;
+        let (is_compressed, mut head) = (!reader.compression.is_empty(), Vec::new());
+        match (&mut reader.reader).take(bytes).read_to_end(&mut head) {
+            Err(e) if !is_compressed => Err(TraceError::io(path, e)),
+            _ => Ok(head),
+        }
+    }
+
     fn read_block(&mut self) -> Result<Option<Block>> {
         let mut len = self.remainder.len();
         let mut buffer = self.pool.take().unwrap_or_default();
