@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use agentgen_engine::serving::System;
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use crate::answer::Answer;
 use crate::document;
 use crate::engine::{Admission, Sent, nanoseconds};
 use crate::fault::{Faults, Split};
+use crate::gzip::Gzip;
 use crate::metrics::Outcome;
 use crate::options::Events;
 use crate::shared::Ticket;
@@ -129,6 +131,9 @@ pub struct Stream {
     flush: bool,
     dropped: bool,
     delay: Option<Delay>,
+    gzip: Option<Gzip>,
+    /// From the last event to the end of the body; 0 once it has passed.
+    late_end: Duration,
 }
 
 impl Stream {
@@ -136,6 +141,8 @@ impl Stream {
     pub fn new(ticket: Ticket, answer: Answer, sent: Sent, steps: Steps, faults: Faults, late: u64) -> Self {
         let apart = faults.split.is_some() || (ticket.shared.options.events == Events::Token && !faults.one_write);
         let wire = Wire::new(&faults, ticket.number());
+        let gzip = faults.gzip.then(Gzip::default);
+        let late_end = faults.late_end;
         Self {
             ticket,
             answer,
@@ -151,10 +158,16 @@ impl Stream {
             flush: false,
             dropped: false,
             delay: None,
+            gzip,
+            late_end,
         }
     }
 
     fn is_over(&self) -> bool {
+        self.is_written() && self.late_end.is_zero()
+    }
+
+    fn is_written(&self) -> bool {
         self.next == self.steps.len() && self.pieces.is_empty() && !self.dropped
     }
 
@@ -171,17 +184,28 @@ impl Stream {
                 return Poll::Ready(Some(Err(Dropped)));
             }
             if self.next == self.steps.len() {
+                std::task::ready!(self.poll_late_end(context));
                 return Poll::Ready(None);
             }
             std::task::ready!(self.poll_events(context));
         }
         self.flush = self.apart || self.dropped;
         let piece = self.pieces.pop_front().unwrap_or_default();
-        if self.is_over() {
+        if self.is_written() {
             let outcome = if self.faults == Faults::default() { Outcome::Answered } else { Outcome::Fault };
             self.ticket.finish(outcome);
         }
         Poll::Ready(Some(Ok(piece)))
+    }
+
+    /// Waits until the body may end.
+    fn poll_late_end(&mut self, context: &mut Context) -> Poll<()> {
+        if !self.late_end.is_zero() {
+            let delay = self.delay.get_or_insert_with(|| Delay::new(self.late_end));
+            std::task::ready!(Pin::new(delay).poll(context));
+            self.late_end = Duration::ZERO;
+        }
+        Poll::Ready(())
     }
 
     /// Waits until an event is due, and encodes the events that are written then.
@@ -214,6 +238,12 @@ impl Stream {
             let drop_follows = self.steps.get(self.next).is_some_and(|next| next.part == Part::Drop);
             if self.apart && !drop_follows {
                 break;
+            }
+        }
+        if let Some(gzip) = &mut self.gzip {
+            bytes = gzip.add(&bytes);
+            if self.next == self.steps.len() && !self.dropped {
+                bytes.extend(gzip.end());
             }
         }
         match self.faults.split {

@@ -26,12 +26,32 @@ pub struct Chain {
     open_tokens: u32,
     tokens: u64,
     ids: Vec<i64>,
+    /// The id of each token, if they are asked for.
+    recorded: Option<Vec<u32>>,
 }
 
 impl Chain {
     /// An empty chain.
     pub fn new(block_tokens: u32) -> Self {
-        Self { block_tokens, key: 0, open: Box::new(Xxh3::new()), open_tokens: 0, tokens: 0, ids: Vec::new() }
+        Self {
+            block_tokens,
+            key: 0,
+            open: Box::new(Xxh3::new()),
+            open_tokens: 0,
+            tokens: 0,
+            ids: Vec::new(),
+            recorded: None,
+        }
+    }
+
+    /// An empty chain that keeps the id of each token.
+    pub fn recording(block_tokens: u32) -> Self {
+        Self { recorded: Some(Vec::new()), ..Self::new(block_tokens) }
+    }
+
+    /// The ids of the tokens of a chain that keeps them; that of a word depends on the word alone.
+    pub fn recorded(&self) -> &[u32] {
+        self.recorded.as_deref().unwrap_or_default()
     }
 
     /// Number of tokens.
@@ -54,6 +74,10 @@ impl Chain {
     /// Appends the words of a text, separated by ASCII white space.
     pub fn push_words(&mut self, text: &str) {
         let bytes = text.as_bytes();
+        if let Some(ids) = &mut self.recorded {
+            let words = bytes.split(|byte| is_space(*byte)).filter(|word| !word.is_empty());
+            ids.extend(words.map(|word| (xxh3_64_with_seed(word, 0) % VOCABULARY) as u32));
+        }
         let mut at = 0;
         while let Some(skipped) = bytes[at..].iter().position(|byte| !is_space(*byte)) {
             // Words of one block with single spaces between them are hashed at once.
@@ -77,6 +101,9 @@ impl Chain {
 
     /// Appends a token by its id.
     pub fn push_id(&mut self, id: u32) {
+        if let Some(ids) = &mut self.recorded {
+            ids.push(id);
+        }
         if self.tokens == 0 {
             self.key = OF_IDS;
         }

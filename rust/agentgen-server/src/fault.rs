@@ -69,12 +69,65 @@ pub struct Faults {
     pub null_content: bool,
     /// Number of tool calls instead of a text.
     pub tool_calls: Option<u32>,
+    /// Fields of a request that are refused.
+    pub refused: Vec<String>,
+    /// Whether they are refused with 422, as `FastAPI` does, instead of 400.
+    pub unprocessable: bool,
+    /// Two limits of the output in one request are refused.
+    pub one_limit: bool,
+    /// There is no list of models.
+    pub no_models: bool,
+    /// The form of the body of an error.
+    pub error_body: ErrorBody,
+    /// From the last event to the end of the body.
+    pub late_end: Duration,
+    /// The body is compressed, although nobody asked for it.
+    pub gzip: bool,
+    /// A document answers a request for a stream.
+    pub one_document: bool,
+    /// Contents are lists of parts.
+    pub content_parts: bool,
+    /// Every event has the usage so far.
+    pub usage_each: bool,
+    /// The index of all tool calls.
+    pub call_index: CallIndex,
+}
+
+/// The form of the body of an error.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ErrorBody {
+    /// An object `error`.
+    #[default]
+    Object,
+    /// `FastAPI`'s list `detail`.
+    Detail,
+    /// A text.
+    Text,
+    /// A page of a proxy.
+    Html,
+}
+
+/// How tool calls of a stream are numbered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CallIndex {
+    /// From 0.
+    #[default]
+    Counted,
+    /// All are number 0.
+    Zero,
+    /// Not at all.
+    None,
 }
 
 impl Faults {
     /// Adds the faults in a header value. The error is one line.
     pub fn add(&mut self, text: &str) -> Result<(), String> {
         text.split(',').try_for_each(|part| self.add_one(part.trim()))
+    }
+
+    /// Whether a field of a request is refused.
+    pub fn refuses(&self, field: &str) -> bool {
+        self.refused.iter().any(|refused| refused == field)
     }
 
     fn add_one(&mut self, text: &str) -> Result<(), String> {
@@ -117,6 +170,8 @@ impl Faults {
                 self.reasoning = Some((count(1)?, field));
                 return Ok(());
             }
+            "refuse" => return self.add_refused(text, value, parameter),
+            "late-end" => self.late_end = delay()?,
             "delay-headers" => self.delay_headers = delay()?,
             "delay-first" => self.delay_first = delay()?,
             "delay-between" => self.delay_between = delay()?,
@@ -140,12 +195,55 @@ impl Faults {
             "role-only" => self.role_only = true,
             "null-content" => self.null_content = true,
             "tool-calls" => self.tool_calls = Some(count(1)?),
+            _ if self.add_dialect(text, name, value)? => {}
             _ => return Err(format!("{HEADER}: unknown fault {name:?} (docs/serve.md lists the faults)")),
         }
         if parameter.is_some() {
             return Err(format!("{HEADER}: found {text:?}, expected nothing after {fault:?}"));
         }
         Ok(())
+    }
+
+    fn add_refused(&mut self, text: &str, value: Option<&str>, parameter: Option<&str>) -> Result<(), String> {
+        let Some(field) = value.filter(|field| !field.is_empty()) else {
+            return Err(format!("{HEADER}: found {text:?}, expected refuse=FIELD"));
+        };
+        self.unprocessable |= match parameter {
+            None | Some("status=400") => false,
+            Some("status=422") => true,
+            Some(_) => return Err(format!("{HEADER}: found {text:?}, expected status=400 or status=422")),
+        };
+        self.refused.push(field.to_owned());
+        Ok(())
+    }
+
+    /// Adds a way in which servers differ; false if there is none of this name.
+    fn add_dialect(&mut self, text: &str, name: &str, value: Option<&str>) -> Result<bool, String> {
+        match name {
+            "error-body" => {
+                self.error_body = match value {
+                    Some("detail") => ErrorBody::Detail,
+                    Some("text") => ErrorBody::Text,
+                    Some("html") => ErrorBody::Html,
+                    _ => return Err(format!("{HEADER}: found {text:?}, expected detail, text or html")),
+                };
+            }
+            "call-index" => {
+                self.call_index = match value {
+                    Some("0") => CallIndex::Zero,
+                    Some("none") => CallIndex::None,
+                    _ => return Err(format!("{HEADER}: found {text:?}, expected call-index=0 or call-index=none")),
+                };
+            }
+            "one-limit" => self.one_limit = true,
+            "no-models" => self.no_models = true,
+            "gzip" => self.gzip = true,
+            "one-document" => self.one_document = true,
+            "content-parts" => self.content_parts = true,
+            "usage-each" => self.usage_each = true,
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 }
 

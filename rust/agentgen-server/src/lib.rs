@@ -1,27 +1,31 @@
-//! An OpenAI-compatible server that models prefill, decode and the prefix cache instead of computing tokens.
+//! A server with the APIs of `OpenAI` and Anthropic that models prefill, decode and the prefix cache instead of computing
+//! tokens.
 //!
-//! `engine` drives the serving engine of `agentgen-engine` on a real clock; `request`, `history` and `chain` read requests
-//! as token blocks; `answer`, `steps`, `document`, `wire` and `body` write
-//! answers; `fault` injects faults.
+//! `engine` drives the serving engine of `agentgen-engine` on a real clock; `request` and `chain` read requests as token
+//! blocks; `answer`, `steps`, `document`, `wire` and `body` write answers; `fault` injects faults. `http` has the paths.
 #![forbid(unsafe_code)]
 
 mod answer;
 mod body;
 mod chain;
+mod complete;
 mod document;
 mod engine;
 mod fault;
+mod gzip;
 mod histogram;
-mod history;
 mod http;
 mod metrics;
 mod options;
+mod problem;
 mod records;
 mod request;
 mod server;
 mod shared;
 mod steps;
 mod text;
+mod tokenize;
+mod upload;
 mod wire;
 
 pub use metrics::Stats;

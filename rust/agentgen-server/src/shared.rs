@@ -45,7 +45,12 @@ impl Shared {
         let model = serde_json::Value::from(options.model.as_str()).to_string();
         let system = options.system();
         Self {
-            template: Arc::new(AnswerTemplate { model, created }),
+            template: Arc::new(AnswerTemplate {
+                model_name: options.model.clone(),
+                model,
+                block_tokens: options.block_tokens,
+                created,
+            }),
             metrics: Metrics::new(),
             records: options.debug.then(Records::default),
             engine: Mutex::new(Engine::new(system)),

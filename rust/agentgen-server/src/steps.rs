@@ -7,13 +7,29 @@ use crate::fault::{Cut, Faults};
 pub enum Part {
     /// The role, without content.
     Role,
+    /// One of the events before the items of an answer.
+    Begin(u8),
+    /// One of the events that begin an item.
+    Open {
+        /// The item.
+        item: usize,
+        /// Which of its events.
+        event: u8,
+    },
     /// A token of the text, of the reasoning before it, or of a tool call.
     Token,
+    /// One of the events that end an item.
+    Close {
+        /// The item.
+        item: usize,
+        /// Which of its events.
+        event: u8,
+    },
     /// The finish reason.
     Finish,
     /// The usage.
     Usage,
-    /// `[DONE]`.
+    /// The last event: `[DONE]`, or that of the endpoint.
     Done,
     /// A server error.
     Error,
@@ -32,14 +48,37 @@ pub struct Step {
     pub token: u32,
 }
 
-/// The events of a stream, with injected faults.
+/// Events of one kind in a row.
 #[derive(Debug, Clone, Copy)]
+pub struct Run {
+    part: Part,
+    /// Output tokens before the first.
+    token: u32,
+    /// Number of events; each of them is a token, or there is one.
+    count: u32,
+}
+
+impl Run {
+    /// One event after this many tokens.
+    pub fn one(part: Part, token: u32) -> Self {
+        Self { part, token, count: 1 }
+    }
+
+    /// An event for each of the tokens `first..end`.
+    pub fn tokens(first: u32, end: u32) -> Self {
+        Self { part: Part::Token, token: first, count: end.saturating_sub(first) }
+    }
+}
+
+/// The events of a stream, with injected faults.
+#[derive(Debug, Clone)]
 pub struct Steps {
     tokens: u32,
-    has_role: bool,
     has_done: bool,
-    /// What follows the tokens.
-    ends: [Option<Part>; 2],
+    /// All events but the last, each run with the number of events before it.
+    runs: Vec<(usize, Run)>,
+    /// Events in `runs`.
+    content_events: usize,
     malformed: Option<usize>,
     error: Option<usize>,
     /// Events before the connection is dropped.
@@ -47,26 +86,29 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// The events of an answer of `tokens` tokens; `has_role` if the role has an event of its own.
-    pub fn new(has_role: bool, tokens: u32, include_usage: bool, faults: &Faults) -> Self {
-        let mut steps = Self {
+    /// The events of an answer of `tokens` tokens. An error ends the stream unless `done_after_error`.
+    pub fn new(events: impl IntoIterator<Item = Run>, tokens: u32, done_after_error: bool, faults: &Faults) -> Self {
+        let (mut runs, mut content_events) = (Vec::new(), 0);
+        for run in events {
+            if run.count > 0 {
+                runs.push((content_events, run));
+                content_events += run.count as usize;
+            }
+        }
+        let error = faults.error.map(|at| at as usize).filter(|&at| at < content_events);
+        Self {
             tokens,
-            has_role,
-            has_done: !faults.no_done,
-            ends: [
-                (!faults.no_finish).then_some(Part::Finish),
-                (include_usage && !faults.no_usage).then_some(Part::Usage),
-            ],
+            has_done: !faults.no_done && (error.is_none() || done_after_error),
+            runs,
+            content_events,
             malformed: faults.malformed.map(|at| at as usize),
-            error: None,
+            error,
             cut: match faults.cut {
                 Some(Cut::After(events)) => Some(events as usize),
                 Some(Cut::Within(events)) => Some(events as usize + 1),
                 Some(Cut::BeforeHeaders) | None => None,
             },
-        };
-        steps.error = faults.error.map(|at| at as usize).filter(|&at| steps.content(at).is_some());
-        steps
+        }
     }
 
     /// Number of events.
@@ -97,8 +139,7 @@ impl Steps {
     }
 
     fn before_done(&self) -> usize {
-        let ends = self.ends.iter().flatten().count();
-        self.error.map_or(usize::from(self.has_role) + self.tokens as usize + ends, |at| at + 1)
+        self.error.map_or(self.content_events, |at| at + 1)
     }
 
     fn faulty(&self, at: usize) -> Option<Step> {
@@ -112,19 +153,26 @@ impl Steps {
     }
 
     fn content(&self, at: usize) -> Option<Step> {
-        let Some(token) = at.checked_sub(usize::from(self.has_role)) else {
-            return Some(Step { part: Part::Role, token: 0 });
-        };
-        if let Some(end) = token.checked_sub(self.tokens as usize) {
-            return self.ends.iter().flatten().nth(end).map(|&part| Step { part, token: self.tokens });
+        if at >= self.content_events {
+            return None;
         }
-        Some(Step { part: Part::Token, token: token as u32 })
+        let next = self.runs.partition_point(|(first, _)| *first <= at);
+        let (first, run) = self.runs.get(next.checked_sub(1)?)?;
+        Some(Step { part: run.part, token: run.token + (at - first) as u32 })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_is_the_last_event_of_an_endpoint_that_ends_with_it() {
+        let faults = Faults { error: Some(1), ..Faults::default() };
+        let steps = |done_after_error| Steps::new([Run::tokens(0, 3)], 3, done_after_error, &faults);
+        assert_eq!((steps(true).len(), steps(false).len()), (3, 2));
+        assert_eq!(steps(false).get(1), Some(Step { part: Part::Error, token: 1 }));
+    }
 
     /// The same events as a list that is made and then changed, for all faults.
     #[test]
@@ -143,13 +191,27 @@ mod tests {
                         ..Faults::default()
                     };
                     let expected = list(flag(4), tokens, flag(5), &faults);
-                    let steps = Steps::new(flag(4), tokens, flag(5), &faults);
+                    let steps = Steps::new(runs(flag(4), tokens, flag(5), &faults), tokens, true, &faults);
                     let found: Vec<_> = (0..steps.len()).filter_map(|at| steps.get(at)).collect();
                     assert_eq!(found, expected, "{faults:?} {bits}");
                     assert_eq!((steps.len(), steps.get(steps.len())), (expected.len(), None));
                 }
             }
         }
+    }
+
+    fn runs(has_role: bool, tokens: u32, include_usage: bool, faults: &Faults) -> Vec<Run> {
+        let mut runs = vec![Run::tokens(0, tokens)];
+        if has_role {
+            runs.insert(0, Run::one(Part::Role, 0));
+        }
+        if !faults.no_finish {
+            runs.push(Run::one(Part::Finish, tokens));
+        }
+        if include_usage {
+            runs.push(Run::one(Part::Usage, tokens));
+        }
+        runs
     }
 
     fn list(has_role: bool, tokens: u32, include_usage: bool, faults: &Faults) -> Vec<Step> {

@@ -16,13 +16,15 @@ pub struct Wire {
     drawn: u64,
     /// Offset of the last event.
     last: usize,
+    /// Events so far.
+    events: u64,
 }
 
 impl Wire {
     /// For request number `seed`.
     pub fn new(faults: &Faults, seed: u64) -> Self {
         let Faults { line_end, comments, bom, multi_line, .. } = *faults;
-        Self { line_end, comments, bom, multi_line, seed, drawn: 0, last: 0 }
+        Self { line_end, comments, bom, multi_line, seed, drawn: 0, last: 0, events: 0 }
     }
 
     /// Appends an event.
@@ -37,10 +39,17 @@ impl Wire {
             out.extend_from_slice(line_end.as_bytes());
         }
         self.last = out.len();
+        if let Some(name) = answer.event_name(step) {
+            out.extend_from_slice(b"event: ");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(line_end.as_bytes());
+        }
+        let sequence = self.events;
+        self.events += 1;
         out.extend_from_slice(b"data: ");
         if self.multi_line {
             let mut data = Vec::new();
-            answer.encode(step, &mut data);
+            answer.encode(step, sequence, &mut data);
             // Between a comma and a quote outside of strings, JSON may have a line feed.
             let mut from = 0;
             for at in memchr::memmem::find_iter(&data, b",\"") {
@@ -51,7 +60,7 @@ impl Wire {
             }
             out.extend_from_slice(&data[from..]);
         } else {
-            answer.encode(step, out);
+            answer.encode(step, sequence, out);
         }
         out.extend_from_slice(line_end.as_bytes());
         out.extend_from_slice(line_end.as_bytes());

@@ -222,3 +222,113 @@ fn counters_add_up_under_faults_and_disconnecting_clients() {
     assert!(sum(&stats) <= 320 && stats.refused == 0 && stats.fault > 50, "{stats:?}");
     assert!(stats.used_blocks <= 20 && stats.cached_tokens > 0, "{stats:?}");
 }
+
+#[test]
+fn refused_fields_are_named() {
+    let server = server(json!({}));
+    let both = json!({"max_tokens": 3, "max_completion_tokens": 3});
+    let refused = stream(&server, "refuse=stream_options");
+    let error = &refused.json()["error"];
+    assert_eq!((refused.status, &error["param"]), (400, &json!("stream_options")));
+    assert!(error["message"].as_str().unwrap().ends_with("argument supplied: stream_options"));
+    let detail = stream(&server, "refuse=max_tokens; status=422");
+    assert_eq!((detail.status, &detail.json()["detail"][0]["loc"]), (422, &json!(["body", "max_tokens"])));
+    assert_eq!(stream(&server, "refuse=min_tokens, refuse=x").status, 200);
+    let two = chat(&server, &ask("a", both.clone()), "one-limit");
+    assert!(two.status == 400 && two.body.contains("'max_tokens' and 'max_completion_tokens' at the same time"));
+    assert_eq!((chat(&server, &ask("a", both), "").status, stream(&server, "one-limit").status), (200, 200));
+}
+
+#[test]
+fn error_bodies_have_every_form() {
+    let server = server(json!({}));
+    for (form, kind, part) in [
+        ("text", "text/plain", "injected fault"),
+        ("html", "text/html", "<title>502 injected fault</title>"),
+        ("detail", "application/json", r#""msg":"injected fault""#),
+    ] {
+        let reply = stream(&server, &format!("status=502, error-body={form}"));
+        assert!(reply.status == 502 && reply.head.contains(kind) && reply.body.contains(part), "{reply:?}");
+    }
+}
+
+#[test]
+fn a_server_without_models() {
+    let with_header = |server: &Server, header: &str| {
+        let mut connection = std::net::TcpStream::connect(server.address()).unwrap();
+        let request = format!("GET /v1/models HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{header}\r\n");
+        std::io::Write::write_all(&mut connection, request.as_bytes()).unwrap();
+        read(connection).unwrap().status
+    };
+    let one = server(json!({}));
+    assert_eq!((with_header(&one, ""), with_header(&one, "x-agentgen-fault: no-models\r\n")), (200, 404));
+    let other = server(json!({"faults": [{"fault": "no-models", "probability": 1}]}));
+    assert_eq!(with_header(&other, ""), 404);
+}
+
+#[test]
+fn a_body_may_end_late_and_an_answer_may_be_one_document() {
+    let server = server(json!({}));
+    let late = stream(&server, "late-end=30");
+    assert!(late.complete);
+    assert_eq!(without_ids(&late.body), plain(&server));
+    let mut held = open(&server, "/v1/chat/completions", &streamed(), "x-agentgen-fault: late-end=600000\r\n");
+    held.set_read_timeout(Some(std::time::Duration::from_millis(100))).unwrap();
+    let mut bytes = Vec::new();
+    assert!(std::io::Read::read_to_end(&mut held, &mut bytes).is_err(), "the body has not ended");
+    assert!(bytes.ends_with(b"data: [DONE]\n\n\r\n"), "{}", String::from_utf8_lossy(&bytes));
+    let document = stream(&server, "one-document");
+    assert!(document.head.contains("application/json") && document.json()["choices"][0]["message"].is_object());
+}
+
+#[test]
+fn compressed_answers() {
+    let server = server(json!({}));
+    for (body, fault) in [(streamed(), "gzip"), (streamed(), "gzip, split=3"), (ask("a b c", json!({})), "gzip")] {
+        let mut connection = open(&server, "/v1/chat/completions", &body, &format!("x-agentgen-fault: {fault}\r\n"));
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut connection, &mut bytes).unwrap();
+        let begin = memchr::memmem::find(&bytes, b"\r\n\r\n").unwrap();
+        let head = String::from_utf8_lossy(&bytes[..begin]).into_owned();
+        assert!(head.contains("content-encoding: gzip"), "{head}");
+        let mut body = bytes[begin + 4..].to_vec();
+        if head.contains("chunked") {
+            body = unchunked_bytes(&body);
+        }
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&body[..]), &mut text).unwrap();
+        let expected = if head.contains("chunked") { "data: [DONE]" } else { "usage" };
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+fn unchunked_bytes(mut rest: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Some(end) = memchr::memmem::find(rest, b"\r\n") {
+        let length = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
+        body.extend_from_slice(&rest[end + 2..end + 2 + length]);
+        rest = &rest[end + 4 + length..];
+    }
+    body
+}
+
+#[test]
+fn chunks_in_other_dialects() {
+    let server = server(json!({}));
+    let parts = values(&stream(&server, "content-parts"));
+    assert!(parts[0]["choices"][0]["delta"]["content"][0]["text"].is_string(), "{}", parts[0]);
+    let counted = values(&stream(&server, "usage-each"));
+    let tokens: Vec<_> = counted.iter().filter_map(|event| event["usage"]["completion_tokens"].as_u64()).collect();
+    assert_eq!(tokens, [1, 2, 3, 3]);
+    let calls = |fault: &str| {
+        let events = values(&chat(&server, &ask("a", json!({"stream": true, "max_tokens": 9})), fault));
+        let index = |event: &Value| event.pointer("/choices/0/delta/tool_calls/0").map(|call| call["index"].clone());
+        events.iter().filter_map(index).collect::<Vec<_>>()
+    };
+    assert_eq!(calls("tool-calls=2").last(), Some(&json!(1)));
+    assert!(calls("tool-calls=2, call-index=0").iter().all(|index| *index == 0));
+    assert!(calls("tool-calls=2, call-index=none").iter().all(Value::is_null));
+    for bad in ["refuse", "refuse=a; status=500", "error-body=x", "call-index=1", "late-end"] {
+        assert_eq!(stream(&server, bad).status, 400, "{bad}");
+    }
+}

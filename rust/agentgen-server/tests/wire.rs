@@ -81,6 +81,26 @@ fn completions_accept_texts_and_token_ids() {
     let more = complete(json!({"prompt": format!("a b{said} c"), "max_tokens": 4})).json();
     assert_eq!(more["usage"]["prompt_tokens_details"]["cached_tokens"], 5);
 
+    for (one, of) in [(json!("a b"), json!(["a b"])), (json!([1, 2]), json!([[1, 2]]))] {
+        let usage = complete(json!({"prompt": of, "max_tokens": 4})).json()["usage"].clone();
+        assert_eq!(
+            complete(json!({"prompt": one, "max_tokens": 4})).json()["usage"]["prompt_tokens"],
+            usage["prompt_tokens"]
+        );
+        assert_eq!(usage["prompt_tokens"], 2, "a list of one prompt is that prompt: {usage}");
+    }
+    for (several, part) in [
+        (json!(["a", "b"]), "found a list of 2 prompts, expected one"),
+        (json!([[1], [2], [3]]), "found a list of 3 prompts, expected one"),
+        (json!([1, "a"]), "token ids beside a prompt"),
+        (json!([-1]), "expected a token id, a string or a list"),
+        (json!([1.5]), "expected a token id, a string or a list"),
+        (json!([4_294_967_296_u64]), "expected 32 bits"),
+    ] {
+        let refused = complete(json!({"prompt": several}));
+        assert!(refused.status == 400 && refused.body.contains(part), "{}", refused.body);
+    }
+
     let ids = complete(json!({"prompt": [1, 2, 3], "max_tokens": 4, "return_token_ids": true})).json();
     let made = ids["choices"][0]["token_ids"].as_array().unwrap();
     let prompt: Vec<_> = [json!(1), json!(2), json!(3)].into_iter().chain(made.clone()).chain([json!(9)]).collect();

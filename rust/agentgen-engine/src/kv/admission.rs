@@ -126,6 +126,11 @@ impl PrefixCache {
         self.drop_until(clock, expired);
     }
 
+    /// Drops all unpinned blocks.
+    pub fn clear(&mut self, evicted: &mut impl FnMut(Evicted)) {
+        self.drop_until(u64::MAX, evicted);
+    }
+
     /// Drops those of the first `blocks` blocks of a stream that follow its first `kept` and were never computed: as far
     /// as they are in the cache, not pinned, and no other block follows them.
     pub fn forget(&mut self, stream: &TokenSeq, blocks: u32, kept: u32) {

@@ -154,6 +154,13 @@ impl<R: Request> Engine<R> {
         Some(request)
     }
 
+    /// Evicts all blocks that no running request pins, on every replica.
+    pub fn clear_caches(&mut self, observer: &mut impl Observer<R>) {
+        for (index, replica) in self.replicas.iter_mut().enumerate() {
+            replica.clear_cache(&mut |evicted| observer.evicted(index, evicted));
+        }
+    }
+
     fn insert(&mut self, sent_ms: f64, request: R) -> RequestId {
         let number = request.number();
         let slot = Some(Slot { request, number, replica: 0, sent_ms, running: None });

@@ -89,6 +89,11 @@ impl Replica {
         }
     }
 
+    /// Drops all blocks that no running request pins.
+    pub(super) fn clear_cache(&mut self, evicted: &mut impl FnMut(Evicted)) {
+        self.cache.clear(evicted);
+    }
+
     /// Admits the request that [`Self::next`] returned, if there is room for it.
     pub(super) fn admit(
         &mut self,

@@ -172,6 +172,11 @@ impl Engine {
         self.advance(now);
     }
 
+    /// Empties the prefix cache, except for what running requests use.
+    pub fn clear_cache(&mut self) {
+        self.serving.clear_caches(&mut self.clients);
+    }
+
     /// Running and waiting requests.
     #[must_use]
     pub fn load(&self) -> (usize, usize) {

@@ -183,6 +183,24 @@ fn times_are_counted_when_they_are_known() {
     assert_eq!(counted(&engine), [2, 1, 1]);
 }
 
+#[test]
+fn a_cleared_cache_keeps_what_running_requests_use() {
+    let mut engine = engine(1000);
+    engine.send(0, request(1, 100, 10)).expect("it fits");
+    engine.advance(100 * SECOND);
+    engine.send(100 * SECOND, request(2, 40, 10)).expect("it fits");
+    let pinned = cache(&engine).pinned_blocks();
+    assert!(0 < pinned && pinned < cache(&engine).used_blocks());
+    engine.clear_cache();
+    assert_eq!(cache(&engine).used_blocks(), pinned);
+    engine.advance(200 * SECOND);
+    assert!(cache(&engine).used_blocks() >= pinned, "what it computed stays");
+    engine.clear_cache();
+    assert_eq!(engine.used_blocks(), 0);
+    let Ok((_, Sent::Admitted(admission))) = engine.send(300 * SECOND, request(1, 100, 10)) else { panic!("idle") };
+    assert_eq!(admission.cached_tokens, 0);
+}
+
 /// Pseudo-random numbers below the argument.
 fn draws() -> impl FnMut(u64) -> u64 {
     let mut drawn = 0;

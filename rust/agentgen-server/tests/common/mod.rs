@@ -56,8 +56,12 @@ pub fn get(server: &Server, path: &str) -> Reply {
 }
 
 pub fn chat(server: &Server, body: &Value, fault: &str) -> Reply {
+    post(server, "/v1/chat/completions", body, fault)
+}
+
+pub fn post(server: &Server, path: &str, body: &Value, fault: &str) -> Reply {
     let header = if fault.is_empty() { String::new() } else { format!("x-agentgen-fault: {fault}\r\n") };
-    read(open(server, "/v1/chat/completions", body, &header)).unwrap()
+    read(open(server, path, body, &header)).unwrap()
 }
 
 /// A chat with one message.
