@@ -3,21 +3,17 @@
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{HeaderMap, Method, Response, StatusCode};
 use serde_json::json;
 
-use crate::body::{Dropped, Reply};
+use crate::body::Reply;
 use crate::complete::complete;
 use crate::fault::{Faults, HEADER};
-use crate::problem::{Problem, document};
+use crate::problem::{Problem, Replied, closing, document};
 use crate::records::Records;
 use crate::request::Endpoint;
 use crate::shared::Shared;
 use crate::tokenize::{self, tokenize};
-
-/// A response, or none at all.
-pub type Replied = Result<Response<Reply>, Dropped>;
 
 /// Paths that are pages, and those that take bodies beside the endpoints.
 const GET: [&str; 3] = ["/health", "/v1/models", "/metrics"];
@@ -96,10 +92,4 @@ pub fn overloaded(most: usize) -> Response<Reply> {
     let message = format!("too many connections, expected at most {most}");
     let problem = Problem { status: StatusCode::SERVICE_UNAVAILABLE, ..Problem::bad_request(message) };
     closing(problem.response(None))
-}
-
-/// A response after which the connection ends.
-pub fn closing(mut response: Response<Reply>) -> Response<Reply> {
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
 }

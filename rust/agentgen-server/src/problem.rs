@@ -1,13 +1,16 @@
 //! Error responses.
 
 use bytes::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::body::Reply;
+use crate::body::{Dropped, Reply};
 use crate::fault::ErrorBody;
 use crate::request::Endpoint;
+
+/// A response, or none at all.
+pub type Replied = Result<Response<Reply>, Dropped>;
 
 /// An error response, as OpenAI-compatible servers or Anthropic give it.
 #[derive(Debug)]
@@ -117,5 +120,11 @@ pub fn response(status: StatusCode, kind: &'static str, body: Reply) -> Response
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+/// A response after which the connection ends.
+pub fn closing(mut response: Response<Reply>) -> Response<Reply> {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }

@@ -8,8 +8,7 @@ use serde_json::json;
 
 use crate::body::Dropped;
 use crate::chain::Chain;
-use crate::http::{Replied, closing};
-use crate::problem::{Problem, document};
+use crate::problem::{Problem, Replied, closing, document};
 use crate::request::{Endpoint, Request};
 use crate::shared::Shared;
 use crate::upload::{Unread, read};

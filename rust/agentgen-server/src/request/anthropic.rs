@@ -4,8 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::content::{Content, Listed};
-use super::fields::Element;
-use super::history::{History, Names};
+use super::history::{Element, History, Names};
 use crate::chain::Chain;
 use crate::text::Text;
 

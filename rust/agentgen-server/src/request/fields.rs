@@ -7,22 +7,9 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::content::Content;
-use super::history::{History, Names};
+use super::history::{Element, History};
 use super::{Endpoint, Reader, anthropic, chat, responses};
-use crate::chain::Chain;
 use crate::text::Text;
-
-/// A message or an item of a conversation.
-pub trait Element {
-    /// How errors name its parts.
-    const NAMES: Names;
-
-    /// Appends its words.
-    fn push_words(&self, chain: &mut Chain);
-
-    /// Adds it to a conversation. The error is one line.
-    fn add_to(&self, history: &mut History) -> Result<(), String>;
-}
 
 /// The fields of a body.
 pub(super) struct Fields<'r, 'a>(pub &'r mut Reader<'a>);

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use crate::chain::Chain;
+
 /// The names of an endpoint, for messages.
 #[derive(Debug, Clone, Copy)]
 pub struct Names {
@@ -15,6 +17,18 @@ pub struct Names {
     pub caller: &'static str,
     /// A result.
     pub kind: &'static str,
+}
+
+/// A message or an item of a conversation.
+pub trait Element {
+    /// How errors name its parts.
+    const NAMES: Names;
+
+    /// Appends its words.
+    fn push_words(&self, chain: &mut Chain);
+
+    /// Adds it to a conversation. The error is one line.
+    fn add_to(&self, history: &mut History) -> Result<(), String>;
 }
 
 /// Checks that every tool call is followed by its result.

@@ -3,8 +3,7 @@
 use serde::Deserialize;
 
 use super::content::Content;
-use super::fields::Element;
-use super::history::{History, Names};
+use super::history::{Element, History, Names};
 use crate::chain::Chain;
 use crate::text::Text;
 
