@@ -1,6 +1,6 @@
 //! What spans files: calls that resumed and forked sessions repeat, and the sub-agents of a session.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::model::{Agent, Part, Prompt, RecordedSession, Recording, Spawn};
 
@@ -26,12 +26,14 @@ pub fn merge(mut recording: Recording) -> Recording {
     for (index, session) in recording.sessions.iter_mut().enumerate() {
         repeated += keep_own(session, index, &places[index], &keys);
     }
-    link(&mut recording.sessions, &recording.spawns, &places, &keys);
+    let told = Told::new(&recording.spawns, &recording.started_by);
+    link(&mut recording.sessions, &told, &places, &keys);
     let before = recording.sessions.len();
     recording.sessions.retain(|session| !session.calls.is_empty());
     let empty = (before - recording.sessions.len()) as u64;
     cut_circles(&mut recording.sessions);
     recording.spawns.clear();
+    recording.started_by.clear();
     recording.leave_out(REPEATED, repeated);
     recording.leave_out(EMPTY, empty);
     recording
@@ -117,8 +119,37 @@ fn keep_own(session: &mut RecordedSession, index: usize, places: &[Place], keys:
     repeated as u64
 }
 
+/// What logs tell of the sub-agents that their sessions started.
+struct Told<'a> {
+    by_key: HashMap<&'a str, &'a Spawn>,
+    by_call: HashMap<&'a str, &'a Spawn>,
+    started_by: &'a BTreeMap<String, String>,
+}
+
+impl<'a> Told<'a> {
+    fn new(spawns: &'a [Spawn], started_by: &'a BTreeMap<String, String>) -> Self {
+        let mut told = Self { by_key: HashMap::new(), by_call: HashMap::new(), started_by };
+        for spawn in spawns.iter().filter(|s| s.agent.as_ref() != Some(&s.parent)) {
+            if let Some(agent) = &spawn.agent {
+                told.by_key.entry(agent).or_insert(spawn);
+            }
+            if let Some(call) = &spawn.tool_call {
+                told.by_call.entry(call).or_insert(spawn);
+            }
+        }
+        told
+    }
+
+    fn spawn(&self, key: &str) -> Option<&'a Spawn> {
+        // Several agents may have been started as one run, whose name begins their keys.
+        let run = key.rsplit_once('/').map_or("", |(run, _)| run);
+        let by_call = || self.by_call.get(self.started_by.get(key)?.as_str()).filter(|s| s.parent != key);
+        self.by_key.get(key).or_else(|| self.by_key.get(run)).or_else(by_call).copied()
+    }
+}
+
 /// Gives sub-agents what the logs of their parents say, and makes indices count the calls that were kept.
-fn link(sessions: &mut [RecordedSession], spawns: &[Spawn], places: &[Vec<Place>], keys: &[String]) {
+fn link(sessions: &mut [RecordedSession], told: &Told, places: &[Vec<Place>], keys: &[String]) {
     let indices: HashMap<&str, usize> = keys.iter().enumerate().map(|(i, key)| (key.as_str(), i)).collect();
     let kept: Vec<Vec<usize>> = places
         .iter()
@@ -138,13 +169,9 @@ fn link(sessions: &mut [RecordedSession], spawns: &[Spawn], places: &[Vec<Place>
         let (session, index) = *places.get(*indices.get(parent)?)?.get(call)?;
         Some((session, kept[session][index]))
     };
-    let mut told: HashMap<&str, &Spawn> = HashMap::new();
-    for spawn in spawns.iter().filter(|s| s.agent != s.parent) {
-        told.entry(&spawn.agent).or_insert(spawn);
-    }
     for (key, session) in keys.iter().zip(sessions) {
         let Agent::Sub { kind, parent, spawned_by, joined_by } = &mut session.agent else { continue };
-        if let Some(spawn) = told.get(key.as_str()) {
+        if let Some(spawn) = told.spawn(key) {
             parent.clone_from(&spawn.parent);
             *kind = kind.take().or_else(|| spawn.kind.clone());
             (*spawned_by, *joined_by) = (Some(spawn.spawned_by), spawn.joined_by);

@@ -4,6 +4,7 @@
 //! Estimates, links, block ids and new names are made afterwards, in one place each. No text is kept: content is a hash
 //! and a length.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use xxhash_rust::xxh3::Xxh3;
@@ -182,8 +183,11 @@ pub struct ToolUse {
 /// A sub-agent as the log of the session that started it tells of it; [`Agent::Sub`] gets it when all files are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spawn {
-    /// [`RecordedSession::key`] of the sub-agent.
-    pub agent: String,
+    /// [`RecordedSession::key`] of the sub-agent; or what the keys of several begin with, before a slash. `None`: it is
+    /// known by the tool call alone.
+    pub agent: Option<String>,
+    /// Id of the tool call that started it.
+    pub tool_call: Option<String>,
     /// [`RecordedSession::key`] of the session that started it.
     pub parent: String,
     /// Kind of agent.
@@ -201,10 +205,12 @@ pub struct Recording {
     pub sessions: Vec<RecordedSession>,
     /// Sub-agents that these sessions started. Sessions of sub-agents may be in other files.
     pub spawns: Vec<Spawn>,
+    /// The ids of the tool calls that started sub-agents, by the keys of these, where the source says so.
+    pub started_by: BTreeMap<String, String>,
     /// Lines, rows or files that could not be used.
     pub problems: Vec<Problem>,
     /// What was left out on purpose, counted by reason (repeated rows, copied history, messages of the client itself).
-    pub left_out: std::collections::BTreeMap<&'static str, u64>,
+    pub left_out: BTreeMap<&'static str, u64>,
 }
 
 /// A part of a source that could not be used.
@@ -240,6 +246,7 @@ impl Recording {
     pub fn append(&mut self, mut other: Self) {
         self.sessions.append(&mut other.sessions);
         self.spawns.append(&mut other.spawns);
+        self.started_by.append(&mut other.started_by);
         self.problems.append(&mut other.problems);
         for (reason, count) in other.left_out {
             self.leave_out(reason, count);

@@ -14,7 +14,14 @@ fn sub(key: &str, calls: &[&str], parent: &str) -> RecordedSession {
 }
 
 fn spawn(agent: &str, parent: &str, spawned_by: usize, joined_by: Option<usize>) -> Spawn {
-    Spawn { agent: agent.into(), parent: parent.into(), kind: Some("Explore".into()), spawned_by, joined_by }
+    Spawn {
+        agent: Some(agent.into()),
+        tool_call: None,
+        parent: parent.into(),
+        kind: Some("Explore".into()),
+        spawned_by,
+        joined_by,
+    }
 }
 
 #[test]
@@ -87,4 +94,21 @@ fn no_sub_agent_is_its_own_ancestor() {
     let found = merged(vec![sub("x", &["1"], "p"), sub("y", &["2"], "p"), sub("z", &["3"], "p")], spawns);
     let mains: Vec<_> = found.sessions.iter().filter(|s| s.agent == Agent::Main).map(|s| s.key.as_str()).collect();
     assert_eq!(mains, ["x", "y"]);
+}
+
+#[test]
+fn sub_agents_are_found_by_their_run_and_by_the_tool_call_that_started_them() {
+    let sessions = vec![session("p", &["a", "b"]), sub("p/run/x", &["1"], "p"), sub("p/y", &["2"], "p")];
+    let by_call = Spawn { agent: None, tool_call: Some("t".into()), ..spawn("", "p", 1, None) };
+    let spawns = vec![spawn("p/run", "p", 0, Some(1)), by_call];
+    let started_by = [("p/y".to_owned(), "t".to_owned())].into();
+    let found = merge(Recording { sessions, spawns, started_by, ..Recording::default() });
+    let spawned: Vec<_> = found.sessions[1..]
+        .iter()
+        .map(|s| match s.agent {
+            Agent::Sub { spawned_by, joined_by, .. } => (spawned_by, joined_by),
+            Agent::Main => (None, None),
+        })
+        .collect();
+    assert_eq!(spawned, [(Some(0), Some(1)), (Some(1), None)]);
 }

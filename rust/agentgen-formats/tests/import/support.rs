@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use agentgen_formats::import::{Call, RecordedSession};
+use agentgen_formats::import::{Agent, Call, Client, RecordedSession, Recording, formats, merge};
 use tempfile::TempDir;
 
 /// A folder with files.
@@ -45,9 +45,9 @@ pub fn session(key: &str, ids: &[&str]) -> RecordedSession {
     };
     RecordedSession {
         key: key.to_owned(),
-        client: agentgen_formats::import::Client::default(),
+        client: Client::default(),
         project: None,
-        agent: agentgen_formats::import::Agent::Main,
+        agent: Agent::Main,
         continues: None,
         context_window: None,
         human_turn_ms: vec![],
@@ -58,4 +58,70 @@ pub fn session(key: &str, ids: &[&str]) -> RecordedSession {
 /// The ids of a session's calls.
 pub fn ids(session: &RecordedSession) -> Vec<&str> {
     session.calls.iter().map(|call| call.id.as_deref().unwrap_or("-")).collect()
+}
+
+/// Reads files with the format that is detected for each, as the caller of an import does, and merges them.
+pub fn import(files: &[PathBuf]) -> Recording {
+    let mut recording = Recording::default();
+    for file in files {
+        let format = formats::detect(file).unwrap().unwrap_or_else(|| panic!("{}: no format", file.display()));
+        recording.append((format.read)(file).unwrap());
+    }
+    merge(recording)
+}
+
+/// Imports one file with these rows.
+pub fn import_text(name: &str, text: &str) -> Recording {
+    let folder = Folder::new(&[(name, text.as_bytes())]);
+    import(&[folder.path(name)])
+}
+
+/// A session as text: a line for it, and one for each call.
+pub fn lines(session: &RecordedSession) -> Vec<String> {
+    let agent = match &session.agent {
+        Agent::Main => String::new(),
+        Agent::Sub { kind, parent, spawned_by, joined_by } => {
+            let kind = kind.as_deref().unwrap_or("-");
+            format!(" {kind} of {parent} {}..{}", number(*spawned_by), number(*joined_by))
+        }
+    };
+    let continues = session.continues.as_ref().map_or_else(String::new, |key| format!(" continues {key}"));
+    let mut lines = vec![format!("{}{agent}{continues}", session.key)];
+    lines.extend(session.calls.iter().map(call));
+    lines
+}
+
+/// All sessions as text.
+pub fn all_lines(recording: &Recording) -> Vec<String> {
+    recording.sessions.iter().flat_map(lines).collect()
+}
+
+fn number<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| "-".to_owned(), |v| v.to_string())
+}
+
+/// Id, trigger and the user's request, rewrite, tokens, times from the request on, tools.
+fn call(call: &Call) -> String {
+    let usage = call.usage;
+    let since = |time: Option<f64>| time.zip(call.sent_ms).map(|(time, sent)| time - sent);
+    let tools = call.tools.iter().map(|tool| {
+        let person = if tool.asks_person { "?" } else { "" };
+        let error = if tool.is_error == Some(true) { "!" } else { "" };
+        let internal = tool.internal_ms.map_or_else(String::new, |ms| format!("({ms:.0})"));
+        format!(" {}{person}{error} {}{internal}", tool.name, number(tool.wall_ms))
+    });
+    format!(
+        "{} {}{}{} {}/{}+{}>{} {}..{}{}",
+        call.id.as_deref().unwrap_or("-"),
+        call.trigger.map_or_else(|| "-".to_owned(), |t| format!("{t:?}")),
+        call.human_turn_index,
+        call.rewrite.map_or_else(String::new, |r| format!(" {r:?}")),
+        number(usage.prompt_tokens),
+        number(usage.cached_tokens),
+        number(usage.cache_written_tokens),
+        number(usage.output_tokens),
+        number(since(call.first_output_ms)),
+        number(since(call.end_ms)),
+        tools.collect::<String>(),
+    )
 }

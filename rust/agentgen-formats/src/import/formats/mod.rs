@@ -2,7 +2,9 @@
 //!
 //! A reader works on one file alone. What spans files (sub-agents, copies of resumed sessions) is put together in `merge`.
 
+mod claude;
 mod head;
+mod json;
 
 use std::path::{Path, PathBuf};
 
@@ -32,7 +34,7 @@ pub struct Format {
 }
 
 /// All formats. The first that recognises a file is its format, so that formats with few keys of their own come last.
-pub const FORMATS: &[Format] = &[];
+pub const FORMATS: &[Format] = &[claude::FORMAT];
 
 /// The format with a name.
 pub fn named(name: &str) -> Result<&'static Format> {
