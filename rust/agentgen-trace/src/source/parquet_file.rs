@@ -31,13 +31,17 @@ pub(super) fn parquet_meta(path: &Path) -> Result<Option<TraceMeta>> {
 }
 
 /// The footer of a Parquet file.
-fn parquet_metadata(path: &Path) -> Result<ArrowReaderMetadata> {
-    let file = File::open(path).map_err(|e| TraceError::io(path, e))?;
+pub(super) fn parquet_metadata(path: &Path) -> Result<ArrowReaderMetadata> {
+    let file = open_file(path)?;
     decoded(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())).map_err(|e| e.in_file(path))
 }
 
+pub(super) fn open_file(path: &Path) -> Result<File> {
+    File::open(path).map_err(|e| TraceError::io(path, e))
+}
+
 /// What a decoder makes of a file, which may be corrupt: its errors and panics are one error.
-fn decoded<T, E: std::fmt::Display>(work: impl FnOnce() -> Result<T, E>) -> Result<T> {
+pub(super) fn decoded<T, E: std::fmt::Display>(work: impl FnOnce() -> Result<T, E>) -> Result<T> {
     match guarded(work) {
         Ok(result) => result.map_err(unreadable),
         Err(panic) => Err(unreadable(format!("damaged data ({panic})"))),
@@ -69,7 +73,7 @@ pub(super) fn open(path: &Path, schema: &SchemaRef) -> Result<Batches> {
         let (found, expected) = (format!("columns {}", found.join(", ")), format!("{} among them", missing.name()));
         return Err(Diagnostic::new("missing-field", found, expected).with_field(missing.name()).in_file(path).into());
     }
-    let file = File::open(path).map_err(|e| TraceError::io(path, e))?;
+    let file = open_file(path)?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone());
     let names = wanted.iter().filter(|c| has(c)).map(|c| c.name());
     let mask = ProjectionMask::columns(builder.parquet_schema(), names);
