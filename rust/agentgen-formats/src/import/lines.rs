@@ -29,6 +29,12 @@ impl BadLine {
     pub fn new(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), is_cut: false }
     }
+
+    /// Why it could not be used.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
 }
 
 impl From<serde_json::Error> for BadLine {

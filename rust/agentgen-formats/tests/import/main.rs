@@ -9,3 +9,4 @@ mod lines;
 mod merge;
 mod samples;
 mod support;
+mod traces;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use agentgen_trace::error::Result;
-use agentgen_trace::source::Blocks;
+use agentgen_trace::source::{Blocks, column_names};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
@@ -12,6 +12,8 @@ const HEAD_BYTES: u64 = 1 << 20;
 
 /// Lines, or elements of an array, that are looked at.
 const OBJECTS: usize = 32;
+
+const PARQUET_MAGIC: &[u8] = b"PAR1";
 
 /// Longer texts are no values by which a format is recognised.
 const MAX_TEXT_BYTES: usize = 256;
@@ -25,6 +27,8 @@ pub struct Head {
     pub objects: Vec<HeadObject>,
     /// Whether the document is an array.
     pub is_array: bool,
+    /// The names of the columns of a Parquet file.
+    pub columns: Vec<String>,
 }
 
 /// The keys of an object, in order. Those of a large object may be missing.
@@ -92,6 +96,10 @@ impl Head {
     /// Reads the beginning of a file.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = Blocks::head(path, HEAD_BYTES)?;
+        if bytes.starts_with(PARQUET_MAGIC) {
+            // A damaged file has no format.
+            return Ok(Self { columns: column_names(path).unwrap_or_default(), ..Self::default() });
+        }
         Ok(Self::of(&String::from_utf8_lossy(&bytes)))
     }
 
@@ -103,7 +111,7 @@ impl Head {
         let mut head = Self {
             first_line: lines().next().unwrap_or_default().to_owned(),
             is_array: text.trim_start().starts_with('['),
-            objects: Vec::new(),
+            ..Self::default()
         };
         // A document over many lines, or its beginning, is one value; JSONL has a value on each line.
         if !head.add(&head.first_line.clone()) {

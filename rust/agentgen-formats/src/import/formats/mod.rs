@@ -2,9 +2,22 @@
 //!
 //! A reader works on one file alone. What spans files (sub-agents, copies of resumed sessions) is put together in `merge`.
 
+mod agentic_mooncake;
+mod agenttrace;
+mod bailian;
+mod chat;
 mod claude;
+mod csv;
 mod head;
 mod json;
+mod mlperf;
+mod mooncake;
+mod openai;
+mod sharegpt;
+mod support;
+mod tracelab;
+mod values;
+mod weka;
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +47,23 @@ pub struct Format {
 }
 
 /// All formats. The first that recognises a file is its format, so that formats with few keys of their own come last.
-pub const FORMATS: &[Format] = &[claude::FORMAT];
+pub const FORMATS: &[Format] = &[
+    claude::FORMAT,
+    weka::FORMAT,
+    bailian::FORMAT,
+    agentic_mooncake::FORMAT,
+    mooncake::FORMAT,
+    mooncake::DELTA,
+    tracelab::FORMAT,
+    agenttrace::FORMAT,
+    csv::AZURE,
+    csv::BURST,
+    mlperf::FORMAT,
+    mlperf::SNAPSHOTS,
+    sharegpt::FORMAT,
+    openai::FORMAT,
+    mooncake::LENGTHS,
+];
 
 /// The format with a name.
 pub fn named(name: &str) -> Result<&'static Format> {
