@@ -7,6 +7,7 @@ pub mod diagnostic;
 mod encode;
 pub mod error;
 pub mod generate;
+pub mod links;
 pub mod manifest;
 pub mod meta;
 pub mod observer;

@@ -79,3 +79,11 @@ pub struct RowLinks {
     /// Kind of a break.
     pub break_kind: Option<String>,
 }
+
+impl RowLinks {
+    /// Whether the session begins in the bundle of its parent: as a break or a sub-agent.
+    #[must_use]
+    pub fn is_member(&self) -> bool {
+        matches!(self.link.as_deref(), Some("break" | "subagent"))
+    }
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use agentgen_trace::row::RowLinks;
 use agentgen_trace::schema::{Column, schema};
+use agentgen_trace::session::{Link, Session, sessions};
 use agentgen_trace::sink::table::write_table;
 use agentgen_trace::source::columns::{id_lists, record_batch};
 use agentgen_trace::source::{self, LinkColumns, ReadOptions};
@@ -110,4 +111,41 @@ fn the_word_agent_of_a_foreign_trace_is_no_link() {
     assert!(!source.meta.linked);
     let batch = source::open(&source, &Column::ALL, 1, &Cancel::default()).expect("opens").next();
     assert_eq!(batch.expect("a batch").expect("rows").num_columns(), 12);
+}
+
+#[test]
+fn sessions_are_linked_as_their_rows_say() {
+    let meta =
+        TraceMeta { layout: Layout::Cumulative, block_size: 4, linked: true, format_version: None, origin: None };
+    let found: Vec<Session> = sessions(&meta, std::iter::once(Ok(linked()))).map(|s| s.expect("a session")).collect();
+    let links: Vec<Link> = found.iter().map(|session| session.link).collect();
+    let agent = Link::SubAgent { parent: Some(0), parent_turn: 0, join_turn: Some(1) };
+    assert_eq!(links, [Link::Root, agent, Link::Break { parent: Some(0), kept_tokens: 4 }]);
+    assert!(!found[0].extends_previous(1), "one of three tokens of the output came back");
+    assert_eq!(found[0].stream(0).common_tokens(found[0].stream(1)), 8, "the whole blocks of the prompt");
+    assert_eq!(found[0].stream(1).common_tokens(found[2].stream(0)), 4);
+}
+
+/// A session of two incremental rows, the second of which has one token of the output, and a break that keeps 8 tokens.
+#[test]
+fn incremental_prompts_begin_with_what_is_kept() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("rows.jsonl");
+    let rows = [
+        r#"{"session_id":"a","input_length":9,"output_length":3,"hash_ids":[0,1,2],"root_session_id":"a"}"#,
+        r#"{"session_id":"a","input_length":3,"output_length":2,"hash_ids":[3],"returned_length":1}"#,
+        concat!(
+            r#"{"session_id":"b","input_length":10,"output_length":1,"hash_ids":[0,1,4],"link":"break","#,
+            r#""parent_session_id":"a","kept_length":8,"root_session_id":"a"}"#
+        ),
+    ];
+    std::fs::write(&path, rows.join("\n")).expect("room");
+    let options = ReadOptions { trace_layout: Some(Layout::Incremental), trace_block_size: Some(4) };
+    let source = source::resolve(&[path], options).expect("a trace");
+    let batches = source::open(&source, &Column::ALL, 1, &Cancel::default()).expect("opens");
+    let found: Vec<Session> = sessions(&source.meta, batches).map(|s| s.expect("a session")).collect();
+    assert_eq!(found[0].turns[1].context_tokens, 9 + 1 + 3);
+    assert_eq!(found[0].stream(0).common_tokens(found[0].stream(1)), 9, "the prompt, and nothing of the output");
+    assert_eq!(found[1].link, Link::Break { parent: Some(0), kept_tokens: 8 });
+    assert_eq!(found[1].stream(0).common_tokens(found[0].stream(1)), 8);
 }

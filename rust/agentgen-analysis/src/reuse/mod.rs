@@ -16,7 +16,7 @@ mod working_set;
 use std::borrow::Borrow;
 
 use agentgen_engine::kv::{PrefixMatch, Prompt};
-use agentgen_engine::timeline::{Request, TimedSession, TimedTurn, Timeline, TimelineOptions};
+use agentgen_engine::timeline::{Begin, Request, TimedSession, TimedTurn, Timeline, TimelineOptions};
 use agentgen_trace::{Cancel, Result};
 
 use agentgen_trace::session::{Reading, Session, TraceTiming};
@@ -98,6 +98,14 @@ impl<C: Borrow<Session>> TimedSession for Tracked<C> {
 
     fn may_be_continued(&self) -> bool {
         self.conversation.borrow().may_be_continued()
+    }
+
+    fn begin(&self) -> Begin {
+        self.conversation.borrow().begin()
+    }
+
+    fn may_have_members(&self) -> bool {
+        self.conversation.borrow().may_have_members()
     }
 
     fn turn(&self, index: usize) -> Option<TimedTurn> {

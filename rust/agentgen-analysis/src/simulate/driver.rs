@@ -1,7 +1,7 @@
 //! Drives the serving engine with the sessions of a trace in virtual time.
 
 use agentgen_engine::serving::{Engine, Finished};
-use agentgen_engine::timeline::{Starts, TimedSession as _};
+use agentgen_engine::timeline::{Ended, Starts, TimedSession as _};
 use agentgen_trace::session::{Session, TraceTiming};
 use agentgen_trace::{Cancel, Result};
 
@@ -79,6 +79,16 @@ impl<I: Iterator<Item = Result<Session>>> Driver<'_, I> {
         Ok(())
     }
 
+    /// Begins a session in the bundle of another one.
+    fn begin_member(&mut self, session: Session, ready_ms: f64) {
+        self.tally.start(&session);
+        let number = session.number;
+        let active = Box::new(ActiveSession::new(session, self.engine.next_home(), self.settings));
+        if let Some((active, ready_ms)) = self.starts.pass(number, 0, active, ready_ms) {
+            self.schedule(active, ready_ms);
+        }
+    }
+
     /// Schedules the next request of a session, which is ready at `ready_ms`.
     fn schedule(&mut self, active: Box<ActiveSession>, ready_ms: f64) {
         let turn = active.session.turn(active.turn);
@@ -97,17 +107,31 @@ impl<I: Iterator<Item = Result<Session>>> Driver<'_, I> {
         let mut active = finished.request;
         each(&active.session, &served)?;
         let later_turns = active.session.turns.len() - active.turn - 1;
-        if served.service.is_none() {
+        let has_failed = served.service.is_none();
+        if !has_failed {
+            for session in self.starts.respond(&active.session, active.turn) {
+                self.begin_member(session, now_ms);
+            }
+        }
+        if has_failed {
             self.tally.failed(later_turns as u64);
         } else if later_turns > 0 {
             active.next_turn();
-            self.schedule(active, now_ms);
+            let (number, turn) = (active.session.number, active.turn);
+            if let Some((active, ready_ms)) = self.starts.pass(number, turn, active, now_ms) {
+                self.schedule(active, ready_ms);
+            }
             return Ok(());
         }
         self.tally.end(active.rates.get());
-        for (waiting, begin_ms) in self.starts.end(&active.session, now_ms) {
-            self.schedule(waiting, begin_ms);
+        let Ended { begins, released, slot_free_ms } =
+            self.starts.end(&active.session, active.turn + 1, now_ms, has_failed);
+        for (session, ready_ms) in begins {
+            self.begin_member(session, ready_ms);
         }
-        self.fill_slot(now_ms)
+        for (waiting, ready_ms) in released {
+            self.schedule(waiting, ready_ms);
+        }
+        if slot_free_ms.is_some() { self.fill_slot(now_ms) } else { Ok(()) }
     }
 }

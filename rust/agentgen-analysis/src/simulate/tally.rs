@@ -122,7 +122,7 @@ impl Tally {
             self.has_sessions = true;
             self.sessions += 1;
             self.continuations += u64::from(session.link.is_restart());
-            self.linked_continuations += u64::from(session.link.parent().is_some());
+            self.linked_continuations += u64::from(session.link.is_restart() && session.link.parent().is_some());
         }
         self.state.open_sessions += 1;
         self.peak_open_sessions = self.peak_open_sessions.max(self.state.open_sessions);

@@ -6,7 +6,7 @@ use std::ops::Range;
 use agentgen_core::EndReason;
 use agentgen_trace::Layout;
 use agentgen_trace::diagnostic::Diagnostic;
-use agentgen_trace::row::{Row, SessionKey};
+use agentgen_trace::row::{Row, RowLinks, SessionKey};
 use roaring::RoaringTreemap;
 
 use super::rows::{RowIds, check_ids};
@@ -30,6 +30,10 @@ pub(crate) struct RowSummary {
     pub group: Option<u32>,
     pub has_restart: bool,
     pub has_parent: bool,
+    /// Whether it begins in the bundle of its parent.
+    pub is_member: bool,
+    /// Tokens of the output before it that it holds, if not all.
+    pub returned: Option<u32>,
     pub end: Option<EndReason>,
     /// Derived columns, of a table only.
     pub derived: Option<Derived>,
@@ -63,6 +67,8 @@ pub(crate) struct Span {
     pub name: Option<Name>,
     /// Parent session, from the first row.
     pub parent: Option<Box<str>>,
+    /// How the session is linked, from the first row.
+    pub links: Option<Box<RowLinks>>,
     /// Whether an unreadable line of an unknown session comes before the span.
     pub after_fault: bool,
 }
@@ -138,7 +144,9 @@ impl<'a> Digester<'a> {
         let end = row.end_reason.as_deref().and_then(EndReason::named);
         let mut ids = 0;
         if !is_faulty {
+            let is_break = self.trace_rules.linked && row.end_reason.as_deref() == Some("break");
             if end.is_none()
+                && !is_break
                 && let Some(word) = &row.end_reason
             {
                 diagnostics.push(Diagnostic::new(rules::END_REASON, format!("end_reason {word:?}"), END_REASONS));
@@ -166,6 +174,8 @@ impl<'a> Digester<'a> {
             group: row.group_id,
             has_restart: row.is_restart == Some(true),
             has_parent: row.parent_session_id.is_some(),
+            is_member: row.links.as_ref().is_some_and(|links| links.is_member()),
+            returned: row.links.as_ref().and_then(|links| links.returned_length),
             end,
             derived,
         });
@@ -199,6 +209,7 @@ impl<'a> Digester<'a> {
             runs: runs..runs,
             name: is_named.then(|| Name::new(&row.session_id)),
             parent: row.parent_session_id.as_deref().map(Into::into),
+            links: row.links.clone().filter(|_| self.trace_rules.linked),
             after_fault,
         });
     }

@@ -12,6 +12,7 @@ use super::digest::{Digest, IdRun, Name, RowSummary, Span, hash};
 use super::expected_ids::{ExpectedIds, UnexpectedId};
 use super::findings::Findings;
 use super::incremental::{Incremental, Reuse};
+use super::links;
 use super::pending_checks::{Child, Duplicate, PendingChecks, Split, add_check};
 use super::rules;
 use super::session::Session;
@@ -154,6 +155,14 @@ impl<'a> Merge<'a> {
         }
         if self.trace_rules.layout == Layout::Cumulative && self.trace_rules.is_generated() {
             self.prompts(digest, &digest.spans[index], &mut session);
+        } else if self.trace_rules.linked {
+            let span = &digest.spans[index];
+            if starts && !after_fault {
+                self.links(digest, span, &first);
+            }
+            let runs = &digest.runs[span.runs.start as usize..span.runs.end as usize];
+            session.prompt.clear();
+            session.prompt.extend(runs.iter().filter(|run| run.row + 1 == span.rows.end));
         }
         self.current = Some(session);
     }
@@ -163,7 +172,10 @@ impl<'a> Merge<'a> {
         let Some(mut session) = self.current.take() else { return };
         session.is_cut |= is_cut;
         match &session.name {
-            Some(name) if self.trace_rules.layout == Layout::Cumulative && session.end.is_none() => {
+            Some(name)
+                if session.end.is_none()
+                    && (self.trace_rules.layout == Layout::Cumulative || self.trace_rules.linked) =>
+            {
                 self.open.insert(name.hash, session);
             }
             _ => self.close(session),
@@ -200,12 +212,31 @@ impl<'a> Merge<'a> {
             self.order(lineage, place);
         }
         let mut session = Session::new(name, lineage, is_cut);
-        if let Some(parent) = &span.parent
+        if let Some(parent) = span.parent.as_ref().filter(|_| !first.is_member)
             && !first.is_faulty
         {
             session.prompt = self.continuation(parent, place, first, &session);
         }
         session
+    }
+
+    /// Checks how a session of a trace with links begins. Its parent's rows came before it.
+    fn links(&mut self, digest: &Digest, span: &Span, first: &RowSummary) {
+        let Some(links) = span.links.as_deref().filter(|_| !first.is_faulty) else { return };
+        let place = self.place(first.line);
+        links::fields(links, first.has_parent, place, self.trace_rules, &mut self.findings);
+        let Some(parent) = span.parent.as_deref().filter(|_| first.is_member) else { return };
+        let hash = hash(parent);
+        if let Some(known) = self.open.get(&hash) {
+            let runs = &digest.runs[span.runs.start as usize..span.runs.end as usize];
+            let own = runs.iter().take_while(|run| run.row == span.rows.start).count();
+            let prompt = &runs[..own];
+            links::against_parent(links, first, prompt, known, place, self.trace_rules, &mut self.findings);
+        } else if !self.names.contains(&hash) && !self.has_lost_lines {
+            let found = format!("parent_session_id {parent:?}, not the session_id of an earlier row");
+            let expected = "the parent session earlier in the data set";
+            self.findings.add(Diagnostic::new(rules::PARENT_MISSING, found, expected).at(place));
+        }
     }
 
     /// Checks a continuation against its parent; returns the parent's last prompt.

@@ -13,6 +13,7 @@ mod findings;
 mod incremental;
 mod intervals;
 mod layout;
+mod links;
 mod merge;
 mod parts;
 mod pending_checks;

@@ -36,6 +36,12 @@ pub(crate) const PARENT_END: &str = "parent-end";
 pub(crate) const PARENT_GROUP: &str = "parent-group";
 /// A continuation does not begin where its parent ended.
 pub(crate) const PARENT_CONTEXT: &str = "parent-context";
+/// Fields of a link that do not fit together.
+pub(crate) const LINK_FIELDS: &str = "link-fields";
+/// A link names a turn that the parent does not have.
+pub(crate) const LINK_TURN: &str = "link-turn";
+/// A break does not begin with the tokens of its parent that it keeps.
+pub(crate) const KEPT_PREFIX: &str = "kept-prefix";
 #[cfg(test)]
 pub(crate) use agentgen_trace::source::DIGEST;
 pub(crate) use agentgen_trace::transcript::flat::EMPTY;
@@ -71,6 +77,7 @@ pub(crate) fn field(rule: &str) -> Option<&'static str> {
         GROUP | PARENT_GROUP => "group_id",
         SESSION_SPLIT | SESSION_DUPLICATE | SESSION_ORDER => "session_id",
         PARENT_MISSING | PARENT_END => "parent_session_id",
+        KEPT_PREFIX => "kept_length",
         PARENT_CONTEXT | CONTEXT_LIMIT | CONTEXT_GROWTH => "input_length",
         _ => return None,
     })
@@ -78,7 +85,7 @@ pub(crate) fn field(rule: &str) -> Option<&'static str> {
 
 /// All that concern the trace.
 #[cfg(test)]
-pub(crate) const ALL: [&str; 28] = [
+pub(crate) const ALL: [&str; 31] = [
     DIGEST,
     ID_COUNT,
     DUPLICATE_ID,
@@ -107,4 +114,7 @@ pub(crate) const ALL: [&str; 28] = [
     SESSION_ORDER,
     CONTINUATION_PRESENT,
     CONTEXT_GROWTH,
+    LINK_FIELDS,
+    LINK_TURN,
+    KEPT_PREFIX,
 ];

@@ -58,6 +58,16 @@ impl Session {
         }
     }
 
+    /// Rows so far.
+    pub fn turns(&self) -> u32 {
+        self.rows
+    }
+
+    /// Tokens of the last prompt; `None` after an unreadable row.
+    pub fn last_context(&self) -> Option<u64> {
+        self.tokens.map(|(context, _)| context)
+    }
+
     /// Tokens that a continuation's first prompt holds.
     pub fn next_context(&self) -> Option<u64> {
         self.tokens.map(|(context, output)| context + u64::from(output))
@@ -202,7 +212,8 @@ impl Session {
         error: &mut impl FnMut(Place, &'static str, String, &str),
     ) {
         let input = u64::from(row.input);
-        let before = if is_first { (!self.is_cut).then_some(0) } else { self.next_context() };
+        let returned = |(context, output): (u64, u32)| context + u64::from(row.returned.unwrap_or(output).min(output));
+        let before = if is_first { (!self.is_cut).then_some(0) } else { self.tokens.map(returned) };
         let context = match trace_rules.layout {
             Layout::Cumulative => Some(input),
             Layout::Incremental => before.map(|b| b + input),
@@ -266,6 +277,8 @@ fn timing(
     let (timestamp, delay) = (row.timestamp.is_some(), row.delay.is_some());
     let is_table = row.derived.is_some();
     let expected = match trace_rules.layout {
+        // It begins at its delay after the response that starts it.
+        _ if is_first && row.is_member => timestamp.then_some("").ok_or("timestamp on a session's first row"),
         _ if is_first => (timestamp && !delay).then_some("").ok_or("timestamp and no delay on a session's first row"),
         _ if is_table => (timestamp || delay).then_some("").ok_or("delay_ms on a session's later rows"),
         Layout::Cumulative => (timestamp && !delay).then_some("").ok_or("timestamp and no delay on every row"),

@@ -2,6 +2,7 @@
 
 use agentgen_core::config::MAX_TOKENS;
 use agentgen_trace::diagnostic::Diagnostic;
+use agentgen_trace::links::LinkArrays;
 use agentgen_trace::row::{MAX_NAME_BYTES, Row, SessionKey, TIME, is_time};
 use agentgen_trace::schema::Column;
 use agentgen_trace::{Layout, Result};
@@ -34,6 +35,7 @@ pub(crate) fn rows(
     let restart = Column::IsRestart.required(batch)?.as_boolean();
     let ends = Column::EndReason.required(batch)?.as_dictionary::<Int8Type>();
     let words: &StringArray = ends.values().as_string();
+    let links = LinkArrays::of(batch)?;
     for at in 0..batch.num_rows() {
         let given = |array: &dyn Array| array.is_valid(at);
         row.session_key = if given(session) { SessionKey::Session } else { SessionKey::None };
@@ -57,6 +59,7 @@ pub(crate) fn rows(
         row.is_restart = Some(restart.value(at));
         row.parent_session_id = given(parent).then(|| parent.value(at).to_owned());
         row.end_reason = given(ends).then(|| words.value(ends.keys().value(at) as usize).to_owned());
+        row.links = links.as_ref().map(|links| Box::new(links.row(at)));
         diagnostics.clear();
         ranges(row, derived, diagnostics);
         each(at as u32, row, Some(derived), diagnostics);

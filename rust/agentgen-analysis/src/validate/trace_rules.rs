@@ -12,6 +12,8 @@ use agentgen_trace::diagnostic::Severity;
 pub(crate) struct TraceRules {
     pub layout: Layout,
     pub block_size: u32,
+    /// Whether sessions may be linked as breaks and sub-agents.
+    pub linked: bool,
     /// Set for generated traces, to which more rules apply.
     pub origin: Option<OriginRules>,
     /// Severity of a missing parent: a warning for a single shard, as the parent may be in another one.
@@ -89,6 +91,7 @@ impl TraceRules {
         Ok(Self {
             layout: meta.layout,
             block_size: meta.block_size,
+            linked: meta.linked,
             origin: meta.origin.as_ref().map(known).transpose()?,
             parent_missing: if is_lone_shard { Severity::Warning } else { Severity::Error },
         })

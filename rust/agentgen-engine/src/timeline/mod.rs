@@ -1,10 +1,12 @@
 //! The reference timeline: when each request of a trace starts and ends if nothing is cached and nothing waits.
 
+mod bundles;
 mod starts;
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+pub use bundles::{Begin, Ended};
 pub use starts::{SendTime, StartRule, Starts, TimedSession, TimedTurn};
 
 /// Parameters of the timeline.
@@ -67,9 +69,11 @@ struct Event {
 /// At one time and for one session number, the first variant happens first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
-    /// A session has ended.
+    /// A bundle of sessions has ended: its slot is free.
     End,
-    /// A slot is free at time 0.
+    /// A session has ended, and others of its bundle have not.
+    EndOfMember,
+    /// A slot is free.
     Slot,
     /// The session at this place sends its next turn.
     Turn(usize),
@@ -166,6 +170,10 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>> Timeline<S, I> {
             let Some(Event { time_ms, kind, .. }) = self.events.pop() else { return Ok(None) };
             match kind {
                 Kind::Turn(place) => return Ok(Some((place, time_ms))),
+                Kind::EndOfMember => {
+                    self.open -= 1;
+                    continue;
+                }
                 Kind::End => self.open -= 1,
                 Kind::Slot => {}
             }
@@ -179,11 +187,7 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>> Timeline<S, I> {
     /// Gives a session a place; a continuation waits there for the end of its parent.
     fn start(&mut self, session: S, start_ms: f64) {
         let parent = session.parent();
-        let place = self.free_places.pop().unwrap_or_else(|| {
-            self.places.push(None);
-            self.places.len() - 1
-        });
-        self.places[place] = Some(Open { session, turn: 0, sent_ms: start_ms });
+        let place = self.place(session, start_ms);
         self.open += 1;
         self.peak_open = self.peak_open.max(self.open);
         if let Some((place, begin_ms)) = self.starts.begin(parent, place, start_ms) {
@@ -191,19 +195,62 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>> Timeline<S, I> {
         }
     }
 
+    fn place(&mut self, session: S, start_ms: f64) -> usize {
+        let place = self.free_places.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            self.places.len() - 1
+        });
+        self.places[place] = Some(Open { session, turn: 0, sent_ms: start_ms });
+        place
+    }
+
+    /// Begins a session in the bundle of another one.
+    fn begin_member(&mut self, session: S, ready_ms: f64) {
+        let place = self.place(session, ready_ms);
+        // It counts as open from the response that starts it on, so the peak includes its delay.
+        self.open += 1;
+        self.peak_open = self.peak_open.max(self.open);
+        self.schedule(place, ready_ms);
+    }
+
     /// Adds the event of a session's next turn, or of its end; the turn before ends at `ready_ms`.
     fn schedule(&mut self, place: usize, ready_ms: f64) {
         let Some(open) = &self.places[place] else { return };
         let number = open.session.number();
-        if let Some(turn) = open.session.turn(open.turn) {
-            let time_ms = turn.send.time_ms(ready_ms, open.sent_ms);
-            self.events.push(Event { time_ms, number, kind: Kind::Turn(place) });
+        let begins = match open.turn.checked_sub(1) {
+            Some(answered) => self.starts.respond(&open.session, answered),
+            None => Vec::new(),
+        };
+        if open.session.turn(open.turn).is_some() {
+            if let Some((place, ready_ms)) = self.starts.pass(number, open.turn, place, ready_ms) {
+                self.send(place, ready_ms);
+            }
+            for session in begins {
+                self.begin_member(session, ready_ms);
+            }
             return;
         }
-        self.events.push(Event { time_ms: ready_ms, number, kind: Kind::End });
-        for (place, begin_ms) in self.starts.end(&open.session, ready_ms) {
-            self.schedule(place, begin_ms);
+        let Ended { begins: next, released, slot_free_ms } = self.starts.end(&open.session, open.turn, ready_ms, false);
+        let is_end = slot_free_ms == Some(ready_ms);
+        let kind = if is_end { Kind::End } else { Kind::EndOfMember };
+        self.events.push(Event { time_ms: ready_ms, number, kind });
+        if let Some(time_ms) = slot_free_ms.filter(|_| !is_end) {
+            self.events.push(Event { time_ms, number, kind: Kind::Slot });
         }
         self.ended = Some(place);
+        for session in begins.into_iter().chain(next.into_iter().map(|(session, _)| session)) {
+            self.begin_member(session, ready_ms);
+        }
+        for (place, begin_ms) in released {
+            self.send(place, begin_ms);
+        }
+    }
+
+    /// Adds the event of a session's next turn.
+    fn send(&mut self, place: usize, ready_ms: f64) {
+        let Some(open) = &self.places[place] else { return };
+        let Some(turn) = open.session.turn(open.turn) else { return };
+        let time_ms = turn.send.time_ms(ready_ms, open.sent_ms);
+        self.events.push(Event { time_ms, number: open.session.number(), kind: Kind::Turn(place) });
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::bundles::{Begin, Bundles, Ended};
+
 /// When sessions start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartRule {
@@ -60,6 +62,14 @@ pub trait TimedSession {
     fn parent(&self) -> Option<u64>;
     /// Whether another session may continue this one.
     fn may_be_continued(&self) -> bool;
+    /// How the session begins.
+    fn begin(&self) -> Begin {
+        Begin::Slot
+    }
+    /// Whether sessions that begin in its bundle may follow it in the file.
+    fn may_have_members(&self) -> bool {
+        false
+    }
     /// Turn `index`; `None` after the last.
     fn turn(&self, index: usize) -> Option<TimedTurn>;
 }
@@ -72,8 +82,9 @@ pub trait TimedSession {
 pub struct Starts<S, I, W> {
     rule: StartRule,
     sessions: I,
-    /// The next session to arrive.
+    /// The next session, if it has been read.
     next: Option<S>,
+    bundles: Bundles<S, W>,
     /// End times of sessions that may be continued.
     ends: HashMap<u64, f64>,
     /// Continuations by parent, each with the earliest time at which it may start.
@@ -83,7 +94,7 @@ pub struct Starts<S, I, W> {
 impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>, W> Starts<S, I, W> {
     /// Sessions in file order ([`StartRule::Slots`]) or by arrival ([`StartRule::Arrivals`]).
     pub fn new(rule: StartRule, sessions: I) -> Self {
-        Self { rule, sessions, next: None, ends: HashMap::new(), waiting: HashMap::new() }
+        Self { rule, sessions, next: None, bundles: Bundles::new(), ends: HashMap::new(), waiting: HashMap::new() }
     }
 
     /// The session that takes a slot freed at `now_ms`, and its start time.
@@ -91,11 +102,10 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>, W> Starts<S, I, W> {
         if self.rule == StartRule::Arrivals {
             return Ok(None);
         }
-        let session = self.sessions.next().transpose()?;
-        Ok(session.map(|session| {
-            let start_ms = now_ms.max(session.arrival_ms());
-            (session, start_ms)
-        }))
+        let Some(session) = self.read()? else { return Ok(None) };
+        self.read_members(&session)?;
+        let start_ms = now_ms.max(session.arrival_ms());
+        Ok(Some((session, start_ms)))
     }
 
     /// The next session that arrives no later than `until_ms`, and its start time.
@@ -104,14 +114,44 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>, W> Starts<S, I, W> {
         if self.rule == StartRule::Slots {
             return Ok(None);
         }
-        if self.next.is_none() {
-            self.next = self.sessions.next().transpose()?;
+        self.next = self.read()?;
+        let Some(session) = self.next.take_if(|session| session.arrival_ms() <= until_ms) else { return Ok(None) };
+        self.read_members(&session)?;
+        let start_ms = session.arrival_ms();
+        Ok(Some((session, start_ms)))
+    }
+
+    fn read(&mut self) -> Result<Option<S>, E> {
+        match self.next.take() {
+            Some(session) => Ok(Some(session)),
+            None => self.sessions.next().transpose(),
         }
-        let session = self.next.take_if(|session| session.arrival_ms() <= until_ms);
-        Ok(session.map(|session| {
-            let start_ms = session.arrival_ms();
-            (session, start_ms)
-        }))
+    }
+
+    /// Reads the sessions of a bundle, which follow its first one.
+    fn read_members(&mut self, head: &S) -> Result<(), E> {
+        if !head.may_have_members() {
+            return Ok(());
+        }
+        self.bundles.begin(head);
+        while let Some(session) = self.read()? {
+            self.next = self.bundles.add(session);
+            if self.next.is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The sub-agents that begin after the response of a turn: each at its delay after it.
+    pub fn respond(&mut self, session: &S, turn: usize) -> Vec<S> {
+        if session.may_have_members() { self.bundles.respond(session.number(), turn) } else { Vec::new() }
+    }
+
+    /// When a session that is ready for a turn may send it; `None` if it waits for sub-agents, and [`Self::end`] of the last
+    /// of them returns it.
+    pub fn pass(&mut self, number: u64, turn: usize, session: W, ready_ms: f64) -> Option<(W, f64)> {
+        self.bundles.pass(number, turn, session, ready_ms)
     }
 
     /// The time at which a session may begin; `None` if it waits for its parent, and [`Self::end`] returns it.
@@ -124,12 +164,14 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>, W> Starts<S, I, W> {
         None
     }
 
-    /// Records the end of a session; returns the continuations that waited for it, each with its start time.
-    pub fn end(&mut self, session: &S, end_ms: f64) -> impl Iterator<Item = (W, f64)> + use<S, E, I, W> {
+    /// Records the end of a session after `turns` of its turns; returns what it sets going.
+    pub fn end(&mut self, session: &S, turns: usize, end_ms: f64, has_failed: bool) -> Ended<S, W> {
         if session.may_be_continued() {
             self.ends.insert(session.number(), end_ms);
         }
+        let mut ended = self.bundles.end(session.number(), turns, end_ms, has_failed);
         let waiting = self.waiting.remove(&session.number()).unwrap_or_default();
-        waiting.into_iter().map(move |(session, start_ms)| (session, start_ms.max(end_ms)))
+        ended.released.extend(waiting.into_iter().map(|(session, start_ms)| (session, start_ms.max(end_ms))));
+        ended
     }
 }

@@ -8,6 +8,9 @@ use super::{Link, Session, Turn};
 use crate::diagnostic::Diagnostic;
 use crate::row::{TIME, is_time};
 
+/// Numbers of sessions are below this.
+const OWNERS: u64 = 1 << 40;
+
 #[derive(Debug)]
 pub(super) struct SessionBuilder {
     layout: Layout,
@@ -22,6 +25,8 @@ pub(super) struct SessionBuilder {
     ids: Vec<i64>,
     /// Its arrival and all delays, ms.
     end_ms: f64,
+    /// Names the tokens of the current stream that only this session has: its number, and above it the number of the stream.
+    owner: u64,
 }
 
 impl SessionBuilder {
@@ -30,16 +35,17 @@ impl SessionBuilder {
         let session = Session {
             number,
             name: row.session.map(str::to_owned),
-            link: if row.is_restart { Link::Restart { parent: None } } else { Link::Root },
+            link: Link::of_row(row),
             may_be_continued: true,
             end: None,
             turns: Vec::new(),
             is_recorded: false,
+            has_links: row.link.is_some(),
             streams: Vec::new(),
             standalone: None,
         };
         let stream = TokenSeq::new(id_tokens);
-        Self { layout, session, stream, first_turn: 0, is_shared: true, ids: Vec::new(), end_ms: 0.0 }
+        Self { layout, session, stream, first_turn: 0, is_shared: true, ids: Vec::new(), end_ms: 0.0, owner: number }
     }
 
     /// Appends the session's next row; the error describes a row that cannot be next.
@@ -55,7 +61,9 @@ impl SessionBuilder {
         if !is_time(self.end_ms) {
             return Err(Diagnostic::unnamed(format!("a session that lasts until {} ms", self.end_ms), TIME));
         }
-        let before = turns.last().map_or(0, end_of);
+        let returned = |last: &Turn| row.returned_tokens.map_or(last.output_tokens, |n| n.min(last.output_tokens));
+        let before = turns.last().map_or(0, |last| u64::from(last.context_tokens) + u64::from(returned(last)));
+        let is_output_cut = turns.last().is_some_and(|last| returned(last) < last.output_tokens);
         if self.layout == Layout::Incremental && u64::from(context_tokens) != before + u64::from(input_tokens) {
             let expected = before + u64::from(input_tokens);
             let diagnostic = Diagnostic::unnamed(
@@ -67,7 +75,9 @@ impl SessionBuilder {
         if !self.session.names_its_session() {
             self.stream.push_ids(checked(row.ids)?, row.ids.len() as u64 * u64::from(self.stream.id_tokens()));
         } else if self.layout == Layout::Cumulative {
-            self.push_prompt(row)?;
+            self.push_prompt(row, is_output_cut)?;
+        } else if is_output_cut {
+            self.cut_output();
         } else if self.is_shared {
             self.stream.push_ids(checked(row.ids)?, u64::from(row.turn.input_tokens));
             self.is_shared = row.turn.output_tokens == 0;
@@ -80,16 +90,28 @@ impl SessionBuilder {
         Ok(())
     }
 
-    fn push_prompt(&mut self, row: &Row<'_>) -> Result<(), Diagnostic> {
+    fn push_prompt(&mut self, row: &Row<'_>, is_output_cut: bool) -> Result<(), Diagnostic> {
         if let Some(last) = self.session.turns.last() {
             let full = (last.context_tokens / self.stream.id_tokens()) as usize;
-            let extends = u64::from(row.turn.context_tokens) >= end_of(last) && row.ids.starts_with(&self.ids[..full]);
+            let is_longer = u64::from(row.turn.context_tokens) >= end_of(last) && !is_output_cut;
+            let extends = is_longer && row.ids.starts_with(&self.ids[..full]);
             if !extends {
                 self.end_stream();
             }
         }
         checked(row.ids)?.clone_into(&mut self.ids);
         Ok(())
+    }
+
+    /// Begins a stream after the last prompt: the next one does not hold the whole output, so that what follows the prompt
+    /// are other tokens than those in the cache.
+    fn cut_output(&mut self) {
+        let Some(prompt_tokens) = self.session.turns.last().map(|last| u64::from(last.context_tokens)) else { return };
+        self.end_stream();
+        let Some((_, last)) = self.session.streams.last() else { return };
+        self.stream.clone_from(last);
+        self.stream.truncate(prompt_tokens);
+        self.owner += OWNERS;
     }
 
     /// Completes the current stream; the next prompt begins another one.
@@ -101,7 +123,7 @@ impl SessionBuilder {
             if self.layout == Layout::Cumulative {
                 stream.push_ids(&self.ids, u64::from(last.context_tokens));
             }
-            push_own_until(&mut stream, self.session.number, end_of(last));
+            push_own_until(&mut stream, self.owner, end_of(last));
         }
         self.session.streams.push((self.first_turn, stream));
         self.first_turn = self.session.turns.len();
@@ -132,7 +154,7 @@ fn end_of(turn: &Turn) -> u64 {
     u64::from(turn.context_tokens) + u64::from(turn.output_tokens)
 }
 
-/// Extends a stream to token `end` by tokens that only this session has.
-pub(super) fn push_own_until(stream: &mut TokenSeq, session: u64, end: u64) {
-    stream.push_own(session, end.saturating_sub(stream.tokens()));
+/// Extends a stream to token `end` by tokens that only their owner has.
+pub(super) fn push_own_until(stream: &mut TokenSeq, owner: u64, end: u64) {
+    stream.push_own(owner, end.saturating_sub(stream.tokens()));
 }

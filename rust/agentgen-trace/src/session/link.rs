@@ -1,4 +1,4 @@
-//! Links restart sessions to their parents.
+//! Links sessions to their parents.
 
 use std::collections::HashMap;
 
@@ -7,18 +7,34 @@ use agentgen_engine::kv::TokenSeq;
 
 use super::Session;
 use super::builder::push_own_until;
+use super::rows::Row;
 use crate::meta::TraceMeta;
 
-/// Whether a session continues another session of the trace.
+/// How a session begins. A parent is `None` if the trace does not hold it before the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Link {
     /// A root session.
     Root,
     /// A restart session. Its first prompt is the parent's whole history.
     Restart {
-        /// Number of the parent; `None` if the trace does not hold it before this session.
+        /// Number of the parent.
         parent: Option<u64>,
+    },
+    /// What follows when the history of a session was rewritten. Its first prompt begins with tokens of the parent's last.
+    Break {
+        /// Number of the parent.
+        parent: Option<u64>,
+        /// Tokens that are kept.
+        kept_tokens: u32,
+    },
+    /// A session of another agent, which the parent started.
+    SubAgent {
+        /// Number of the parent.
+        parent: Option<u64>,
+        /// The parent's turn whose response started it.
+        parent_turn: u32,
+        /// The parent's turn that waits for its end; `None` if it runs in the background.
+        join_turn: Option<u32>,
     },
 }
 
@@ -34,7 +50,30 @@ impl Link {
     pub fn parent(self) -> Option<u64> {
         match self {
             Self::Root => None,
-            Self::Restart { parent } => parent,
+            Self::Restart { parent } | Self::Break { parent, .. } | Self::SubAgent { parent, .. } => parent,
+        }
+    }
+
+    fn with_parent(self, parent: u64) -> Self {
+        let parent = Some(parent);
+        match self {
+            Self::Root | Self::Restart { .. } => Self::Restart { parent },
+            Self::Break { kept_tokens, .. } => Self::Break { parent, kept_tokens },
+            Self::SubAgent { parent_turn, join_turn, .. } => Self::SubAgent { parent, parent_turn, join_turn },
+        }
+    }
+
+    /// As the rows of a session say.
+    pub(super) fn of_row(row: &Row<'_>) -> Self {
+        let parent = None;
+        let Some(link) = row.link else { return if row.is_restart { Self::Restart { parent } } else { Self::Root } };
+        match link.kind {
+            Some("restart") => Self::Restart { parent },
+            Some("break") => Self::Break { parent, kept_tokens: link.kept_tokens.unwrap_or(0) },
+            Some("subagent") => {
+                Self::SubAgent { parent, parent_turn: link.parent_turn.unwrap_or(0), join_turn: link.join_turn }
+            }
+            _ => Self::Root,
         }
     }
 }
@@ -90,6 +129,8 @@ struct Parent {
     number: u64,
     /// All its tokens, the last output included.
     stream: TokenSeq,
+    /// Tokens of its last prompt.
+    last_context_tokens: u32,
     /// The chunks of its first prompt as its own rows state them, which a continuation repeats; `None`: those of `stream`.
     stated: Option<TokenSeq>,
     first_context_tokens: u32,
@@ -101,12 +142,19 @@ impl Parent {
         let may_be_continued = session.may_be_continued && session.names_its_session();
         let (_, stream) = session.streams.last().filter(|_| may_be_continued)?;
         let first_context_tokens = session.first_context_tokens();
-        Some(Self { number: session.number, stream: stream.clone(), stated, first_context_tokens })
+        let last_context_tokens = session.turns.last().map_or(0, |turn| turn.context_tokens);
+        let (number, stream) = (session.number, stream.clone());
+        Some(Self { number, stream, last_context_tokens, stated, first_context_tokens })
     }
 
     /// Lets a child's first prompt begin with this session's tokens, unless the child's ids contradict that. Returns the
     /// first prompt as the child's rows state it.
     fn link(&self, child: &mut Session, layout: Layout) -> Option<TokenSeq> {
+        if let Link::Break { .. } | Link::SubAgent { .. } = child.link {
+            child.link = child.link.with_parent(self.number);
+            self.keep(child, layout);
+            return None;
+        }
         let context_tokens = u64::from(child.first_context_tokens());
         let (_, stream) = child.streams.first_mut()?;
         let chunks = u64::from(self.first_context_tokens / stream.id_tokens()) * u64::from(stream.id_tokens());
@@ -128,7 +176,23 @@ impl Parent {
             push_own_until(&mut standalone, child.number, end);
         }
         child.standalone = Some(standalone);
-        child.link = Link::Restart { parent: Some(self.number) };
+        child.link = child.link.with_parent(self.number);
         Some(stated)
+    }
+
+    /// Lets the prompts of a break begin with the tokens that it keeps. Ids of whole prompts say this themselves.
+    fn keep(&self, child: &mut Session, layout: Layout) {
+        let Link::Break { kept_tokens, .. } = child.link else { return };
+        if layout == Layout::Cumulative {
+            return;
+        }
+        let kept = u64::from(kept_tokens.min(self.last_context_tokens).min(child.first_context_tokens()));
+        let mut begin = self.stream.clone();
+        begin.truncate(kept);
+        for (_, stream) in &mut child.streams {
+            let mut whole = begin.clone();
+            whole.append(stream, kept);
+            *stream = whole;
+        }
     }
 }

@@ -8,7 +8,7 @@ mod order;
 mod rows;
 
 use agentgen_engine::kv::{Prompt, TokenSeq};
-use agentgen_engine::timeline::{SendTime, TimedSession, TimedTurn};
+use agentgen_engine::timeline::{Begin, SendTime, TimedSession, TimedTurn};
 
 pub use assemble::Assembler;
 pub use assemble::sessions;
@@ -49,6 +49,8 @@ pub struct Session {
     pub turns: Vec<Turn>,
     /// Whether requests have recorded times rather than delays.
     is_recorded: bool,
+    /// Whether the trace has links: sessions that begin in this one's bundle may follow it.
+    has_links: bool,
     /// Content, each stream with the first turn that has it. A prompt that does not extend the one before begins a new
     /// stream.
     streams: Vec<(usize, TokenSeq)>,
@@ -124,7 +126,21 @@ impl TimedSession for Session {
     }
 
     fn parent(&self) -> Option<u64> {
-        self.link.parent().filter(|_| !self.is_recorded)
+        self.link.parent().filter(|_| self.link.is_restart() && !self.is_recorded)
+    }
+
+    fn begin(&self) -> Begin {
+        match self.link {
+            Link::Break { parent: Some(parent), .. } => Begin::Break { parent },
+            Link::SubAgent { parent: Some(parent), parent_turn, join_turn } => {
+                Begin::SubAgent { parent, turn: parent_turn as usize, join: join_turn.map(|turn| turn as usize) }
+            }
+            _ => Begin::Slot,
+        }
+    }
+
+    fn may_have_members(&self) -> bool {
+        self.has_links
     }
 
     fn may_be_continued(&self) -> bool {

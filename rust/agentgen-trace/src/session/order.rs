@@ -6,7 +6,7 @@ use crate::schema::Column;
 use crate::source::{self, Source};
 use crate::{Cancel, Result};
 use agentgen_core::config::Arrival;
-use agentgen_engine::timeline::{StartRule, TimedSession as _};
+use agentgen_engine::timeline::{Begin, StartRule, TimedSession as _};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -48,6 +48,20 @@ impl TraceTiming {
 
 /// Sessions in the order in which they start.
 pub type Sessions<'a> = Box<dyn Iterator<Item = Result<Session>> + Send + 'a>;
+
+/// Sorts sessions by arrival; those of a bundle stay behind its first one.
+fn sort_bundles(sessions: &mut Vec<Session>) {
+    let mut arrival_ms = 0.0;
+    let keyed = std::mem::take(sessions).into_iter().map(|session| {
+        if session.begin() == Begin::Slot {
+            arrival_ms = session.arrival_ms();
+        }
+        (arrival_ms, session)
+    });
+    let mut keyed: Vec<(f64, Session)> = keyed.collect();
+    keyed.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    sessions.extend(keyed.into_iter().map(|(_, session)| session));
+}
 
 /// Opens a trace with `threads` reader threads: its sessions in the order in which they start.
 pub fn open(source: &Source, threads: usize, cancel: &Cancel) -> Result<(TraceTiming, Sessions<'static>)> {
@@ -92,13 +106,14 @@ pub fn ordered<'a>(
     let mut sessions = Box::new(sessions);
     let mut first: Vec<Session> = sessions.by_ref().take(SAMPLED).collect::<Result<_>>()?;
     let is_recorded = !adds_delays && first.iter().any(has_times);
-    if !is_recorded && first.iter().all(|s| s.arrival_ms() == first[0].arrival_ms()) {
+    let is_head = |s: &&Session| s.begin() == Begin::Slot;
+    if !is_recorded && first.iter().filter(is_head).all(|s| s.arrival_ms() == first[0].arrival_ms()) {
         return Ok((TraceTiming::Closed, Box::new(first.into_iter().map(Ok).chain(sessions))));
     }
     for session in sessions {
         first.push(session?);
     }
-    first.sort_by(|a, b| a.arrival_ms().total_cmp(&b.arrival_ms()));
+    sort_bundles(&mut first);
     for session in &mut first {
         session.is_recorded = is_recorded;
     }

@@ -10,6 +10,8 @@ use arrow_array::{Array as _, BooleanArray, DictionaryArray, Int64Array, LargeLi
 use arrow_array::{RecordBatch, StringArray, StringViewArray};
 
 use crate::error::Result;
+use crate::links::LinkArrays;
+use crate::row::RowLinks;
 use crate::schema::Column;
 
 /// Appends a batch's rows to `out`; the batch must have all columns.
@@ -40,83 +42,36 @@ struct Rows<'a> {
     parent_session_id: &'a StringViewArray,
     end_reason: &'a DictionaryArray<Int8Type>,
     end_reasons: &'a StringArray,
-    links: Option<Links<'a>>,
+    links: Option<LinkArrays<'a>>,
 }
 
-/// The columns that only traces with links have.
-struct Links<'a> {
-    link: &'a StringViewArray,
-    parent_turn: &'a PrimitiveArray<UInt32Type>,
-    join_turn: &'a PrimitiveArray<UInt32Type>,
-    kept_length: &'a PrimitiveArray<UInt32Type>,
-    returned_length: &'a PrimitiveArray<UInt32Type>,
-    agent: &'a StringViewArray,
-    trigger: &'a StringViewArray,
-    root_session_id: &'a StringViewArray,
-    break_kind: &'a StringViewArray,
-}
-
-impl<'a> Links<'a> {
-    /// `None` for a trace without links.
-    fn new(batch: &'a RecordBatch) -> Result<Option<Self>> {
-        if Column::Link.of(batch).is_none() {
-            return Ok(None);
+/// Writes the fields of links that are not null; those of the session only on its first row.
+fn write_links(links: &RowLinks, is_first: bool, number: &mut itoa::Buffer, out: &mut Vec<u8>) {
+    let mut name = |key: &[u8], value: &Option<String>| {
+        if let Some(value) = value {
+            out.extend_from_slice(key);
+            string(value, out);
         }
-        let numbers = |c: Column| Ok::<_, crate::TraceError>(c.required(batch)?.as_primitive());
-        let names = |c: Column| Ok::<_, crate::TraceError>(c.required(batch)?.as_string_view());
-        Ok(Some(Self {
-            link: names(Column::Link)?,
-            parent_turn: numbers(Column::ParentTurn)?,
-            join_turn: numbers(Column::JoinTurn)?,
-            kept_length: numbers(Column::KeptLength)?,
-            returned_length: numbers(Column::ReturnedLength)?,
-            agent: names(Column::Agent)?,
-            trigger: names(Column::Trigger)?,
-            root_session_id: names(Column::RootSessionId)?,
-            break_kind: names(Column::BreakKind)?,
-        }))
+    };
+    if is_first {
+        name(b",\"link\":", &links.link);
+        name(b",\"root_session_id\":", &links.root_session_id);
+        name(b",\"agent\":", &links.agent);
+        name(b",\"break_kind\":", &links.break_kind);
     }
-
-    /// Writes the fields of a row that are not null; those of the session only on its first row.
-    fn write(&self, row: usize, is_first: bool, number: &mut itoa::Buffer, out: &mut Vec<u8>) {
-        if is_first {
-            let names = [
-                (&b",\"link\":"[..], self.link),
-                (b",\"root_session_id\":", self.root_session_id),
-                (b",\"agent\":", self.agent),
-                (b",\"break_kind\":", self.break_kind),
-            ];
-            for (key, values) in names {
-                name(key, values, row, out);
-            }
-            let numbers = [
-                (&b",\"parent_turn\":"[..], self.parent_turn),
-                (b",\"join_turn\":", self.join_turn),
-                (b",\"kept_length\":", self.kept_length),
-            ];
-            for (key, values) in numbers {
-                length(key, values, row, number, out);
-            }
+    name(b",\"trigger\":", &links.trigger);
+    let mut length = |key: &[u8], value: Option<u32>| {
+        if let Some(value) = value {
+            out.extend_from_slice(key);
+            out.extend_from_slice(number.format(value).as_bytes());
         }
-        name(b",\"trigger\":", self.trigger, row, out);
-        length(b",\"returned_length\":", self.returned_length, row, number, out);
+    };
+    if is_first {
+        length(b",\"parent_turn\":", links.parent_turn);
+        length(b",\"join_turn\":", links.join_turn);
+        length(b",\"kept_length\":", links.kept_length);
     }
-}
-
-/// A key and its string, unless it is null.
-fn name(key: &[u8], values: &StringViewArray, row: usize, out: &mut Vec<u8>) {
-    if values.is_valid(row) {
-        out.extend_from_slice(key);
-        string(values.value(row), out);
-    }
-}
-
-/// A key and its number, unless it is null.
-fn length(key: &[u8], values: &PrimitiveArray<UInt32Type>, row: usize, number: &mut itoa::Buffer, out: &mut Vec<u8>) {
-    if values.is_valid(row) {
-        out.extend_from_slice(key);
-        out.extend_from_slice(number.format(values.value(row)).as_bytes());
-    }
+    length(b",\"returned_length\":", links.returned_length);
 }
 
 impl<'a> Rows<'a> {
@@ -140,7 +95,7 @@ impl<'a> Rows<'a> {
             parent_session_id: column(Column::ParentSessionId)?.as_string_view(),
             end_reason,
             end_reasons: end_reason.values().as_string::<i32>(),
-            links: Links::new(batch)?,
+            links: LinkArrays::of(batch)?,
         })
     }
 
@@ -175,7 +130,7 @@ impl<'a> Rows<'a> {
             self.write_first(row, number, out);
         }
         if let Some(links) = &self.links {
-            links.write(row, is_first, number, out);
+            write_links(&links.row(row), is_first, number, out);
         }
         if let Some(reason) = self.end_reason.key(row) {
             out.extend_from_slice(b",\"end_reason\":");

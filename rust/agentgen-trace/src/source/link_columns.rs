@@ -1,10 +1,10 @@
-//! Columns that only traces with links have.
+//! Builds the columns that only traces with links have.
 
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, UInt32Array};
 
-use super::columns::StringColumn;
+use super::string_column::StringColumn;
 use crate::error::{Result, TraceError};
 use crate::row::RowLinks;
 use crate::schema::Column;

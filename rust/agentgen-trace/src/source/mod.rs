@@ -22,6 +22,7 @@ mod parsed;
 mod reader;
 pub mod resolve;
 mod sessions;
+mod string_column;
 
 pub use blocks::{Block, Blocks, Line, MAX_LINE_BYTES};
 pub use expected::{DIGEST, check_listed};

@@ -92,6 +92,14 @@ pub fn validate(files: &[&str], trace_rules: TraceRules) -> Vec<Diagnostic> {
     whole
 }
 
+/// The rules that rows of a trace with links break; blocks have 4 tokens, outputs 5.
+pub fn linked(rows: &[&str]) -> Vec<&'static str> {
+    let meta = TraceMeta { linked: true, block_size: 4, ..foreign(Layout::Cumulative) };
+    let text: String = rows.iter().map(|row| format!("{{{row},\"output_length\":5}}\n")).collect();
+    let found = validate(&[&text], TraceRules::new(&meta, false).unwrap());
+    found.iter().map(|diagnostic| diagnostic.rule).collect()
+}
+
 /// A row: its session (`key=name`, or nothing), tokens, ids and further members.
 pub fn row(session: &str, input: u32, ids: &[i64], rest: &str) -> String {
     let mut text = String::from("{");
