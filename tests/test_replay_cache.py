@@ -62,6 +62,10 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--history", "recorded"),
         ("--endpoint", "completions", "--history", "live"),
         ("--endpoint", "completions", "--prompt-mode", "token-ids"),
+        ("--endpoint", "responses", "--history", "live"),
+        ("--endpoint", "responses", "--history", "recorded", "--no-stream"),
+        ("--endpoint", "messages", "--history", "live"),
+        ("--endpoint", "messages", "--history", "recorded", "--no-stream"),
     ],
 )
 def test_sequential_requests_find_the_predicted_cached_tokens(
@@ -81,6 +85,23 @@ def test_sequential_requests_find_the_predicted_cached_tokens(
     assert requests["reported_output_tokens"].to_list() == requests["output_tokens"].to_list()
     restarts = pl.read_parquet(generated / "dataset.parquet").filter(pl.col("is_restart"))
     assert restarts.height > 0, "the data set has continuations"
+
+
+@pytest.mark.parametrize("endpoint", ["chat", "responses", "messages"])
+def test_live_histories_hold_tool_calls_as_text(endpoint: str, generated: Path, run: Run, tmp_path: Path) -> None:
+    """The server answers with calls only; their words are in its cache."""
+    fault = ("--header", "x-agentgen-fault: tool-calls=2")
+    with serving(block_tokens=16) as url:
+        run(
+            *("replay", generated, "--url", url, "--endpoint", endpoint, "--concurrency", 1, "--delay-scale", 0),
+            *("--max-sessions", 20, *fault, "--output", tmp_path, "--name", "out", "--quiet"),
+        )
+    requests = pl.read_parquet(tmp_path / "out" / "requests.parquet")
+    assert (requests["outcome"] == "ok").all()
+    calls = requests.filter(pl.col("turn") > 0)
+    assert calls.height > 0
+    cached = requests["reported_cached_tokens"].to_list()
+    assert cached == requests["predicted_cached_tokens"].to_list()
 
 
 def test_predictions_keep_one_cache_per_server(generated: Path, run: Run, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_an_answer_is_parsed_while_it_arrives() -> None:
     parsed = answer(1_000, 500, 3, cached=7)
     assert (parsed.failure, parsed.message, parsed.text, parsed.tool_calls) == (None, "", " w0 w1 w2", "[]")
     assert (parsed.first_token_ns, parsed.last_token_ns, parsed.cached_tokens) == (1_500, 1_500 + 2 * MS, 7)
-    with pytest.raises(ValueError, match='endpoint: found "x", expected chat or completions'):
+    with pytest.raises(ValueError, match='endpoint: found "x", expected chat, completions, responses or messages'):
         _native.Answer("x", stream=True)
 
 

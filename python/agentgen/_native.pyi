@@ -321,7 +321,9 @@ class Secrets:
 
 @final
 class Answer:
-    """A server's answer (`endpoint` "chat" or "completions"), fed with the reads of its body and ended once.
+    """A server's answer, fed with the reads of its body and ended once.
+
+    `endpoint` is chat, completions, responses or messages.
 
     Stamps are nanoseconds of the caller's clock; each is that of the read which brought what it is of. Lengths are
     tokens, as the server says. What has not come, or is not told, is None.

@@ -134,7 +134,7 @@ def answers(directory: Path) -> Iterator[tuple[Check, list[bytes]]]:
     """Bodies of answers, streamed and not: however the reads are cut, the answer is the same."""
 
     def check(data: bytes, rng: random.Random) -> None:
-        endpoint, stream = rng.choice(("chat", "completions")), rng.random() < 0.8
+        endpoint, stream = rng.choice(("chat", "completions", "responses", "messages")), rng.random() < 0.8
         ending = rng.choice(("complete", "complete", "closed", "lost", "refused"))
         whole = _answer([data], endpoint, ending, stream=stream)
         assert whole == _answer(_split(data, rng), endpoint, ending, stream=stream)

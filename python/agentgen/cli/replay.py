@@ -78,7 +78,12 @@ def _pair(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     multiple=True,
 )
 @_option("model", "NAME", "Model name in requests. [default: the server's only model]")
-@_option("endpoint", None, "API path of requests. [default: chat]", type=click.Choice(["chat", "completions"]))
+@_option(
+    "endpoint",
+    None,
+    "API of requests: OpenAI's chat completions, completions or responses, or Anthropic's messages. [default: chat]",
+    type=click.Choice(["chat", "completions", "responses", "messages"]),
+)
 @click.option(
     "--no-stream", "stream", flag_value=False, default=True, help="Request complete responses instead of event streams."
 )

@@ -62,7 +62,7 @@ class Job:
         workers: Number of workers; they share the sessions.
         trace: Path of the trace.
         records: Path of the worker's record file.
-        endpoint: `chat` or `completions`.
+        endpoint: `chat`, `completions`, `responses` or `messages`.
         phases: Played in order; the parent starts each.
         seed: Seed of the random arrivals.
         secrets: Header values that are neither stored nor shown.

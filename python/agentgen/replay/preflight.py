@@ -95,7 +95,7 @@ def _check_prompts(trace: Mapping[str, Any], settings: ReplaySettings) -> None:
     """Reject options that the trace's format or the endpoint does not allow."""
     if trace["kind"] == "messages":
         if settings.endpoint != "chat":
-            raise ReplayError("--endpoint: found completions, expected chat: the trace holds messages")
+            raise ReplayError(f"--endpoint: found {settings.endpoint}, expected chat: the trace holds chat messages")
         for option, value in (
             ("--trace-block-size", settings.trace_block_size),
             ("--tokenizer", settings.tokenizer),
@@ -105,7 +105,8 @@ def _check_prompts(trace: Mapping[str, Any], settings: ReplaySettings) -> None:
     if settings.prompt_mode != "token-ids":
         return
     if settings.endpoint != "completions":
-        raise ReplayError("--prompt-mode token-ids: found the chat endpoint, expected --endpoint completions")
+        found = f"found the endpoint {settings.endpoint}"
+        raise ReplayError(f"--prompt-mode token-ids: {found}, expected --endpoint completions")
     if settings.history == "live":
         raise ReplayError("--prompt-mode token-ids: found --history live, expected recorded: answers are text")
 

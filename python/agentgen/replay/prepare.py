@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 DEFAULT_BLOCK_TOKENS = 16
 # The embedded server serves this client only.
 UNLIMITED = {"max_body_bytes": 2**40, "max_connections": 2**20}
+ANTHROPIC_HEADERS = {"anthropic-version": "2023-06-01"}
 PUBLIC_HEADERS = {"User-Agent": f"agentgen/{_native.__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
@@ -64,7 +65,7 @@ def prepare(trace: Path, settings: ReplaySettings) -> Iterator[PreparedReplay]:
     """
     described = json.loads(_native.describe_replay(trace, trace_block_size=settings.trace_block_size))
     headers = _headers(settings)
-    secrets = tuple(headers[name] for name in headers if name not in PUBLIC_HEADERS)
+    secrets = tuple(headers[name] for name in headers if name not in {**PUBLIC_HEADERS, **ANTHROPIC_HEADERS})
     server = None
     if not settings.url:
         block_tokens = described["block_tokens"] or DEFAULT_BLOCK_TOKENS
@@ -99,8 +100,12 @@ def _words(settings: ReplaySettings, kind: str) -> tuple[Sequence[str] | None, d
 
 
 def _headers(settings: ReplaySettings) -> dict[str, str]:
+    given = {name.lower() for name in settings.header}
     headers = {**PUBLIC_HEADERS, **settings.header}
     key = settings.api_key() if settings.url else None
-    if key and not {name.lower() for name in settings.header} & {"authorization"}:
-        headers["Authorization"] = f"Bearer {key}"
+    is_anthropic = settings.endpoint == "messages"
+    if is_anthropic and "anthropic-version" not in given:
+        headers |= ANTHROPIC_HEADERS
+    if key and not given & {"authorization", "x-api-key"}:
+        headers |= {"x-api-key": key} if is_anthropic else {"Authorization": f"Bearer {key}"}
     return headers

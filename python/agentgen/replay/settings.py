@@ -57,7 +57,7 @@ class ReplaySettings(BaseModel):
     """Base URLs of the servers; none for the embedded server."""
     model: str | None = None
     """Model name in requests; by default the server's only model."""
-    endpoint: Literal["chat", "completions"] = "chat"
+    endpoint: Literal["chat", "completions", "responses", "messages"] = "chat"
     """API path of requests."""
     stream: bool = True
     """Stream responses as server-sent events."""

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
     from agentgen.replay.prepare import PreparedReplay
 
-PATHS = {"chat": "/chat/completions", "completions": "/completions"}
+PATHS = {
+    "chat": "/chat/completions",
+    "completions": "/completions",
+    "responses": "/responses",
+    "messages": "/messages",
+}
 WARMUP, RUN = "warmup", "run"
 
 

@@ -113,7 +113,7 @@ def base_url(value: str) -> str:
     if "@" in parts.netloc:
         raise ValueError("expected no user or password in the URL: --api-key-env names the variable with the API key")
     path = parts.path.rstrip("/") or "/v1"
-    if path.endswith("/completions"):
+    if path.endswith(("/completions", "/responses", "/messages")):
         raise ValueError("expected the URL without the endpoint, such as https://host/v1")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     port = "" if parts.port in {None, PORTS[parts.scheme]} else f":{parts.port}"

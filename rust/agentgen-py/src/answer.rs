@@ -34,10 +34,9 @@ impl Answer {
     #[new]
     #[pyo3(signature = (endpoint, stream, *, max_bytes=MAX_BODY_BYTES, secrets=None))]
     fn new(endpoint: &str, stream: bool, max_bytes: u64, secrets: Option<&Secrets>) -> PyResult<Self> {
-        let endpoint = match endpoint {
-            "chat" => Endpoint::Chat,
-            "completions" => Endpoint::Completions,
-            _ => return Err(bad_argument(format!("endpoint: found {endpoint:?}, expected chat or completions"))),
+        let Some(endpoint) = Endpoint::of_name(endpoint) else {
+            let expected = "chat, completions, responses or messages";
+            return Err(bad_argument(format!("endpoint: found {endpoint:?}, expected {expected}")));
         };
         let answer = answer::Answer::new(endpoint, stream).with_max_bytes(max_bytes);
         Ok(Self(match secrets {

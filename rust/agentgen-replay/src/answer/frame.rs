@@ -56,7 +56,7 @@ pub(super) struct Message<'a> {
     #[serde(borrow)]
     pub reasoning: Option<Text<'a>>,
     #[serde(borrow)]
-    pub tool_calls: Option<ToolFragments<'a>>,
+    pub tool_calls: Option<Limited<ToolFragment<'a>>>,
 }
 
 /// A tool call, or a fragment of one.
@@ -150,36 +150,42 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// Fragments of tool calls: as many as are accepted, and whether there were more.
-#[derive(Debug, Default)]
-pub(super) struct ToolFragments<'a> {
-    pub kept: Vec<ToolFragment<'a>>,
+/// Elements of an array: as many as there may be tool calls, and whether there were more.
+#[derive(Debug)]
+pub(super) struct Limited<T> {
+    pub kept: Vec<T>,
     pub more: bool,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for ToolFragments<'a> {
+impl<T> Default for Limited<T> {
+    fn default() -> Self {
+        Self { kept: Vec::new(), more: false }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Limited<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fragments;
-        impl<'de> Visitor<'de> for Fragments {
-            type Value = ToolFragments<'de>;
+        struct Elements<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Elements<T> {
+            type Value = Limited<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an array")
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
-                let mut fragments = ToolFragments::default();
-                while fragments.kept.len() < MAX_TOOL_CALLS {
-                    let Some(fragment) = sequence.next_element()? else { return Ok(fragments) };
-                    fragments.kept.push(fragment);
+                let mut elements = Limited::default();
+                while elements.kept.len() < MAX_TOOL_CALLS {
+                    let Some(element) = sequence.next_element()? else { return Ok(elements) };
+                    elements.kept.push(element);
                 }
                 while sequence.next_element::<IgnoredAny>()?.is_some() {
-                    fragments.more = true;
+                    elements.more = true;
                 }
-                Ok(fragments)
+                Ok(elements)
             }
         }
-        deserializer.deserialize_seq(Fragments)
+        deserializer.deserialize_seq(Elements(std::marker::PhantomData))
     }
 }
 

@@ -3,8 +3,10 @@
 mod content;
 mod events;
 mod frame;
+mod items;
 mod pattern;
 mod problem;
+mod reader;
 mod tool_calls;
 
 pub use tool_calls::ToolCall;
@@ -33,6 +35,39 @@ pub enum Endpoint {
     Chat,
     /// `/v1/completions`.
     Completions,
+    /// `/v1/responses`, `OpenAI`'s.
+    Responses,
+    /// `/v1/messages`, Anthropic's.
+    Messages,
+}
+
+impl Endpoint {
+    /// The endpoint of a name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        match name {
+            "chat" => Some(Self::Chat),
+            "completions" => Some(Self::Completions),
+            "responses" => Some(Self::Responses),
+            "messages" => Some(Self::Messages),
+            _ => None,
+        }
+    }
+
+    /// Whether an answer is a list of items, each with events of its own.
+    #[must_use]
+    pub fn has_items(self) -> bool {
+        matches!(self, Self::Responses | Self::Messages)
+    }
+
+    /// The last event of a complete answer.
+    fn end_mark(self) -> &'static str {
+        match self {
+            Self::Chat | Self::Completions => "[DONE]",
+            Self::Responses => "response.completed",
+            Self::Messages => "message_stop",
+        }
+    }
 }
 
 /// The name of the field with the reasoning. A server reads in histories what it writes in answers.
@@ -244,7 +279,7 @@ impl Answer {
                 if end != End::Lost {
                     events.finish(|event| content.take(event, &mut self.pattern, &mut self.read, endpoint));
                 }
-                content.end_stream(end, events.stray());
+                content.end_stream(end, events.stray(), endpoint);
                 // An event that only the end of the body completed arrived with the last read.
                 if let Some(last) = self.stamps.last_byte_ns {
                     self.stamp(last);

@@ -52,7 +52,8 @@ pub(super) fn quoted(body: &[u8], secrets: &Secrets) -> String {
     }
 }
 
-fn message(problem: &RawValue, secrets: &Secrets) -> String {
+/// What a problem says.
+pub(super) fn message(problem: &RawValue, secrets: &Secrets) -> String {
     let json = problem.get();
     // A long value is not parsed: its parts could take much more memory than its text.
     let parsed = if json.len() < MAX_TEXT_BYTES { serde_json::from_str(json).ok() } else { None };

@@ -20,11 +20,12 @@ impl Members {
         let mut fields = Map::new();
         fields.insert("model".to_owned(), options.model.clone().into());
         fields.insert("stream".to_owned(), options.stream.into());
-        if options.stream {
+        // The other endpoints always send the usage.
+        if options.stream && !options.endpoint.has_items() {
             fields.insert("stream_options".to_owned(), json!({"include_usage": true}));
         }
         for (name, value) in &options.request {
-            if ["messages", "prompt", "stream"].contains(&name.as_str()) {
+            if ["messages", "prompt", "input", "stream"].contains(&name.as_str()) {
                 let expected = "no field that the replay sets itself";
                 return Err(RequestError::options("request", name.clone(), expected));
             }
@@ -32,7 +33,8 @@ impl Members {
         }
         let limits = match options.endpoint {
             Endpoint::Chat => &["max_tokens", "max_completion_tokens"][..],
-            Endpoint::Completions => &["max_tokens"],
+            Endpoint::Completions | Endpoint::Messages => &["max_tokens"],
+            Endpoint::Responses => &["max_output_tokens"],
         };
         let is_limited = limits.iter().any(|name| fields.contains_key(*name));
         Ok(Self { endpoint: options.endpoint, values: fields, limits: if is_limited { &[] } else { limits } })
@@ -42,7 +44,8 @@ impl Members {
     #[must_use]
     pub fn body(&self, encoding: Encoding, prompt: &[u8], output_tokens: u64) -> Vec<u8> {
         let (name, open, close) = match (self.endpoint, encoding) {
-            (Endpoint::Chat, _) => ("messages", "[", "]"),
+            (Endpoint::Chat | Endpoint::Messages, _) => ("messages", "[", "]"),
+            (Endpoint::Responses, _) => ("input", "[", "]"),
             (Endpoint::Completions, Encoding::Ids) => ("prompt", "[", "]"),
             (Endpoint::Completions, _) => ("prompt", "\"", "\""),
         };

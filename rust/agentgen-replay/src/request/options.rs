@@ -72,12 +72,12 @@ impl Options {
     /// How prompts are encoded; an error if the options exclude each other.
     pub(super) fn encoding(&self) -> Result<Encoding, RequestError> {
         match (self.endpoint, self.prompt_mode, self.history) {
-            (Endpoint::Chat, PromptMode::Text, _) => Ok(Encoding::Messages),
+            (Endpoint::Chat | Endpoint::Responses | Endpoint::Messages, PromptMode::Text, _) => Ok(Encoding::Messages),
             (Endpoint::Completions, PromptMode::Text, _) => Ok(Encoding::Text),
             (Endpoint::Completions, PromptMode::TokenIds, History::Recorded) => Ok(Encoding::Ids),
-            (Endpoint::Chat, PromptMode::TokenIds, _) => {
-                let expected = "the completions endpoint: chat messages are text";
-                Err(RequestError::options("prompt_mode", "token ids for the chat endpoint", expected))
+            (Endpoint::Chat | Endpoint::Responses | Endpoint::Messages, PromptMode::TokenIds, _) => {
+                let expected = "the completions endpoint: messages are text";
+                Err(RequestError::options("prompt_mode", "token ids for an endpoint with messages", expected))
             }
             (_, PromptMode::TokenIds, History::Live) => {
                 let expected = "the recorded history: live answers are text";

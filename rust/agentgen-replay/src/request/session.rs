@@ -1,5 +1,7 @@
 //! A session of a block-hash trace or of recorded conversations.
 
+use std::borrow::Cow;
+
 use agentgen_trace::transcript::ToolCall;
 
 use super::block_hash::BlockHashSession;
@@ -110,7 +112,7 @@ impl ReplaySession {
     ) -> Result<(), RequestError> {
         match self {
             Self::BlockHash(session) => {
-                session.answered(text, tokens);
+                session.answered(&said(text, tool_calls), tokens);
                 Ok(())
             }
             Self::Messages { session, .. } => session.answered(text, reasoning, tool_calls),
@@ -124,4 +126,14 @@ impl ReplaySession {
             Self::Messages { .. } => Ok(()),
         }
     }
+}
+
+/// An answer as the text of a history without tools: its text, and its calls.
+fn said<'a>(text: &'a str, tool_calls: &[ToolCall]) -> Cow<'a, str> {
+    if tool_calls.is_empty() {
+        return text.into();
+    }
+    let calls = tool_calls.iter().flat_map(|call| [call.name.as_str(), call.arguments.as_str()]);
+    let parts: Vec<_> = [text].into_iter().chain(calls).filter(|part| !part.is_empty()).collect();
+    parts.join(" ").into()
 }

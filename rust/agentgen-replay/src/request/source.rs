@@ -91,8 +91,8 @@ fn refused(error: RequestError) -> TraceError {
 }
 
 fn messages_options(path: &Path, options: &Options) -> Result<MessagesOptions> {
-    if options.endpoint == Endpoint::Completions {
-        let diagnostic = Diagnostic::unnamed("completions for multi-turn messages", "chat").in_file(path);
+    if options.endpoint != Endpoint::Chat {
+        let diagnostic = Diagnostic::unnamed("another endpoint for multi-turn messages", "chat").in_file(path);
         return Err(TraceError::usage("endpoint", diagnostic));
     }
     options.encoding().map_err(refused)?;

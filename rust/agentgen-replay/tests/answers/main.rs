@@ -5,6 +5,7 @@ mod documents;
 mod failures;
 mod fragments;
 mod hostile;
+mod items;
 mod reference;
 
 use agentgen_replay::answer::{Answer, Endpoint};
