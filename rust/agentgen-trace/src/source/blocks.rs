@@ -164,6 +164,8 @@ pub struct Blocks {
     is_done: bool,
     consumed: Arc<AtomicU64>,
     file_bytes: u64,
+    /// What is read at once: a small file, which is one of many, needs no large buffer.
+    read_bytes: usize,
 }
 
 impl Blocks {
@@ -187,7 +189,11 @@ impl Blocks {
         };
         let path = path.to_owned();
         let (remainder, pool) = (Vec::new(), Buffers::default());
-        Ok(Self { path, reader, compression, remainder, pool, max_line, is_done: false, consumed, file_bytes })
+        let is_small = compression.is_empty() && file_bytes < BLOCK_BYTES as u64;
+        // One byte more, so that the first read finds the end of the file.
+        let read_bytes = if is_small { file_bytes as usize + 1 } else { BLOCK_BYTES };
+        let is_done = false;
+        Ok(Self { path, reader, compression, remainder, pool, max_line, is_done, consumed, file_bytes, read_bytes })
     }
 
     /// Bytes of the file read so far, before decompression: for a progress display together with [`Self::file_bytes`].
@@ -233,7 +239,7 @@ impl Blocks {
     fn read_block(&mut self) -> Result<Option<Block>> {
         let mut len = self.remainder.len();
         let mut buffer = self.pool.take().unwrap_or_default();
-        buffer.resize(buffer.len().max(len + BLOCK_BYTES), 0);
+        buffer.resize(buffer.len().max(len + self.read_bytes), 0);
         buffer[..len].copy_from_slice(&self.remainder);
         self.remainder.clear();
         // After a line that was skipped, the remainder may hold line ends.
@@ -244,7 +250,7 @@ impl Blocks {
             if len >= limit {
                 return self.skip_line(buffer, len as u64).map(Some);
             }
-            let end = limit.min(len + BLOCK_BYTES.max(len));
+            let end = limit.min(len + self.read_bytes.max(len));
             buffer.resize(end.max(buffer.len()), 0);
             len += self.fill(&mut buffer[len..end])?;
             self.is_done = len < end;
