@@ -170,6 +170,10 @@ fn link(sessions: &mut [RecordedSession], told: &Told, places: &[Vec<Place>], ke
         Some((session, kept[session][index]))
     };
     for (key, session) in keys.iter().zip(sessions) {
+        if let (Agent::Main, Some(spawn)) = (&session.agent, told.by_key.get(key.as_str())) {
+            // Its own log does not say that another session started it.
+            session.agent = Agent::Sub { kind: None, parent: spawn.parent.clone(), spawned_by: None, joined_by: None };
+        }
         let Agent::Sub { kind, parent, spawned_by, joined_by } = &mut session.agent else { continue };
         if let Some(spawn) = told.spawn(key) {
             parent.clone_from(&spawn.parent);

@@ -85,6 +85,9 @@ pub struct Call {
     pub end_ms: Option<f64>,
     /// Recorded delay before the call, from the end of the answer before it, ms, for sources that state it directly.
     pub delay_ms: Option<f64>,
+    /// Length of the text, in bytes, that the prompt has after the answer before it: text of the user, results of tools. Of
+    /// a first call: what the source has of the prompt.
+    pub input_bytes: Option<u64>,
     /// Length of the answer's text in bytes, reasoning and arguments of tool calls included.
     pub output_bytes: Option<u64>,
     /// Tools that the answer called.

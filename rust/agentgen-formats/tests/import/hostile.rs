@@ -51,7 +51,7 @@ fn samples_are_recognised() {
         let found = formats::detect(&folder.path("any")).unwrap().map(|f| f.name);
         assert_eq!(found, Some(*format), "{name}");
     }
-    for text in ["", "{}\n", "[]", "{\"role\":\"user\"}", "TIMESTAMP,ContextTokens\n1,2\n"] {
+    for text in ["", "{}\n", "[]", "{\"role\":\"user\"}"] {
         let folder = Folder::new(&[("any", text.as_bytes())]);
         assert!(formats::detect(&folder.path("any")).unwrap().is_none(), "{text}");
     }
@@ -78,7 +78,8 @@ fn a_log_cut_anywhere_has_its_calls_up_to_there() {
 #[test]
 fn repeated_rows_change_no_call() {
     each(|name, format, folder, text, whole| {
-        if name.ends_with("jsonl") {
+        // Messages of a transcript have no id: a repeated one is another one.
+        if name.ends_with("jsonl") && format.name != "hermes" {
             let lines: Vec<&str> = text.lines().collect();
             let twice: String = lines.iter().flat_map(|line| [line, "\n", line, "\n"]).collect();
             let found = calls(&read(format, &folder.write(name, twice.as_bytes())));

@@ -182,6 +182,21 @@ impl Conversation {
         }
     }
 
+    /// The call of the last answer.
+    pub fn last_call(&mut self) -> Option<&mut Call> {
+        self.calls.last_mut()
+    }
+
+    /// Whether an answer was added.
+    pub fn has_answer(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
+    /// The calls whose answers were recorded.
+    pub fn answered(self) -> Vec<Call> {
+        self.calls
+    }
+
     /// The calls. Messages after the last answer are a request whose answer was not recorded.
     pub fn finish(mut self) -> Vec<Call> {
         if matches!(self.last, Some(Kind::Human | Kind::Result)) {

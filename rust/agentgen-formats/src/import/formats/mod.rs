@@ -4,17 +4,22 @@
 
 mod agentic_mooncake;
 mod agenttrace;
+mod atif;
 mod bailian;
 mod chat;
 mod claude;
+mod codex;
 mod csv;
 mod head;
+mod hermes;
 mod json;
 mod mlperf;
 mod mooncake;
 mod openai;
+mod pi;
 mod sharegpt;
 mod support;
+mod swe;
 mod tracelab;
 mod values;
 mod weka;
@@ -49,6 +54,12 @@ pub struct Format {
 /// All formats. The first that recognises a file is its format, so that formats with few keys of their own come last.
 pub const FORMATS: &[Format] = &[
     claude::FORMAT,
+    codex::FORMAT,
+    pi::FORMAT,
+    atif::FORMAT,
+    swe::SWE_AGENT,
+    swe::MINI,
+    hermes::FORMAT,
     weka::FORMAT,
     bailian::FORMAT,
     agentic_mooncake::FORMAT,

@@ -74,6 +74,7 @@ struct Block<'a> {
     input: Option<&'a RawValue>,
     tool_use_id: Str<'a>,
     is_error: Flag,
+    content: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
@@ -101,6 +102,7 @@ struct Attachment<'a> {
     #[serde(borrow, rename = "type")]
     kind: Str<'a>,
     command_mode: Str<'a>,
+    prompt: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
@@ -141,7 +143,7 @@ pub enum What {
     /// One or more blocks of a model call's answer.
     Answer(Answer),
     /// Tool results, text of the user, or both.
-    Input { results: Vec<ResultOf>, text: Option<TextKind> },
+    Input { results: Vec<ResultOf>, text: Option<TextKind>, bytes: u64 },
     /// The history was compacted.
     Compacted { by_user: bool },
     /// A request of the user took so many ms.
@@ -248,7 +250,7 @@ fn attachment(attachment: Option<&Attachment>) -> What {
         Some(queued) if &*queued.kind == "queued_command" => {
             let text =
                 if &*queued.command_mode == "task-notification" { TextKind::Notification } else { TextKind::Human };
-            What::Input { results: Vec::new(), text: Some(text) }
+            What::Input { results: Vec::new(), text: Some(text), bytes: queued.prompt.map_or(0, text_bytes) }
         }
         _ => What::Other,
     }
@@ -297,11 +299,12 @@ fn tool_use(block: &Block) -> Use {
 
 fn input(message: &Message, raw: &Raw) -> What {
     let mut results = Vec::new();
-    let mut text = None;
+    let (mut text, mut bytes) = (None, 0);
     match &message.content {
-        Some(Content::Text(plain)) => text = Some(kind_of(plain)),
+        Some(Content::Text(plain)) => (text, bytes) = (Some(kind_of(plain)), plain.len() as u64),
         Some(Content::Blocks(blocks)) => {
             for block in blocks {
+                bytes += [block.text, block.content].into_iter().flatten().map(text_bytes).sum::<u64>();
                 let kind = match &*block.kind {
                     "tool_result" => {
                         results.push(result_of(block, raw, results.is_empty()));
@@ -323,7 +326,7 @@ fn input(message: &Message, raw: &Raw) -> What {
     } else if raw.is_meta.is_set() || raw.is_visible_in_transcript_only.is_set() {
         text = text.map(|_| TextKind::Other);
     }
-    What::Input { results, text }
+    What::Input { results, text, bytes }
 }
 
 /// The details of a row's result are those of the first, as there is one for each row.

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::super::support;
 use super::row::{Answer, ResultOf, Row, What};
 use super::text::{Command, TextKind};
-use crate::import::model::{Agent, Call, Client, RecordedSession, Rewrite, Spawn, ToolUse, Trigger, Usage};
+use crate::import::model::{Agent, Call, RecordedSession, Rewrite, Spawn, ToolUse, Trigger, Usage};
 use crate::import::time::elapsed;
 
 /// Tools whose result is what a person decided.
@@ -34,6 +35,7 @@ struct Pending {
     /// What else there was, if nothing of the above.
     weak: Option<Weak>,
     latest_ms: Option<f64>,
+    bytes: u64,
     rewrite: Option<Rewrite>,
     /// The user asked for a compaction.
     compacts: bool,
@@ -72,17 +74,7 @@ pub struct Builder {
 
 impl Builder {
     pub fn new(name: String, key: String, agent: Agent) -> Self {
-        let client = Client { format: super::FORMAT.name.to_owned(), version: None };
-        let session = RecordedSession {
-            key,
-            client,
-            project: None,
-            agent,
-            continues: None,
-            context_window: None,
-            human_turn_ms: Vec::new(),
-            calls: Vec::new(),
-        };
+        let session = RecordedSession { agent, ..support::session(key, super::FORMAT.name, Vec::new()) };
         Self {
             name,
             session,
@@ -126,7 +118,8 @@ impl Builder {
         let mut calls_at = before.unwrap_or(self.session.calls.len());
         match row.what {
             What::Answer(answer) => calls_at = self.answer(row.time_ms, answer) + 1,
-            What::Input { results, text } => {
+            What::Input { results, text, bytes } => {
+                self.pending.bytes += bytes;
                 for result in results {
                     self.result(row.time_ms, result);
                 }
@@ -223,6 +216,7 @@ impl Builder {
             rewrite: pending.rewrite,
             sent_ms: pending.latest_ms,
             first_output_ms: time_ms,
+            input_bytes: Some(pending.bytes),
             ..Call::default()
         });
         self.ranks.push(Rank::default());
