@@ -131,11 +131,22 @@ class Script:
 
 
 class Source:
+    has_bundles = False
+
     def __init__(self, scripts: Iterable[Script]) -> None:
         self._scripts = iter(scripts)
 
     def next(self) -> Script | None:
         return next(self._scripts, None)
+
+    def responded(self, number: int, turn: int) -> list[Script]:
+        raise NotImplementedError
+
+    def may_send(self, number: int, turn: int) -> bool:
+        raise NotImplementedError
+
+    def over(self, number: int, turns: int, has_failed: bool) -> tuple[list[Script], list[int], bool]:
+        raise NotImplementedError
 
 
 class Answer:

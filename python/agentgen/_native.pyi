@@ -432,8 +432,24 @@ class ReplaySource:
     """
 
     def __new__(cls, path: str | PathLike[str], options: str, worker: int = 0, workers: int = 1) -> ReplaySource: ...
+    @property
+    def has_bundles(self) -> bool:
+        """Whether sessions may begin in the bundles of others, as breaks and sub-agents."""
+
     def next(self) -> ReplaySession | None:
-        """The next session; None after the last. Raises TraceError, OSError."""
+        """The next session with a slot or an arrival of its own; None after the last. Raises TraceError, OSError."""
+
+    def responded(self, number: int, turn: int) -> list[ReplaySession]:
+        """The sub-agents that begin after the response of a turn of session `number`."""
+
+    def may_send(self, number: int, turn: int) -> bool:
+        """Whether a session may send a turn; if not, `over` of another session names it later."""
+
+    def over(self, number: int, turns: int, has_failed: bool) -> tuple[list[ReplaySession], list[int], bool]:
+        """End a session after `turns` of its turns.
+
+        Returns the sessions that begin, the numbers of those that may go on, and whether a slot is free.
+        """
 
 @final
 class ReplaySession:

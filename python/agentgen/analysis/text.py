@@ -76,13 +76,18 @@ def _facts(trace: Trace) -> Iterator[tuple[str, list[str]]]:
     requests = f"{counted(trace['requests'], 'request')};"
     if not trace["sessions"]:
         yield "holds", [requests, "sessions not named"]
-    elif not trace["continuations"]:
-        yield "holds", [requests, counted(trace["sessions"], "session")]
     else:
-        sessions = f"{counted(trace['sessions'], 'session')},"
         unknown = trace["continuations"] - trace["linked_continuations"]
         orphans = f" ({unknown:,} of an unknown session)" if unknown else ""
-        yield "holds", [requests, sessions, f"{counted(trace['continuations'], 'continuation')} included{orphans}"]
+        counts = [
+            (trace["continuations"], f"{counted(trace['continuations'], 'continuation')}{orphans}"),
+            (trace["breaks"], counted(trace["breaks"], "break")),
+            (trace["sub_agents"], counted(trace["sub_agents"], "sub-agent")),
+        ]
+        included = [text for count, text in counts if count]
+        parts = [counted(trace["sessions"], "session"), *included]
+        ending = " included" if included else ""
+        yield "holds", [requests, *(f"{part}," for part in parts[:-1]), f"{parts[-1]}{ending}"]
     if trace["end_reasons"]:
         *ends, last = (f"{count:,} {reason}" for reason, count in trace["end_reasons"].items())
         yield "ended", [*(f"{end}," for end in ends), last]

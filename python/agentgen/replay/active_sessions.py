@@ -24,6 +24,7 @@ class ActiveSession:
         intended_ns: Intended time of the request: the end of the response before if no request of the session had been
             sent late, plus the delay.
         ended: Requests that succeeded, failed or were cancelled.
+        failed: Whether one of them failed.
         retries: How often the request has been sent again.
         refusals: How many of the retries followed a refusal by the server.
     """
@@ -31,6 +32,7 @@ class ActiveSession:
     __slots__ = (
         "connection",
         "ended",
+        "failed",
         "in_flight",
         "intended_ns",
         "key",
@@ -55,6 +57,7 @@ class ActiveSession:
         self.scheduled_ns = opened_ns
         self.intended_ns = opened_ns
         self.ended = 0
+        self.failed = False
         self.retries = 0
         self.refusals = 0
         self.request: Request | None = None

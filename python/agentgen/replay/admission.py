@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sized
+    from collections.abc import Callable
 
     from agentgen.replay.load import Load
     from agentgen.replay.protocols import Clock, Session, Source, Timer
@@ -56,13 +56,13 @@ class Admission:
             self._timer.cancel()
             self._timer = None
 
-    def fill(self, now: int, open_sessions: Sized, open_session: Callable[[Session, int], None]) -> None:
+    def fill(self, now: int, used_slots: Callable[[], int], open_session: Callable[[Session, int], None]) -> None:
         """Open the sessions that have arrived and have a slot; `now` is when the slot became free."""
         if self._running:  # a session that ended at once freed its slot: the loop below goes on with it
             return
         self._running = True
         slots = self._load.slots
-        while self.upcoming is not None and (slots is None or len(open_sessions) < slots):
+        while self.upcoming is not None and (slots is None or used_slots() < slots):
             if self._arrival_ns is not None:
                 now = self._arrival_ns
                 if now > self._clock.now():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from agentgen.replay.records import RequestRecord, SessionRecord
 
@@ -192,9 +192,18 @@ class Session(Protocol):
 
 
 class Source(Protocol):
-    """The sessions of the trace in the order of their start times."""
+    """The sessions of the trace in the order of their start times.
 
+    Attributes:
+        has_bundles: Whether sessions may begin in the bundles of others; else only `next` is called.
+    """
+
+    @property
+    def has_bundles(self) -> bool: ...
     def next(self) -> Session | None: ...
+    def responded(self, number: int, turn: int) -> Sequence[Session]: ...
+    def may_send(self, number: int, turn: int) -> bool: ...
+    def over(self, number: int, turns: int, has_failed: bool) -> tuple[Sequence[Session], Sequence[int], bool]: ...  # noqa: FBT001  positional in Rust
 
 
 class Recorder(Protocol):

@@ -59,12 +59,15 @@ class RequestCycle:
         *,
         close: CloseSession,
         crash: Callable[[BaseException], None],
+        answered: Callable[[ActiveSession, int], bool] | None = None,
     ) -> None:
         self._clock = clock
         self._log = log
         self._rules = rules
         self._make_answer = make_answer
         self._close_session = close
+        # Begins what the response sets going, and says whether the session may go on; None if nothing ever waits.
+        self._answered = answered
         self.crash = crash
         self.deadlines = RequestDeadlines(clock, rules, self._expired)
         self.start_ns = 0
@@ -184,6 +187,8 @@ class RequestCycle:
                 active.request = None
                 self._fail_unsent(active, str(error))
                 return
+        if self._answered is not None and not self._answered(active, now):
+            return
         if is_last:
             self._close_session(active, now)
         elif self.stopping:
@@ -195,12 +200,14 @@ class RequestCycle:
         self, in_flight: InFlight, active: ActiveSession, outcome: str, status: int, message: str, now: int
     ) -> None:
         """Record a failed request, and end its session."""
+        active.failed = True
         self._release(in_flight, active)
         self._log.failed(active, outcome, status, message, in_flight)
         self._close_session(active, now, skipped=active.turns - active.ended)
 
     def _fail_unsent(self, active: ActiveSession, message: str) -> None:
         """Record a request that could not be built as failed, and end its session."""
+        active.failed = True
         self._log.failed(active, "history", 0, message, None)
         self._close_session(active, self._clock.now(), skipped=active.turns - active.ended)
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 class Scheduler:
     """Plays the sessions of a source, with at most one request in flight per session.
 
+    A session and those that begin in its bundle have one slot.
+
     Attributes:
         error: The first internal error.
     """
@@ -47,11 +49,22 @@ class Scheduler:
         phase: str,
         done: Callable[[], None],
     ) -> None:
+        self._source = source
+        self._has_bundles = source.has_bundles
+        self._used_slots = 0
         self._admission = Admission(source, load, clock, rules.max_sessions, self.crash)
         self._transport = transport
         self._clock = clock
         self._log = RequestLog(recorder, counters, phase, shown)
-        self._requests = RequestCycle(clock, self._log, rules, make_answer, close=self._close, crash=self.crash)
+        self._requests = RequestCycle(
+            clock,
+            self._log,
+            rules,
+            make_answer,
+            close=self._close,
+            crash=self.crash,
+            answered=self._answered if self._has_bundles else None,
+        )
         self._done = done
         self._sessions: dict[int, ActiveSession] = {}
         self._children: dict[int, list[ActiveSession]] = {}  # open sessions that wait for their parent to end
@@ -129,17 +142,42 @@ class Scheduler:
     # --- sessions -------------------------------------------------------------------------------------------------
 
     def _admit(self, now: int) -> None:
-        self._admission.fill(now, self._sessions, self._open)
+        self._admission.fill(now, lambda: self._used_slots, self._open)
         self._check_done()
 
     def _open(self, session: Session, since_ns: int) -> None:
+        self._used_slots += 1
+        self._begin(session, since_ns)
+
+    def _begin(self, session: Session, since_ns: int) -> None:
+        """Begin a session, which has a slot or shares that of its bundle."""
         active = ActiveSession(session, self._transport.open(session.key), since_ns)
         self._sessions[active.number] = active
         self._log.session_opened(active)
         if session.parent is not None and session.parent in self._sessions:
             self._children.setdefault(session.parent, []).append(active)
-        else:
+        elif not self._has_bundles or self._source.may_send(active.number, 0):
             self._requests.schedule(active, since_ns, since_ns)
+
+    def _answered(self, active: ActiveSession, now: int) -> bool:
+        """Begin the sub-agents that a response starts; False if the session's next turn waits for some."""
+        if self._requests.stopping:
+            return True
+        for session in self._source.responded(active.number, active.ended - 1):
+            self._begin(session, now)
+        return active.ended == active.turns or self._source.may_send(active.number, active.ended)
+
+    def _end_in_bundle(self, active: ActiveSession, now: int) -> None:
+        has_failed = active.failed or active.ended < active.turns
+        begins, released, frees_slot = self._source.over(active.number, active.ended, has_failed)
+        self._used_slots -= frees_slot
+        if self._requests.stopping:
+            return
+        for session in begins:
+            self._begin(session, now)
+        for number in released:
+            if (waiting := self._sessions.get(number)) is not None:
+                self._requests.schedule(waiting, now, now)
 
     def _close(
         self, active: ActiveSession, now: int, *, skipped: int = 0, cancelled: int = 0, never_issued: int = 0
@@ -156,6 +194,10 @@ class Scheduler:
             if child.number in self._sessions and not self._requests.stopping:
                 since = max(now, child.opened_ns)
                 self._requests.schedule(child, since, since)
+        if self._has_bundles:
+            self._end_in_bundle(active, now)
+        else:
+            self._used_slots -= 1
         self._admit(now)
 
     def _cancel(self, active: ActiveSession, now: int) -> None:

@@ -38,6 +38,26 @@ impl ReplaySource {
         let next = py.detach(|| source.next_session()).map_err(Failure::from)?;
         Ok(next.map(ReplaySession))
     }
+
+    #[getter]
+    fn has_bundles(&mut self) -> bool {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).has_bundles()
+    }
+
+    fn responded(&mut self, number: u64, turn: usize) -> Vec<ReplaySession> {
+        let source = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        source.responded(number, turn).into_iter().map(ReplaySession).collect()
+    }
+
+    fn may_send(&mut self, number: u64, turn: usize) -> bool {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).may_send(number, turn)
+    }
+
+    fn over(&mut self, number: u64, turns: usize, has_failed: bool) -> (Vec<ReplaySession>, Vec<u64>, bool) {
+        let source = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let over = source.over(number, turns, has_failed);
+        (over.begins.into_iter().map(ReplaySession).collect(), over.released, over.frees_slot)
+    }
 }
 
 /// What a replay of a trace will be, as JSON.

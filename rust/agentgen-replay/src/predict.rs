@@ -8,7 +8,10 @@ use agentgen_engine::timeline::TimedSession as _;
 use agentgen_trace::session::{self, Session};
 use agentgen_trace::{Cancel, Result};
 
-use crate::request::{History, open_block_hash};
+use crate::request::{History, open_block_hash, returned_of};
+
+/// Numbers of sessions have fewer bits.
+const MOVED: u32 = 40;
 
 /// A request as it was sent, with its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +104,14 @@ impl ActiveSession {
         let known = if session.extends_previous(turn) {
             let last = session.turns.get(turn - 1)?;
             u64::from(last.context_tokens) + u64::from(last.output_tokens)
+        } else if let Some(returned) = session.returned_tokens(turn) {
+            let last = session.turns.get(turn - 1)?;
+            let answer_tokens = stream.tokens() - u64::from(*context_tokens);
+            stream.truncate(u64::from(*context_tokens));
+            // The tail of the answer after other tokens than in the cache is other content.
+            let moved = session.number | (turn as u64) << MOVED;
+            stream.push_own(moved, returned_of(answer_tokens, last.output_tokens, returned));
+            u64::from(last.context_tokens) + u64::from(returned)
         } else {
             *stream = TokenSeq::new(stream.id_tokens());
             let parent = session.parent().filter(|_| turn == 0).and_then(|parent| active.get(&parent));

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::bins::{Expected, Histogram, TURN_BINS, UNIT_BINS};
 use crate::histogram::{Counts, Observed, Times};
-use agentgen_trace::session::Session;
+use agentgen_trace::session::{Link, Session};
 
 /// Number of turn indices with a distribution of their own.
 const MAX_TURNS: usize = 256;
@@ -60,6 +60,8 @@ pub(super) struct Lengths {
     pub sessions: u64,
     pub continuations: u64,
     pub linked_continuations: u64,
+    pub breaks: u64,
+    pub sub_agents: u64,
     pub input_tokens: u64,
     pub prompt_tokens: u64,
     pub output_tokens: u64,
@@ -86,19 +88,25 @@ impl Lengths {
             self.continuations += 1;
             self.linked_continuations += u64::from(conversation.link.parent().is_some());
             self.initial_context_of_continuations.add(first, 1);
-        } else if conversation.names_its_session() {
-            self.initial_context.add(first, 1);
+        }
+        match conversation.link {
+            Link::Root if conversation.names_its_session() => self.initial_context.add(first, 1),
+            Link::Root | Link::Restart { .. } => {}
+            Link::Break { .. } => self.breaks += 1,
+            Link::SubAgent { .. } => self.sub_agents += 1,
         }
         if let Some(end) = &conversation.end {
             *self.ends.entry(end.name().to_owned()).or_default() += 1;
         }
+        // Turns of breaks and sub-agents do not begin where those of root sessions do.
+        let is_member = matches!(conversation.link, Link::Break { .. } | Link::SubAgent { .. });
         for (index, turn) in conversation.turns.iter().enumerate() {
             self.requests += 1;
             self.input_tokens += u64::from(turn.input_tokens);
             self.prompt_tokens += u64::from(turn.context_tokens);
             self.output_tokens += u64::from(turn.output_tokens);
             self.context.add(u64::from(turn.context_tokens), 1);
-            if index < MAX_TURNS && conversation.names_its_session() {
+            if index < MAX_TURNS && conversation.names_its_session() && !is_member {
                 if index == self.context_by_turn.len() {
                     self.context_by_turn.push(Times::default());
                 }

@@ -57,6 +57,10 @@ pub struct TraceAnalysis {
     pub continuations: u64,
     /// Restart sessions whose parent is in the trace; the others are standalone in both readings.
     pub linked_continuations: u64,
+    /// Sessions that begin where the history of another was rewritten.
+    pub breaks: u64,
+    /// Sessions of sub-agents.
+    pub sub_agents: u64,
     /// Requests.
     pub requests: u64,
     /// New tokens of all prompts.
@@ -155,6 +159,8 @@ impl TraceAnalysis {
             sessions: lengths.sessions,
             continuations: lengths.continuations,
             linked_continuations: lengths.linked_continuations,
+            breaks: lengths.breaks,
+            sub_agents: lengths.sub_agents,
             requests: lengths.requests(),
             input_tokens: lengths.input_tokens,
             prompt_tokens: lengths.prompt_tokens,

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use super::TimedSession;
-
 /// How a session begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begin {
@@ -38,15 +36,23 @@ struct Gate<W> {
     waiting: Option<(W, f64)>,
 }
 
-/// The bundles that have started and are not over.
+/// A session still to begin.
 #[derive(Debug)]
-pub(super) struct Bundles<S, W> {
+struct Member<S> {
+    number: u64,
+    begin: Begin,
+    session: S,
+}
+
+/// The bundles that have started and are not over. `S` is a session that has not begun, `W` stands for one that waits.
+#[derive(Debug)]
+pub struct Bundles<S, W> {
     /// The first session of each session's bundle.
     heads: HashMap<u64, u64>,
     /// Sessions of a bundle that are not over, and the latest end of the others in ms, by its first session.
     open: HashMap<u64, (usize, f64)>,
     /// Sessions still to begin, by parent.
-    members: HashMap<u64, Vec<S>>,
+    members: HashMap<u64, Vec<Member<S>>>,
     /// Turns that wait for sub-agents, by session.
     gates: HashMap<u64, Vec<Gate<W>>>,
     /// The turn that waits for a sub-agent, by the session that its line has reached.
@@ -64,8 +70,8 @@ pub struct Ended<S, W> {
     pub slot_free_ms: Option<f64>,
 }
 
-impl<S: TimedSession, W> Bundles<S, W> {
-    pub(super) fn new() -> Self {
+impl<S, W> Default for Bundles<S, W> {
+    fn default() -> Self {
         Self {
             heads: HashMap::new(),
             open: HashMap::new(),
@@ -74,44 +80,47 @@ impl<S: TimedSession, W> Bundles<S, W> {
             joins: HashMap::new(),
         }
     }
+}
 
-    /// Begins a bundle.
-    pub(super) fn begin(&mut self, head: &S) {
-        self.heads.insert(head.number(), head.number());
-        self.open.insert(head.number(), (1, 0.0));
+impl<S, W> Bundles<S, W> {
+    /// Begins a bundle with session number `head`.
+    pub fn begin(&mut self, head: u64) {
+        self.heads.insert(head, head);
+        self.open.insert(head, (1, 0.0));
     }
 
-    /// Adds a session to the bundle of its parent; returns it if no bundle has it.
-    pub(super) fn add(&mut self, member: S) -> Option<S> {
-        let (parent, join) = match member.begin() {
-            Begin::Slot => return Some(member),
+    /// Adds a session to the bundle of its parent, before that begins; returns it if no bundle has it.
+    pub fn add(&mut self, number: u64, begin: Begin, session: S) -> Option<S> {
+        let (parent, join) = match begin {
+            Begin::Slot => return Some(session),
             Begin::Break { parent } => (parent, None),
             Begin::SubAgent { parent, turn, join } => (parent, join.filter(|join| *join > turn)),
         };
-        let Some(head) = self.heads.get(&parent).copied() else { return Some(member) };
-        self.heads.insert(member.number(), head);
+        let Some(head) = self.heads.get(&parent).copied() else { return Some(session) };
+        self.heads.insert(number, head);
         self.open.entry(head).or_default().0 += 1;
         if let Some(turn) = join {
-            self.joins.insert(member.number(), (parent, turn));
+            self.joins.insert(number, (parent, turn));
             let gates = self.gates.entry(parent).or_default();
             match gates.iter_mut().find(|gate| gate.turn == turn) {
                 Some(gate) => gate.open += 1,
                 None => gates.push(Gate { turn, open: 1, end_ms: 0.0, waiting: None }),
             }
         }
-        self.members.entry(parent).or_default().push(member);
+        self.members.entry(parent).or_default().push(Member { number, begin, session });
         None
     }
 
     /// The sub-agents that begin after the response of a turn.
-    pub(super) fn respond(&mut self, number: u64, turn: usize) -> Vec<S> {
+    pub fn respond(&mut self, number: u64, turn: usize) -> Vec<S> {
         let Some(members) = self.members.get_mut(&number) else { return Vec::new() };
-        let is_next = |member: &mut S| matches!(member.begin(), Begin::SubAgent { turn: after, .. } if after == turn);
-        members.extract_if(.., is_next).collect()
+        let is_next =
+            |member: &mut Member<S>| matches!(member.begin, Begin::SubAgent { turn: after, .. } if after == turn);
+        members.extract_if(.., is_next).map(|member| member.session).collect()
     }
 
     /// When a session that is ready for a turn may send it; `None` if it waits for sub-agents.
-    pub(super) fn pass(&mut self, number: u64, turn: usize, session: W, ready_ms: f64) -> Option<(W, f64)> {
+    pub fn pass(&mut self, number: u64, turn: usize, session: W, ready_ms: f64) -> Option<(W, f64)> {
         let gate = self.gates.get_mut(&number).and_then(|gates| gates.iter_mut().find(|gate| gate.turn == turn));
         match gate {
             Some(gate) if gate.open > 0 => {
@@ -123,27 +132,27 @@ impl<S: TimedSession, W> Bundles<S, W> {
     }
 
     /// Ends a session after `turns` of its turns. One that failed begins none of those under it.
-    pub(super) fn end(&mut self, number: u64, turns: usize, end_ms: f64, has_failed: bool) -> Ended<S, W> {
+    pub fn end(&mut self, number: u64, turns: usize, end_ms: f64, has_failed: bool) -> Ended<S, W> {
         let mut ended = Ended { begins: Vec::new(), released: Vec::new(), slot_free_ms: Some(end_ms) };
         let Some(head) = self.heads.remove(&number) else { return ended };
         let mut members = self.members.remove(&number).unwrap_or_default();
-        let next = members.extract_if(.., |m| !has_failed && matches!(m.begin(), Begin::Break { .. })).next();
+        let next = members.extract_if(.., |m| !has_failed && matches!(m.begin, Begin::Break { .. })).next();
         // Those under it whose turn never came.
         for member in members {
-            self.skip(&member, head, end_ms, &mut ended.released);
+            self.skip(member.number, head, end_ms, &mut ended.released);
         }
         let gates = self.gates.remove(&number).unwrap_or_default();
         match next {
             Some(next) => {
                 let waits = gates.into_iter().find(|gate| gate.turn == turns);
                 if let Some(gate) = waits {
-                    self.joined_by(number, turns, next.number());
-                    self.gates.entry(next.number()).or_default().push(Gate { turn: 0, ..gate });
+                    self.joined_by(number, turns, next.number);
+                    self.gates.entry(next.number).or_default().push(Gate { turn: 0, ..gate });
                 }
                 if let Some(join) = self.joins.remove(&number) {
-                    self.joins.insert(next.number(), join);
+                    self.joins.insert(next.number, join);
                 }
-                ended.begins.push((next, end_ms));
+                ended.begins.push((next.session, end_ms));
             }
             None => self.end_line(number, end_ms, &mut ended.released),
         }
@@ -173,12 +182,11 @@ impl<S: TimedSession, W> Bundles<S, W> {
     }
 
     /// Ends a session that never began, and all under it.
-    fn skip(&mut self, member: &S, head: u64, end_ms: f64, released: &mut Vec<(W, f64)>) {
-        let number = member.number();
+    fn skip(&mut self, number: u64, head: u64, end_ms: f64, released: &mut Vec<(W, f64)>) {
         self.heads.remove(&number);
         self.gates.remove(&number);
         for below in self.members.remove(&number).unwrap_or_default() {
-            self.skip(&below, head, end_ms, released);
+            self.skip(below.number, head, end_ms, released);
         }
         self.end_line(number, end_ms, released);
         self.close(head, end_ms);

@@ -6,7 +6,7 @@ mod starts;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-pub use bundles::{Begin, Ended};
+pub use bundles::{Begin, Bundles, Ended};
 pub use starts::{SendTime, StartRule, Starts, TimedSession, TimedTurn};
 
 /// Parameters of the timeline.

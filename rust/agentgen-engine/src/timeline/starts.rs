@@ -94,7 +94,7 @@ pub struct Starts<S, I, W> {
 impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>, W> Starts<S, I, W> {
     /// Sessions in file order ([`StartRule::Slots`]) or by arrival ([`StartRule::Arrivals`]).
     pub fn new(rule: StartRule, sessions: I) -> Self {
-        Self { rule, sessions, next: None, bundles: Bundles::new(), ends: HashMap::new(), waiting: HashMap::new() }
+        Self { rule, sessions, next: None, bundles: Bundles::default(), ends: HashMap::new(), waiting: HashMap::new() }
     }
 
     /// The session that takes a slot freed at `now_ms`, and its start time.
@@ -133,9 +133,9 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>, W> Starts<S, I, W> {
         if !head.may_have_members() {
             return Ok(());
         }
-        self.bundles.begin(head);
+        self.bundles.begin(head.number());
         while let Some(session) = self.read()? {
-            self.next = self.bundles.add(session);
+            self.next = self.bundles.add(session.number(), session.begin(), session);
             if self.next.is_some() {
                 break;
             }

@@ -39,6 +39,10 @@ pub fn to_layout(meta: &TraceMeta, layout: Layout, batches: Batches) -> Result<(
         let diagnostic = Diagnostic::unnamed("a cumulative trace", expected);
         return Err(diagnostic.with_help("generate or keep the incremental form").into());
     }
+    if meta.linked {
+        let diagnostic = Diagnostic::unnamed("a trace with links", "one without: breaks keep parts of other sessions");
+        return Err(diagnostic.with_help("keep its layout").into());
+    }
     let numbering: Box<dyn Numbering> = match &meta.origin {
         Some(origin) => Box::new(Generated::new(origin)?),
         None => Box::new(FirstSeenIds::new(meta.block_size)),

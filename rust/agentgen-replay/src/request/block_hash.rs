@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentgen_engine::timeline::{SendTime, TimedSession as _};
+use agentgen_engine::timeline::{Begin, SendTime, TimedSession as _};
 use agentgen_trace::session::Session;
 
 use super::body::Members;
@@ -24,6 +24,11 @@ pub(super) struct ReplayContext {
     pub id_tokens: u32,
     /// Whether a session is continued at most once, so that its transcript can be removed then.
     pub continues_once: bool,
+}
+
+/// Tokens that come back of an answer of `answer` tokens, where `returned` of `planned` would: the same share.
+pub(crate) fn returned_of(answer: u64, planned: u32, returned: u32) -> u64 {
+    (answer * u64::from(returned)).checked_div(u64::from(planned)).unwrap_or(0)
 }
 
 /// Builds the requests of one session.
@@ -77,6 +82,18 @@ impl BlockHashSession {
         self.session.arrival_ms()
     }
 
+    /// How it begins.
+    #[must_use]
+    pub fn begin_rule(&self) -> Begin {
+        self.session.begin()
+    }
+
+    /// Whether sessions that begin in its bundle may follow it.
+    #[must_use]
+    pub fn may_have_members(&self) -> bool {
+        self.session.may_have_members()
+    }
+
     /// Number of the session that it continues.
     #[must_use]
     pub fn parent(&self) -> Option<u64> {
@@ -104,7 +121,7 @@ impl BlockHashSession {
             return Err(self.error("found no turn, expected one that was not sent yet"));
         };
         let known = self.begin()?;
-        let before = if self.session.extends_previous(self.turn) { self.transcript.tokens } else { 0 };
+        let before = if known > 0 && self.turn > 0 { self.transcript.tokens } else { 0 };
         let until = u64::from(turn.context_tokens);
         let Self { context, session, owners, transcript, .. } = self;
         let source = TextSource { words: &context.words, id_tokens: context.id_tokens, owners };
@@ -129,6 +146,11 @@ impl BlockHashSession {
         if self.session.extends_previous(self.turn) {
             let last = self.session.turns[self.turn - 1];
             return Ok(u64::from(last.context_tokens) + u64::from(last.output_tokens));
+        }
+        if let Some(returned) = self.session.returned_tokens(self.turn) {
+            let last = self.session.turns[self.turn - 1];
+            self.transcript.cut_answer(|answer| returned_of(answer, last.output_tokens, returned));
+            return Ok(u64::from(last.context_tokens) + u64::from(returned));
         }
         self.transcript = EncodedTranscript::new(self.context.encoding);
         let Some(parent) = self.parent.filter(|_| self.turn == 0) else { return Ok(0) };

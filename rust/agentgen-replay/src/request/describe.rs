@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use agentgen_engine::timeline::TimedSession as _;
+use agentgen_engine::timeline::{Begin, TimedSession as _};
 use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::manifest::FileEntry;
-use agentgen_trace::session::{self, TraceTiming};
+use agentgen_trace::session::{self, Link, TraceTiming};
 use agentgen_trace::sink::file::digest;
 use agentgen_trace::totals::{RequestSize, Totals};
 use agentgen_trace::transcript::{self, flat};
@@ -39,7 +39,7 @@ pub struct Description {
     pub totals: Totals,
     /// Restart sessions whose parent the trace holds.
     pub continuations: u64,
-    /// Whether any session is a restart session, its parent in the trace or not.
+    /// Whether any session is linked to another, in the trace or not.
     pub is_linked: bool,
     /// Arrival of the last session, ms since the start of the trace.
     pub last_arrival_ms: f64,
@@ -88,8 +88,10 @@ fn of_block_hash(path: &Path, trace_block_size: Option<u32>, cancel: &Cancel) ->
     for session in sessions {
         let session = session?;
         description.continuations += u64::from(session.parent().is_some());
-        description.is_linked |= session.link.is_restart();
-        description.last_arrival_ms = description.last_arrival_ms.max(session.arrival_ms());
+        description.is_linked |= session.link != Link::Root;
+        if session.begin() == Begin::Slot {
+            description.last_arrival_ms = description.last_arrival_ms.max(session.arrival_ms());
+        }
         description.totals.add_session(session.turns.iter().map(|turn| RequestSize {
             context_tokens: turn.context_tokens.into(),
             input_tokens: turn.input_tokens.into(),

@@ -127,6 +127,30 @@ impl EncodedTranscript {
         self.tokens = tokens;
     }
 
+    /// Drops the first tokens of the last part, an answer: `kept` says how many of its tokens stay. A word counts as a token.
+    pub(super) fn cut_answer(&mut self, kept: impl FnOnce(u64) -> u64) {
+        let Some(part) = self.parts.last().copied() else { return };
+        let answer_tokens = self.tokens - part.tokens;
+        let kept_tokens = kept(answer_tokens).min(answer_tokens);
+        let dropped = (answer_tokens - kept_tokens) as usize;
+        let separator = if self.encoding == Encoding::Ids { b',' } else { b' ' };
+        let content = &self.encoded[part.content..];
+        let mut ends = content.iter().enumerate().filter(|(_, byte)| **byte == separator).map(|(at, _)| at + 1);
+        match dropped.checked_sub(1).map(|last| ends.nth(last)) {
+            None => return,
+            Some(Some(end)) if kept_tokens > 0 => {
+                self.encoded.drain(part.content..part.content + end);
+            }
+            // Nothing is left of it, or it has fewer words than tokens.
+            Some(_) if kept_tokens == 0 => {
+                self.encoded.truncate(part.start);
+                self.parts.pop();
+            }
+            Some(_) => {}
+        }
+        self.tokens -= dropped as u64;
+    }
+
     /// The encoded prompt, without the separator before a next part.
     pub(super) fn prompt(&self) -> &[u8] {
         let separator = match self.encoding {

@@ -16,6 +16,7 @@ mod source;
 mod transcript_store;
 mod words;
 
+pub(crate) use block_hash::returned_of;
 pub use describe::{Description, Kind, describe};
 pub use options::{Endpoint, History, Options, PromptMode, Request, RequestError};
 pub use session::ReplaySession;

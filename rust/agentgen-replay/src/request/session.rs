@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use agentgen_engine::timeline::Begin;
 use agentgen_trace::transcript::ToolCall;
 
 use super::block_hash::BlockHashSession;
@@ -66,6 +67,22 @@ impl ReplaySession {
         match self {
             Self::BlockHash(session) => session.parent(),
             Self::Messages { .. } => None,
+        }
+    }
+
+    /// How it begins.
+    pub(super) fn begin_rule(&self) -> Begin {
+        match self {
+            Self::BlockHash(session) => session.begin_rule(),
+            Self::Messages { .. } => Begin::Slot,
+        }
+    }
+
+    /// Whether sessions that begin in its bundle may follow it.
+    pub(super) fn may_have_members(&self) -> bool {
+        match self {
+            Self::BlockHash(session) => session.may_have_members(),
+            Self::Messages { .. } => false,
         }
     }
 

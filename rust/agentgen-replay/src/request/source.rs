@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use agentgen_engine::timeline::TimedSession as _;
+use agentgen_engine::timeline::{Begin, Bundles, TimedSession as _};
 use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::session::{self, Session, Sessions, TraceTiming};
 use agentgen_trace::source::{self, ReadOptions};
@@ -38,6 +38,20 @@ impl Share {
 pub struct Source {
     share: Share,
     kind: Kind,
+    /// The next session, if it has been read.
+    upcoming: Option<ReplaySession>,
+    bundles: Bundles<ReplaySession, u64>,
+}
+
+/// What the end of a session sets going.
+#[derive(Debug)]
+pub struct Over {
+    /// Sessions of the same bundle that begin.
+    pub begins: Vec<ReplaySession>,
+    /// Numbers of sessions that waited and may send their next request.
+    pub released: Vec<u64>,
+    /// Whether its bundle is over, and the slot is free.
+    pub frees_slot: bool,
 }
 
 impl std::fmt::Debug for Source {
@@ -60,11 +74,54 @@ impl Source {
         } else {
             Kind::BlockHash(BlockHash::open(path, options, cancel)?)
         };
-        Ok(Self { share, kind })
+        Ok(Self { share, kind, upcoming: None, bundles: Bundles::default() })
     }
 
-    /// The next session of the share.
+    /// Whether sessions may begin in the bundles of others.
+    #[must_use]
+    pub fn has_bundles(&self) -> bool {
+        matches!(&self.kind, Kind::BlockHash(trace) if trace.has_links)
+    }
+
+    /// The next session of the share that has a slot, or an arrival, of its own.
     pub fn next_session(&mut self) -> Result<Option<ReplaySession>> {
+        let Some(head) = self.upcoming.take().map_or_else(|| self.read(), |head| Ok(Some(head)))? else {
+            return Ok(None);
+        };
+        if head.may_have_members() {
+            self.bundles.begin(head.number());
+            while let Some(session) = self.read()? {
+                self.upcoming = self.bundles.add(session.number(), session.begin_rule(), session);
+                if self.upcoming.is_some() {
+                    break;
+                }
+            }
+        }
+        Ok(Some(head))
+    }
+
+    /// The sub-agents that begin after the response of a turn.
+    pub fn responded(&mut self, number: u64, turn: usize) -> Vec<ReplaySession> {
+        self.bundles.respond(number, turn)
+    }
+
+    /// Whether a session may send a turn; if not, [`Self::over`] names the session later.
+    pub fn may_send(&mut self, number: u64, turn: usize) -> bool {
+        self.bundles.pass(number, turn, number, 0.0).is_some()
+    }
+
+    /// Ends a session after `turns` of its turns.
+    pub fn over(&mut self, number: u64, turns: usize, has_failed: bool) -> Over {
+        let ended = self.bundles.end(number, turns, 0.0, has_failed);
+        Over {
+            begins: ended.begins.into_iter().map(|(session, _)| session).collect(),
+            released: ended.released.into_iter().map(|(number, _)| number).collect(),
+            frees_slot: ended.slot_free_ms.is_some(),
+        }
+    }
+
+    /// The next session of the share in the order of the trace.
+    fn read(&mut self) -> Result<Option<ReplaySession>> {
         let share = self.share;
         match &mut self.kind {
             Kind::BlockHash(trace) => trace.next(share),
@@ -129,6 +186,10 @@ struct BlockHash {
     sessions: Sessions<'static>,
     context: Arc<ReplayContext>,
     roots: HashMap<u64, Root>,
+    /// Whether sessions may begin in the bundles of others.
+    has_links: bool,
+    /// Number of the root session of the last bundle.
+    root: u64,
 }
 
 impl BlockHash {
@@ -148,7 +209,7 @@ impl BlockHash {
             id_tokens: source.meta.block_size,
             continues_once: source.meta.origin.is_some(),
         };
-        Ok(Self { sessions, context: Arc::new(context), roots: HashMap::new() })
+        Ok(Self { sessions, context: Arc::new(context), roots: HashMap::new(), has_links: source.meta.linked, root: 0 })
     }
 
     fn next(&mut self, share: Share) -> Result<Option<ReplaySession>> {
@@ -167,11 +228,13 @@ impl BlockHash {
         // A parent that starts later cannot be waited for: the session then sends what its own rows state.
         let parent = session.parent().filter(|parent| self.roots.contains_key(parent));
         let mut owners = vec![(number, self.context.words.owner(&key))];
-        let mut root = number;
+        // The sessions of a bundle follow its first one, and are replayed by the same worker.
+        let mut root = if session.begin() == Begin::Slot { number } else { self.root };
         if let Some(known) = parent.and_then(|parent| self.roots.get(&parent)) {
             owners.extend(&known.owners);
             root = known.number;
         }
+        self.root = root;
         if let Some(parent) = parent.filter(|_| self.context.continues_once) {
             self.roots.remove(&parent);
         }

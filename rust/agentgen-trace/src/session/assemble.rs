@@ -7,7 +7,7 @@ use agentgen_core::config::MAX_TOKENS;
 use arrow_array::RecordBatch;
 
 use super::builder::SessionBuilder;
-use super::link::{Linker, Unlinked};
+use super::link::{Link, Linker, Unlinked};
 use super::rows::{Columns, Row};
 use super::{Session, SessionEnd, Turn};
 use crate::diagnostic::Diagnostic;
@@ -161,7 +161,7 @@ impl Assembler {
             self.by_name.insert(name.to_owned(), number);
         }
         self.pending.push_back(Pending {
-            parent: row.parent.filter(|_| row.is_restart).map(str::to_owned),
+            parent: row.parent.filter(|_| Link::of_row(row) != Link::Root).map(str::to_owned),
             rows: Rows::Building(SessionBuilder::new(number, row, self.layout, self.id_tokens)),
         });
         self.pending.len() - 1

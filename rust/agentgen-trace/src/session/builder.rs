@@ -42,6 +42,7 @@ impl SessionBuilder {
             is_recorded: false,
             has_links: row.link.is_some(),
             streams: Vec::new(),
+            returned: Vec::new(),
             standalone: None,
         };
         let stream = TokenSeq::new(id_tokens);
@@ -63,7 +64,7 @@ impl SessionBuilder {
         }
         let returned = |last: &Turn| row.returned_tokens.map_or(last.output_tokens, |n| n.min(last.output_tokens));
         let before = turns.last().map_or(0, |last| u64::from(last.context_tokens) + u64::from(returned(last)));
-        let is_output_cut = turns.last().is_some_and(|last| returned(last) < last.output_tokens);
+        let cut = turns.last().map(returned).filter(|n| turns.last().is_some_and(|last| *n < last.output_tokens));
         if self.layout == Layout::Incremental && u64::from(context_tokens) != before + u64::from(input_tokens) {
             let expected = before + u64::from(input_tokens);
             let diagnostic = Diagnostic::unnamed(
@@ -75,8 +76,9 @@ impl SessionBuilder {
         if !self.session.names_its_session() {
             self.stream.push_ids(checked(row.ids)?, row.ids.len() as u64 * u64::from(self.stream.id_tokens()));
         } else if self.layout == Layout::Cumulative {
-            self.push_prompt(row, is_output_cut)?;
-        } else if is_output_cut {
+            self.push_prompt(row, cut)?;
+        } else if let Some(returned) = cut {
+            self.session.returned.push((self.session.turns.len(), returned));
             self.cut_output();
         } else if self.is_shared {
             self.stream.push_ids(checked(row.ids)?, u64::from(row.turn.input_tokens));
@@ -90,11 +92,17 @@ impl SessionBuilder {
         Ok(())
     }
 
-    fn push_prompt(&mut self, row: &Row<'_>, is_output_cut: bool) -> Result<(), Diagnostic> {
+    /// `cut`: tokens of the previous output that the prompt holds, if not all.
+    fn push_prompt(&mut self, row: &Row<'_>, cut: Option<u32>) -> Result<(), Diagnostic> {
         if let Some(last) = self.session.turns.last() {
             let full = (last.context_tokens / self.stream.id_tokens()) as usize;
-            let is_longer = u64::from(row.turn.context_tokens) >= end_of(last) && !is_output_cut;
+            let returned = cut.unwrap_or(last.output_tokens);
+            let is_longer = u64::from(row.turn.context_tokens) >= u64::from(last.context_tokens) + u64::from(returned);
             let extends = is_longer && row.ids.starts_with(&self.ids[..full]);
+            if extends && let Some(returned) = cut {
+                self.session.returned.push((self.session.turns.len(), returned));
+            }
+            let extends = extends && cut.is_none();
             if !extends {
                 self.end_stream();
             }

@@ -54,6 +54,8 @@ pub struct Session {
     /// Content, each stream with the first turn that has it. A prompt that does not extend the one before begins a new
     /// stream.
     streams: Vec<(usize, TokenSeq)>,
+    /// Turns whose prompt holds the prompt before it and a part of its output, each with the tokens of that part: the last ones.
+    returned: Vec<(usize, u32)>,
     /// The first stream of a linked restart session as its own incremental rows state it.
     standalone: Option<TokenSeq>,
 }
@@ -101,6 +103,13 @@ impl Session {
     #[must_use]
     pub fn extends_previous(&self, turn: usize) -> bool {
         turn > 0 && self.streams.binary_search_by_key(&turn, |(first, _)| *first).is_err()
+    }
+
+    /// Tokens of the previous output that the prompt of a turn holds, the last ones; `None`: all of them, or the prompt does
+    /// not extend the one before.
+    #[must_use]
+    pub fn returned_tokens(&self, turn: usize) -> Option<u32> {
+        self.returned.binary_search_by_key(&turn, |(turn, _)| *turn).ok().map(|at| self.returned[at].1)
     }
 
     /// Whether the trace says which session its requests belong to.
