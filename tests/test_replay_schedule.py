@@ -320,6 +320,8 @@ def test_memory_does_not_grow_with_the_number_of_sessions() -> None:
             yield Script(number, [Turn(latency_ms=1 + number % 7)] * 2)
 
     class Endless:
+        has_bundles = False
+
         def __init__(self) -> None:
             self._sessions = sessions()
 

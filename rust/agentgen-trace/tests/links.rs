@@ -17,23 +17,24 @@ use arrow_array::{
 };
 use arrow_select::concat::concat_batches;
 
-fn word(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
-
 /// A main session of two turns, a sub-agent that its second turn waits for, and a break: cumulative, blocks of 4 tokens.
 fn linked() -> RecordBatch {
     let meta =
         TraceMeta { layout: Layout::Cumulative, block_size: 4, linked: true, format_version: None, origin: None };
-    let main = RowLinks { agent: word("main"), root_session_id: word("a"), ..RowLinks::default() };
+    let main = RowLinks { agent: Some("main".into()), root_session_id: Some("a".into()), ..RowLinks::default() };
     let agent = RowLinks {
-        link: word("subagent"),
+        link: Some("subagent".into()),
         parent_turn: Some(0),
         join_turn: Some(1),
-        agent: word("Explore"),
+        agent: Some("Explore".into()),
         ..main.clone()
     };
-    let after = RowLinks { link: word("break"), kept_length: Some(4), break_kind: word("compaction"), ..main.clone() };
+    let after = RowLinks {
+        link: Some("break".into()),
+        kept_length: Some(4),
+        break_kind: Some("compaction".into()),
+        ..main.clone()
+    };
     let mut links = LinkColumns::default();
     let own = |trigger: Option<&str>, returned_length| RowLinks {
         trigger: trigger.map(str::to_owned),

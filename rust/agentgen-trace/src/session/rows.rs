@@ -72,7 +72,7 @@ impl<'a> Columns<'a> {
         let ids = Column::HashIds.required(batch)?.as_list::<i64>();
         let end = Column::EndReason.of(batch).map(AsArray::as_dictionary::<Int8Type>);
         let links = |kind| {
-            let numbers = |column: Column| column.required(batch).map(|values| values.as_primitive::<UInt32Type>());
+            let numbers = |column: Column| column.required(batch).map(AsArray::as_primitive::<UInt32Type>);
             Ok::<_, crate::TraceError>(Links {
                 kind,
                 parent_turn: numbers(Column::ParentTurn)?,

@@ -95,7 +95,10 @@ pub fn validate(files: &[&str], trace_rules: TraceRules) -> Vec<Diagnostic> {
 /// The rules that rows of a trace with links break; blocks have 4 tokens, outputs 5.
 pub fn linked(rows: &[&str]) -> Vec<&'static str> {
     let meta = TraceMeta { linked: true, block_size: 4, ..foreign(Layout::Cumulative) };
-    let text: String = rows.iter().map(|row| format!("{{{row},\"output_length\":5}}\n")).collect();
+    let mut text = String::new();
+    for row in rows {
+        writeln!(text, "{{{row},\"output_length\":5}}").unwrap();
+    }
     let found = validate(&[&text], TraceRules::new(&meta, false).unwrap());
     found.iter().map(|diagnostic| diagnostic.rule).collect()
 }
