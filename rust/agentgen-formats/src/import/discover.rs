@@ -4,7 +4,6 @@
 //! followed: a walk ends, whatever links to what.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use agentgen_trace::diagnostic::Diagnostic;
@@ -12,6 +11,7 @@ use agentgen_trace::error::{Result, TraceError};
 use glob::{MatchOptions, Pattern};
 use walkdir::{DirEntry, WalkDir};
 
+pub use super::formats::Environment;
 use super::formats::Format;
 use super::model::Problem;
 
@@ -21,9 +21,6 @@ const INDEX_FILES: [&str; 5] =
 
 /// Folders of tools that hold no session.
 const OTHER_FOLDERS: [&str; 2] = ["tool-results", "file-history"];
-
-/// Value of an environment variable, for default directories.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// The files to import.
 #[derive(Debug, Default)]

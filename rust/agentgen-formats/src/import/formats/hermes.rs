@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use agentgen_trace::error::Result;
 use serde_json::Value;
 
+use super::Environment;
 use super::chat::{self, Conversation, Kind};
 use super::support::{read_values, session};
 use super::{Format, Head, HeadObject, in_home};
-use crate::import::discover::Environment;
 use crate::import::lines::BadLine;
 use crate::import::model::{Part, RecordedSession, Recording};
 use crate::import::time::iso_ms;

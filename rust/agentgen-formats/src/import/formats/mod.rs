@@ -24,15 +24,18 @@ mod tracelab;
 mod values;
 mod weka;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::error::{Result, TraceError};
 
-use super::discover::Environment;
 use super::model::Recording;
 
 pub use head::{Head, HeadObject, HeadValue};
+
+/// Value of an environment variable, for default directories.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// A format of recorded sessions.
 #[derive(Debug)]

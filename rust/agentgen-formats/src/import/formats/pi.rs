@@ -7,9 +7,9 @@ use agentgen_trace::error::Result;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::Environment;
 use super::json::{Content, Flag, Maybe, Number, Str, text_bytes};
 use super::{Format, Head, in_home, support};
-use crate::import::discover::Environment;
 use crate::import::lines::{BadLine, read_lines};
 use crate::import::model::{Call, RecordedSession, Recording, Rewrite, ToolUse, Trigger, Usage};
 use crate::import::time::{elapsed, iso_ms};

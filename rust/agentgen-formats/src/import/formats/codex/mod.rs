@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use agentgen_trace::error::Result;
 
 use super::{Format, Head, in_home};
-use crate::import::discover::Environment;
+use crate::import::formats::Environment;
 use crate::import::lines::read_lines;
 use crate::import::model::Recording;
 
