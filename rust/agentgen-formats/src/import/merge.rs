@@ -19,24 +19,50 @@ type Place = (usize, usize);
 /// it. A sub-agent that repeats calls of its parent never keeps them.
 #[must_use]
 pub fn merge(mut recording: Recording) -> Recording {
+    let read = recording.sessions.len();
+    let mut repeated = drop_copies(&mut recording.sessions);
     rename(&mut recording.sessions);
     let places = places(&recording.sessions);
     let keys: Vec<String> = recording.sessions.iter().map(|s| s.key.clone()).collect();
-    let mut repeated = 0;
     for (index, session) in recording.sessions.iter_mut().enumerate() {
         repeated += keep_own(session, index, &places[index], &keys);
     }
     let told = Told::new(&recording.spawns, &recording.started_by);
     link(&mut recording.sessions, &told, &places, &keys);
-    let before = recording.sessions.len();
     recording.sessions.retain(|session| !session.calls.is_empty());
-    let empty = (before - recording.sessions.len()) as u64;
+    let empty = (read - recording.sessions.len()) as u64;
     cut_circles(&mut recording.sessions);
     recording.spawns.clear();
     recording.started_by.clear();
     recording.leave_out(REPEATED, repeated);
     recording.leave_out(EMPTY, empty);
     recording
+}
+
+/// Drops sessions that are the beginning of another one with their key, such as copies in an archive; returns how many calls
+/// they had.
+fn drop_copies(sessions: &mut Vec<RecordedSession>) -> u64 {
+    let mut longest: HashMap<(&str, &str), usize> = HashMap::new();
+    let mut is_copy = vec![false; sessions.len()];
+    for (index, session) in sessions.iter().enumerate() {
+        let name = (session.client.format.as_str(), session.key.as_str());
+        let Some(other) = longest.get(&name).copied() else {
+            longest.insert(name, index);
+            continue;
+        };
+        let (short, long) =
+            if session.calls.len() <= sessions[other].calls.len() { (index, other) } else { (other, index) };
+        let mut pairs = sessions[short].calls.iter().zip(&sessions[long].calls);
+        if pairs.all(|(a, b)| a.id.is_some() && a.id == b.id) {
+            is_copy[short] = true;
+            longest.insert(name, long);
+        }
+    }
+    let copies = is_copy.iter().zip(sessions.iter()).filter(|(is_copy, _)| **is_copy);
+    let calls = copies.map(|(_, session)| session.calls.len() as u64).sum();
+    let mut flags = is_copy.into_iter();
+    sessions.retain(|_| !flags.next().unwrap_or(false));
+    calls
 }
 
 /// Gives sessions of one key different ones, except the first.

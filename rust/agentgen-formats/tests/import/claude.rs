@@ -301,6 +301,12 @@ fn the_largest_snapshot_of_usage_counts() {
 }
 
 #[test]
+fn a_prompt_of_zero_tokens_was_not_counted() {
+    let answer = r#"{"type":"assistant","message":{"id":"a","usage":{"input_tokens":0,"output_tokens":0}}}"#;
+    assert_eq!(found(&[HUMAN, answer]), ["s", "a Human0 -/-+->- 1000..1000"]);
+}
+
+#[test]
 fn answers_of_the_client_are_no_calls() {
     let rows = [
         HUMAN,

@@ -151,3 +151,31 @@ fn damaged_logs_do_not_panic() {
         }
     });
 }
+
+/// Files of a folder, at any depth.
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+#[ignore = "needs the shared traces: set AGENTGEN_SHARED_DATA"]
+fn shared_samples_are_recognised() {
+    let root = agentgen_testing::files::shared("rollouts/ORIGIN.md").parent().unwrap().to_owned();
+    for (folder, expected) in
+        [("claude", "claude-code"), ("codex", "codex"), ("pi", "pi"), ("atif", "atif"), ("agenttrace", "agenttrace")]
+    {
+        for path in files(&root.join(folder)).iter().filter(|path| !path.to_str().unwrap().ends_with(".meta.json")) {
+            let found = formats::detect(path).unwrap().map(|format| format.name);
+            assert_eq!(found, Some(expected), "{}", path.display());
+        }
+    }
+    for (name, expected) in [
+        ("miniswe_github_issue.traj.json", "mini-swe-agent"),
+        ("miniswe_local.traj.json", "mini-swe-agent"),
+        ("nebius_swe_agent_sample_raw.json", "swe-agent"),
+    ] {
+        let found = formats::detect(&root.join("other").join(name)).unwrap().map(|format| format.name);
+        assert_eq!(found, Some(expected), "{name}");
+    }
+}

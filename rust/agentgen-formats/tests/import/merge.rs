@@ -40,7 +40,7 @@ fn the_session_that_ended_first_keeps_calls_that_a_resumed_one_repeats() {
 fn a_session_of_copies_alone_is_left_out() {
     let found = merged(vec![session("s", &["a", "b"]), session("s", &["a", "b"]), session("s", &["c"])], vec![]);
     let keys: Vec<_> = found.sessions.iter().map(|s| s.key.as_str()).collect();
-    assert_eq!(keys, ["s", "s#3"]);
+    assert_eq!(keys, ["s", "s#2"]);
     assert_eq!(found.left_out["sessions without a call of their own"], 1);
 }
 
@@ -111,4 +111,17 @@ fn sub_agents_are_found_by_their_run_and_by_the_tool_call_that_started_them() {
         })
         .collect();
     assert_eq!(spawned, [(Some(0), Some(1)), (Some(1), None)]);
+}
+
+#[test]
+fn of_copies_of_a_session_the_longest_stays() {
+    let copies = |order: [&[&str]; 3]| {
+        let found = merged(order.map(|ids| session("s", ids)).to_vec(), vec![spawn("x", "s", 1, None)]);
+        assert_eq!(found.left_out["calls repeated from another session"], 3);
+        assert_eq!(found.left_out["sessions without a call of their own"], 2);
+        found.sessions.iter().map(|s| format!("{} {:?} {:?}", s.key, ids(s), s.continues)).collect::<Vec<_>>()
+    };
+    let expected = [r#"s ["a", "b", "c"] None"#];
+    assert_eq!(copies([&["a"], &["a", "b", "c"], &["a", "b"]]), expected);
+    assert_eq!(copies([&["a", "b", "c"], &["a", "b"], &["a"]]), expected);
 }

@@ -257,15 +257,17 @@ fn attachment(attachment: Option<&Attachment>) -> What {
 }
 
 fn answer(message: &Message, raw: &Raw) -> Answer {
-    let usage = message.usage.0.as_ref().map(|usage| {
+    let usage = message.usage.0.as_ref().and_then(|usage| {
         let (rest, written, cached) = (usage.rest.count(), usage.written.count(), usage.cached.count());
-        Usage {
-            prompt_tokens: rest.map(|rest| rest + written.unwrap_or(0) + cached.unwrap_or(0)),
+        let prompt = rest.map(|rest| rest + written.unwrap_or(0) + cached.unwrap_or(0));
+        // Servers that count nothing leave zeros.
+        (prompt != Some(0)).then_some(Usage {
+            prompt_tokens: prompt,
             cached_tokens: cached,
             cache_written_tokens: written,
             output_tokens: usage.output.count(),
             reasoning_tokens: None,
-        }
+        })
     });
     let mut answer = Answer {
         id: owned(&message.id).or_else(|| owned(&raw.uuid)),

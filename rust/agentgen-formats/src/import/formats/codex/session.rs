@@ -130,12 +130,17 @@ impl Builder {
     fn add(&mut self, row: Row) {
         let time = row.time_ms;
         match row.what {
-            What::Session(meta) => self.meta(*meta),
+            What::Session(meta) => {
+                self.close();
+                self.meta(*meta);
+            }
             What::Model(model) => self.model = Some(model),
             What::TurnStarted { window } => {
                 self.session.context_window = window.or(self.session.context_window);
-                if self.turn.has_compaction && !self.turn.has_prompt {
-                    // A turn of its own: the user asked for it.
+                self.close();
+                let is_own_turn = self.turn.has_compaction && !self.turn.has_prompt;
+                if is_own_turn && self.pending.rewrite == Some(Rewrite::AutoCompaction) {
+                    // A turn of nothing else: the user asked for it.
                     self.pending.rewrite = Some(Rewrite::ManualCompaction);
                 }
                 self.turn = Turn { started_ms: time, ..Turn::default() };
