@@ -26,6 +26,14 @@ mod validate;
 #[pymodule(gil_used = false)]
 mod _native {
     use agentgen_engine::timeline::TimelineOptions;
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    #[allow(clippy::unnecessary_wraps)] // the signature that pyo3 calls
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        agentgen_trace::source::recognise_foreign_with(agentgen_formats::import::formats::foreign);
+        Ok(())
+    }
 
     #[pymodule_export]
     use super::analyze::{analyze, capacity_blocks, model, model_names, plan, schema};

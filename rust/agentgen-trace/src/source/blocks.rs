@@ -236,6 +236,11 @@ impl Blocks {
         }
     }
 
+    /// The bytes of a file after decompression, for documents that are no lines.
+    pub fn reader(path: &Path) -> Result<Box<dyn Read + Send>> {
+        Ok(Self::open(path, MAX_LINE_BYTES)?.reader)
+    }
+
     fn read_block(&mut self) -> Result<Option<Block>> {
         let mut len = self.remainder.len();
         let mut buffer = self.pool.take().unwrap_or_default();

@@ -4,6 +4,7 @@ mod block_size;
 pub mod blocks;
 pub mod columns;
 mod expected;
+mod foreign;
 mod guard;
 mod infer;
 mod json_full;
@@ -26,6 +27,7 @@ mod string_column;
 
 pub use blocks::{Block, Blocks, Line, MAX_LINE_BYTES};
 pub use expected::{DIGEST, check_listed};
+pub use foreign::{Recognise, recognise_foreign_with};
 pub use infer::session_key;
 pub use json_row::parse_row;
 pub use link_columns::LinkColumns;

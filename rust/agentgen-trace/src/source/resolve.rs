@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::blocks::MAX_LINE_BYTES;
+use super::foreign::{foreign, import, refuse_foreign};
 use super::infer;
 use super::messages::is_messages;
 use super::model::{DataFile, ExpectedFile, Format, Provenance, ReadOptions, Source};
@@ -64,6 +65,9 @@ pub fn find(paths: &[PathBuf], options: ReadOptions) -> Result<Source> {
     }
     if found.files.is_empty() {
         return Err(Diagnostic::unnamed("no trace", "at least one path").into());
+    }
+    if found.statements.is_empty() {
+        refuse_foreign(&found.files[0].path)?;
     }
     if found.statements.is_empty() && is_messages(&found.files[0].path)? {
         let diagnostic = Diagnostic::unnamed("multi-turn messages", "a block-hash trace (rows with hash_ids)");
@@ -249,6 +253,9 @@ fn longest_line(manifest: &Manifest) -> usize {
     MAX_LINE_BYTES.max(ids * 17 + 1024)
 }
 
+/// Files of a directory that are looked at to see whether it can be imported.
+const RECOGNISED_FILES: usize = 16;
+
 /// The error of a directory without data files; suggests the only JSONL file in it.
 fn not_a_run(dir: &Path, listed: Option<String>) -> TraceError {
     if let Some(listed) = listed {
@@ -260,14 +267,21 @@ fn not_a_run(dir: &Path, listed: Option<String>) -> TraceError {
         Err(error) => return TraceError::io(dir, error),
     };
     let is_rows = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "jsonl");
-    let mut files = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_rows);
+    let files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let is_foreign = |path: &&PathBuf| path.is_file() && foreign(path).is_some();
+    let first_foreign = files.iter().take(RECOGNISED_FILES).find(is_foreign);
+    let mut files = files.iter().filter(|path| is_rows(path));
     let meant = match (files.next(), files.next()) {
         (Some(only), None) => format!(" such as {}", only.display()),
         _ => String::new(),
     };
     let expected =
         format!("a directory that agentgen generate wrote ({} in it) or a trace's file{meant}", DATA_FILES.join(", "));
-    Diagnostic::unnamed("no data set", expected).in_file(dir).into()
+    let diagnostic = Diagnostic::unnamed("no data set", expected).in_file(dir);
+    match first_foreign {
+        Some(_) => diagnostic.with_help(import(dir)).into(),
+        None => diagnostic.into(),
+    }
 }
 
 fn format_of(path: &Path) -> Result<Format> {

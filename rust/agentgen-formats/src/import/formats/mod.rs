@@ -10,12 +10,14 @@ mod chat;
 mod claude;
 mod codex;
 mod csv;
+mod dynamo;
 mod head;
 mod hermes;
 mod json;
 mod mlperf;
 mod mooncake;
 mod openai;
+mod otel;
 mod pi;
 mod sharegpt;
 mod support;
@@ -54,6 +56,9 @@ pub struct Format {
     pub default_folders: fn(Environment) -> Vec<PathBuf>,
 }
 
+/// Tools of Claude Code and Codex whose result is what a person decided.
+const ASK_A_PERSON: [&str; 3] = ["AskUserQuestion", "ExitPlanMode", "request_user_input"];
+
 /// All formats. The first that recognises a file is its format, so that formats with few keys of their own come last.
 pub const FORMATS: &[Format] = &[
     claude::FORMAT,
@@ -66,6 +71,7 @@ pub const FORMATS: &[Format] = &[
     weka::FORMAT,
     bailian::FORMAT,
     agentic_mooncake::FORMAT,
+    dynamo::FORMAT,
     mooncake::FORMAT,
     mooncake::DELTA,
     tracelab::FORMAT,
@@ -75,6 +81,7 @@ pub const FORMATS: &[Format] = &[
     mlperf::FORMAT,
     mlperf::SNAPSHOTS,
     sharegpt::FORMAT,
+    otel::FORMAT,
     openai::FORMAT,
     mooncake::LENGTHS,
 ];
@@ -91,6 +98,17 @@ pub fn named(name: &str) -> Result<&'static Format> {
 pub fn detect(path: &Path) -> Result<Option<&'static Format>> {
     let head = Head::read(path)?;
     Ok(FORMATS.iter().find(|f| (f.recognises)(&head)))
+}
+
+/// Formats that other commands read without an import.
+const READ_DIRECTLY: [&str; 3] = ["mooncake", "mooncake-delta", "mlperf"];
+
+/// What a file is, if it must be imported before other commands can read it.
+#[must_use]
+pub fn foreign(path: &Path) -> Option<&'static str> {
+    // A file that cannot be read is refused by whoever reads it.
+    let format = detect(path).ok().flatten()?;
+    (!READ_DIRECTLY.contains(&format.name)).then_some(format.title)
 }
 
 /// No default folder, for formats that are not the log of a tool.

@@ -46,7 +46,7 @@ pub const LENGTHS: Format = Format {
 };
 
 fn is_lengths(object: &HeadObject) -> bool {
-    object.has("input_length") && !["messages", "text_input", "payload"].iter().any(|key| object.has(key))
+    object.has("input_length") && !["hash_ids", "messages", "text_input", "payload"].iter().any(|key| object.has(key))
 }
 
 #[derive(Deserialize)]

@@ -106,13 +106,17 @@ impl Body {
             parts.push(message(&serde_json::json!({ "role": "system", "content": system }))?.part);
         }
         let (mut human_turns, mut last) = (0, Kind::Context);
-        let items = match (&self.messages, &self.input) {
-            (Some(messages), _) => messages.clone(),
-            (None, Some(Value::Array(items))) => items.clone(),
-            (None, Some(Value::String(text))) => vec![serde_json::json!({ "role": "user", "content": text })],
+        let text_item;
+        let items: &[Value] = match (&self.messages, &self.input) {
+            (Some(messages), _) => messages,
+            (None, Some(Value::Array(items))) => items,
+            (None, Some(Value::String(text))) => {
+                text_item = [serde_json::json!({ "role": "user", "content": text })];
+                &text_item
+            }
             _ => return Err(BadLine::new("none of messages, input, prompt and text_input")),
         };
-        for item in &items {
+        for item in items {
             let read = message(item)?;
             human_turns += u32::from(read.kind == Kind::Human && last != Kind::Human);
             last = read.kind;

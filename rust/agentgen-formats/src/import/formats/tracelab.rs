@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::csv::{has_header, read_rows};
 use super::support::{key, session};
 use super::values::{Name, Tokens, tokens};
-use super::{Format, Head, no_folders};
+use super::{ASK_A_PERSON, Format, Head, no_folders};
 use crate::import::lines::{BadLine, read_lines};
 use crate::import::model::{Call, RecordedSession, Recording, ToolUse, Trigger, Usage};
 use crate::import::time::iso_ms;
@@ -69,9 +69,6 @@ struct Tool {
     internal_ms: Option<f64>,
     is_error: Option<bool>,
 }
-
-/// Tools whose result is a person's answer.
-const ASK_A_PERSON: [&str; 2] = ["AskUserQuestion", "ExitPlanMode"];
 
 fn is_input(event: &Event) -> bool {
     matches!(event.event_type.as_str(), "user_message" | "tool_result")

@@ -5,13 +5,14 @@ use agentgen_formats::import::formats::{FORMATS, detect};
 use super::{lengths, requests, weka, with_ids};
 use crate::support::Folder;
 
-const SAMPLES: [&str; 17] = [
+const SAMPLES: [&str; 19] = [
     weka::TRACE,
     with_ids::MOONCAKE,
     with_ids::DELTA,
     with_ids::BAILIAN,
     with_ids::AGENTIC_1,
     with_ids::AGENTIC_2,
+    with_ids::DYNAMO,
     lengths::AZURE,
     lengths::BURST,
     lengths::LENGTHS,
@@ -23,6 +24,7 @@ const SAMPLES: [&str; 17] = [
     requests::BODIES,
     requests::TEXT_INPUT,
     requests::SHAREGPT,
+    requests::OTLP,
 ];
 
 /// Reads a file with the format that recognises it, if any does; returns how many calls it has.
@@ -58,7 +60,7 @@ fn mutated_files_are_read_or_refused() {
     let pieces: [&[u8]; 12] =
         [b"\"", b"{", b"}", b"[", b"]", b",", b":", b"-1", b"1e400", b"null", b"99999999999999999999", b"\xff"];
     for sample in SAMPLES {
-        for _ in 0..150 {
+        for _ in 0..60 {
             let mut bytes = sample.as_bytes().to_vec();
             for _ in 0..=next(3) {
                 let at = next(bytes.len());

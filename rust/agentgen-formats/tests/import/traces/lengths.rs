@@ -16,6 +16,7 @@ pub const AZURE: &str = "TIMESTAMP,ContextTokens,GeneratedTokens\r
 2023-11-16 18:15:50.9951690,396,109\r
 yesterday,1,1\r
 2023-11-16 18:15:51,many,1\r
+2024-05-10 00:00:00.009930+00:00,2162,5\r
 ";
 
 #[test]
@@ -24,7 +25,14 @@ fn requests_of_azure_have_times_and_lengths() {
     assert_eq!(format, "azure");
     assert_eq!(
         told(&recording),
-        "line 2\n  - - 0 374+44 sent 1700158546680.59\nline 3\n  - - 0 396+109 sent 1700158550995.169\n"
+        "\
+line 2
+  - - 0 374+44 sent 1700158546680.59
+line 3
+  - - 0 396+109 sent 1700158550995.169
+line 6
+  - - 0 2162+5 sent 1715299200009.93
+"
     );
     assert_eq!(
         problems(&recording),

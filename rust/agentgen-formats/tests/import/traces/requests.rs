@@ -135,4 +135,74 @@ fn conversations_of_sharegpt_are_calls_with_growing_prompts() {
     assert_eq!(told(&recording), "x\n  - human 0 -+- bytes 5 [2]\n  - human 1 -+- bytes 3 [5, 4]\n");
     assert_eq!(left_out(&recording), [("conversations without a request", 1)]);
     assert_eq!(problems(&recording), [(None, "`from` that is none of human, gpt, system and tool")]);
+    // A byte order mark changes nothing; of a truncated file the elements before its end are read.
+    assert_eq!(told(&import(&format!("\u{feff}{SHAREGPT}")).1), told(&recording));
+    let cut = SHAREGPT.find("\"y\"").unwrap();
+    let (_, recording) = import(&SHAREGPT[..cut]);
+    assert_eq!(recording.sessions.len(), 1);
+    assert_eq!(problems(&recording), [(None, "JSON that ends early, at column 8")]);
+}
+
+/// A conversation with a tool and a sub-agent, as OTLP.
+pub const OTLP: &str = r#"{"resourceSpans": [{"scopeSpans": [{"spans": [
+ {"traceId": "t", "spanId": "a", "name": "invoke_agent", "startTimeUnixNano": "1000000000", "endTimeUnixNano": "9000000000",
+  "attributes": [{"key": "gen_ai.operation.name", "value": {"stringValue": "invoke_agent"}},
+   {"key": "gen_ai.conversation.id", "value": {"stringValue": "c"}}]},
+ {"traceId": "t", "spanId": "c1", "parentSpanId": "a", "startTimeUnixNano": "1000000000", "endTimeUnixNano": "2000000000",
+  "attributes": [{"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}},
+   {"key": "gen_ai.request.model", "value": {"stringValue": "m"}},
+   {"key": "gen_ai.usage.input_tokens", "value": {"intValue": "100"}},
+   {"key": "gen_ai.usage.cache_read.input_tokens", "value": {"intValue": 64}},
+   {"key": "gen_ai.usage.output_tokens", "value": {"intValue": "7"}},
+   {"key": "gen_ai.system_instructions", "value": {"stringValue": "[{\"type\": \"text\", \"content\": \"sys\"}]"}},
+   {"key": "gen_ai.input.messages",
+    "value": {"stringValue": "[{\"role\": \"user\", \"parts\": [{\"type\": \"text\", \"content\": \"hi\"}]}]"}},
+   {"key": "gen_ai.output.messages", "value": {"arrayValue": {"values": [{"kvlistValue": {"values": [
+     {"key": "role", "value": {"stringValue": "assistant"}}, {"key": "parts", "value": {"arrayValue": {"values": [
+      {"kvlistValue": {"values": [{"key": "type", "value": {"stringValue": "tool_call"}},
+       {"key": "name", "value": {"stringValue": "f"}}]}}]}}}]}}]}}}]},
+ {"traceId": "t", "spanId": "x", "parentSpanId": "a", "startTimeUnixNano": "2100000000", "endTimeUnixNano": "6000000000",
+  "status": {"code": 2}, "attributes": [{"key": "gen_ai.operation.name", "value": {"stringValue": "execute_tool"}},
+   {"key": "gen_ai.tool.name", "value": {"stringValue": "f"}}]},
+ {"traceId": "t", "spanId": "b", "parentSpanId": "x", "startTimeUnixNano": "3000000000", "endTimeUnixNano": "5000000000",
+  "attributes": [{"key": "gen_ai.operation.name", "value": {"stringValue": "invoke_agent"}},
+   {"key": "gen_ai.agent.name", "value": {"stringValue": "helper"}}]},
+ {"traceId": "t", "spanId": "c2", "parentSpanId": "b", "startTimeUnixNano": "3000000000", "endTimeUnixNano": "4000000000",
+  "attributes": [{"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}},
+   {"key": "gen_ai.usage.input_tokens", "value": {"intValue": 30}}]},
+ {"traceId": "t", "spanId": "c3", "parentSpanId": "a", "startTimeUnixNano": "7000000000", "endTimeUnixNano": "8000000000",
+  "attributes": [{"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}},
+   {"key": "gen_ai.usage.input_tokens", "value": {"intValue": 120}}]}
+]}]}]}"#;
+
+#[test]
+fn spans_are_calls_of_agents_with_their_tools() {
+    let (format, recording) = import(OTLP);
+    assert_eq!(format, "otel");
+    assert_eq!(
+        told(&recording),
+        "\
+conversation c
+  m human 0 100+7 cached 64 bytes 1 sent 1000 end 2000 whole [3, 2] f 3900 failed
+  - tool 0 120+- sent 7000 end 8000
+agent b helper of conversation c after 0 until 1
+  - - 0 30+- sent 3000 end 4000
+"
+    );
+    let twice = OTLP.replace('\n', " ");
+    let (_, recording) = import(&format!("{twice}\n{twice}\n"));
+    assert_eq!(recording.sessions.len(), 2);
+    assert_eq!(left_out(&recording), [("repeated spans", 6)]);
+}
+
+#[test]
+fn an_object_a_span_is_read_too() {
+    let span = r#"{"name": "chat", "context": {"trace_id": "0x1", "span_id": "0x2"}, "parent_id": null,
+        "start_time": "1970-01-01T00:00:01Z", "end_time": "1970-01-01T00:00:02.5Z",
+        "attributes": {"gen_ai.system": "openai", "gen_ai.usage.prompt_tokens": 5, "gen_ai.usage.completion_tokens": 2}}"#;
+    let (format, recording) = import(span);
+    assert_eq!(format, "otel");
+    assert_eq!(told(&recording), "trace 0x1\n  - - 0 5+2 sent 1000 end 2500\n");
+    let (_, recording) = import(&span.replace("\"span_id\"", "\"id\""));
+    assert_eq!(problems(&recording), [(None, "no span with ids and a start")]);
 }

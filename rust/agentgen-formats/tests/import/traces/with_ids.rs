@@ -174,3 +174,32 @@ play p1 session s1 version 2
     assert_eq!(problems(&recording), [(Some(6), "1 hash_ids for 8 tokens in blocks of 4")]);
     assert_eq!(left_out(&recording), [("repeated rows", 1)]);
 }
+
+pub const DYNAMO: &str = r#"{"timestamp": 1, "event": {"schema": "dynamo.request.trace.v1", "event_type": "request_end", "event_time_unix_ms": 3000, "agent_context": {"session_id": "s", "input_trigger": "tool_result"}, "request": {"request_id": "r2", "model": "m", "output_tokens": 4, "cached_tokens": 16, "ttft_ms": 100.5, "request_received_ms": 2500, "replay": {"trace_block_size": 16, "input_length": 40, "input_sequence_hashes": [18446744073709551615, 2, 3]}}}}
+{"schema": "dynamo.request.trace.v1", "event_type": "request_end", "event_time_unix_ms": 2000, "agent_context": {"session_id": "s", "input_trigger": "user_message"}, "request": {"request_id": "r1", "output_tokens": 5, "request_received_ms": 1000, "total_time_ms": 900, "replay": {"trace_block_size": 16, "input_length": 20, "input_sequence_hashes": [18446744073709551615, 5]}}}
+{"schema": "dynamo.request.trace.v1", "event_type": "tool_end", "event_time_unix_ms": 2400, "agent_context": {"session_id": "s"}, "tool": {"tool_class": "search", "duration_ms": 300, "status": "failed"}}
+{"schema": "dynamo.request.trace.v1", "event_type": "request_end", "event_time_unix_ms": 2300, "agent_context": {"session_id": "t", "parent_session_id": "s"}, "request": {"request_id": "r3", "input_tokens": 9, "output_tokens": 5, "request_received_ms": 2100}}
+{"schema": "dynamo.request.trace.v1", "event_type": "request_payload", "request": {"request_id": "r9"}}
+{"schema": "dynamo.request.trace.v1", "event_type": "request_end", "request": {"input_length": 9, "output_length": 5, "trace_block_size": 16, "input_sequence_hashes": [7, 8]}}
+{"schema": "dynamo.request.trace.v1", "event_type": "request_end", "request": {"input_length": 9, "output_length": 5, "trace_block_size": 16, "input_sequence_hashes": [7]}}
+"#;
+
+#[test]
+fn request_traces_of_dynamo_have_sessions_and_tools() {
+    let (format, recording) = import(DYNAMO);
+    assert_eq!(format, "dynamo");
+    assert_eq!(
+        told(&recording),
+        "\
+session s
+  - human 0 20+5 sent 1000 end 1900 dynamo*16 [18446744073709551615, 5] search 300 failed
+  m tool 0 40+4 cached 16 sent 2500 first 2600.5 end 3000 dynamo*16 [18446744073709551615, 2, 3]
+session t ? of session s after - until -
+  - - 0 9+5 sent 2100 end 2300
+line 7
+  - - 0 9+5 dynamo*16 [7]
+"
+    );
+    assert_eq!(problems(&recording), [(Some(6), "2 hashes for 9 tokens in blocks of 16")]);
+    assert_eq!(left_out(&recording), [("events that are no request or tool", 1)]);
+}

@@ -5,11 +5,9 @@ use std::collections::HashMap;
 use super::super::support;
 use super::row::{Answer, ResultOf, Row, What};
 use super::text::{Command, TextKind};
+use crate::import::formats::ASK_A_PERSON;
 use crate::import::model::{Agent, Call, RecordedSession, Rewrite, Spawn, ToolUse, Trigger, Usage};
 use crate::import::time::elapsed;
-
-/// Tools whose result is what a person decided.
-const ASK_A_PERSON: [&str; 2] = ["AskUserQuestion", "ExitPlanMode"];
 
 /// How good a snapshot of a call's usage is: output, prompt, whether the answer is complete.
 type Rank = (Option<u64>, Option<u64>, bool);

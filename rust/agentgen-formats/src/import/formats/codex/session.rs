@@ -7,6 +7,7 @@ use super::super::support;
 use super::output::ToolResult;
 use super::replay;
 use super::row::{Counts, Meta, Row, START, Use, What};
+use crate::import::formats::ASK_A_PERSON;
 use crate::import::model::{Agent, Call, RecordedSession, Recording, Rewrite, Spawn, ToolUse, Trigger};
 use crate::import::time::elapsed;
 
@@ -18,9 +19,6 @@ const REPLAYED: &str = "calls of a copied history";
 
 /// Why a session is left out.
 const EMPTY: &str = "sessions without a model call";
-
-/// Tools whose result is what a person decided.
-const ASK_A_PERSON: [&str; 1] = ["request_user_input"];
 
 /// Builds the session of a file.
 pub fn build(path: &Path, mut rows: Vec<Row>, recording: &mut Recording) {
