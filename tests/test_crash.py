@@ -169,5 +169,19 @@ def test_a_command_survives_a_kill_at_every_change(case: Case) -> None:
     assert [line for line in page if line.startswith(f"| `{case.name}` |")] == lines(case)
 
 
+def test_names_are_on_the_disk_with_their_files(tmp_path: Path) -> None:
+    if not STRACE:
+        missing("strace is not installed")
+    traced = call(tmp_path, RUN, "-y", "-e", f"trace=fsync,{CHANGES}")
+    assert traced.returncode == 0, traced.stderr
+    calls = [found for line in traced.stderr.splitlines() if (found := CALL.match(line))]
+    published = [at for at, found in enumerate(calls) if found["call"].startswith("rename")]
+    assert published
+    for at in published:
+        after = next(found for found in calls[at + 1 :] if found["pid"] == calls[at]["pid"])
+        assert after["call"] == "fsync", after[0]
+        assert f"<{tmp_path / 'run'}>" in after["arguments"], "the directory of the name"
+
+
 if __name__ == "__main__":
     sys.stdout.writelines(f"{line}\n" for case in CASES for line in lines(case))

@@ -173,7 +173,7 @@ impl SealedFile {
     /// Gives the file its name.
     pub fn publish(self) -> Result<FileEntry> {
         let PartialFile { path, file, .. } = self.file;
-        file.persist(&path).map_err(|e| TraceError::io(&path, e.error))?;
+        temporary::publish(file, &path)?;
         Ok(self.entry)
     }
 }

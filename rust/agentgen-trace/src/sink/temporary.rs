@@ -49,6 +49,26 @@ pub(super) fn create(target: &Path) -> Result<NamedTempFile> {
     Err(TraceError::internal("the temporary file was removed again and again"))
 }
 
+/// Gives a complete temporary file its name, also on the disk: a rename can be lost until its directory is flushed.
+pub(super) fn publish(file: NamedTempFile, target: &Path) -> Result<()> {
+    file.persist(target).map_err(|e| TraceError::io(target, e.error))?;
+    flush_directory(parent(target)).map_err(|e| TraceError::io(target, e))
+}
+
+#[cfg(unix)]
+fn flush_directory(directory: &Path) -> io::Result<()> {
+    match File::open(directory)?.sync_all() {
+        // Some file systems flush no directories.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        done => done,
+    }
+}
+
+#[cfg(not(unix))]
+fn flush_directory(_: &Path) -> io::Result<()> {
+    Ok(()) // a directory cannot be opened there
+}
+
 /// Removes what killed processes left behind in a directory, for any target.
 pub(crate) fn clean(directory: &Path) {
     remove_abandoned(directory, |name| is_temporary(name, "."), None);
