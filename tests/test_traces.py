@@ -57,6 +57,28 @@ def test_findings_name_file_line_and_rule(invoke: Invoke, small_run: Path, tmp_p
     assert agentgen.validate(bad, trace_block_size=512).to_dict()["findings"][0] == report["findings"][0]
 
 
+def test_one_wrong_row_in_thousands_is_named(invoke: Invoke, tmp_path: Path) -> None:
+    """The block size that the other rows fit is inferred."""
+    rows = [{"timestamp": n, "input_length": 7 * n, "output_length": 1} for n in range(1, 3001)]
+    lines = [{**row, "hash_ids": [*range((row["input_length"] - 1) // 100), 10**6 + at]} for at, row in enumerate(rows)]
+    lines[1999]["hash_ids"] = [1, 2, 3]
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("".join(f"{json.dumps(row)}\n" for row in lines))
+    result = invoke("validate", bad, code=1)
+    assert "block size 100 (inferred from the rows)" in result.stdout
+    assert f"{bad}:2000: error[id-count]: found " in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("1 error: ")
+    assert "found turn 0: 3 hash ids for 14000 tokens" in invoke("analyze", bad, code=2).stderr
+
+
+def test_ids_of_full_blocks_only_are_told_apart(invoke: Invoke, tmp_path: Path) -> None:
+    rows = [{"timestamp": n, "input_length": 7 * n, "output_length": 1} for n in range(1, 1001)]
+    bad = tmp_path / "full.jsonl"
+    bad.write_text("".join(f"{json.dumps({**r, 'hash_ids': list(range(r['input_length'] // 100))})}\n" for r in rows))
+    refused = invoke("validate", bad, code=2).stderr
+    assert "found rows with an id for each full block only: of 100 tokens, expected an id for each block" in refused
+
+
 def test_more_findings_than_are_shown(invoke: Invoke, small_run: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.jsonl"
     text = (small_run / "dataset.jsonl").read_text()

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::block_size::{SAMPLE_ROWS, fitting_size, no_rows};
+use super::block_size::{SAMPLE_ROWS, likely_size, no_rows};
 use super::blocks::Blocks;
 use super::model::{DataFile, Format, Source};
 use super::parquet_sample;
@@ -20,7 +20,8 @@ pub(super) fn infer(file: &DataFile, layout: Option<Layout>, block_size: Option<
     let block_size = match block_size {
         Some(size) => size,
         None => {
-            fitting_size(rows.iter().map(|r| (r.line, r.length, r.ids.len()))).map_err(|e| e.in_file(&file.path))?
+            let lengths: Vec<_> = rows.iter().map(|r| (r.line, r.length, r.ids.len())).collect();
+            likely_size(&lengths).map_err(|e| e.in_file(&file.path))?
         }
     };
     let layout = match layout {
