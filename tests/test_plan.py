@@ -278,7 +278,7 @@ def test_tables(invoke: Invoke, small_run: Path, monkeypatch: pytest.MonkeyPatch
     ) in " ".join(text.split())
     assert sum("<- target" in line for line in lines) == 1
     assert f"1 replica of 80.0 GB reaches it, 16 open sessions; it needs {total:.1f} GB" in lines
-    assert lines[-1].startswith("not included: memory of running requests (docs/reuse.md")
+    assert "not included: queues and the memory of running requests (agentgen simulate" in lines
 
 
 def test_tables_of_much_and_of_little(invoke: Invoke, small_run: Path) -> None:

@@ -79,7 +79,10 @@ def test_options_win_over_the_manifests(invoke: Invoke, small_run: Path, tmp_pat
 def test_a_target_given_up_is_a_warning(invoke: Invoke, tmp_path: Path) -> None:
     result = invoke("generate", *SMALL, "--output", tmp_path, "--name", "a", "--max-osl", 100)
     assert result.stderr.startswith("agentgen: warning: generation_length")
-    assert manifest_of(tmp_path / "a")["warnings"] == [result.stderr.strip().removeprefix("agentgen: warning: ")]
+    warning = result.stderr.strip().removeprefix("agentgen: warning: ")
+    assert manifest_of(tmp_path / "a")["warnings"] == [warning]
+    assert warning not in result.stdout, "said once"
+    assert f"\nwarning: {warning}\n" in (tmp_path / "a" / "comparison.txt").read_text(encoding="utf-8")
 
 
 def test_an_existing_directory_is_left_alone(invoke: Invoke, tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_json_is_the_only_output(run: Run, small_run: Path) -> None:
     ],
 )
 def test_tables_fit_80_columns(arguments: tuple[str, ...], invoke: Invoke, small_run: Path) -> None:
-    result = invoke("simulate", small_run, *arguments)
+    result = invoke("simulate", small_run, *arguments, code=1 if "1MB" in arguments else 0)
     lines = result.stdout.splitlines()[1:]
     assert all(len(line) <= 80 and line == line.rstrip() for line in lines), "\n".join(lines)
     assert result.stdout.isascii()
@@ -170,7 +170,11 @@ def test_each_capacity_has_its_duration(invoke: Invoke, small_run: Path) -> None
     assert "  duration " in invoke(*command, "250MB").stdout
     sweep = invoke(*command, "250MB,2GB").stdout
     assert "duration" not in sweep.split("by capacity")[0]
-    names, *rows = sweep.split("left the cache)\n")[1].splitlines()
+    table, note = sweep.split("left the cache)\n")[1].split("\n\n")
+    names, *rows = table.splitlines()
+    assert " ".join(note.split()).startswith(
+        "found includes waiting times and the memory of running requests, unlike the capacity curve of agentgen analyze"
+    )
     durations = [point["duration_ms"] / 1000 for point in at(small_run, [250_000_000, 2 * 10**9]).to_dict()["points"]]
     assert durations[0] > durations[1] > 100
     assert [line.split()[-1] for line in (names, *rows)] == ["duration", *(f"{seconds:,.0f}" for seconds in durations)]
@@ -178,7 +182,11 @@ def test_each_capacity_has_its_duration(invoke: Invoke, small_run: Path) -> None
 
 def test_without_served_requests_there_are_no_figures(invoke: Invoke, small_run: Path) -> None:
     command = ("simulate", small_run, "--kv-bytes-per-token", KV, "--belady-bound", "--capacity")
-    alone = invoke(*command, "1MB").stdout
+    refused = invoke(*command, "1MB", code=1)
+    assert refused.stderr == (
+        "agentgen: error: found no request that a replica's capacity holds, expected at least one (--capacity)\n"
+    )
+    alone = refused.stdout
     assert "\nno request was served\n" in alone
     assert "%" not in alone
     assert "duration" not in alone
@@ -202,7 +210,7 @@ def test_plural_forms(invoke: Invoke, tmp_path: Path) -> None:
     ]
     trace.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     command = ("simulate", trace, "--trace-layout", "incremental", "--trace-block-size", 8, "--capacity")
-    assert invoke(*command, "1block").stdout.splitlines()[-2:] == [
+    assert invoke(*command, "1block", code=1).stdout.splitlines()[-2:] == [
         "failed: 1 request that needs more blocks than a replica has;",
         "  1 later turn was never sent",
     ]

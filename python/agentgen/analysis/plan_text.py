@@ -30,7 +30,9 @@ def pieces(plan: Plan) -> Iterator[RenderableType]:
     yield line(f"an infinite cache finds {percent(plan['limit_hit_rate'])}")
     if plan["replicas"]:
         yield _replicas(plan["replicas"])
-    yield paragraph("not included: memory of running requests (docs/reuse.md, Planning memory)", rest=REST)
+    yield paragraph(
+        "not included: queues and the memory of running requests (agentgen simulate includes them)", rest=REST
+    )
 
 
 def _facts(plan: Plan) -> Iterator[tuple[str, list[str]]]:

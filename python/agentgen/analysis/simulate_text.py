@@ -43,6 +43,7 @@ def pieces(simulation: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield Facts(list(_facts(simulation)))
     yield BLANK
     yield from _sweep(simulation) if len(points) > 1 else _one(points[0])
+    yield from _against_the_curve(points)
     failed = [point for point in points if point["requests"]["failed"]]
     if failed:
         yield BLANK
@@ -57,6 +58,20 @@ def pieces(simulation: Mapping[str, Any]) -> Iterator[RenderableType]:
             ),
             rest="  ",
         )
+
+
+def _against_the_curve(points: list[Point]) -> Iterator[RenderableType]:
+    """Why the capacity curve shows other hit rates for the same memory."""
+    if not any(point["requests"]["served"] for point in points):
+        return
+    is_overloaded = any(point["load"] and point["load"]["prefill"] > 1 for point in points)
+    waiting = "; blocks are evicted while the sessions that need them wait" if is_overloaded else ""
+    yield BLANK
+    yield paragraph(
+        "found includes waiting times and the memory of running requests, unlike the capacity curve of agentgen "
+        f"analyze{waiting}",
+        rest="  ",
+    )
 
 
 def _overload(points: list[Point]) -> Iterator[str]:

@@ -191,7 +191,9 @@ def _curve(names: list[str], traces: list[Trace]) -> Table:
         if tokens >= min(trace["block_size"] for trace in traces)
     ]
     rows.append(("unlimited", [percent(curve[-1]["hit_rate"]) for curve in curves]))
-    return Table("LRU cache by capacity: blocks found / all blocks of the prompts", names, rows)
+    # A simulation of the same capacity finds less.
+    notes = ("without waiting times and the memory of running requests, which agentgen simulate includes",)
+    return Table("LRU cache by capacity: blocks found / all blocks of the prompts", names, rows, notes=notes)
 
 
 def _capacities(names: list[str], traces: list[Trace]) -> Table:

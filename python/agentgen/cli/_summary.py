@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 COMPARISON = "comparison.txt"
 
 
-def print_run(directory: Path, manifest: dict[str, Any], pages: Sequence[Path] = ()) -> None:
-    """Print the files of a run with their sizes, and its targets against what was written."""
+def print_run(
+    directory: Path, manifest: dict[str, Any], pages: Sequence[Path] = (), *, warned: Sequence[str] = ()
+) -> None:
+    """Print the files of a run with their sizes, and its targets against what was written.
+
+    Warnings that have been printed before (`warned`) are left out.
+    """
     parts = [part["path"] for part in manifest.get("parts", [])]
     rows = [(part, [""]) for part in parts]
     if parts:
@@ -28,7 +33,10 @@ def print_run(directory: Path, manifest: dict[str, Any], pages: Sequence[Path] =
     rows.append((MANIFEST, [""]))
     rows += [(page.name, [file_size(page.stat().st_size)]) for page in pages]
     show(line(str(directory)), Table("", [""], rows), BLANK)
-    click.echo((directory / COMPARISON).read_text(encoding="utf-8"), nl=False)
+    comparison = (directory / COMPARISON).read_text(encoding="utf-8")
+    for warning in warned:
+        comparison = comparison.replace(f"\nwarning: {warning}\n", "")
+    click.echo(comparison, nl=False)
 
 
 def print_speed(manifest: dict[str, Any], seconds: float, *, resumed: bool) -> None:

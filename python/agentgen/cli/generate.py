@@ -121,7 +121,8 @@ def command(
     settings = loaded.settings.updated(**stated)
     if shards:
         settings = settings.updated(shard=(0, 1))
-    for warning in loaded.resolve(settings)["warnings"]:
+    warnings = loaded.resolve(settings)["warnings"]
+    for warning in warnings:
         click.echo(f"agentgen: warning: {warning}", err=True)
     directory = output / (name or default_name(loaded.name, settings))
     check_empty(
@@ -146,7 +147,7 @@ def command(
     else:
         from agentgen.cli._summary import print_run, print_speed  # noqa: PLC0415  rich is slow to import
 
-        print_run(directory, manifest, written)
+        print_run(directory, manifest, written, warned=warnings)
         print_speed(manifest, seconds, resumed=bool(kept))
 
 

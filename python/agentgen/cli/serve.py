@@ -170,7 +170,8 @@ def command(
 
     The server computes nothing: a word is a token, blocks of earlier prompts
     are cached, and responses take the time that the rates give. It runs until
-    Ctrl-C. Requests can ask for faults; docs/serve.md lists them.
+    Ctrl-C. A request can ask for faults in its header x-agentgen-fault, such
+    as status=503, drop-mid-event=2 or delay-headers=50.
     """
     blocks = _blocks(capacity, block_size, model, kv_bytes_per_token, kv_dtype)
     options = {

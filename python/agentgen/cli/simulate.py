@@ -97,7 +97,7 @@ def command(
     Sessions start as on the reference timeline of agentgen analyze; a turn is
     sent after its delay from the end of the previous response. A request waits
     for the prefill unit and for free blocks; the cache evicts the least recently
-    used blocks. docs/simulator.md defines every figure.
+    used blocks. The exit code is 1 if no request could be served.
     """
     unit, sizes = capacities[0].unit, [capacity.size for capacity in capacities]
     check_model(model, kv_bytes_per_token, kv_dtype, needed=unit == "bytes")
@@ -122,6 +122,8 @@ def command(
     print_figures(simulation, as_json=as_json)
     if requests is not None and not as_json:
         click.echo(f"\nrequests  {printable(requests)}")
+    if not any(point["requests"]["served"] for point in simulation.to_dict()["points"]):
+        raise AgentgenError("found no request that a replica's capacity holds, expected at least one (--capacity)")
 
 
 @contextmanager

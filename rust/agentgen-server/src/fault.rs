@@ -196,7 +196,11 @@ impl Faults {
             "null-content" => self.null_content = true,
             "tool-calls" => self.tool_calls = Some(count(1)?),
             _ if self.add_dialect(text, name, value)? => {}
-            _ => return Err(format!("{HEADER}: unknown fault {name:?} (docs/serve.md lists the faults)")),
+            _ => {
+                return Err(format!(
+                    "{HEADER}: unknown fault {name:?} (the page \"Embedded server\" of the documentation lists all)"
+                ));
+            }
         }
         if parameter.is_some() {
             return Err(format!("{HEADER}: found {text:?}, expected nothing after {fault:?}"));
