@@ -36,6 +36,8 @@ __all__ = [
     "convert",
     "describe_replay",
     "generate",
+    "import_formats",
+    "import_sessions",
     "inspect",
     "merge",
     "model",
@@ -138,6 +140,28 @@ def write_run(
     Files appear under their names only when complete; the manifest comes last. Existing files of a run are replaced.
     `progress(sessions_done, sessions_in_all)` is called at most ten times per second. A shard (count > 1) also writes
     `statistics.json`. Raises ConfigError, OSError, KeyboardInterrupt; nothing that looks whole is left behind.
+    """
+
+def import_formats() -> list[tuple[str, str]]:
+    """Names and titles of the formats that can be imported."""
+
+def import_sessions(
+    sources: Sequence[str],
+    directory: str,
+    *,
+    created: str,
+    format: str | None = None,  # noqa: A002  the option's name
+    block_size: int | None = None,
+    keep: Sequence[str] = ...,
+    hide: Sequence[str] = ...,
+    strict: bool = False,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> str:
+    """Import recorded sessions into a run directory. `hide` has `tools`, `models`, `agents`.
+
+    Returns JSON: `manifest` (null if `strict` and there are problems: nothing is written then), `summary`, `problems`,
+    `names`. `progress(bytes_read, bytes_in_all)` is called at most ten times per second. Raises TraceError, OSError.
     """
 
 def verify_run(directory: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentgen._api import convert, generate, merge, presets, read, validate
 from agentgen._batches import Batches, Trace
+from agentgen._import import ImportedRun, ImportProblem, import_formats, import_sessions
 from agentgen._native import Batch, __version__
 from agentgen._scan import scan
 from agentgen._serve import Server, serve
@@ -40,6 +41,8 @@ __all__ = [
     "Comparison",
     "ConfigError",
     "Finding",
+    "ImportProblem",
+    "ImportedRun",
     "ModelError",
     "Plan",
     "PlanError",
@@ -58,6 +61,8 @@ __all__ = [
     "compare",
     "convert",
     "generate",
+    "import_formats",
+    "import_sessions",
     "merge",
     "models",
     "plan",

@@ -15,6 +15,7 @@ from agentgen.cli._group import Suggesting
 # In the order of work; each is the attribute `command` of the module of its name. The only list of commands.
 COMMANDS = (
     "generate",
+    "import",
     "validate",
     "convert",
     "merge",
@@ -29,6 +30,9 @@ COMMANDS = (
     "config",
 )
 
+# Modules whose names differ, because Python has them as keywords.
+MODULES = {"import": "import_"}
+
 
 class Commands(Suggesting):
     """Imports commands on demand, and turns exceptions into one line on standard error and an exit code."""
@@ -41,7 +45,7 @@ class Commands(Suggesting):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"agentgen.cli.{cmd_name}").command
+        command: click.Command = import_module(f"agentgen.cli.{MODULES.get(cmd_name, cmd_name)}").command
         return command
 
     def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]

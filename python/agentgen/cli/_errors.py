@@ -21,6 +21,9 @@ FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
 
+# Parameters that are arguments of commands, not options.
+ARGUMENTS = {"sources": "SOURCE"}
+
 
 class UnreadableError(AgentgenError):
     """An input that the operating system cannot read."""
@@ -76,7 +79,8 @@ def _usage(error: click.UsageError) -> str:
 
 
 def _option(error: UsageError) -> str:
-    return "--" + (error.field or "").replace("_", "-")
+    field = error.field or ""
+    return ARGUMENTS.get(field) or "--" + field.replace("_", "-")
 
 
 def _reason(error: OSError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -83,3 +84,13 @@ trace_block_size_option = click.option(
 trace_layout_option = click.option(
     "--trace-layout", type=click.Choice(LAYOUTS), help="Layout of a trace that does not state it."
 )
+
+
+def check_name(name: str | None) -> None:
+    """Refuse a name of a run directory that is a path or looks like an option."""
+    if name is not None and (name in {"", ".", ".."} or Path(name).name != name):
+        raise click.BadParameter(
+            f"found {name!r}, expected a name without a path (--output sets the directory).", param_hint="--name"
+        )
+    if name is not None and name.startswith("-"):
+        raise click.BadParameter(f"found {name!r}, expected a name that does not start with -.", param_hint="--name")

@@ -12,12 +12,11 @@ import click
 from agentgen._native import MAX_SESSIONS, MAX_TOKENS, MIN_ISL
 from agentgen.cli._complete import presets
 from agentgen.cli._errors import reading
-from agentgen.cli._options import FormatsType, ShardType, Whole, threads_option
+from agentgen.cli._options import FormatsType, ShardType, Whole, check_name, threads_option
+from agentgen.cli._pages import write_pages
 from agentgen.config import load_config
-from agentgen.errors import AgentgenError
 from agentgen.run import check_empty, complete_shards, default_name, write, write_shards
 from agentgen.settings import COMPRESSIONS, LAYOUTS, MANIFEST, MAX_SEED
-from agentgen.text.format import printable
 from agentgen.text.progress import progress
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ def command(
         else:
             manifest = write(directory, loaded, settings, threads=threads, force=force, progress=report)
     seconds = time.monotonic() - started
-    written = _write_pages(directory, threads) if pages and not stated["shard"] else []
+    written = write_pages(directory, threads) if pages and not stated["shard"] else []
     if quiet:
         click.echo(str(directory))
     else:
@@ -151,28 +150,12 @@ def command(
         print_speed(manifest, seconds, resumed=bool(kept))
 
 
-def _write_pages(directory: Path, threads: int | None) -> list[Path]:
-    """Write the pages; the run is complete without them."""
-    from agentgen.pages.write import report_new  # noqa: PLC0415  --help does not need it
-
-    try:
-        return report_new(directory, threads=threads)
-    except (AgentgenError, OSError) as error:
-        click.echo(f"agentgen: warning: the run is complete, but has no pages: {printable(str(error))}", err=True)
-        return []
-
-
 def _check_options(name: str | None, shards: int | None, shard: object, *, resume: bool) -> None:
     if resume and not (shards and name):
         raise click.UsageError("--resume needs --shards and --name of the interrupted run.")
     if shards and shard:
         raise click.UsageError("--shard and --shards: found both, expected one of them.")
-    if name is not None and (name in {"", ".", ".."} or Path(name).name != name):
-        raise click.BadParameter(
-            f"found {name!r}, expected a name without a path (--output sets the directory).", param_hint="--name"
-        )
-    if name is not None and name.startswith("-"):
-        raise click.BadParameter(f"found {name!r}, expected a name that does not start with -.", param_hint="--name")
+    check_name(name)
 
 
 @contextmanager

@@ -107,6 +107,8 @@ def load_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> LoadedCon
         stated = parse(file)
     except FileNotFoundError:
         raise FileNotFoundError(f"{file}: {_not_found(file)}") from None
+    if "schema_version" in stated and "import" in stated:
+        raise ConfigError("", "found an imported run, expected a configuration or a generated run", source)
     if "schema_version" in stated and "config" in stated:
         _check_versions(stated, source)
         run_name = file.absolute().parent.name

@@ -52,4 +52,10 @@ def page(survey: Survey, siblings: tuple[tuple[str, str], ...], *, sample: int) 
 def _shown(run: Stated) -> Stated:
     manifest = {key: run["manifest"].get(key) for key in MANIFEST_KEYS}
     parts = manifest["parts"] or []
-    return {"manifest": {**manifest, "parts": parts[:PARTS], "part_count": len(parts)}, "quality": run["quality"]}
+    manifest |= {"parts": parts[:PARTS], "part_count": len(parts)}
+    if imported := run["manifest"].get("import"):
+        # The quality of an import has no targets: what it says is in its manifest, too.
+        formats = list(dict.fromkeys(source["format"] for source in imported["sources"]))
+        about = {"sources": len(imported["sources"]), "formats": formats, "summary": imported["summary"]}
+        return {"manifest": {**manifest, "import": about}, "quality": None}
+    return {"manifest": manifest, "quality": run["quality"]}

@@ -12,6 +12,7 @@ mod config;
 mod enter;
 mod error;
 mod generate;
+mod import;
 mod records;
 mod replay;
 mod sample;
@@ -43,6 +44,8 @@ mod _native {
     use super::config::{preset, preset_names, resolve};
     #[pymodule_export]
     use super::generate::{generate, merge, remove_shards, verify_run, write_file, write_run};
+    #[pymodule_export]
+    use super::import::{import_formats, import_sessions};
     #[pymodule_export]
     use super::records::{Recorder, compare_runs, summarize};
     #[pymodule_export]

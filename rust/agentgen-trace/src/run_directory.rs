@@ -12,14 +12,19 @@ pub const JSONL: &str = "dataset.jsonl";
 pub const JSONL_ZSTD: &str = "dataset.jsonl.zst";
 /// The Parquet file.
 pub const PARQUET: &str = "dataset.parquet";
+/// Model calls of an imported run.
+pub const CALLS: &str = "calls.parquet";
+/// Statistics of a run.
+pub const QUALITY: &str = "quality.json";
 
 /// Every name that a file of a run can have besides the manifest: data, statistics, pages.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     JSONL,
     JSONL_ZSTD,
     PARQUET,
+    CALLS,
     "statistics.json",
-    "quality.json",
+    QUALITY,
     "comparison.txt",
     "report.html",
     "cache_explorer.html",

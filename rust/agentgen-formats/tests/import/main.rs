@@ -11,6 +11,7 @@ mod hostile;
 mod lines;
 mod merge;
 mod pi;
+mod rows;
 mod samples;
 mod support;
 mod swe;

@@ -107,7 +107,7 @@ pub fn write_table(
 }
 
 /// Whether a reader of what is written will accept it: a table from elsewhere may hold anything its types can.
-fn check(batch: &RecordBatch) -> Result<()> {
+pub fn check(batch: &RecordBatch) -> Result<()> {
     let refuse = |column: Column, found: String, expected: &str| {
         let diagnostic = Diagnostic::unnamed(found, expected).with_field(column.name());
         Err(diagnostic.with_help("agentgen validate names the row").into())

@@ -57,23 +57,39 @@ export function made(trace, run, label) {
     const note = el("p", { class: "note" }, "This trace has no manifest: its configuration, seed, digests and targets are unknown.");
     return el("div", {}, label ? el("h3", {}, label) : null, facts(read), note);
   }
-  const overrides = Object.entries(manifest.overrides).filter(([, value]) => value !== null).map(([name, value]) => `${name} ${count(value)}`);
-  const shard = manifest.shard.count > 1 ? `${manifest.shard.index} of ${count(manifest.shard.count)}, from 0` : null;
-  const parts = [facts([
-    ["Made by", manifest.program], ["On", manifest.created.replace("T", " ").replace("Z", " UTC")], ["Seed", String(manifest.seed)],
-    ["Sessions requested", count(manifest.sessions)], ["Prompt limit", `${count(manifest.config.max_prompt_tokens)} tokens`],
-    ["Arrivals", typeof manifest.config.arrival === "string" ? "none (closed loop)" : `Poisson, ${manifest.config.arrival.poisson.rate} sessions/s`], ...read,
-    ...(overrides.length ? [["Overrides", overrides.join(", ")]] : []), ...(shard ? [["Shard", shard]] : []),
-  ])];
   const files = [
     { label: "File", left: true, text: (file) => file.name ?? file.path },
     { label: "Size", text: (file) => (file.bytes === undefined ? "–" : bytes(file.bytes)) },
     { label: "SHA-256", left: true, text: (file) => el("code", {}, file.sha256 ?? file.manifest_sha256) },
   ];
+  const begin = [["Made by", manifest.program], ["On", manifest.created.replace("T", " ").replace("Z", " UTC")]];
+  if (manifest.import) {
+    const digests = table("Files and digests", files, manifest.files);
+    return el("div", {}, label ? el("h3", {}, label) : null, facts([...begin, ...imported(manifest.import), ...read]), digests);
+  }
+  const overrides = Object.entries(manifest.overrides).filter(([, value]) => value !== null).map(([name, value]) => `${name} ${count(value)}`);
+  const shard = manifest.shard.count > 1 ? `${manifest.shard.index} of ${count(manifest.shard.count)}, from 0` : null;
+  const parts = [facts([
+    ...begin, ["Seed", String(manifest.seed)],
+    ["Sessions requested", count(manifest.sessions)], ["Prompt limit", `${count(manifest.config.max_prompt_tokens)} tokens`],
+    ["Arrivals", typeof manifest.config.arrival === "string" ? "none (closed loop)" : `Poisson, ${manifest.config.arrival.poisson.rate} sessions/s`], ...read,
+    ...(overrides.length ? [["Overrides", overrides.join(", ")]] : []), ...(shard ? [["Shard", shard]] : []),
+  ])];
   const more = manifest.part_count > manifest.parts.length ? ` (the first ${manifest.parts.length} of ${count(manifest.part_count)} shards; their digests are of their manifests)` : "";
   parts.push(table(`Files and digests${more}`, files, [...manifest.files, ...manifest.parts]));
   const details = el("details", { class: "numbers" }, el("summary", {}, "Configuration"), el("pre", { tabindex: "0" }, el("code", {}, JSON.stringify(manifest.config, null, 2))));
   return el("div", {}, label ? el("h3", {}, label) : null, parts, details);
+}
+
+// What an import says of its sources.
+function imported({ sources, formats, summary }) {
+  const breaks = Object.entries(summary.breaks).map(([kind, found]) => `${count(found.count)} ${kind}`).join(", ");
+  return [
+    ["Imported from", `${count(sources)} ${sources === 1 ? "file" : "files"}: ${formats.join(", ")}`],
+    ["Root sessions", count(summary.root_sessions)], ["Model calls", `${count(summary.calls)}, for ${count(summary.human_turns)} requests of users`],
+    ["Sub-agents", count(summary.subagents.sessions)], ["Breaks", breaks || "none"],
+    ["Lengths estimated", `${count(summary.prompts_estimated)} prompts, ${count(summary.outputs_estimated)} outputs; ${count(summary.outputs_unknown)} outputs unknown`],
+  ];
 }
 
 // Targets against observed statistics.

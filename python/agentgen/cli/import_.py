@@ -1,0 +1,121 @@
+"""`agentgen import`."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from agentgen._import import HIDDEN, import_formats, import_sessions
+from agentgen._native import MAX_TOKENS
+from agentgen.cli._errors import reading
+from agentgen.cli._options import Whole, check_name, threads_option
+from agentgen.cli._pages import write_pages
+from agentgen.run import check_empty
+from agentgen.text.progress import progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@click.command("import")
+@click.argument("sources", nargs=-1, metavar="[SOURCE...]")
+@click.option(
+    "--format",
+    "format_name",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="Format of all files; auto recognizes each file by its content.",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Directory that gets the run directory. [default: .]",
+)
+@click.option("--name", metavar="RUN", help="Name of the run directory. [default: import_<UTC time>]")
+@click.option(
+    "--block-size",
+    type=Whole(1, MAX_TOKENS),
+    metavar="TOKENS",
+    help="Tokens per block, for sources without block ids. [default: 64]",
+)
+@click.option("--keep", multiple=True, metavar="NAME", help="Write this name of a tool, sub-agent or model as it is.")
+@click.option(
+    "--hide", multiple=True, type=click.Choice(HIDDEN), help="Replace well-known names of this kind by numbers, too."
+)
+@click.option("--strict", is_flag=True, help="Write nothing if a part of a source cannot be used; exit with 2.")
+@threads_option
+@click.option("--no-pages", "pages", is_flag=True, default=True, flag_value=False, help="Do not write HTML pages.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was imported as JSON.")
+@click.option("--force", is_flag=True, help="Replace the run in an existing directory.")
+def command(
+    *,
+    sources: tuple[str, ...],
+    format_name: str,
+    output: Path,
+    name: str | None,
+    block_size: int | None,
+    keep: tuple[str, ...],
+    hide: tuple[str, ...],
+    strict: bool,
+    threads: int | None,
+    pages: bool,
+    as_json: bool,
+    force: bool,
+) -> None:
+    """Import recorded sessions into a run directory.
+
+    SOURCE is a file (.gz, .zst), a folder or a pattern; without any, the
+    directories where the tools keep their logs. The run holds lengths, times
+    and block ids, but no text, path or name of the sources.
+
+    The directory gets the data files, calls.parquet (what the sources say of
+    each model call), manifest.json, quality.json (what was estimated) and HTML
+    pages. A part of a source that cannot be used is left out and named.
+    """
+    check_name(name)
+    formats = import_formats()
+    if format_name != "auto" and format_name not in formats:
+        raise click.BadParameter(f"found {format_name!r}, expected auto, {', '.join(formats)}.", param_hint="--format")
+    directory = output / (name or f"import_{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    check_empty(directory, force=force, option="--force")
+    with _reading_except(directory), progress("importing", shown=not as_json) as update:
+        run = import_sessions(
+            sources,
+            directory,
+            format=format_name,
+            block_size=block_size,
+            keep=keep,
+            hide=hide,
+            strict=strict,
+            threads=threads,
+            force=force,
+            progress=update,
+        )
+    written = write_pages(directory, threads) if pages else []
+    if as_json:
+        click.echo(json.dumps({**asdict(run), "directory": str(directory)}, indent=2))
+        return
+    from agentgen.cli._import_text import print_import  # noqa: PLC0415  rich is slow to import
+
+    print_import(run, written)
+
+
+@contextmanager
+def _reading_except(directory: Path) -> Iterator[None]:
+    """Like `reading`, but what fails in the run directory is a failure to write."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename and Path(error.filename).is_relative_to(directory):
+            raise
+        with reading():
+            raise
