@@ -46,6 +46,7 @@ class TestServer:
 
     url: str = ""
     requests: list[Received] = field(default_factory=list)
+    probes: list[Received] = field(default_factory=list)
     connections: int = 0
     disconnects: list[str] = field(default_factory=list)
     running: Counter[str] = field(default_factory=Counter)
@@ -85,7 +86,7 @@ def refuse(writer: asyncio.StreamWriter, status: str, *headers: str) -> None:
 
 @contextmanager
 def serving(  # noqa: C901, PLR0915  one server in one place
-    handler: Handler = plain, context: ssl.SSLContext | None = None
+    handler: Handler = plain, context: ssl.SSLContext | None = None, *, probe: Handler = plain
 ) -> Iterator[TestServer]:
     """Run a server in another thread."""
     seen = TestServer()
@@ -105,6 +106,10 @@ def serving(  # noqa: C901, PLR0915  one server in one place
                 received = Received(first.split()[1], headers, body, number)
                 if first.startswith("GET"):
                     answer(received.path, writer)
+                    continue
+                if "x-session-id" not in headers:  # the request before the replay
+                    seen.probes.append(received)
+                    await probe(received, writer)
                     continue
                 seen.requests.append(received)
                 seen.running[received.session] += 1
@@ -198,7 +203,8 @@ def flooding(serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Await
         tasks = asyncio.all_tasks(loop)
         for one in tasks:
             one.cancel()
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        if tasks:
+            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         loop.run_until_complete(asyncio.sleep(0))  # closes the sockets
         loop.close()
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from agentgen.replay import server_connections
 from agentgen.replay.event_loop import new_event_loop
-from agentgen.replay.http import retry_after_s
 from agentgen.replay.job import Target
+from agentgen.replay.parsed_response import retry_after_s
 from agentgen.replay.pool import Pool
+from agentgen.replay.route import Access
 from replay_server import HEAD, Received, chunked, event, plain, refuse, serving, tokens
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ BODY = b'{"max_completion_tokens": 2}'
 class Handler:
     """Records the events of one request."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, answers_end: bool = False) -> None:
+        self.answers_end = answers_end
         self.over = asyncio.Event()
         self.reads: list[bytes] = []
         self.sent_ns = 0
@@ -46,10 +48,11 @@ class Handler:
     def sent(self, stamp_ns: int) -> None:
         self.sent_ns = stamp_ns
 
-    def data(self, data: bytes, stamp_ns: int) -> None:
+    def data(self, data: bytes, stamp_ns: int) -> bool:
         assert not self.over.is_set()
         self.reads.append(data)
         self.stamps.append(stamp_ns)
+        return self.answers_end and data.endswith(b"[DONE]\n\n")
 
     def finished(self, response: Response, stamp_ns: int) -> None:
         assert not self.over.is_set()
@@ -68,7 +71,13 @@ def run(coroutine: Coroutine[Any, Any, None]) -> None:
 
 
 def target(*urls: str, **more: Any) -> Target:
-    stated: dict[str, Any] = {"headers": {}, "session_headers": ("X-Session-ID",), "connect_timeout_s": 5.0, **more}
+    stated: dict[str, Any] = {
+        "headers": {},
+        "session_headers": ("X-Session-ID",),
+        "connect_timeout_s": 5.0,
+        "access": Access(),
+        **more,
+    }
     return Target(urls=urls, path="/chat/completions", **stated)
 
 

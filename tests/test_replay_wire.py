@@ -191,6 +191,8 @@ def test_every_split_is_the_whole(kind: str) -> None:
 def test_every_cut_is_a_failure_with_its_reason(kind: str) -> None:
     wire, expected = KINDS[kind], whole(kind)
     complete = wire.rstrip(b"\n") if kind.endswith("close") else wire  # what a closed connection can say
+    if kind.startswith("stream"):  # the answer ends, even if HTTP does not
+        complete = complete[: wire.index(b"[DONE]\n\n") + len(b"[DONE]\n\n")]
     for at in range(len(wire)):
         seen = play(kind, wire[:at], closed=True) if at else play(kind, closed=True)
         if at >= len(complete):
@@ -214,6 +216,26 @@ def test_of_two_answers_in_one_read_the_first_counts_and_the_connection_is_close
     assert exchange.connection.usable
     again = Exchange(stream=True, connection=exchange.connection)
     assert again.receive(CONTINUE + first) == whole("stream")
+
+
+def test_an_answer_ends_before_http_does_and_the_rest_is_drained() -> None:
+    wire = in_chunks(STREAM, len(STREAM))
+    end = wire.index(b"[DONE]\n\n") + len(b"[DONE]\n\n")
+    for cut in range(end, len(wire)):
+        exchange = Exchange(stream=True)
+        assert exchange.receive(wire[:end]) == whole("stream")
+        exchange.connection.data_received(wire[end:cut]) if cut > end else None
+        assert not exchange.connection.usable
+        exchange.connection.data_received(wire[cut:])
+        assert exchange.connection.usable
+        assert Exchange(stream=True, connection=exchange.connection).receive(wire[:end]) == whole("stream")
+    for follows in (b"garbage", b"\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n", b"\r\n1;" + b"a" * 70_000):
+        exchange = Exchange(stream=True)
+        assert exchange.receive(wire[:end], follows) == whole("stream")
+        assert (exchange.connection.usable, exchange.connection.draining) == (False, False)
+    exchange = Exchange(stream=True)
+    assert exchange.receive(wire[:end], closed=True) == whole("stream")
+    assert (exchange.connection.usable, exchange.connection.draining) == (False, False)
 
 
 def test_data_after_the_end_is_never_the_next_answer() -> None:

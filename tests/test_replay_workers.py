@@ -12,6 +12,7 @@ import pytest
 from agentgen.replay.counters import CELLS, SUCCEEDED, Counters
 from agentgen.replay.job import Job, Phase, Target
 from agentgen.replay.progress import Progress
+from agentgen.replay.route import Access
 from agentgen.replay.rules import Rules
 from agentgen.replay.supervise import WorkerError, WorkerProcess, WorkersState, run_workers
 from replay_server import Received, plain, serving
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def jobs(url: str, directory: Path, workers: int = 2, *, slots: int = 4, **trace: Any) -> list[Job]:
     path = directory / "trace.json"
     path.write_text(json.dumps({"sessions": 10, "turns": 3, "words": 8, "output": 2, **trace}), encoding="utf-8")
-    target = Target((url,), "/chat/completions", {}, ("X-Session-ID",), 5.0)
+    target = Target((url,), "/chat/completions", {}, ("X-Session-ID",), 5.0, Access())
     phases = (Phase("run", "{}", "closed", slots, 0.0, Rules(total_s=10)),)
     return [
         Job(

@@ -18,6 +18,7 @@ import aiohttp
 import uvloop
 from agentgen.replay.job import Target
 from agentgen.replay.pool import Pool
+from agentgen.replay.route import Access
 
 if TYPE_CHECKING:
     from agentgen.replay.protocols import Response
@@ -45,9 +46,10 @@ class Sender:
     def sent(self, stamp_ns: int) -> None:
         """Ignore the stamp."""
 
-    def data(self, data: bytes, stamp_ns: int) -> None:
+    def data(self, data: bytes, stamp_ns: int) -> bool:
         """Count the bytes."""
         self.bytes += len(data)
+        return False
 
     def finished(self, response: Response, stamp_ns: int) -> None:
         """Send the next request."""
@@ -60,7 +62,7 @@ class Sender:
 
 async def ours(url: str, body: bytes, requests: int, slots: int) -> int:
     """Send all requests over our connections; return the bytes of all responses."""
-    pool = Pool(Target((url,), "/chat/completions", HEADERS, ("X-Session-ID",), 10))
+    pool = Pool(Target((url,), "/chat/completions", HEADERS, ("X-Session-ID",), 10, Access()))
     senders = [Sender(pool, number, [body] * (requests // slots), asyncio.Event()) for number in range(slots)]
     for sender in senders:
         sender.next()

@@ -47,6 +47,7 @@ __all__ = [
     "preset_names",
     "read",
     "remove_shards",
+    "replay_probe",
     "resolve",
     "schema",
     "simulate",
@@ -357,7 +358,7 @@ class Answer:
         cls, endpoint: str, stream: bool, *, max_bytes: int = ..., secrets: Secrets | None = None
     ) -> Answer: ...
     def feed(self, data: bytes, stamp_ns: int) -> bool:
-        """Take one network read of the body; False if the body is larger than the limits allow."""
+        """Take one network read of the body; False if no more is needed: the answer is complete, or too large."""
 
     def end(self, end: str, stamp_ns: int) -> None:
         """The body is over.
@@ -443,14 +444,18 @@ def describe_replay(path: str | PathLike[str], *, trace_block_size: int | None =
     Reads the trace through. Raises TraceError, OSError.
     """
 
+def replay_probe(options: str) -> bytes:
+    """The body of a short request with the fields of a run; `options` as for `ReplaySource`. Raises ReplayError."""
+
 @final
 class ReplaySource:
     """The sessions of a trace that worker `worker` of `workers` replays, in the order in which they start.
 
     Session n belongs to worker n modulo workers; a continuation to its parent's. `options` is a JSON object: endpoint
     ("chat", "completions"), prompt_mode ("text", "token-ids"), history ("live", "recorded"), salt, words (null: common
-    English ones), model, stream, request (merged into every body), journal (a directory for the transcripts of sessions
-    that will be continued, or null), trace_block_size (null: as the trace says).
+    English ones), model, stream, request (fields of every body; null drops one), max_tokens_field, is_linked,
+    transcripts (a directory for those of sessions that will be continued, or null), trace_block_size (null: as the
+    trace says).
 
     Raises TraceError, OSError, ValueError.
     """

@@ -171,10 +171,11 @@ class _Handler:
     ends: list[Any] = field(default_factory=list)
 
     def sent(self, stamp_ns: int) -> None: ...
-    def data(self, data: bytes, stamp_ns: int) -> None:
+    def data(self, data: bytes, stamp_ns: int) -> bool:
         assert stamp_ns
         assert not self.ends
         self.body += data
+        return False
 
     def finished(self, response: Response, stamp_ns: int) -> None:
         assert stamp_ns

@@ -18,8 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 GROUPS = {
-    "Server": ("url", "model", "endpoint", "stream", "header", "session_header", "api_key_env"),
-    "Prompt": ("history", "prompt_mode", "tokenizer", "salt", "request_json", "trace_block_size"),
+    "Server": (
+        *("url", "model", "endpoint", "stream", "header", "session_header", "api_key_env"),
+        *("proxy", "ca_file", "insecure", "skip_checks"),
+    ),
+    "Prompt": (
+        *("history", "prompt_mode", "tokenizer", "salt", "request_json", "max_tokens_field", "trace_block_size"),
+    ),
     "Load": (
         *("concurrency", "session_rate", "seed", "duration", "max_sessions", "warmup_sessions"),
         *("delay_scale", "max_delay", "workers"),
@@ -74,7 +79,8 @@ def _pair(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 @_option(
     "url",
     "URL",
-    "Base URL of an OpenAI-compatible server; several share the sessions. [default: an embedded server]",
+    "URL of an OpenAI-compatible server, with or without the endpoint; several share the sessions. "
+    "[default: an embedded server]",
     multiple=True,
 )
 @_option("model", "NAME", "Model name in requests. [default: the server's only model]")
@@ -95,6 +101,10 @@ def _pair(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     multiple=True,
 )
 @_option("api-key-env", "NAME", "Environment variable with the API key. [default: OPENAI_API_KEY]")
+@_option("proxy", "URL|env|none", "HTTP proxy; env takes it from HTTP_PROXY and HTTPS_PROXY. [default: none]")
+@_option("ca-file", "FILE", "Certificates of accepted authorities. [default: SSL_CERT_FILE, or the system's]")
+@click.option("--insecure", is_flag=True, help="Accept any certificate; the result says so.")
+@click.option("--skip-checks", is_flag=True, help="Do not ask servers for models and accepted fields; needs --model.")
 @_option(
     "history",
     None,
@@ -109,7 +119,17 @@ def _pair(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 )
 @_option("tokenizer", "FILE", "The model's tokenizer.json, for prompts of exact length.")
 @_option("salt", "TEXT", "Salt of the prompts' text; the same salt gives the same text. [default: random]")
-@_option("request-json", "JSON", """Fields to add to every request or replace, such as '{"ignore_eos": true}'.""")
+@_option(
+    "request-json",
+    "JSON",
+    """Fields to add to every request or replace, such as '{"ignore_eos": true}'; null drops a field.""",
+)
+@_option(
+    "max-tokens-field",
+    None,
+    "Field that limits the tokens of an answer; auto tries what the server accepts. [default: auto]",
+    type=click.Choice(["auto", "max_tokens", "max_completion_tokens", "both", "none"]),
+)
 @_option("trace-block-size", "TOKENS", "Tokens per hash id, if the trace does not state it.", type=_number)
 @_option(
     "concurrency",

@@ -93,13 +93,17 @@ class InFlight:
         """The request was handed to the operating system."""
         self.sent_ns = stamp_ns
 
-    def data(self, data: bytes, stamp_ns: int) -> None:
-        """One network read brought these bytes of the response's body."""
+    def data(self, data: bytes, stamp_ns: int) -> bool:
+        """One network read brought these bytes of the response's body; whether the answer is complete."""
         try:
-            if self.active is not None and not self.answer.feed(data, stamp_ns):
-                self._handler.too_large(self, stamp_ns)
+            if self.active is None or self.answer.feed(data, stamp_ns):
+                return False
+            if self.answer.failure != "response_too_large":
+                return True
+            self._handler.too_large(self, stamp_ns)
         except BaseException as error:  # noqa: BLE001
             self._handler.crash(error)
+        return False
 
     def finished(self, response: Response, stamp_ns: int) -> None:
         """The response is over."""

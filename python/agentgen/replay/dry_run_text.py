@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentgen.replay import urls
 from agentgen.replay.units import MS_PER_S
 from agentgen.text.format import counted, duration
 from agentgen.text.layout import Facts
@@ -37,7 +38,7 @@ def _facts(prepared: PreparedReplay) -> Iterator[tuple[str, Iterable[str]]]:
 
 def _server(prepared: PreparedReplay) -> Iterator[str]:
     for url in prepared.urls:
-        yield f"{url},"
+        yield f"{urls.shown(url)},"
     yield f"model {prepared.spec.model_shown}"
     if prepared.embedded:
         yield "(embedded)"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agentgen.replay.route import Access
     from agentgen.replay.rules import Rules
 
 
@@ -21,6 +22,7 @@ class Target:
         headers: Headers of every request.
         session_headers: Names of the headers that hold the session's key.
         connect_timeout_s: Time limit of one connection attempt, seconds; None for the system's.
+        access: Proxy and certificates.
     """
 
     urls: tuple[str, ...]
@@ -28,6 +30,7 @@ class Target:
     headers: Mapping[str, str]
     session_headers: Sequence[str]
     connect_timeout_s: float | None
+    access: Access
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentgen import _native
-from agentgen.replay import preflight
+from agentgen.errors import ReplayError
+from agentgen.replay import preflight, urls, values
+from agentgen.replay.route import Access, environment_proxy, proxy_secrets
 from agentgen.replay.server_info import ServerInfo
 from agentgen.replay.tokenizer_words import single_token_words
 from agentgen.replay.trace_validity import trace_warnings
@@ -36,6 +38,7 @@ class PreparedReplay:
         trace: Path of the trace.
         spec: What the replay will do.
         urls: Base URLs of the servers.
+        access: How they are reached.
         headers: Headers of every request, API key included.
         secrets: The values of `headers` that nothing may store or show.
         servers: Asks the servers.
@@ -47,6 +50,7 @@ class PreparedReplay:
     trace: Path
     spec: ReplaySpec
     urls: tuple[str, ...]
+    access: Access
     headers: Mapping[str, str]
     secrets: tuple[str, ...]
     servers: ServerInfo
@@ -71,17 +75,44 @@ def prepare(trace: Path, settings: ReplaySettings) -> Iterator[PreparedReplay]:
         block_tokens = described["block_tokens"] or DEFAULT_BLOCK_TOKENS
         server = _native.Server(json.dumps({"block_tokens": block_tokens, **UNLIMITED}))
     try:
-        urls = settings.url if server is None else (f"{server.url}/v1",)
-        servers = ServerInfo(urls, headers, secrets)
-        spec = preflight.check(described, settings, urls, servers)
+        bases, access = settings.servers, settings.access
+        if server is not None:
+            bases, access = (f"{server.url}/v1",), Access()
+        proxies = _proxies(bases, access)
+        secrets += tuple(value for url in bases for value in urls.secrets(url))
+        secrets += tuple(value for proxy in proxies for value in proxy_secrets(proxy))
+        servers = ServerInfo(bases, headers, secrets, access)
+        spec = preflight.check(described, settings, [*map(urls.shown, bases)], servers)
         words, prompt_lengths = _words(settings, described["kind"])
+        warnings = [*_connection_warnings(bases, access), *spec.warnings]
         if described["kind"] == "block-hash":  # the reader of messages refuses invalid ones itself
-            spec = replace(spec, warnings=trace_warnings(trace, settings.trace_block_size))
+            warnings += trace_warnings(trace, settings.trace_block_size)
+        spec = replace(spec, warnings=warnings)
         is_embedded = server is not None
-        yield PreparedReplay(trace, spec, urls, headers, secrets, servers, is_embedded, words, prompt_lengths)
+        yield PreparedReplay(trace, spec, bases, access, headers, secrets, servers, is_embedded, words, prompt_lengths)
     finally:
         if server is not None:
             server.stop()
+
+
+def _proxies(bases: Sequence[str], access: Access) -> list[str]:
+    """The URLs of the proxies in use."""
+    try:
+        found = [proxy for url in bases if (proxy := access.proxy_of(url)) is not None]
+        return [values.proxy(proxy) for proxy in found]
+    except ValueError:
+        problem = "found a proxy of another kind in the environment, expected an HTTP proxy such as http://proxy:3128"
+        raise ReplayError(f"--proxy: {problem}") from None
+
+
+def _connection_warnings(bases: Sequence[str], access: Access) -> list[str]:
+    """What is unusual about the way to the servers."""
+    warnings = []
+    if access.insecure:
+        warnings.append("certificates are not checked (--insecure)")
+    if any(environment_proxy(url) and not access.proxy_of(url) for url in bases):
+        warnings.append("the environment names a proxy, which is not used (--proxy env uses it)")
+    return warnings
 
 
 def _words(settings: ReplaySettings, kind: str) -> tuple[Sequence[str] | None, dict[str, Any]]:

@@ -58,8 +58,11 @@ class ResponseHandler(Protocol):
         """The request was handed to the operating system."""
         ...
 
-    def data(self, data: bytes, stamp_ns: int) -> None:
-        """One network read brought these bytes of the response's body."""
+    def data(self, data: bytes, stamp_ns: int) -> bool:
+        """One network read brought these bytes of the response's body; whether the answer is complete.
+
+        If it is, the response is over for the handler, even if HTTP is not: `finished` follows.
+        """
         ...
 
     def finished(self, response: Response, stamp_ns: int) -> None:
@@ -161,7 +164,10 @@ class Request(Protocol):
 class Answer(Protocol):
     """A server's response, parsed while it arrives."""
 
-    def feed(self, data: bytes, stamp_ns: int) -> bool: ...
+    def feed(self, data: bytes, stamp_ns: int) -> bool:
+        """Take a network read; False if no more is needed: the answer is complete, or too large."""
+        ...
+
     def end(self, end: str, stamp_ns: int) -> None: ...
     @property
     def failure(self) -> str | None: ...

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from agentgen import _native
 from agentgen.errors import RunError
+from agentgen.replay import urls
 from agentgen.replay.crash_recovery import record_lost_requests
 from agentgen.replay.prepare import DEFAULT_BLOCK_TOKENS
+from agentgen.replay.probe import without_refused_fields
 from agentgen.replay.split import phase_names, split, transcripts_of
 from agentgen.replay.supervise import run_workers
 from agentgen.replay.units import MS_PER_S
@@ -37,6 +39,7 @@ def replay(
     Returns:
         The summary, and the final state of the workers.
     """
+    prepared = without_refused_fields(prepared)
     before = prepared.servers.caches()
     try:
         directory.mkdir(parents=True)
@@ -87,7 +90,7 @@ def _summary_options(prepared: PreparedReplay, salt: str, caches: Sequence[Cache
         "server_tokenizes": not (prepared.embedded or settings.prompt_mode == "token-ids"),
         "settings": {
             **settings.to_json(),
-            "url": list(prepared.urls),
+            "url": [*map(urls.shown, prepared.urls)],
             "embedded_server": prepared.embedded,
             "model": spec.model_shown,
             "load": spec.load,

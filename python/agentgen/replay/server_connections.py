@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from agentgen.replay.http import Connection, Origin
+from agentgen.replay import urls
+from agentgen.replay.http import Connection
+from agentgen.replay.route import Route, why_not
 from agentgen.replay.units import NS_PER_S
 
 if TYPE_CHECKING:
@@ -27,24 +30,25 @@ class ServerConnections:
         sessions: Number of open sessions.
         opened: Number of sessions opened so far.
         failed_ns: When connecting last failed.
+        ends_late: A response did not end soon after its answer.
         head: The head of every request without the session's headers and the body's length.
     """
 
     def __init__(self, number: int, url: str, target: Target) -> None:
-        origin = Origin(url)
+        route = Route(urls.page(url, target.path), target.access)
         self.number = number
         self.sessions = 0
         self.opened = 0
         self.failed_ns = 0
-        self._address = (origin.host, origin.port)
-        self._ssl = origin.tls()
+        self.ends_late = False
+        self._route = route
         self._timeout_s = target.connect_timeout_s
         self._all: WeakSet[Connection] = WeakSet()
         self._idle: deque[Connection] = deque()
         self._waiters: deque[ConnectionWaiter] = deque()
         self._connecting: dict[asyncio.Task[None], ConnectionWaiter] = {}
-        lines = [f"POST {origin.path}{target.path} HTTP/1.1", f"Host: {origin.netloc}"]
-        lines += [f"{name}: {value}" for name, value in target.headers.items()]
+        lines = [f"POST {route.target} HTTP/1.1", f"Host: {route.netloc}"]
+        lines += [f"{name}: {value}" for name, value in {**target.headers, **route.headers}.items()]
         self.head = "\r\n".join([*lines, "Content-Type: application/json", ""]).encode("latin-1")
 
     @staticmethod
@@ -63,7 +67,11 @@ class ServerConnections:
 
     def give_back(self, connection: Connection) -> None:
         """Give a connection to the session that has waited longest, or keep it as idle."""
+        if connection.draining and not self.ends_late:
+            connection.when_drained(partial(self.give_back, connection))
+            return
         if not connection.usable:
+            connection.abort()
             return
         while self._waiters:
             if self._waiters.popleft().connected(connection):
@@ -82,18 +90,17 @@ class ServerConnections:
         task.add_done_callback(self._connected)
 
     async def _connect(self, waiter: ConnectionWaiter) -> None:
-        host, port = self._address
-        loop = asyncio.get_running_loop()
+        host, port = self._route.host, self._route.port
         try:
             async with asyncio.timeout(self._timeout_s):
-                _, connection = await loop.create_connection(Connection, host, port, ssl=self._ssl)
+                connection = await self._route.connect(Connection)
         except TimeoutError:
             self.failed_ns = monotonic_ns()
             limit = "the system's time limit" if self._timeout_s is None else f"{self._timeout_s:g} s"
             waiter.unreachable("timeout_connect", f"{host}:{port}: no connection within {limit}")
         except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
             self.failed_ns = monotonic_ns()
-            waiter.unreachable("connect_error", f"{host}:{port}: {error}")
+            waiter.unreachable("connect_error", f"{host}:{port}: {why_not(error)}")
         else:
             self._all.add(connection)
             if not waiter.connected(connection):

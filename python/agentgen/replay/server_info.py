@@ -16,12 +16,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from agentgen import _native
 from agentgen._native import MAX_TOKENS
 from agentgen.errors import ReplayError
+from agentgen.replay import urls
 from agentgen.replay.fetch import Page, fetch
+from agentgen.replay.route import environment_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from prometheus_client.samples import Sample
+
+    from agentgen.replay.route import Access
 
 CHECKS_S = 10.0  # for all requests before the start, and again for all after the end
 OK = 200
@@ -56,26 +60,41 @@ class CacheState:
 class ServerInfo:
     """Asks the servers of a replay."""
 
-    def __init__(self, urls: Sequence[str], headers: Mapping[str, str], secrets: Sequence[str]) -> None:
-        self._urls = urls
+    def __init__(
+        self, bases: Sequence[str], headers: Mapping[str, str], secrets: Sequence[str], access: Access
+    ) -> None:
+        self._bases = bases
         self._headers = headers
+        self._access = access
         self.shown = _native.Secrets(list(secrets)).line
         self._left_s = CHECKS_S
 
-    def models(self) -> list[dict[str, int | None]]:
+    def models(self, *, needed: bool) -> list[dict[str, int | None] | str]:
         """The models of each server, each with the length limit of a request in tokens; None if it states none.
 
+        Unless they are `needed`, why a server gives no list is returned in its place.
+
         Raises:
-            ReplayError: A server does not answer, or its answer is not an OpenAI model list.
+            ReplayError: A server cannot be reached, or answers with no OpenAI model list, which is needed.
         """
-        pages = self._get([f"{url}/models" for url in self._urls])
-        return [self._models(f"{url}/models", page) for url, page in zip(self._urls, pages, strict=True)]
+        pages = [urls.page(base, "/models") for base in self._bases]
+        found: list[dict[str, int | None] | str] = []
+        for url, page in zip(pages, self._get(pages), strict=True):
+            where = urls.shown(url)
+            self._check_reached(where, url, page)
+            try:
+                found.append(self._models(where, page))
+            except ReplayError as error:
+                if needed:
+                    raise
+                found.append(str(error))
+        return found
 
     def caches(self, *, ended: bool = False) -> list[CacheState]:
         """The prefix cache of each server, before the replay or when it has `ended`."""
         if ended:
             self._left_s = CHECKS_S
-        pages = self._get([url.removesuffix("/v1") + "/metrics" for url in self._urls])
+        pages = self._get([urls.metrics(base) for base in self._bases])
         return [cache_state(page.body if page.status == OK else b"") for page in pages]
 
     def names(self, models: Mapping[str, Any]) -> str:
@@ -84,21 +103,32 @@ class ServerInfo:
         more = len(models) - len(shown)
         return ", ".join([*shown, *([f"{more:,} more"] if more else [])]) or "none"
 
-    def _get(self, urls: Sequence[str]) -> list[Page]:
-        start_s = time.monotonic()
-        pages = fetch(urls, self._headers, self._left_s)
-        self._left_s = max(0.0, self._left_s - (time.monotonic() - start_s))
-        return pages
+    def post(self, path: str, body: bytes) -> list[Page]:
+        """What each server answers to a request, before the replay."""
+        return self._get([urls.page(base, path) for base in self._bases], body)
 
-    def _models(self, where: str, page: Page) -> dict[str, int | None]:
+    def _get(self, pages: Sequence[str], body: bytes | None = None) -> list[Page]:
+        start_s = time.monotonic()
+        found = fetch(pages, self._headers, self._left_s, self._access, body)
+        self._left_s = max(0.0, self._left_s - (time.monotonic() - start_s))
+        return found
+
+    def _check_reached(self, where: str, url: str, page: Page) -> None:
+        if page.is_untrusted:
+            raise ReplayError(f"{where}: {page.problem}")
         if page.problem:
+            hint = ""
+            if not self._access.proxy_of(url) and environment_proxy(url):
+                hint = "; a proxy of the environment is not used (--proxy env uses it)"
             raise ReplayError(
-                f"{where}: found no server ({self.shown(page.problem)}), expected an OpenAI-compatible one"
+                f"{where}: found no server ({self.shown(page.problem)}), expected an OpenAI-compatible one{hint}"
             )
         if page.status in REDIRECTS:
             target = self.shown(page.location) or "another URL"
             problem = f"found a redirect to {target}, expected a list of models (give that URL instead)"
             raise ReplayError(f"{where}: {problem}")
+
+    def _models(self, where: str, page: Page) -> dict[str, int | None]:
         if page.status != OK:
             hint = " (--api-key-env names the environment variable with the key)" if page.status in UNAUTHORIZED else ""
             raise ReplayError(f"{where}: found HTTP {page.status}, expected a list of models{hint}")

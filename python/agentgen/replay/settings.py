@@ -13,10 +13,11 @@ from agentgen._native import MAX_BODY_BYTES, MAX_TOKENS
 from agentgen._suggest import did_you_mean
 from agentgen.config.load import parse
 from agentgen.errors import ConfigError, ReplayError
-from agentgen.replay import values
+from agentgen.replay import urls, values
+from agentgen.replay.route import Access, shown_proxy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 MAX_WORKERS = 256
@@ -50,11 +51,11 @@ class ReplaySettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     url: Annotated[
-        tuple[Annotated[str, AfterValidator(values.base_url)], ...],
+        tuple[Annotated[str, AfterValidator(urls.server_url)], ...],
         BeforeValidator(values.one_or_more),
-        AfterValidator(values.distinct),
+        AfterValidator(urls.distinct),
     ] = ()
-    """Base URLs of the servers; none for the embedded server."""
+    """URLs of the servers, with or without the endpoint; none for the embedded server."""
     model: str | None = None
     """Model name in requests; by default the server's only model."""
     endpoint: Literal["chat", "completions", "responses", "messages"] = "chat"
@@ -71,6 +72,14 @@ class ReplaySettings(BaseModel):
     """Names of the headers that hold the session's key."""
     api_key_env: str = "OPENAI_API_KEY"
     """Environment variable with the API key."""
+    proxy: Annotated[str, AfterValidator(values.proxy)] = "none"
+    """HTTP proxy: its URL, `env` for that of the environment's variables, or `none`."""
+    ca_file: str | None = None
+    """File with the certificates of accepted authorities; by default the system's."""
+    insecure: bool = False
+    """Accept any certificate."""
+    skip_checks: bool = False
+    """Ask the servers neither for their models nor for what requests they accept."""
 
     history: Literal["live", "recorded"] | None = None
     """Earlier answers in prompts: those of the server, or recorded ones (for hash ids, text of the recorded length)."""
@@ -81,7 +90,9 @@ class ReplaySettings(BaseModel):
     salt: str | None = None
     """Replays with the same salt send the same text; random by default."""
     request_json: Annotated[dict[str, Any], BeforeValidator(values.request_fields)] = {}
-    """Fields to add to every request or replace."""
+    """Fields to add to every request or replace; `null` drops one."""
+    max_tokens_field: Literal["auto", "max_tokens", "max_completion_tokens", "both", "none"] = "auto"
+    """Field that limits the tokens of an answer; `auto` takes one that the servers accept."""
     trace_block_size: Annotated[int, BeforeValidator(values.whole(1, MAX_TOKENS))] | None = None
     """Tokens per hash id, if the trace does not state it."""
 
@@ -121,13 +132,24 @@ class ReplaySettings(BaseModel):
     """Time limits of requests that count for goodput."""
 
     @property
+    def servers(self) -> tuple[str, ...]:
+        """Base URLs of the servers, without an endpoint."""
+        return tuple(map(urls.base_url, self.url))
+
+    @property
+    def access(self) -> Access:
+        """How the servers are reached."""
+        return Access(self.proxy, self.ca_file, self.insecure)
+
+    @property
     def effective_history(self) -> Literal["live", "recorded"]:
         """`history`, or its default: prompts of token ids cannot hold the server's answers, which are text."""
         return self.history or ("recorded" if self.prompt_mode == "token-ids" else "live")
 
     def to_json(self) -> dict[str, Any]:
-        """The settings in `summary.json`: without the values of headers, which may be secrets."""
-        return {**self.model_dump(mode="json"), "header": sorted(self.header)}
+        """The settings in `summary.json`: without values that may be secrets."""
+        hidden = {"header": sorted(self.header), "proxy": shown_proxy(self.proxy), "url": [*map(urls.shown, self.url)]}
+        return {**self.model_dump(mode="json"), **hidden}
 
     def api_key(self) -> str | None:
         """The API key from the environment; None if it is not set."""
@@ -164,16 +186,30 @@ def load_settings(
     except ValidationError as error:
         found = ((place(str(one["loc"][0])), _broken(one)) for one in error.errors())
         raise ReplayError("; ".join(f"{where}: {rule}" for where, rule in found)) from None
+    problem = next(_contradictions(settings), None)
+    if problem is not None:
+        names, text = problem
+        raise ReplayError(f"{', '.join(map(place, names))}: {text}")
+    return settings
+
+
+def _contradictions(settings: ReplaySettings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Settings that exclude each other, with what was found and expected."""
     if settings.concurrency is not None and settings.session_rate is not None:
-        both = f"{place('concurrency')}, {place('session_rate')}"
-        raise ReplayError(f"{both}: found both, expected one: a closed loop or random arrivals")
+        yield ("concurrency", "session_rate"), "found both, expected one: a closed loop or random arrivals"
     for name in settings.header:
         if name.lower() in {other.lower() for other in settings.session_header}:
             held = f"found {name}, which holds the session's key, expected another name (see --session-header)"
-            raise ReplayError(f"{place('header')}: {held}")
+            yield ("header",), held
+    for url in settings.url:
+        if (named := urls.endpoint_of(url)) not in {None, settings.endpoint}:
+            yield ("url",), f"found {urls.shown(url)}, expected --endpoint {named} or the URL of another endpoint"
+    if settings.insecure and settings.ca_file is not None:
+        yield ("insecure", "ca_file"), "found both, expected one of them"
+    if settings.skip_checks and settings.url and settings.model is None:
+        yield ("skip_checks",), "found no --model, expected the model's name: the servers are not asked for it"
     if (problem := _bad_key(settings)) is not None:
-        raise ReplayError(f"{place('api_key_env')}: {problem}")
-    return settings
+        yield ("api_key_env",), problem
 
 
 def _broken(error: Any) -> str:
@@ -190,7 +226,7 @@ def _broken(error: Any) -> str:
         return f"found a value of {within[0]} that is not shown, {rule}" if within else rule
     if name == "request_json":
         return f"found a value that is not shown, {rule}"
-    if name == "url" and set("@?") & set(str(error["input"])):
+    if name in {"url", "proxy"} and set("@?") & set(str(error["input"])):
         return f"found a URL that is not shown, {rule}"
     found = json.dumps(error["input"], default=str, ensure_ascii=False)
     return f"found {found if len(found) <= MAX_SHOWN else found[: MAX_SHOWN - 3] + '...'}, {rule}"

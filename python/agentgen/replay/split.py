@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from agentgen.replay import urls
 from agentgen.replay.job import Job, Phase, Target
 from agentgen.replay.rules import Rules
 from agentgen.replay.units import MS_PER_S
@@ -14,12 +15,6 @@ if TYPE_CHECKING:
 
     from agentgen.replay.prepare import PreparedReplay
 
-PATHS = {
-    "chat": "/chat/completions",
-    "completions": "/completions",
-    "responses": "/responses",
-    "messages": "/messages",
-}
 WARMUP, RUN = "warmup", "run"
 
 
@@ -38,10 +33,11 @@ def split(prepared: PreparedReplay, directory: Path, salt: str) -> list[Job]:
     settings = prepared.spec.settings
     target = Target(
         urls=prepared.urls,
-        path=PATHS[settings.endpoint],
+        path=urls.PATHS[settings.endpoint],
         headers=prepared.headers,
         session_headers=settings.session_header,
         connect_timeout_s=settings.connect_timeout,
+        access=prepared.access,
     )
     return [
         Job(
@@ -61,6 +57,25 @@ def split(prepared: PreparedReplay, directory: Path, salt: str) -> list[Job]:
     ]
 
 
+def source_options(prepared: PreparedReplay) -> dict[str, Any]:
+    """Options of the compiled `ReplaySource` that all phases share."""
+    spec, settings = prepared.spec, prepared.spec.settings
+    return {
+        "endpoint": settings.endpoint,
+        "prompt_mode": settings.prompt_mode,
+        "history": settings.effective_history,
+        "salt": "",
+        "words": prepared.words,
+        "model": spec.model,
+        "stream": settings.stream,
+        "request": settings.request_json,
+        "max_tokens_field": settings.max_tokens_field,
+        "is_linked": spec.trace["is_linked"],
+        "transcripts": None,
+        "trace_block_size": settings.trace_block_size,
+    }
+
+
 def _phase(prepared: PreparedReplay, directory: Path, salt: str, name: str, worker: int) -> Phase:
     spec, settings = prepared.spec, prepared.spec.settings
     is_warmup = name == WARMUP
@@ -70,17 +85,9 @@ def _phase(prepared: PreparedReplay, directory: Path, salt: str, name: str, work
         return number // settings.workers + (worker < number % settings.workers)
 
     source = {
-        "endpoint": settings.endpoint,
-        "prompt_mode": settings.prompt_mode,
-        "history": settings.effective_history,
+        **source_options(prepared),
         "salt": f"{salt}/warmup" if is_warmup else salt,
-        "words": prepared.words,
-        "model": spec.model,
-        "stream": settings.stream,
-        "request": settings.request_json,
-        "is_linked": spec.trace["is_linked"],
         "transcripts": str(transcripts_of(directory, name)) if spec.trace["continuations"] else None,
-        "trace_block_size": settings.trace_block_size,
     }
     rules = Rules(
         delay_scale=settings.delay_scale,

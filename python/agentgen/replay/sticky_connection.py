@@ -37,16 +37,28 @@ class StickyConnection:
 
         With `new_connection`, an idle connection is not taken.
         """
-        connection = self._connection
-        if connection is None or not self._server.is_reusable(connection):
+        connection, server = self._connection, self._server
+        if connection is not None and connection.draining and not server.ends_late:
+            self._body, self._handler = body, handler
+            connection.when_drained(self._send_drained)
+            return
+        if connection is None or not server.is_reusable(connection):
             if connection is not None:
                 connection.abort()
-            connection = self._connection = None if new_connection else self._server.take_idle()
+            connection = self._connection = None if new_connection else server.take_idle()
         if connection is not None:
             connection.send(self._head, body, handler)
             return
         self._body, self._handler, self.waiting = body, handler, True
-        self._server.connect(self)
+        server.connect(self)
+
+    def _send_drained(self) -> None:
+        """Send the request that waited for the end of the response before, or for its time limit."""
+        body, handler, connection = self._body, self._handler, self._connection
+        self._body, self._handler = b"", None
+        if handler is not None and connection is not None:
+            self._server.ends_late |= not connection.usable
+            self.send(body, handler)
 
     def connected(self, connection: Connection) -> bool:
         """Send the waiting request over this connection; False if no request waits."""
@@ -68,12 +80,13 @@ class StickyConnection:
 
     def cancel(self) -> None:
         """Abandon the request in flight and close its connection, so that the server stops computing."""
+        self._body, self._handler = b"", None
         if self.waiting:
-            self._body, self._handler, self.waiting = b"", None, False
+            self.waiting = False
             self._server.forget(self)
-        if self._connection is not None:
-            self._connection.abort()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
 
     def close(self) -> None:
         """End the session: other sessions may reuse its connection."""

@@ -26,7 +26,6 @@ RESERVED_HEADERS = {
     "upgrade",
     "te",
 }
-PORTS = {"http": 80, "https": 443}
 SLO = ("ttft", "tpot", "e2e")
 # Request fields that an option or the trace sets.
 RESERVED_FIELDS = {
@@ -94,37 +93,18 @@ def one_or_more(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-def base_url(value: str) -> str:
-    """Normalise the base URL of a server, API path included."""
-    problem = "expected a URL such as http://127.0.0.1:8000 or https://host/v1"
+def proxy(value: str) -> str:
+    """Check the URL of an HTTP proxy, or `env` or `none`."""
+    if value in {"env", "none"}:
+        return value
     try:
         parts = urlsplit(value)
-    except ValueError:  # an invalid IPv6 address
-        raise ValueError(problem) from None
-    try:
-        is_port = parts.port != 0
-    except ValueError:
-        is_port = False
-    if not is_port:
-        raise ValueError("expected a port from 1 to 65535")
-    is_plain = value.isascii() and value.isprintable() and " " not in value
-    if not is_plain or parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(problem)
-    if "@" in parts.netloc:
-        raise ValueError("expected no user or password in the URL: --api-key-env names the variable with the API key")
-    path = parts.path.rstrip("/") or "/v1"
-    if path.endswith(("/completions", "/responses", "/messages")):
-        raise ValueError("expected the URL without the endpoint, such as https://host/v1")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = "" if parts.port in {None, PORTS[parts.scheme]} else f":{parts.port}"
-    return f"{parts.scheme}://{host}{port}{path}"
-
-
-def distinct(urls: tuple[str, ...]) -> tuple[str, ...]:
-    """Reject repeated servers: sessions and caches are counted per server."""
-    if len(set(urls)) < len(urls):
-        raise ValueError("expected each server once")
-    return urls
+        is_url = parts.port != 0 and parts.scheme == "http" and bool(parts.hostname) and not parts.query
+    except ValueError:  # an invalid port or IPv6 address
+        is_url = False
+    if not is_url or not is_header_value(value) or parts.path not in {"", "/"}:
+        raise ValueError("expected env, none or the URL of an HTTP proxy such as http://proxy:3128")
+    return value
 
 
 def distinct_headers(names: Headers) -> Headers:

@@ -49,7 +49,7 @@ mod _native {
     #[pymodule_export]
     use super::records::{Recorder, compare_runs, summarize};
     #[pymodule_export]
-    use super::replay::{ReplayRequest, ReplaySession, ReplaySource, describe_replay};
+    use super::replay::{ReplayRequest, ReplaySession, ReplaySource, describe_replay, replay_probe};
     #[pymodule_export]
     use super::sample::simulation_sample;
     #[pymodule_export]

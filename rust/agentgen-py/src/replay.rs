@@ -68,6 +68,13 @@ pub(crate) fn describe_replay(py: Python<'_>, path: PathBuf, trace_block_size: O
     json(&enter(py, &cancel, |_| Ok(()), || request::describe(&path, trace_block_size, &cancel))?)
 }
 
+/// The body of a short request with the fields of a run.
+#[pyfunction]
+pub(crate) fn replay_probe(py: Python<'_>, options: &str) -> PyResult<Py<PyBytes>> {
+    let body = request::probe(&from_json(options)?).map_err(refused)?;
+    Ok(PyBytes::new(py, &body).unbind())
+}
+
 /// A session while it is replayed.
 #[pyclass(module = "agentgen._native")]
 pub(crate) struct ReplaySession(request::ReplaySession);

@@ -3,14 +3,18 @@
 
 use std::sync::Arc;
 
-use agentgen_replay::request::History;
 use agentgen_replay::request::messages::{MessagesOptions, MessagesSession};
 use agentgen_testing::files::shared;
 use agentgen_trace::Cancel;
 use agentgen_trace::transcript::{self, Transcript, flat};
 
-fn options(history: History, salt: &str) -> Arc<MessagesOptions> {
-    Arc::new(MessagesOptions::new(history, salt, "m", true, r#"{"temperature":0}"#).unwrap())
+fn options() -> Arc<MessagesOptions> {
+    let options = serde_json::json!({
+        "endpoint": "chat", "prompt_mode": "text", "history": "recorded", "salt": "", "words": null, "model": "m",
+        "stream": true, "request": {"temperature": 0}, "max_tokens_field": "auto", "is_linked": false,
+        "transcripts": null, "trace_block_size": null,
+    });
+    Arc::new(MessagesOptions::new(&serde_json::from_value(options).unwrap()).unwrap())
 }
 
 #[test]
@@ -22,7 +26,7 @@ fn a_real_file_is_sent_as_it_is_described() {
     let described = transcript::describe(flat::read(&path, &Cancel::default())).unwrap();
     assert_eq!((described.sessions, described.requests), (20, 1007));
 
-    let options = options(History::Recorded, "");
+    let options = options();
     let (mut requests, mut context, mut longest) = (0, 0, 0);
     for conversation in conversations {
         let mut session = MessagesSession::new(conversation, &options);

@@ -6,11 +6,13 @@ use std::path::Path;
 use agentgen_analysis::quality::Statistics;
 use agentgen_core::Layout;
 use agentgen_replay::predict::{Cached, Sent, predict};
-use agentgen_replay::request::{Endpoint, History, Options, PromptMode, ReplaySession, Share, Source, describe};
+use agentgen_replay::request::{
+    Endpoint, History, MaxTokensField, Options, PromptMode, ReplaySession, Share, Source, describe,
+};
 use agentgen_testing::{Case, cases, run_options};
 use agentgen_trace::{Cancel, TraceError};
 use proptest::prelude::*;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 fn write(case: &Case, layout: Layout, directory: &Path) {
     case.write(layout, &run_options(directory), Statistics::default);
@@ -26,6 +28,7 @@ fn options(transcripts: &Path) -> Options {
         model: "m".to_owned(),
         stream: true,
         request: Map::new(),
+        max_tokens_field: MaxTokensField::Auto,
         is_linked: true,
         transcripts: Some(transcripts.to_owned()),
         trace_block_size: None,
@@ -230,9 +233,7 @@ fn request_fields() {
     let plain = body(&|_| ()).expect("opens");
     assert_eq!(plain["model"], "m");
     assert_eq!(plain["stream_options"]["include_usage"], true);
-    assert!(plain["max_tokens"].is_u64() && plain["max_tokens"] == plain["max_completion_tokens"]);
-    let limited = with("max_tokens", 7.into()).expect("opens");
-    assert_eq!((&limited["max_tokens"], &limited["max_completion_tokens"]), (&7.into(), &Value::Null));
+    assert_eq!(with("stream_options", Value::Null).expect("opens").get("stream_options"), None);
     assert_eq!(with("ignore_eos", true.into()).expect("opens")["ignore_eos"], true);
     assert_eq!(body(&|options| options.stream = false).expect("opens").get("stream_options"), None);
     for name in ["messages", "prompt", "stream"] {
@@ -252,6 +253,38 @@ fn request_fields() {
     }
     let refused = body(&|options| options.prompt_mode = PromptMode::TokenIds).expect_err("refused").to_string();
     assert!(refused.contains("expected the completions endpoint: messages are text"), "{refused}");
+}
+
+/// One limit is sent by default, under a name that no given field excludes; a given number replaces only what it names.
+#[test]
+fn the_limit_of_an_answer() {
+    use MaxTokensField::{Auto, Both, MaxCompletionTokens, MaxTokens};
+    let directory = tempfile::tempdir().expect("a directory");
+    example(directory.path());
+    let limits = |endpoint: Endpoint, field: MaxTokensField, request: Value| {
+        let change = move |options: &mut Options| {
+            (options.endpoint, options.max_tokens_field) = (endpoint, field);
+            options.request.extend(request.as_object().expect("fields").clone());
+        };
+        let body = first_body(directory.path(), &change).expect("opens");
+        ["max_completion_tokens", "max_tokens"]
+            .map(|name| body.get(name).map(|value| value.as_u64().expect("a number")))
+    };
+    let chat = |field, request| limits(Endpoint::Chat, field, request);
+    let [planned, _] = chat(Auto, json!({}));
+    assert!(planned.is_some());
+    assert_eq!(chat(Auto, json!({})), [planned, None]);
+    assert_eq!(limits(Endpoint::Completions, Auto, json!({})), [None, planned]);
+    assert_eq!(chat(MaxTokens, json!({})), [None, planned]);
+    assert_eq!(chat(MaxCompletionTokens, json!({})), [planned, None]);
+    assert_eq!(chat(Both, json!({})), [planned, planned]);
+    assert_eq!(chat(MaxTokensField::None, json!({})), [None, None]);
+    assert_eq!(chat(Auto, json!({"max_completion_tokens": null})), [None, planned]);
+    assert_eq!(chat(Auto, json!({"max_completion_tokens": null, "max_tokens": null})), [None, None]);
+    assert_eq!(chat(Auto, json!({"max_tokens": 7})), [None, Some(7)]);
+    assert_eq!(chat(MaxCompletionTokens, json!({"max_tokens": 7})), [planned, Some(7)]);
+    assert_eq!(chat(Both, json!({"max_tokens": 7})), [planned, Some(7)]);
+    assert_eq!(chat(Both, json!({"max_tokens": null})), [planned, None]);
 }
 
 /// A restart session whose parent failed fails with an error, rather than send something else.

@@ -227,7 +227,8 @@ impl Answer {
         self
     }
 
-    /// Takes one network read of the body; false if the body is larger than the limits allow.
+    /// Takes one network read of the body; false if no more is needed: the answer is complete ([`Self::is_complete`]), or
+    /// larger than the limits allow.
     pub fn feed(&mut self, data: &[u8], stamp_ns: i64) -> bool {
         if data.is_empty() {
             return true;
@@ -267,7 +268,13 @@ impl Answer {
             let message = format!("found a body of {found} bytes or more, expected at most {most} (--max-answer)");
             self.content.fail(Failure::TooLarge, message);
         }
-        self.failure() != Some(Failure::TooLarge)
+        self.failure() != Some(Failure::TooLarge) && !self.is_complete()
+    }
+
+    /// Whether the server has marked the end of the answer, which can be before HTTP ends the body.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.content.end_mark
     }
 
     /// Ends the body.

@@ -1,43 +1,26 @@
 //! The body of a request around an encoded prompt.
 
-use serde_json::{Map, Value, json};
-
+use super::fields::Fields;
 use super::options::{Encoding, Endpoint, Options, RequestError};
 
 /// The members of every body.
 #[derive(Debug, Clone)]
 pub struct Members {
     endpoint: Endpoint,
-    /// All but the prompt and the limit of the answer.
-    values: Map<String, Value>,
+    /// A JSON object of all but the prompt and the limit of the answer, without its last brace.
+    head: Vec<u8>,
     /// Names of the members that limit the answer.
-    limits: &'static [&'static str],
+    limits: Vec<&'static str>,
 }
 
 impl Members {
-    /// The members that `options` give; those of `request` take precedence over all that the replay does not set itself.
+    /// The members that `options` give.
     pub fn new(options: &Options) -> Result<Self, RequestError> {
-        let mut fields = Map::new();
-        fields.insert("model".to_owned(), options.model.clone().into());
-        fields.insert("stream".to_owned(), options.stream.into());
-        // The other endpoints always send the usage.
-        if options.stream && !options.endpoint.has_items() {
-            fields.insert("stream_options".to_owned(), json!({"include_usage": true}));
-        }
-        for (name, value) in &options.request {
-            if ["messages", "prompt", "input", "stream"].contains(&name.as_str()) {
-                let expected = "no field that the replay sets itself";
-                return Err(RequestError::options("request", name.clone(), expected));
-            }
-            fields.insert(name.clone(), value.clone());
-        }
-        let limits = match options.endpoint {
-            Endpoint::Chat => &["max_tokens", "max_completion_tokens"][..],
-            Endpoint::Completions | Endpoint::Messages => &["max_tokens"],
-            Endpoint::Responses => &["max_output_tokens"],
-        };
-        let is_limited = limits.iter().any(|name| fields.contains_key(*name));
-        Ok(Self { endpoint: options.endpoint, values: fields, limits: if is_limited { &[] } else { limits } })
+        let fields = Fields::new(options)?;
+        let mut head = serde_json::Value::Object(fields.values().clone()).to_string().into_bytes();
+        head.pop();
+        let limits = fields.limits().filter(|name| !fields.values().contains_key(*name)).collect();
+        Ok(Self { endpoint: options.endpoint, head, limits })
     }
 
     /// The body of a request for an answer of `output_tokens` tokens.
@@ -49,18 +32,30 @@ impl Members {
             (Endpoint::Completions, Encoding::Ids) => ("prompt", "[", "]"),
             (Endpoint::Completions, _) => ("prompt", "\"", "\""),
         };
-        let mut fields = self.values.clone();
-        for limit in self.limits {
+        let mut body = Vec::with_capacity(self.head.len() + prompt.len() + 80);
+        body.extend_from_slice(&self.head);
+        for limit in &self.limits {
             // Servers refuse 0.
-            fields.insert((*limit).to_owned(), output_tokens.max(1).into());
+            body.extend_from_slice(format!(",\"{limit}\":{}", output_tokens.max(1)).as_bytes());
         }
-        let head = Value::Object(fields).to_string();
-        let mut body = Vec::with_capacity(head.len() + prompt.len() + 24);
-        body.extend_from_slice(&head.as_bytes()[..head.len() - 1]);
         body.extend_from_slice(format!(",\"{name}\":{open}").as_bytes());
         body.extend_from_slice(prompt);
         body.extend_from_slice(close.as_bytes());
         body.push(b'}');
         body
     }
+}
+
+/// Tokens of the answer that a probe asks for: some servers refuse fewer.
+const PROBE_TOKENS: u64 = 16;
+
+/// The body of a short request with the fields of a run, to find out whether a server takes them.
+pub fn probe(options: &Options) -> Result<Vec<u8>, RequestError> {
+    let encoding = options.encoding()?;
+    let prompt = match encoding {
+        Encoding::Messages => r#"{"role":"user","content":"Hello"}"#,
+        Encoding::Text => "Hello",
+        Encoding::Ids => "1000",
+    };
+    Ok(Members::new(options)?.body(encoding, prompt.as_bytes(), PROBE_TOKENS))
 }

@@ -1,7 +1,7 @@
 //! Builds the requests of a session: prompts, histories, bodies.
 //!
 //! A session of a block-hash trace (`block_hash`) turns hash ids into text (`words`), encodes each part of its prompts
-//! once (`encoded`) and puts the request's other members around them (`body`); `transcript_store` keeps its transcript for
+//! once (`encoded`) and puts the request's other fields (`fields`) around them (`body`); `transcript_store` keeps its transcript for
 //! the restart session that continues it. A recorded conversation (`messages`) sends its own text. `session` is either of
 //! them, `source` gives the sessions of one worker in the order in which they start, `describe` totals a trace.
 
@@ -9,6 +9,7 @@ mod block_hash;
 mod body;
 mod describe;
 mod encoded;
+mod fields;
 pub mod messages;
 mod options;
 mod session;
@@ -17,8 +18,9 @@ mod transcript_store;
 mod words;
 
 pub(crate) use block_hash::returned_of;
+pub use body::probe;
 pub use describe::{Description, Kind, describe};
-pub use options::{Endpoint, History, Options, PromptMode, Request, RequestError};
+pub use options::{Endpoint, History, MaxTokensField, Options, PromptMode, Request, RequestError};
 pub use session::ReplaySession;
 pub(crate) use source::open_block_hash;
 pub use source::{Share, Source};

@@ -27,14 +27,33 @@ pub struct Options {
     pub model: String,
     /// Whether answers are streamed.
     pub stream: bool,
-    /// Merged into every body.
+    /// Fields of every body; those that are null are dropped.
     pub request: Map<String, Value>,
+    /// The field that limits the tokens of an answer.
+    pub max_tokens_field: MaxTokensField,
     /// Whether any session of the trace is a restart session; if not, nothing is kept of sessions that have ended.
     pub is_linked: bool,
     /// Directory for the transcripts of sessions that may be continued; `None` if no session continues another.
     pub transcripts: Option<PathBuf>,
     /// Block size of the trace, tokens; `None` to infer it.
     pub trace_block_size: Option<u32>,
+}
+
+/// The field that limits the tokens of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaxTokensField {
+    /// The newest name of the endpoint that no given field excludes.
+    #[default]
+    Auto,
+    /// `max_tokens`.
+    MaxTokens,
+    /// `max_completion_tokens`.
+    MaxCompletionTokens,
+    /// Both.
+    Both,
+    /// No limit.
+    None,
 }
 
 /// How prompts are sent.

@@ -153,8 +153,7 @@ fn messages_options(path: &Path, options: &Options) -> Result<MessagesOptions> {
         return Err(TraceError::usage("endpoint", diagnostic));
     }
     options.encoding().map_err(refused)?;
-    let request = serde_json::Value::Object(options.request.clone()).to_string();
-    MessagesOptions::new(options.history, &options.salt, &options.model, options.stream, &request).map_err(refused)
+    MessagesOptions::new(options).map_err(refused)
 }
 
 /// [`session::open`] or [`session::open_unlinked`].

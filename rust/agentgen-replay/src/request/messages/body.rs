@@ -8,9 +8,6 @@ use super::options::MessagesOptions;
 use super::render::{Array, string};
 use crate::request::options::History;
 
-/// Name of the limit of an answer's tokens, unless the run uses another one.
-const LIMIT: &str = "max_completion_tokens";
-
 /// The body, and whether the response is a stream.
 pub(super) fn body(
     options: &MessagesOptions,
@@ -31,8 +28,7 @@ pub(super) fn body(
     members.retain(|name, _| !Parameters::LIMITS.contains(name));
     let limit = limit.map(|tokens| tokens.to_string());
     if let Some(limit) = &limit {
-        let name = ["max_completion_tokens", "max_tokens"].into_iter().find(|name| options.get(name).is_some());
-        members.insert(name.unwrap_or(LIMIT), limit);
+        members.extend(options.fields.limits().map(|name| (name, limit.as_str())));
     }
 
     let stream = members.get("stream") == Some(&"true");
@@ -41,6 +37,7 @@ pub(super) fn body(
     } else {
         members.remove("stream_options");
     }
+    members.retain(|name, _| !options.fields.drops(name));
 
     let rest: usize = members.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
     let mut body = Vec::with_capacity(array.json().len() + rest + 64);

@@ -1,8 +1,9 @@
 //! Options that all conversations of a run share.
 
-use serde_json::value::RawValue;
+use agentgen_trace::transcript::Parameters;
 
-use crate::request::options::{History, RequestError};
+use crate::request::fields::Fields;
+use crate::request::options::{History, Options, RequestError};
 
 /// Options of a run that replays recorded conversations.
 #[derive(Debug)]
@@ -11,42 +12,27 @@ pub struct MessagesOptions {
     pub history: History,
     /// First line of every prompt; none if empty. Prompts of runs with different salts share no prefix blocks.
     pub salt: String,
-    /// Members of every body with their JSON text; those of conversations and requests take precedence.
+    pub(super) fields: Fields,
+    /// Names of the run's fields with their JSON text; those of conversations and requests take precedence.
     parameters: Vec<(String, String)>,
 }
 
 impl MessagesOptions {
-    /// Takes the run's `model` and `stream`, and the members of the JSON object `request`, which take precedence.
-    pub fn new(history: History, salt: &str, model: &str, stream: bool, request: &str) -> Result<Self, RequestError> {
-        let members = agentgen_trace::source::json_object::members(request.as_bytes(), &mut Vec::new());
-        let Some(members) = members else {
-            return Err(RequestError::options("request", request, "one JSON object with every key once"));
-        };
-        if members.iter().any(|(name, _)| name == "messages") {
-            let expected = "other members: the conversations give the messages";
-            return Err(RequestError::options("request", "messages", expected));
-        }
-        let mut parameters = vec![
-            ("model".to_owned(), serde_json::Value::from(model).to_string()),
-            ("stream".to_owned(), stream.to_string()),
-        ];
-        parameters.extend(members.into_iter().map(|(name, value): (_, &RawValue)| (name, value.get().to_owned())));
-        Ok(Self { history, salt: salt.to_owned(), parameters })
+    /// Those that the run gives.
+    pub fn new(options: &Options) -> Result<Self, RequestError> {
+        let fields = Fields::new(options)?;
+        let parameters = fields.values().iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
+        Ok(Self { history: options.history, salt: options.salt.clone(), fields, parameters })
     }
 
-    /// Name and JSON text of each; of a repeated name the last counts.
+    /// Name and JSON text of each.
     pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         self.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.parameters().filter(|(given, _)| *given == name).last().map(|(_, value)| value)
     }
 
     /// The most tokens of an answer, under any of its names.
     #[must_use]
     pub fn limit(&self) -> Option<u64> {
-        let names = agentgen_trace::transcript::Parameters::LIMITS;
-        names.iter().find_map(|name| self.get(name)).and_then(|text| serde_json::from_str(text).ok())
+        Parameters::LIMITS.iter().find_map(|name| self.fields.values().get(*name)).and_then(serde_json::Value::as_u64)
     }
 }

@@ -28,7 +28,13 @@ fn conversation(rows: &[Value]) -> Transcript {
 }
 
 fn options(history: History, salt: &str, request: &Value) -> Arc<MessagesOptions> {
-    Arc::new(MessagesOptions::new(history, salt, "m", false, &request.to_string()).unwrap())
+    let history = if history == History::Live { "live" } else { "recorded" };
+    let options = json!({
+        "endpoint": "chat", "prompt_mode": "text", "history": history, "salt": salt, "words": null, "model": "m",
+        "stream": false, "request": request, "max_tokens_field": "auto", "is_linked": false, "transcripts": null,
+        "trace_block_size": null,
+    });
+    Arc::new(MessagesOptions::new(&serde_json::from_value(options).unwrap()).unwrap())
 }
 
 fn session(rows: &[Value], history: History) -> MessagesSession {

@@ -1,0 +1,116 @@
+"""Parser of one connection's responses: heads, framing and parts of bodies."""
+
+from __future__ import annotations
+
+import time
+from email.utils import parsedate_to_datetime
+
+import httptools
+
+from agentgen.replay.protocols import Response
+
+OK = 200
+MAX_RETRY_AFTER_S = 365 * 24 * 3600.0
+DECODED = {b"", b"identity"}
+COMPLETE = Response(OK)
+
+
+def retry_after_s(value: bytes | None) -> float | None:
+    """Seconds of a `Retry-After` header (a number or a date); None if it is missing, malformed or over a year."""
+    if value is None:
+        return None
+    text = value.decode("latin-1").strip()
+    try:
+        seconds = float(text) if text.isdigit() else parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, OverflowError, TypeError):
+        return None
+    return max(0.0, seconds) if seconds <= MAX_RETRY_AFTER_S else None
+
+
+class ParsedResponse:
+    """Callbacks of the parser; two are methods of built-in containers, so that they run no Python code.
+
+    Attributes:
+        parts: Parts of the body of the current response.
+        in_head: The head of the final response is not complete.
+        response: The current response once it is complete.
+        kept: The number of its parts; what follows is not part of it.
+        has_more: The server has begun another response.
+        is_encoded: The body is compressed.
+    """
+
+    __slots__ = (
+        "found",
+        "has_more",
+        "headers",
+        "in_head",
+        "is_encoded",
+        "keep_alive",
+        "kept",
+        "on_body",
+        "on_header",
+        "parser",
+        "parts",
+        "response",
+    )
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.headers: dict[bytes, bytes] = {}
+        self.found: dict[bytes, bytes] = {}  # the headers of the final response, by names in lower case
+        self.on_body = self.parts.append
+        self.on_header = self.headers.__setitem__
+        self.parser = httptools.HttpResponseParser(self)
+        self.begin()
+
+    def begin(self) -> None:
+        """Prepare for the response to a request."""
+        self.in_head = True
+        self.keep_alive = False
+        self.response: Response | None = None
+        self.has_more = False
+        self.is_encoded = False
+
+    @property
+    def status(self) -> int:
+        """The status of the final response; 0 before its head is complete."""
+        return 0 if self.in_head else self.parser.get_status_code()
+
+    @property
+    def is_framed(self) -> bool:
+        """HTTP says where the body ends; otherwise it ends with the connection."""
+        found = self.found
+        return bool(found.get(b"content-length")) or found.get(b"transfer-encoding", b"").lower().endswith(b"chunked")
+
+    def on_message_begin(self) -> None:
+        """The first byte of a response."""
+        if self.response is not None:
+            self.has_more = True
+        self.headers.clear()
+
+    def on_headers_complete(self) -> None:
+        """The end of a head."""
+        if self.response is None and self.parser.get_status_code() >= OK:
+            self.in_head = False
+            self.found = {name.lower(): value for name, value in self.headers.items()}
+            self.is_encoded = b"content-encoding" in self.found and self.encoding not in DECODED
+
+    @property
+    def encoding(self) -> bytes:
+        """How the body is compressed."""
+        return self.found.get(b"content-encoding", b"").strip().lower()
+
+    def on_message_complete(self) -> None:
+        """The end of a response, as HTTP frames it."""
+        if self.response is None and not self.in_head:
+            self.response = self.ended(is_framed=True)
+            self.kept = len(self.parts)
+            self.keep_alive = self.parser.should_keep_alive()  # not known earlier
+
+    def ended(self, *, is_framed: bool) -> Response:
+        """The response, which is over."""
+        status = self.parser.get_status_code()
+        if status == OK and is_framed:
+            return COMPLETE
+        location = self.found.get(b"location", b"").decode("latin-1")
+        return Response(status, is_framed, retry_after_s(self.found.get(b"retry-after")), location)
