@@ -201,8 +201,26 @@ def test_a_refused_request_is_sent_again_as_often_as_allowed() -> None:
     assert [now // MS - 1000 for _, _, now in allowed.issues] == [0, 501, 1002, 1003]
     once = world([busy], rules=Rules(retries=1)).run()
     assert once.outcomes() == {(0, 0): "http_error"}
-    without = world([Turn(status=503, refusals=1)], rules=Rules(retries=1)).run()  # no Retry-After
-    assert without.outcomes() == {(0, 0): "http_error"}
+    wrong = world([Turn(status=404, retry_after_s=0.5, refusals=1)], rules=Rules(retries=1)).run()
+    assert wrong.outcomes() == {(0, 0): "http_error"}
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_without_retry_after_the_waits_grow_and_are_random(status: int) -> None:
+    refused = Turn(status=status, refusals=9)
+    played = world(*([refused] for _ in range(40)), rules=Rules(retries=9)).run()
+    assert set(played.outcomes().values()) == {"ok"}
+    assert played.counters.to_dict()["retries"] == 9 * 40
+    times: dict[int, list[int]] = {}
+    for session, _, now in played.issues:
+        times.setdefault(session, []).append(now)
+    for waits in zip(*(pairwise(issued) for issued in times.values()), strict=True):
+        assert len({after - before for before, after in waits}) > 20
+    longest = [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+    for issued in times.values():
+        for limit, (before, after) in zip(longest, pairwise(issued), strict=True):
+            assert limit / 2 * 1000 <= (after - before) // MS <= limit * 1000 + 2
+    assert all(request["sent_ns"] - request["intended_ns"] < 2 * MS for request in played.requests)  # no lag
 
 
 def test_a_request_on_a_stale_connection_is_sent_again_at_once_and_uses_no_retry() -> None:

@@ -150,7 +150,9 @@ def _pair(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 @_option("first-token-timeout", "TIME", "Time limit of a request's first token. [default: none]")
 @_option("timeout", "TIME", "Time limit of a whole request. [default: 1h]")
 @_option("max-answer", "SIZE", "Largest response body, such as 64MiB; larger ones fail. [default: 64MiB]", type=_number)
-@_option("retries", "N", "Retries of a request refused with 429 or 503 and Retry-After. [default: 0]", type=_number)
+@_option(
+    "retries", "N", "Retries of a request after HTTP 429 or 5xx, or if it cannot connect. [default: 0]", type=_number
+)
 @_option("grace", "TIME", "Time for requests in flight to finish when the run stops. [default: 30s]")
 @_option(
     "config",

@@ -5,6 +5,7 @@ A session's next request is sent within the call that delivers the end of the re
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Protocol, cast
 
 from agentgen.errors import HistoryError
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
     from agentgen.replay.rules import Rules
 
 OK = range(200, 300)
-BUSY = (429, 503)
+BUSY = {429, *range(500, 600)}
+UNREACHABLE = {"connect_error", "timeout_connect"}
+# The first and the longest wait before a retry without `Retry-After`, seconds; up to a half of each is left out.
+BACK_OFF_S = 0.5
+MAX_BACK_OFF_S = 30.0
 
 
 def _refusal(response: Response, said: str) -> str:
@@ -141,8 +146,7 @@ class RequestCycle:
             self._log.late()
         elif status not in OK:
             answer.end("refused", stamp_ns)
-            after_s = response.retry_after_s
-            if after_s is None or not self._retried(in_flight, active, status, after_s, stamp_ns):
+            if status not in BUSY or not self._retried(in_flight, active, response.retry_after_s, stamp_ns):
                 self._fail(in_flight, active, "http_error", status, _refusal(response, answer.message), stamp_ns)
         else:
             answer.end("complete" if response.is_framed else "closed", stamp_ns)
@@ -171,6 +175,8 @@ class RequestCycle:
                 return
             outcome = "connection_lost"
         answer.end("lost", stamp_ns)
+        if outcome in UNREACHABLE and self._retried(in_flight, active, None, stamp_ns):
+            return
         if outcome == "connection_lost" and status:  # it broke within the body
             outcome = (answer.failure or outcome) if status in OK else "http_error"
         self._fail(in_flight, active, outcome, status, message, stamp_ns)
@@ -211,20 +217,21 @@ class RequestCycle:
         self._log.failed(active, "history", 0, message, None)
         self._close_session(active, self._clock.now(), skipped=active.turns - active.ended)
 
-    def _retried(self, in_flight: InFlight, active: ActiveSession, status: int, after_s: float, now: int) -> bool:
+    def _retried(self, in_flight: InFlight, active: ActiveSession, after_s: float | None, now: int) -> bool:
         """Schedule a refused request to be sent again; False if the rules do not allow it."""
-        longest = self._rules.total_s
-        if status not in BUSY or active.refusals >= self._rules.retries or self.stopping:
+        if active.refusals >= self._rules.retries or self.stopping:
             return False
-        if longest is not None and after_s > longest:
+        if after_s is None:
+            after_s = min(BACK_OFF_S * 2**active.refusals, MAX_BACK_OFF_S) * random.uniform(0.5, 1)  # noqa: S311
+        if self._rules.total_s is not None and after_s > self._rules.total_s:
             return False
         self._release(in_flight, active)
         active.retries += 1
         active.refusals += 1
         self._log.retried()
         when = now + round(after_s * NS_PER_S)
-        # The server asked for the wait, so it does not count as the client's lag.
-        active.intended_ns += when - in_flight.sent_ns
+        # The server caused the wait, so it does not count as the client's lag.
+        active.intended_ns += when - (in_flight.sent_ns or active.scheduled_ns)
         active.timer = self._clock.call_at(when, self._due, active, when, self._send)
         return True
 

@@ -14,7 +14,7 @@ class Rules:
         max_delay_ms: Longest delay after scaling.
         first_token_s: Deadline of the first token, seconds after the request was issued; None for none.
         total_s: Deadline of the last byte, seconds after the request was issued; None for none.
-        retries: How often a request is sent again after 429 or 503 with a `Retry-After`.
+        retries: How often a request is sent again that a server refuses as busy or broken, or that cannot connect.
         max_sessions: Sessions to play; None for all.
         recorded_times: Send requests at their recorded times, where the trace has any.
     """

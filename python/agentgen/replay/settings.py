@@ -124,7 +124,7 @@ class ReplaySettings(BaseModel):
     max_answer: Annotated[int, BeforeValidator(values.size(MIN_ANSWER_BYTES, MAX_COUNT))] = MAX_BODY_BYTES
     """Largest body of a response, bytes."""
     retries: Annotated[int, BeforeValidator(values.whole(0, 100))] = 0
-    """How often a request is sent again after 429 or 503 with a `Retry-After`."""
+    """How often a request is sent again after HTTP 429 or 5xx, or without a connection."""
     grace: Seconds = 30.0
     """Time for requests in flight to finish when the run stops."""
 
