@@ -32,6 +32,7 @@ struct Trace {
     model: Option<String>,
     dataset_name: Option<String>,
     total_duration_ms: Option<f64>,
+    #[serde(default)]
     spans: Vec<Span>,
     llm_steps: Vec<Step>,
     metadata: Option<Metadata>,
@@ -114,16 +115,15 @@ fn read_view(path: &Path) -> Result<Recording> {
 fn trace_of(columns: Vec<Option<String>>) -> Result<Trace, BadLine> {
     let [trace_id, timestamp_utc, model, dataset_name, duration, spans, steps, metadata] =
         <[Option<String>; 8]>::try_from(columns).map_err(|_| BadLine::new("a row of another table"))?;
-    let json = |text: Option<String>| text.unwrap_or_else(|| "null".to_owned());
     Ok(Trace {
         id: Name::Text(trace_id.ok_or_else(|| BadLine::new("no trace_id"))?),
         timestamp_utc,
         model,
         dataset_name,
         total_duration_ms: duration.and_then(|text| text.parse().ok()),
-        spans: serde_json::from_str(&json(spans))?,
-        llm_steps: serde_json::from_str(&json(steps))?,
-        metadata: serde_json::from_str(&json(metadata))?,
+        spans: serde_json::from_str(spans.as_deref().unwrap_or("[]"))?,
+        llm_steps: serde_json::from_str(steps.as_deref().unwrap_or("[]"))?,
+        metadata: serde_json::from_str(metadata.as_deref().unwrap_or("null"))?,
     })
 }
 

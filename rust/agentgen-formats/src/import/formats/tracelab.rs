@@ -41,8 +41,8 @@ struct Round {
     id: Option<String>,
     model: Option<String>,
     input_tokens_total: Option<Tokens>,
-    prefix_tokens: Tokens,
-    newly_append_tokens: Tokens,
+    prefix_tokens: Option<Tokens>,
+    newly_append_tokens: Option<Tokens>,
     claude_cache_creation_input_tokens: Option<Tokens>,
     output_tokens: Option<Tokens>,
     reasoning_output_tokens: Option<Tokens>,
@@ -76,6 +76,7 @@ fn is_input(event: &Event) -> bool {
 
 impl Round {
     fn call(&self) -> Call {
+        let (prefix, added) = (tokens(self.prefix_tokens), tokens(self.newly_append_tokens));
         let time = |event: &Event| event.timestamp.as_deref().and_then(iso_ms);
         let outputs = || self.timing_events.iter().filter(|e| !is_input(e)).filter_map(time);
         let first_output_ms = outputs().min_by(f64::total_cmp);
@@ -101,9 +102,8 @@ impl Round {
                 _ => None,
             },
             usage: Usage {
-                prompt_tokens: tokens(self.input_tokens_total)
-                    .or(Some(self.prefix_tokens.0 + self.newly_append_tokens.0)),
-                cached_tokens: Some(self.prefix_tokens.0),
+                prompt_tokens: tokens(self.input_tokens_total).or_else(|| Some(prefix? + added?)),
+                cached_tokens: prefix,
                 cache_written_tokens: tokens(self.claude_cache_creation_input_tokens),
                 output_tokens: tokens(self.output_tokens),
                 reasoning_tokens: tokens(self.reasoning_output_tokens),

@@ -125,6 +125,7 @@ session 1
 
 pub const TRACELAB_ROUNDS: &str = r#"{"provider":"claude","project":"p","session_id":"s","round_index":0,"round_id":"m1","model":"c","input_tokens_total":100,"prefix_tokens":60,"newly_append_tokens":40,"claude_cache_creation_input_tokens":30,"output_tokens":9,"reasoning_output_tokens":null,"timing_events":[{"event_type":"user_message","timestamp":"2026-06-01T05:40:20.150Z"},{"event_type":"text","timestamp":"2026-06-01T05:40:29.500Z"},{"event_type":"tool_result","timestamp":"2026-06-01T05:40:30Z"},{"event_type":"tool_call","timestamp":"2026-06-01T05:40:31Z"}],"tools":[{"tool_name":"Bash","tool_wall_latency_ms":860,"tool_internal_latency_ms":null,"is_error":true},{"tool_name":"AskUserQuestion","tool_wall_latency_ms":9000}],"first_input_event_type":"user_message"}
 {"provider":"claude","project":"p","session_id":"s","round_index":1,"prefix_tokens":100,"newly_append_tokens":20,"output_tokens":3,"first_input_event_type":"tool_result"}
+{"provider":"codex","session_id":"s","round_index":2,"prefix_tokens":null,"newly_append_tokens":null,"output_tokens":null}
 "#;
 
 #[test]
@@ -138,6 +139,7 @@ session s in p
   c human 0 100+9 cached 60 written 30 ready 1780292420150 first 1780292429500 end 1780292431000 Bash 860 failed \
          AskUserQuestion 9000
   - tool 0 120+3 cached 100
+  - - 0 -+-
 "
     );
     let asks: Vec<_> = recording.sessions[0].calls[0].tools.iter().map(|tool| tool.asks_person).collect();

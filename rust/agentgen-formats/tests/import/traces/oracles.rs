@@ -268,3 +268,29 @@ fn a_trace_of_agenttrace() {
     assert_eq!(rounded[2..], gaps);
     assert_eq!(told_call(&session.calls[9]).rsplit(' ').nth(1), Some("final_answer"));
 }
+
+/// Rows of added text: the last prompt of a session holds all its input and all outputs but its own.
+#[test]
+#[ignore = "needs the shared traces: set AGENTGEN_SHARED_DATA"]
+fn the_sessions_of_aiperf() {
+    let path = shared("aiperf/default_40s.jsonl");
+    let mut expected: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    for line in std::fs::read_to_string(&path).unwrap().lines() {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let (prompt, output) = expected.entry(row["session_id"].as_str().unwrap().to_owned()).or_default();
+        *prompt += *output + row["input_length"].as_u64().unwrap();
+        *output = row["output_length"].as_u64().unwrap();
+    }
+    let recording = read(&path);
+    assert_eq!(recording.sessions.len(), expected.len());
+    for session in &recording.sessions {
+        let (_, name) = session.key.rsplit_once("session ").unwrap();
+        let last = session.calls.last().unwrap().usage;
+        assert_eq!((last.prompt_tokens.unwrap(), last.output_tokens.unwrap()), expected[name]);
+        let parts = session.calls.iter().map(|call| match &call.prompt {
+            Prompt::Appended(parts) => parts.iter().map(|part| part.bytes).sum::<u64>(),
+            _ => panic!("no added parts"),
+        });
+        assert_eq!(parts.sum::<u64>(), last.prompt_tokens.unwrap());
+    }
+}
