@@ -12,11 +12,23 @@ pub fn iso_ms(text: &str) -> Option<f64> {
             .and_utc()
             .timestamp_micros(),
     };
-    Some(micros as f64 / 1000.0)
+    epoch_ms(Some(micros as f64 / 1000.0))
 }
 
 /// A duration if it is one: `to - from`, unless the order is wrong.
 #[must_use]
 pub fn elapsed(from: Option<f64>, to: Option<f64>) -> Option<f64> {
     Some(to? - from?).filter(|ms| *ms >= 0.0)
+}
+
+/// A time in ms since the Unix epoch, if it can be one: before the year 2200.
+#[must_use]
+pub fn epoch_ms(ms: Option<f64>) -> Option<f64> {
+    ms.filter(|ms| (0.0..=7.26e12).contains(ms))
+}
+
+/// A duration in ms, if it can be one: up to a century.
+#[must_use]
+pub fn duration_ms(ms: Option<f64>) -> Option<f64> {
+    ms.filter(|ms| (0.0..=3.16e12).contains(ms))
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use agentgen_formats::import::Recording;
 use agentgen_formats::import::lines::{BadLine, TRUNCATED, read_document, read_lines};
-use agentgen_formats::import::time::{elapsed, iso_ms};
+use agentgen_formats::import::time::{duration_ms, elapsed, epoch_ms, iso_ms};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
@@ -113,6 +113,9 @@ fn times_are_milliseconds_since_the_epoch() {
     assert_eq!(iso_ms("1970-01-01 00:00:02"), Some(2000.0));
     assert_eq!(iso_ms("2023-11-16 18:15:46.6805900"), Some(1_700_158_546_680.59));
     assert_eq!(iso_ms("yesterday"), None);
+    assert_eq!((iso_ms("1960-01-01T00:00:00Z"), iso_ms("9999-01-01T00:00:00Z")), (None, None));
+    assert_eq!((epoch_ms(Some(5.0)), epoch_ms(Some(-1.0)), epoch_ms(Some(1e300))), (Some(5.0), None, None));
+    assert_eq!((duration_ms(Some(5.0)), duration_ms(Some(-1.0)), duration_ms(Some(f64::NAN))), (Some(5.0), None, None));
     assert_eq!(elapsed(Some(1.0), Some(3.0)), Some(2.0));
     assert_eq!(elapsed(Some(3.0), Some(1.0)), None);
     assert_eq!(elapsed(None, Some(1.0)), None);

@@ -12,7 +12,7 @@ use super::support::{read_values, session};
 use super::{Format, Head, HeadObject, in_home};
 use crate::import::lines::BadLine;
 use crate::import::model::{Part, RecordedSession, Recording};
-use crate::import::time::iso_ms;
+use crate::import::time::{epoch_ms, iso_ms};
 
 /// Sessions of Hermes.
 pub const FORMAT: Format = Format {
@@ -140,8 +140,9 @@ impl Transcript {
         self.messages += 1;
         self.conversation.push(message);
         if let (true, Some(call)) = (ends_turn, self.conversation.last_call()) {
-            let seconds = row.get("timestamp").and_then(Value::as_f64).map(|seconds| seconds * 1000.0);
-            call.end_ms = text(row, "timestamp").and_then(iso_ms).or(seconds);
+            let seconds = row.get("timestamp").and_then(Value::as_f64);
+            let recorded_ms = epoch_ms(seconds.map(|seconds| seconds * 1000.0));
+            call.end_ms = text(row, "timestamp").and_then(iso_ms).or(recorded_ms);
         }
         Ok(())
     }

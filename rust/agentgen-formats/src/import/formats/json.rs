@@ -123,11 +123,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
 pub struct Number(pub Option<f64>);
 
 impl Number {
-    /// A count, if it is one.
+    /// A count of tokens, if it can be one.
     #[must_use]
     pub fn count(self) -> Option<u64> {
-        // Beyond this, doubles skip integers; no count of tokens is near.
-        self.0.filter(|n| (0.0..=9e15).contains(n)).map(|n| n as u64)
+        self.0.filter(|n| (0.0..=f64::from(i32::MAX)).contains(n)).map(|n| n as u64)
     }
 }
 

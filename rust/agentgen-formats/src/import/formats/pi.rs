@@ -12,7 +12,7 @@ use super::json::{Content, Flag, Maybe, Number, Str, text_bytes};
 use super::{Format, Head, in_home, support};
 use crate::import::lines::{BadLine, read_lines};
 use crate::import::model::{Call, RecordedSession, Recording, Rewrite, ToolUse, Trigger, Usage};
-use crate::import::time::{elapsed, iso_ms};
+use crate::import::time::{elapsed, epoch_ms, iso_ms};
 
 /// Sessions of the Pi coding agent.
 pub const FORMAT: Format = Format {
@@ -257,7 +257,7 @@ impl Builder {
     }
 
     fn answer(&mut self, entry: &Raw, message: &Message, bytes: u64) {
-        let (sent_ms, end_ms) = (message.timestamp.0, iso_ms(&entry.timestamp));
+        let (sent_ms, end_ms) = (epoch_ms(message.timestamp.0), iso_ms(&entry.timestamp));
         // Copies of a session keep both times.
         let id = sent_ms.map(|sent| format!("{sent}:{}", &*entry.timestamp));
         if let Some(id) = &id
@@ -298,7 +298,7 @@ impl Builder {
         let Some((call, tool)) = self.waiting.remove(&*message.tool_call_id) else { return };
         let call = &mut self.session.calls[call];
         let tool = &mut call.tools[tool];
-        tool.wall_ms = elapsed(call.end_ms, message.timestamp.0);
+        tool.wall_ms = elapsed(call.end_ms, epoch_ms(message.timestamp.0));
         tool.is_error = message.is_error.0;
     }
 

@@ -10,6 +10,7 @@ use super::support::{read_values, session};
 use super::{Format, Head, HeadObject, no_folders};
 use crate::import::lines::{BadLine, read_document};
 use crate::import::model::{Part, RecordedSession, Recording, ToolUse, Usage};
+use crate::import::time::{duration_ms, epoch_ms};
 
 /// Trajectories of SWE-agent.
 pub const SWE_AGENT: Format = Format {
@@ -132,7 +133,7 @@ fn read_swe_agent(path: &Path) -> Result<Recording> {
             call.model.clone_from(&model);
             let seconds = times.get(index).copied().flatten().filter(|_| has_times);
             if let (Some(seconds), [tool]) = (seconds, &mut call.tools[..]) {
-                tool.internal_ms = Some(seconds * 1000.0);
+                tool.internal_ms = duration_ms(Some(seconds * 1000.0));
             }
         }
         push(session, &mut found);
@@ -209,7 +210,7 @@ fn read_mini(path: &Path) -> Result<Recording> {
 /// When a message was made, in ms; versions put the seconds in different places.
 fn time_ms(message: &Value) -> Option<f64> {
     let seconds = message.get("timestamp").or_else(|| message.pointer("/extra/timestamp")).and_then(Value::as_f64);
-    seconds.map(|seconds| seconds * 1000.0)
+    epoch_ms(seconds.map(|seconds| seconds * 1000.0))
 }
 
 /// The tokens of the response that newer versions keep.

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::json::{Content, Flag, Maybe, Number, Str};
+use crate::import::time::epoch_ms;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -134,7 +135,7 @@ impl Extra {
     /// Start and end, in ms.
     pub fn times(extra: &Maybe<Self>) -> (Option<f64>, Option<f64>) {
         let invocation = extra.0.as_ref().and_then(|extra| extra.invocation.0.as_ref());
-        let ms = |of: fn(&Invocation) -> Number| invocation.and_then(|i| of(i).0).map(|seconds| seconds * 1000.0);
+        let ms = |of: fn(&Invocation) -> Number| epoch_ms(invocation.and_then(|i| of(i).0).map(|s| s * 1000.0));
         (ms(|i| i.start_timestamp), ms(|i| i.end_timestamp))
     }
 }

@@ -65,7 +65,8 @@ pub fn build(path: &Path, mut rows: Vec<Row>, recording: &mut Recording) {
     let fallback = fallback_name(path);
     name_sessions(&mut rows, &fallback);
     sort(&mut rows);
-    let mut sessions = Sessions { file, builders: Vec::new(), indices: HashMap::new(), unnamed: HashMap::new() };
+    let mut sessions =
+        Sessions { file, builders: Vec::new(), indices: HashMap::new(), unnamed: HashMap::new(), rows: HashMap::new() };
     for (number, row) in rows.into_iter().enumerate() {
         sessions.add(number, row);
     }
@@ -158,6 +159,8 @@ struct Sessions {
     indices: HashMap<(String, Chain), usize>,
     /// The unnamed sub-agent that a row belongs to.
     unnamed: HashMap<u128, usize>,
+    /// The session that a row belongs to.
+    rows: HashMap<u128, usize>,
 }
 
 impl Sessions {
@@ -173,10 +176,13 @@ impl Sessions {
             self.builders.len() - 1
         };
         // The history of a session may begin with rows of another one.
-        if let Some(parent) = row.parent.filter(|parent| !row.is_sidechain && !self.builders[index].has_row(*parent))
-            && let Some(origin) = self.builders.iter().find(|b| b.has_row(parent)).map(|b| b.key().to_owned())
-        {
+        let parent = row.parent.filter(|_| !row.is_sidechain).and_then(|parent| self.rows.get(&parent));
+        if let Some(origin) = parent.filter(|origin| **origin != index) {
+            let origin = self.builders[*origin].key().to_owned();
             self.builders[index].continue_from(origin);
+        }
+        if let Some(uuid) = row.uuid {
+            self.rows.insert(uuid, index);
         }
         self.builders[index].add(row);
     }

@@ -8,7 +8,7 @@ use super::super::json::{Content, Flag, Maybe, Number, Str, text_bytes};
 use super::text::{TextKind, kind_of};
 use crate::import::lines::BadLine;
 use crate::import::model::Usage;
-use crate::import::time::iso_ms;
+use crate::import::time::{duration_ms, iso_ms};
 
 /// A row as it is written. Any field may be missing.
 #[derive(Default, Deserialize)]
@@ -238,7 +238,9 @@ fn what(raw: &Raw) -> Result<What, BadLine> {
             let trigger = raw.compact_metadata.0.as_ref().map_or("", |compaction| &*compaction.trigger);
             What::Compacted { by_user: trigger == "manual" }
         }
-        ("system", _) if &*raw.subtype == "turn_duration" => raw.duration_ms.0.map_or(What::Other, What::TurnEnded),
+        ("system", _) if &*raw.subtype == "turn_duration" => {
+            duration_ms(raw.duration_ms.0).map_or(What::Other, What::TurnEnded)
+        }
         ("attachment", _) => attachment(raw.attachment.0.as_ref()),
         _ => What::Other,
     })
@@ -340,7 +342,7 @@ fn result_of(block: &Block, raw: &Raw, is_first: bool) -> ResultOf {
     ResultOf {
         id: block.tool_use_id.to_string(),
         is_error: block.is_error.0,
-        internal_ms: details.and_then(|d| d.duration_ms.0.or(seconds).or(d.total_duration_ms.0)),
+        internal_ms: duration_ms(details.and_then(|d| d.duration_ms.0.or(seconds).or(d.total_duration_ms.0))),
         agent: details.and_then(|d| owned(&d.agent_id).or_else(|| owned(&d.run_id))).or(on_row),
         is_background: details.is_some_and(|d| d.status.starts_with("async")),
     }

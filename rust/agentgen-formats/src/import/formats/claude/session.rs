@@ -91,10 +91,6 @@ impl Builder {
         &self.session.key
     }
 
-    pub fn has_row(&self, uuid: u128) -> bool {
-        self.calls_at.contains_key(&uuid)
-    }
-
     /// The session begins with the history of another one, if it has no call yet.
     pub fn continue_from(&mut self, origin: String) {
         if self.session.calls.is_empty() {

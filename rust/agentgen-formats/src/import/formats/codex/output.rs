@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::json::{Maybe, Str, text_bytes};
+use crate::import::time::duration_ms;
 
 /// Where a result tells of the run: at its beginning, or, in earlier versions, in the JSON at its end.
 const HEAD_BYTES: usize = 512;
@@ -37,7 +38,7 @@ pub fn parse(call: &str, output: Option<&RawValue>) -> ToolResult {
     let json = output.get().as_bytes();
     let (head, tail) = (&json[..json.len().min(HEAD_BYTES)], &json[json.len().saturating_sub(TAIL_BYTES)..]);
     let seconds = number_after(head, "Wall time: ").or_else(|| number_after(tail, r#"\"duration_seconds\":"#));
-    result.internal_ms = seconds.map(|seconds| seconds * 1000.0);
+    result.internal_ms = duration_ms(seconds.map(|seconds| seconds * 1000.0));
     let code = number_after(head, "exited with code ")
         .or_else(|| number_after(head, "Exit code: "))
         .or_else(|| number_after(tail, r#"\"exit_code\":"#));

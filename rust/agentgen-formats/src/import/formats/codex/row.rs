@@ -7,7 +7,7 @@ use super::super::json::{Content, Flag, Maybe, Number, Str, text_bytes};
 use super::output;
 use crate::import::lines::BadLine;
 use crate::import::model::Usage;
-use crate::import::time::iso_ms;
+use crate::import::time::{duration_ms, iso_ms};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -337,13 +337,14 @@ fn event(payload: &Payload) -> Option<What> {
             model: owned(&info.model),
         }),
         "task_started" | "turn_started" => Some(What::TurnStarted { window: payload.model_context_window.count() }),
-        "task_complete" | "turn_complete" => Some(What::TurnEnded { duration_ms: payload.duration_ms.0 }),
+        "task_complete" | "turn_complete" => Some(What::TurnEnded { duration_ms: duration_ms(payload.duration_ms.0) }),
         "turn_aborted" => Some(What::TurnAborted),
         "context_compacted" => Some(What::Compacted),
         "thread_rolled_back" => Some(What::RolledBack),
         "mcp_tool_call_end" | "exec_command_end" | "patch_apply_end" | "web_search_end" => {
             let duration = payload.duration.0.as_ref();
-            let internal_ms = duration.and_then(|d| Some(d.secs.0? * 1e3 + d.nanos.0.unwrap_or(0.0) / 1e6));
+            let internal_ms =
+                duration_ms(duration.and_then(|d| Some(d.secs.0? * 1e3 + d.nanos.0.unwrap_or(0.0) / 1e6)));
             let failed = payload.exit_code.0.map(|code| code != 0.0);
             let is_error = failed.or_else(|| payload.success.0.map(|success| !success));
             Some(What::ToolEnded { call: payload.call_id.to_string(), internal_ms, is_error })
