@@ -17,7 +17,7 @@ use arrow_array::{Array as _, RecordBatch};
 use serde::Serialize;
 
 use crate::reuse::{LAYERS, Seen, SharedLayers, layers_of};
-use agentgen_trace::session::{Session, sessions};
+use agentgen_trace::session::{Link, Session, sessions};
 
 /// Layers of a prompt, plus one for the new tokens of a turn after the first.
 const PARTS: usize = LAYERS.len() + 1;
@@ -44,6 +44,15 @@ pub struct ExploredSession {
     pub is_continuation: bool,
     /// Number of its parent, if the trace has it.
     pub parent: Option<u64>,
+    /// Of a break: tokens of the parent's last prompt that it keeps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_tokens: Option<u32>,
+    /// Of a sub-agent: the parent's turn that started it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_turn: Option<u32>,
+    /// Of a sub-agent: the parent's turn that waits for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub join_turn: Option<u32>,
     /// End reason, if the trace states it.
     pub end_reason: Option<String>,
     /// Number of turns; `turns` holds the first of them.
@@ -172,12 +181,21 @@ impl Explorer {
         if !root.is_multiple_of(self.every) {
             return;
         }
+        let (mut kept_tokens, mut parent_turn, mut join_turn) = (None, None, None);
+        match link {
+            Link::Root | Link::Restart { .. } => {}
+            Link::Break { kept_tokens: kept, .. } => kept_tokens = Some(kept),
+            Link::SubAgent { parent_turn: turn, join_turn: join, .. } => (parent_turn, join_turn) = (Some(turn), join),
+        }
         let session = self.sessions.entry(number).or_insert_with(|| ExploredSession {
             number,
             session_id: None,
             group_id: None,
             is_continuation: link.is_restart(),
             parent: link.parent(),
+            kept_tokens,
+            parent_turn,
+            join_turn,
             end_reason: end.as_ref().map(|end| end.name().to_owned()),
             turn_count: seen.conversation.turns.len(),
             turns: Vec::new(),

@@ -16,14 +16,28 @@ function carriedText(session, origin) {
   return `${count(tokens)} tokens carried over, ${count(cached)} of them still cached${origin ? sinceText(first, origin) : ""}`;
 }
 
-// `go` shows another session, `back` returns to the list; `continuedBy` are the continuations of this session.
-export function detail(session, { origin, continuedBy, go, back }) {
+function keptText(session, origin) {
+  const before = origin?.turns.at(-1)?.prompt;
+  return `${count(session.kept_tokens)}${before ? ` of ${count(before)}` : ""} tokens`;
+}
+
+function joinText(session) {
+  return `turn ${session.parent_turn}; ${session.join_turn === undefined ? "it runs in the background" : `turn ${session.join_turn} waits for it`}`;
+}
+
+// `go` shows another session, `back` returns to the list; `continuedBy` are the continuations of this session, `linked` its breaks and
+// sub-agents.
+export function detail(session, { origin, continuedBy, linked, go, back }) {
   const link = (other) => el("a", { href: `#session-${other.number}`, onclick: (event) => { event.preventDefault(); go(other.number); } }, other.name);
   const shown = [
     ["Requests", count(session.turn_count)], ["Group", session.group_id === null ? NONE : String(session.group_id)], ["Ended by", session.end_reason ?? NONE],
     ["On the timeline", `from ${duration(session.start)} to ${duration(session.end)}`], ["Cached share of prompts", percent(session.rate)], ["Computed", `${count(session.computed)} tokens`],
   ];
   if (session.is_continuation) shown.push(["Continues", origin ? link(origin) : "a session missing from the trace"], ["Carried over", carriedText(session, origin)]);
+  const parent = origin ? link(origin) : "a session missing from the trace";
+  if (session.kind === "break") shown.push(["Break of", parent], ["Kept of its last prompt", keptText(session, origin)]);
+  if (session.kind === "sub-agent") shown.push(["Sub-agent of", parent], ["Started by", joinText(session)]);
+  if (linked.length) shown.push(["Breaks and sub-agents", linked.map((other, index) => el("span", {}, index ? ", " : "", link(other)))]);
   if (continuedBy.length) shown.push(["Continued by", continuedBy.map((other, index) => el("span", {}, index ? ", " : "", link(other)))]);
   const scale = Math.max(1, ...session.turns.map((turn) => turn.prompt + turn.output));
   const row = (turn, index) => el(

@@ -23,6 +23,8 @@ function distinct(values) {
   return [...new Set(values.filter((value) => value !== null))].sort((a, b) => (a > b) - (a < b));
 }
 
+const TITLES = { continuation: "continues another session", break: "begins where another session's history was rewritten", "sub-agent": "was started by another session" };
+
 // `choose` is called with the number of the clicked session.
 export function sessionList(sessions, choose) {
   const groups = distinct(sessions.map((session) => session.group_id));
@@ -52,10 +54,10 @@ export function sessionList(sessions, choose) {
     return sessions.filter(fits).sort((a, b) => ORDERS[value("order")][1](a, b) || a.number - b.number);
   };
   const row = (session) => {
-    const about = [session.group_id === null ? null : `group ${session.group_id}`, `${count(session.turn_count)} ${session.turn_count === 1 ? "request" : "requests"}`, `${percent(session.rate)} cached`];
+    const about = [session.kind, session.group_id === null ? null : `group ${session.group_id}`, `${count(session.turn_count)} ${session.turn_count === 1 ? "request" : "requests"}`, `${percent(session.rate)} cached`];
     const button = el(
       "button", { type: "button", "data-number": session.number, "aria-pressed": String(session.number === state.chosen), onclick: () => choose(session.number) },
-      el("span", { class: "name" }, session.is_continuation ? el("span", { role: "img", "aria-label": "continuation:", title: "continues another session" }, "↳ ") : null, el("bdi", {}, session.name)), el("span", { class: "about" }, about.filter(Boolean).join(" · ")), bar(session.last, scale),
+      el("span", { class: "name" }, session.is_continuation || session.kind ? el("span", { role: "img", "aria-label": `${session.kind ?? "continuation"}:`, title: TITLES[session.kind ?? "continuation"] }, "↳ ") : null, el("bdi", {}, session.name)), el("span", { class: "about" }, about.filter(Boolean).join(" · ")), bar(session.last, scale),
     );
     return el("li", {}, button);
   };

@@ -14,8 +14,9 @@ function prepared(session) {
   const turns = session.turns.map(readTurn);
   const sum = (of) => turns.reduce((all, turn) => all + of(turn), 0);
   const prompt = sum((turn) => turn.prompt);
+  const kind = session.kept_tokens !== undefined ? "break" : session.parent_turn !== undefined ? "sub-agent" : null;
   return {
-    ...session, turns, name: session.session_id ?? `request ${count(session.number)}`, last: turns.at(-1), start: turns[0].start, end: turns.at(-1).end,
+    ...session, kind, linked: [], turns, name: session.session_id ?? `request ${count(session.number)}`, last: turns.at(-1), start: turns[0].start, end: turns.at(-1).end,
     computed: sum((turn) => turn.computed), rate: prompt ? sum((turn) => turn.hit) / prompt : 0, continuedBy: [],
   };
 }
@@ -30,12 +31,15 @@ function aboutSample(data, shown) {
   const data = pageData();
   const sessions = data.sessions.filter((session) => session.turns.length).map(prepared);
   const byNumber = new Map(sessions.map((session) => [session.number, session]));
-  for (const session of sessions) byNumber.get(session.parent)?.continuedBy.push(session);
+  for (const session of sessions) {
+    const parent = byNumber.get(session.parent);
+    (session.kind === null ? parent?.continuedBy : parent?.linked)?.push(session);
+  }
 
   const pane = el("div", { class: "pane", id: "detail" });
   const show = (number, focus) => {
     const session = byNumber.get(number);
-    pane.replaceChildren(detail(session, { origin: byNumber.get(session.parent), continuedBy: session.continuedBy, go, back: () => list.focus(number) }));
+    pane.replaceChildren(detail(session, { origin: byNumber.get(session.parent), continuedBy: session.continuedBy, linked: session.linked, go, back: () => list.focus(number) }));
     list.mark(number);
     history.replaceState(null, "", `#session-${number}`);
     if (focus) pane.querySelector("h2").focus();
