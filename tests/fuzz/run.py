@@ -14,6 +14,7 @@ import argparse
 import faulthandler
 import random
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,8 @@ from pathlib import Path
 from mutate import mutate
 from targets import TARGETS, corpus
 
-HANG_S = 60  # a single input takes milliseconds
+HANG_S = 60  # of processor time; a single input takes milliseconds
+WAIT_S = 1200  # without processor time; a busy machine gives a niced process little
 MEMORY_KIB = 300 * 1024  # how much one input may add to the process
 
 
@@ -35,6 +37,7 @@ def peak_kib() -> int:
 def fuzz(target: str, *, inputs: int | None, seconds: float | None, seed: int, keep: Path) -> int:
     """Run one target; returns how many inputs it took."""
     rng = random.Random(f"{target} {seed}")  # noqa: S311
+    faulthandler.register(signal.SIGPROF, chain=True)  # says where, and then ends the process
     until = time.monotonic() + seconds if seconds is not None else None
     with tempfile.TemporaryDirectory() as directory, TARGETS[target](Path(directory)) as (check, more):
         known = corpus(target) + more
@@ -43,9 +46,11 @@ def fuzz(target: str, *, inputs: int | None, seconds: float | None, seed: int, k
             data = known[done] if done < len(known) else mutate(rng, known)
             keep.write_bytes(data)
             before = peak_kib()
-            faulthandler.dump_traceback_later(HANG_S, exit=True)
+            signal.setitimer(signal.ITIMER_PROF, HANG_S)
+            faulthandler.dump_traceback_later(WAIT_S, exit=True)
             check(data, rng)
             faulthandler.cancel_dump_traceback_later()
+            signal.setitimer(signal.ITIMER_PROF, 0)
             grown = peak_kib() - before
             assert grown < MEMORY_KIB, f"{len(data)} bytes of input took {grown >> 10} MiB"
             done += 1
