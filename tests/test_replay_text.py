@@ -52,6 +52,25 @@ def test_a_cache_from_metrics_fits_80_columns(tmp_path: Path) -> None:
     assert "from the server's metrics before and after" in " ".join(line.strip() for line in lines)
 
 
+def test_a_busy_embedded_server_is_an_overload(tmp_path: Path) -> None:
+    summary = replayed(tmp_path)
+    run = summary["run"]
+    capacity = _native.PREFILL_TOKENS_PER_SECOND * run["full"]["duration_ms"] / 1000
+
+    def text(share: float, *, embedded: bool = True) -> str:
+        reported = {**run["cache"]["reported"], "prompt_tokens": share * capacity + 1000, "cached_tokens": 1000}
+        cache = {**run["cache"], "reported": reported}
+        settings = {**summary["settings"], "embedded_server": embedded}
+        return str(Summary(json.dumps({**summary, "settings": settings, "run": {**run, "cache": cache}})))
+
+    busy = text(0.97)
+    assert " ".join(busy.split()).startswith("overload: prefill was busy 97.0 % of the time: requests waited")
+    assert max(map(len, busy.splitlines())) <= 80
+    for other in (text(0.9), text(0.97, embedded=False)):
+        assert "overload" not in other
+        assert other.startswith("trace ")
+
+
 class Screen(io.StringIO):
     """A stream that is a terminal or not."""
 

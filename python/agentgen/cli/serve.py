@@ -199,7 +199,7 @@ def command(
             click.echo(server.url)
             click.echo(
                 f"model {printable(options['model'])}: {memory} of {counted(block_size, 'token')} each, "
-                f"prefill {_rate(prefill_rate)}, decode {_rate(decode_rate)}"
+                f"prefill {_rate(prefill_rate)}{_shared(prefill_rate)}, decode {_rate(decode_rate)}"
             )
             while not stopped.wait(POLL_S):
                 pass
@@ -233,6 +233,11 @@ def _blocks(
         return _native.capacity_blocks(capacity.size, kv_bytes_per_token, block_size)
     except ValueError as error:
         raise click.UsageError(f"--{error}.") from None
+
+
+def _shared(rate: float) -> str:
+    """What happens when clients send more than the server takes."""
+    return " for all requests together (beyond that they wait)" if rate else ""
 
 
 def _rate(rate: float) -> str:

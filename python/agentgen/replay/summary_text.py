@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentgen._native import PREFILL_TOKENS_PER_SECOND
+from agentgen.replay.units import MS_PER_S
 from agentgen.text.format import NONE, counted, duration, percent
 from agentgen.text.layout import BLANK, Facts, Table, paragraph
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     Stated = dict[str, Any]
 
+BUSY = 0.95  # of the time: a queue that hardly ever empties
 STATISTICS = ("mean", "p50", "p90", "p99", "max")  # summary.json has more
 LATENCIES = {
     "latency of successful requests, ms": {
@@ -50,6 +53,8 @@ SOURCES = {
 def pieces(summary: Stated) -> Iterator[RenderableType]:
     """Everything that `agentgen replay` prints after a run."""
     run = summary["run"]
+    if said := _overload(summary):
+        yield paragraph(said, rest="  ")
     yield Facts(_overview(summary), indent=0)
     for table in (*(_latencies(run, title) for title in LATENCIES), _throughput(run), _turns(run)):
         if table is not None:
@@ -65,6 +70,22 @@ def pieces(summary: Stated) -> Iterator[RenderableType]:
     for kind in ("warnings", "errors"):
         for message in summary[kind]:
             yield paragraph(message, first=f"{kind.removesuffix('s')}: ", rest="  ")
+
+
+def _overload(summary: Stated) -> str:
+    """What a reader has to know before any time: that requests wait for each other. Only one server's rate is known."""
+    run = summary["run"]
+    reported, duration_ms = run["cache"]["reported"], run["full"] and run["full"]["duration_ms"]
+    if not ((summary["settings"] or {}).get("embedded_server") and reported and duration_ms):
+        return ""
+    computed = reported["prompt_tokens"] - reported["cached_tokens"]
+    busy = MS_PER_S * computed / PREFILL_TOKENS_PER_SECOND / duration_ms
+    if busy < BUSY:
+        return ""
+    return (
+        f"overload: prefill was busy {percent(min(busy, 1.0))} of the time: requests waited for each other, and "
+        "waiting times grow with every session at once"
+    )
 
 
 def figure(value: float | None) -> str:

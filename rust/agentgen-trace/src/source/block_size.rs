@@ -64,7 +64,7 @@ fn most_frequent(ranges: impl Iterator<Item = RangeInclusive<u32>>) -> (RangeInc
         changes.push((u64::from(*range.end()) + 1, -1));
     }
     changes.sort_unstable();
-    let (mut open, mut most, mut range, mut is_best) = (0_i64, 0, 1..=0, false);
+    let (mut open, mut most, mut range, mut is_best) = (0_i64, 0, 0..=0, false);
     for (size, change) in changes {
         if is_best && change < 0 {
             range = *range.start()..=(size - 1) as u32;
