@@ -17,12 +17,10 @@ pub(super) fn infer(file: &DataFile, layout: Option<Layout>, block_size: Option<
         return parquet_sample::infer(file, layout, block_size);
     }
     let rows = sample(file)?;
+    let lengths = || rows.iter().map(|r| (r.line, r.length, r.ids.len())).collect::<Vec<_>>();
     let block_size = match block_size {
         Some(size) => size,
-        None => {
-            let lengths: Vec<_> = rows.iter().map(|r| (r.line, r.length, r.ids.len())).collect();
-            likely_size(&lengths).map_err(|e| e.in_file(&file.path))?
-        }
+        None => likely_size(&lengths()).map_err(|e| e.in_file(&file.path))?,
     };
     let layout = match layout {
         Some(layout) => layout,
