@@ -12,6 +12,7 @@ import pytest
 from conftest import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from conftest import Invoke
@@ -253,6 +254,37 @@ def test_the_table_of_mooncake_is_unchanged(tmp_path: Path) -> None:
         assert table[name].cast(pl.Int64).to_list() == expected[column].to_list()
     assert table["hash_ids"].to_list() == expected["hash_ids"].to_list()
     assert table["timestamp_ms"].to_list() == expected["timestamp"].to_list()
+
+
+def requests_of(requests: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """All requests of a Weka conversation, those of sub-agents too."""
+    for request in requests:
+        if "hash_ids" in request:
+            yield request
+        yield from requests_of(request.get("requests", []))
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="no shared data")
+def test_what_prompts_of_weka_share_is_what_their_ids_say(tmp_path: Path) -> None:
+    sources = sorted((DATA / "weka").glob("trace_*.json"))[:4]
+    blocks = 0
+    distinct = set()
+    for source in sources:
+        conversation = json.loads(source.read_text(encoding="utf-8"))
+        assert conversation["hash_id_scope"] == "local"
+        for request in requests_of(conversation["requests"]):
+            blocks += len(request["hash_ids"])
+            before = hash(source)
+            for block in request["hash_ids"]:
+                before = hash((before, block))
+                distinct.add(before)
+    result = agentgen.import_sessions(sources, tmp_path / "run")
+    full = rows(tmp_path / "run").select(
+        pl.col("hash_ids").list.head(pl.col("context_length") // result.manifest["block_size"])
+    )
+    ids = full["hash_ids"].explode()
+    # An infinite cache finds all but the first occurrence of each block.
+    assert (ids.len(), ids.n_unique()) == (blocks, len(distinct))
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="no shared data")

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use agentgen_trace::diagnostic::Diagnostic;
-use agentgen_trace::error::Result;
+use agentgen_trace::error::{Result, TraceError};
 use agentgen_trace::ordered::{Cancel, Ordered};
 use agentgen_trace::sink::file::digest;
 use serde::Serialize;
@@ -83,15 +83,26 @@ pub(crate) fn read(
         move |file: SourceFile| {
             let read = read_file(&file, format);
             done.fetch_add(size(&file), Ordering::Relaxed);
-            read
+            match read {
+                // Of a folder, a file that cannot be read costs itself only.
+                Err(error) if !file.is_named => unread(file.path, error).map(Err),
+                read => read.map(Ok),
+            }
         }
     });
     let mut all = Recording { problems: found.problems, ..Recording::default() };
     let (mut sources, mut skipped) = (Vec::new(), 0);
     for file in read_files {
-        let Some((recording, mut entry)) = file? else {
-            skipped += 1;
-            continue;
+        let (recording, mut entry) = match file? {
+            Ok(Some(read)) => read,
+            Ok(None) => {
+                skipped += 1;
+                continue;
+            }
+            Err(problem) => {
+                all.problems.push(problem);
+                continue;
+            }
         };
         entry.source = sources.len() + 1;
         sources.push(entry);
@@ -132,6 +143,16 @@ fn read_file(file: &SourceFile, format: Option<&'static Format>) -> Result<Optio
     Ok(Some((recording, entry)))
 }
 
+/// The problem of a file that cannot be read; its message holds no text of the file.
+fn unread(file: PathBuf, error: TraceError) -> Result<Problem> {
+    let reason = match error {
+        TraceError::Io { source, .. } => format!("not read: {}", source.kind()),
+        TraceError::Diagnostic(_) => "not read: not a file of its format".to_owned(),
+        other => return Err(other),
+    };
+    Ok(Problem { file, line: None, reason })
+}
+
 fn identities(session: &RecordedSession) -> impl Iterator<Item = &'static str> {
     session.calls.iter().map(|call| match call.prompt {
         Prompt::Blocks { .. } => IDENTITIES[0],
@@ -140,14 +161,14 @@ fn identities(session: &RecordedSession) -> impl Iterator<Item = &'static str> {
     })
 }
 
-fn unknown(path: &Path) -> agentgen_trace::TraceError {
+fn unknown(path: &Path) -> TraceError {
     let names: Vec<_> = FORMATS.iter().map(|format| format.name).collect();
     let diagnostic = Diagnostic::unnamed("a file of no known format", format!("one of {}", names.join(", ")));
     diagnostic.with_help("name the format").in_file(path).into()
 }
 
 /// The error of sources without a single model call.
-pub(crate) fn nothing(files: usize, problems: &[Problem]) -> agentgen_trace::TraceError {
+pub(crate) fn nothing(files: usize, problems: &[Problem]) -> TraceError {
     let found = format!("no model calls in {files} {}", if files == 1 { "file" } else { "files" });
     let diagnostic = Diagnostic::unnamed(found, "at least one");
     match problems.first() {

@@ -1,10 +1,11 @@
 //! The rows of random sessions follow the rules of traces with links.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use agentgen_formats::import::{
-    Agent, Call, Client, ImportOptions, Imported, NameOptions, Part, Prompt, RecordedSession, Recording, Rewrite,
-    Usage, write_recording,
+    Agent, Call, Client, ImportOptions, Imported, NameOptions, Part, Progress, Prompt, RecordedSession, Recording,
+    Rewrite, Usage, import, write_recording,
 };
 use agentgen_trace::Cancel;
 use agentgen_trace::schema::Column;
@@ -54,19 +55,23 @@ fn session(key: &str) -> RecordedSession {
     }
 }
 
-/// Writes sessions as a run and reads its rows, session by session; none if no call can be used.
-fn table(sessions: Vec<RecordedSession>) -> Option<(Imported, Vec<Vec<Found>>)> {
-    let run = tempfile::tempdir().unwrap();
-    let options = ImportOptions {
+fn options(directory: &Path) -> ImportOptions {
+    ImportOptions {
         sources: Vec::new(),
         format: None,
-        directory: run.path().to_owned(),
+        directory: directory.to_owned(),
         block_size: Some(BLOCK),
         names: NameOptions::default(),
         strict: false,
         threads: 2,
         created: "2026-01-01T00:00:00Z".to_owned(),
-    };
+    }
+}
+
+/// Writes sessions as a run and reads its rows, session by session; none if no call can be used.
+fn table(sessions: Vec<RecordedSession>) -> Option<(Imported, Vec<Vec<Found>>)> {
+    let run = tempfile::tempdir().unwrap();
+    let options = options(run.path());
     let cancel = Cancel::default();
     let imported = match write_recording(Recording { sessions, ..Recording::default() }, &options, &cancel) {
         Ok(imported) => imported,
@@ -290,6 +295,26 @@ fn content_tells_what_prompts_share() {
     assert_ne!(found[0][0].ids[6], found[1][0].ids[6]);
     assert_eq!((found[2][0].link.as_deref(), found[2][0].kept), (Some("break"), Some(96)));
     assert_eq!((imported.summary.prompts_estimated, imported.summary.delays.unknown_delays), (4, 2));
+}
+
+#[test]
+fn a_file_of_a_folder_that_cannot_be_read_costs_itself_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = r#"{"timestamp":0,"input_length":600,"output_length":5,"hash_ids":[0,1]}"#;
+    std::fs::write(folder.path().join("good.jsonl"), format!("{row}\n")).unwrap();
+    let bad = folder.path().join("bad.jsonl.gz");
+    std::fs::write(&bad, b"\x1f\x8b not compressed").unwrap();
+    let run = tempfile::tempdir().unwrap();
+    let mut options = options(run.path());
+    options.block_size = None;
+    options.sources = vec![folder.path().to_owned()];
+    let (progress, cancel) = (Progress::default(), Cancel::default());
+    let imported = import(&options, &progress, &cancel).unwrap();
+    assert_eq!((imported.summary.calls, imported.problems.len()), (1, 0));
+    assert_eq!(imported.manifest.unwrap().import.unwrap()["files_of_unknown_format"], 1);
+    // A file that is named must be readable.
+    options.sources = vec![bad];
+    import(&options, &progress, &cancel).unwrap_err();
 }
 
 #[test]
