@@ -67,6 +67,7 @@ def test_settings_are_frozen_and_reject_unknown_names() -> None:
         ({"max_delay": "-1"}, '--max-delay: found "-1", expected a time such as'),
         ({"slo": "tft=1s"}, '--slo: found "tft=1s", expected limits such as ttft=500ms,tpot=50ms; names are'),
         ({"request_json": '{"model": "x"}'}, "found the field 'model', which comes from --model"),
+        ({"request_json": '{"input": "x"}'}, "found the field 'input', which comes from the trace"),
         ({"request_json": "[]"}, "--request-json: found a value that is not shown, expected a JSON object"),
         ({"request_json": "[" * 10_000}, "expected a JSON object of request fields"),
         ({"concurrency": 4, "session_rate": 1.0}, "--concurrency, --session-rate: found both, expected one"),

@@ -32,6 +32,7 @@ RESERVED_FIELDS = {
     "model": "--model",
     "stream": "--no-stream",
     "messages": "the trace",
+    "input": "the trace",
     "prompt": "the trace",
 }
 
