@@ -69,6 +69,8 @@ class ReplaySession:
 
 
 class ReplaySource:
+    has_bundles = False
+
     def __init__(self, path: str, options: str, worker: int = 0, workers: int = 1) -> None:
         self._trace = json.loads(Path(path).read_text(encoding="utf-8"))
         self._options = json.loads(options)
