@@ -47,8 +47,10 @@ fn the_row_goes_before_the_conversation_and_that_before_the_run() {
             let row = if has_row { &of_row } else { all };
             let wire = if Parameters::LIMITS.contains(name) { "max_completion_tokens" } else { name };
             let mut request = json!({});
-            // The run cannot use a name that no server accepts.
-            request[if *name == "max_new_tokens" { wire } else { name }] = run.clone();
+            // The run cannot use a name that no server accepts, and has an option of its own for streams.
+            if *name != "stream" {
+                request[if *name == "max_new_tokens" { wire } else { name }] = run.clone();
+            }
             let wire = if *name == "max_tokens" { name } else { wire };
             let bodies = bodies(&rows, &request);
             let found: Vec<_> = bodies.iter().map(|body| &body[wire]).collect();
