@@ -180,6 +180,7 @@ def sent(path: Path) -> list[tuple[str, list[bytes]]]:
         "model": "m",
         "stream": False,
         "request": {},
+        "max_tokens_field": "auto",
         "is_linked": False,
         "transcripts": None,
         "trace_block_size": None,
