@@ -230,5 +230,5 @@ def test_an_odd_retry_after_is_none(retry_after: str, trace: Path, run: Run, tmp
 
     with serving(answer) as server:
         run("replay", trace, *options(server.url, tmp_path, "--retries", 2), code=1)
-        assert len(server.requests) == 3
+        assert len(server.requests) == 3 * (1 + 2), "sent again after the waits of a refusal without Retry-After"
     assert summary_of(tmp_path / "out")["run"]["outcomes"] == {"http_error": 3}

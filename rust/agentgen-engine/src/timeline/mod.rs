@@ -217,6 +217,13 @@ impl<S: TimedSession, E, I: Iterator<Item = Result<S, E>>> Timeline<S, I> {
     fn schedule(&mut self, place: usize, ready_ms: f64) {
         let Some(open) = &self.places[place] else { return };
         let number = open.session.number();
+        if let Some(turn) = open.session.turn(open.turn)
+            && !open.session.may_have_members()
+        {
+            let time_ms = turn.send.time_ms(ready_ms, open.sent_ms);
+            self.events.push(Event { time_ms, number, kind: Kind::Turn(place) });
+            return;
+        }
         let begins = match open.turn.checked_sub(1) {
             Some(answered) => self.starts.respond(&open.session, answered),
             None => Vec::new(),
