@@ -443,7 +443,7 @@ def test_a_response_before_the_request_is_read_ends_the_connection() -> None:
 
 
 def test_retry_after_is_seconds_or_a_date() -> None:
-    assert retry_after_s(None) is None
+    assert retry_after_s(b"") is None
     assert retry_after_s(b"7") == 7
     assert retry_after_s(b"soon") is None
     assert retry_after_s(b"Wed, 21 Oct 2015 07:28:00 GMT") == 0

@@ -15,10 +15,8 @@ DECODED = {b"", b"identity"}
 COMPLETE = Response(OK)
 
 
-def retry_after_s(value: bytes | None) -> float | None:
-    """Seconds of a `Retry-After` header (a number or a date); None if it is missing, malformed or over a year."""
-    if value is None:
-        return None
+def retry_after_s(value: bytes) -> float | None:
+    """Seconds of a `Retry-After` header (a number or a date); None if it is empty, malformed or over a year."""
     text = value.decode("latin-1").strip()
     try:
         seconds = float(text) if text.isdigit() else parsedate_to_datetime(text).timestamp() - time.time()
@@ -40,7 +38,8 @@ class ParsedResponse:
     """
 
     __slots__ = (
-        "found",
+        "_names",
+        "_spelt",
         "has_more",
         "headers",
         "in_head",
@@ -57,7 +56,9 @@ class ParsedResponse:
     def __init__(self) -> None:
         self.parts: list[bytes] = []
         self.headers: dict[bytes, bytes] = {}
-        self.found: dict[bytes, bytes] = {}  # the headers of the final response, by names in lower case
+        # A server spells the names of headers alike in all responses, so they are put in lower case once.
+        self._spelt: frozenset[bytes] = frozenset()
+        self._names: dict[bytes, bytes] = {}  # as spelt, by names in lower case
         self.on_body = self.parts.append
         self.on_header = self.headers.__setitem__
         self.parser = httptools.HttpResponseParser(self)
@@ -79,8 +80,11 @@ class ParsedResponse:
     @property
     def is_framed(self) -> bool:
         """HTTP says where the body ends; otherwise it ends with the connection."""
-        found = self.found
-        return bool(found.get(b"content-length")) or found.get(b"transfer-encoding", b"").lower().endswith(b"chunked")
+        return bool(self.header(b"content-length")) or self.header(b"transfer-encoding").lower().endswith(b"chunked")
+
+    def header(self, name: bytes) -> bytes:
+        """The value of a header of the final response; empty without it."""
+        return self.headers.get(self._names.get(name, name), b"")
 
     def on_message_begin(self) -> None:
         """The first byte of a response."""
@@ -92,13 +96,15 @@ class ParsedResponse:
         """The end of a head."""
         if self.response is None and self.parser.get_status_code() >= OK:
             self.in_head = False
-            self.found = {name.lower(): value for name, value in self.headers.items()}
-            self.is_encoded = b"content-encoding" in self.found and self.encoding not in DECODED
+            if self._spelt != self.headers.keys():
+                self._spelt = frozenset(self.headers)
+                self._names = {name.lower(): name for name in self.headers}
+            self.is_encoded = b"content-encoding" in self._names and self.encoding not in DECODED
 
     @property
     def encoding(self) -> bytes:
         """How the body is compressed."""
-        return self.found.get(b"content-encoding", b"").strip().lower()
+        return self.header(b"content-encoding").strip().lower()
 
     def on_message_complete(self) -> None:
         """The end of a response, as HTTP frames it."""
@@ -112,5 +118,5 @@ class ParsedResponse:
         status = self.parser.get_status_code()
         if status == OK and is_framed:
             return COMPLETE
-        location = self.found.get(b"location", b"").decode("latin-1")
-        return Response(status, is_framed, retry_after_s(self.found.get(b"retry-after")), location)
+        location = self.header(b"location").decode("latin-1")
+        return Response(status, is_framed, retry_after_s(self.header(b"retry-after")), location)

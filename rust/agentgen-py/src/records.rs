@@ -5,8 +5,12 @@ use std::path::PathBuf;
 use agentgen_replay::records::{self, Measured, Request, Session};
 use agentgen_replay::summary::{self, Run, compare};
 use agentgen_trace::{Cancel, TraceError};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error, StrDeserializer};
 
 use crate::answer::Answer;
 use crate::arguments::{from_json, json};
@@ -30,7 +34,7 @@ impl Recorder {
     }
 
     fn request(&mut self, record: &Bound<'_, PyDict>, answer: Option<&Answer>) -> PyResult<()> {
-        let mut record: Request = fields(record)?;
+        let mut record = request(record)?;
         if let Some(Answer(answer)) = answer {
             if record.message.is_empty() {
                 answer.message().clone_into(&mut record.message);
@@ -41,7 +45,7 @@ impl Recorder {
     }
 
     fn session(&mut self, record: &Bound<'_, PyDict>) -> PyResult<()> {
-        let record: Session = fields(record)?;
+        let record = session(record)?;
         self.write(|file| file.session(record))
     }
 
@@ -68,9 +72,43 @@ impl Recorder {
     }
 }
 
-/// A record from its fields; `agentgen.replay.records` has the same names.
-fn fields<T: serde::de::DeserializeOwned>(record: &Bound<'_, PyDict>) -> PyResult<T> {
-    pythonize::depythonize(record).map_err(|error| bad_argument(format!("record: {error}")))
+/// Reads a record from a dict by its interned names, without an intermediate tree: there is one for each request.
+/// `agentgen.replay.records` has the same names.
+macro_rules! record {
+    ($type:ident from $dict:ident { $($field:ident),* } { $($named:ident),* } $($rest:tt)*) => {
+        $type {
+            $($field: item($dict, intern!($dict.py(), stringify!($field)))?.extract()?,)*
+            $($named: name(item($dict, intern!($dict.py(), stringify!($named)))?.cast::<PyString>()?.to_str()?)?,)*
+            $($rest)*
+        }
+    };
+}
+
+fn request(dict: &Bound<'_, PyDict>) -> PyResult<Request> {
+    let message = dict.get_item(intern!(dict.py(), "message"))?;
+    Ok(record!(Request from dict {
+        session, key, turn, url, scheduled_ns, intended_ns, sent_ns, context_tokens, input_tokens, output_tokens, status,
+        retries
+    } { phase, outcome }
+        message: message.map_or(Ok(String::new()), |message| message.extract())?,
+        answer: None,
+    ))
+}
+
+fn session(dict: &Bound<'_, PyDict>) -> PyResult<Session> {
+    Ok(record!(Session from dict {
+        session, key, planned, opened_ns, closed_ns, skipped, cancelled, never_issued
+    } { phase }))
+}
+
+fn item<'py>(dict: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    dict.get_item(name)?.ok_or_else(|| bad_argument(format!("record: found no {name}, expected all fields")))
+}
+
+/// A phase or an outcome by its name.
+fn name<'de, T: Deserialize<'de>>(name: &'de str) -> PyResult<T> {
+    let deserializer: StrDeserializer<'de, Error> = name.into_deserializer();
+    T::deserialize(deserializer).map_err(|error| bad_argument(format!("record: {error}")))
 }
 
 fn failed(path: &std::path::Path, source: std::io::Error) -> PyErr {
