@@ -13,6 +13,10 @@ PEER_MADE := $(if $(AGENTGEN_PEER_VENV),,.venv-peer/made)
 ENGINES      := $(or $(AGENTGEN_ENGINES_VENV),.venv-engines)
 ENGINES_MADE := $(if $(AGENTGEN_ENGINES_VENV),,.venv-engines/made)
 
+# Data Designer, for `test-interop`, which shares no environment with AIPerf; AGENTGEN_DESIGNER_VENV names one that has it.
+DESIGNER      := $(or $(AGENTGEN_DESIGNER_VENV),.venv-designer)
+DESIGNER_MADE := $(if $(AGENTGEN_DESIGNER_VENV),,.venv-designer/made)
+
 # The public data that some tests read; AGENTGEN_SHARED_DATA names another directory.
 DATA := $(or $(AGENTGEN_SHARED_DATA),../shared/data)
 
@@ -67,6 +71,11 @@ $(CHARTS): build_backend/agentgen_build.py | $(VENV)/made
 .venv-peer/made: benches/peer/requirements.txt
 	$(PYTHON) -m venv .venv-peer
 	.venv-peer/$(SCRIPTS)/python -m pip install -r $<
+	@touch $@
+
+.venv-designer/made: tests/designer/requirements.txt
+	$(PYTHON) -m venv .venv-designer
+	.venv-designer/$(SCRIPTS)/python -m pip install -r $<
 	@touch $@
 
 # pip cannot override the requirements of a package; uv can.
@@ -160,8 +169,9 @@ bench-peer-replay: $(VENV)/optimized $(VENV)/tools $(PEER_MADE) ## Compare the r
 	$(BIN)/python benches/peer/replay.py --peer $(PEERBIN) --server $(BENCH_SERVER) \
 	    $(if $(BENCH_ENDPOINTS),--endpoints $(BENCH_ENDPOINTS))
 
-test-interop: $(VENV)/built $(VENV)/tools $(PEER_MADE) ## Read our files with AIPerf: distributions, validator, loader
+test-interop: $(VENV)/built $(VENV)/tools $(PEER_MADE) $(DESIGNER_MADE) ## Compare with AIPerf (distributions, validator, loader) and Data Designer (messages)
 	AGENTGEN=$(abspath $(BIN))/agentgen $(PEERBIN)/python -m pytest tests/interop
+	AGENTGEN=$(abspath $(BIN))/agentgen $(DESIGNER)/$(SCRIPTS)/python -m pytest tests/designer
 
 test-engines: $(VENV)/built $(VENV)/tools $(ENGINES_MADE) ## Replay against vLLM and llama.cpp with a tiny model (installs 6 GB of packages)
 	AGENTGEN_ENGINES=$(abspath $(ENGINES)/$(SCRIPTS))/python $(BIN)/python -m pytest tests/engines

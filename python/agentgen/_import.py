@@ -132,6 +132,11 @@ def import_sessions(
     data = json.loads(text)
     problems = tuple(ImportProblem(**problem) for problem in data["problems"])
     if data["manifest"] is None:
-        more = f" (and {counted(len(problems) - 1, 'other problem')})" if problems[1:] else ""
-        raise TraceError(f"{problems[0]}{more}; nothing was written (strict)")
+        raise strict_error(problems)
     return ImportedRun(Path(directory), data["manifest"], data["summary"], data["names"], problems)
+
+
+def strict_error(problems: Sequence[ImportProblem]) -> TraceError:
+    """The error of an import that had to be complete."""
+    more = f" (and {counted(len(problems) - 1, 'other problem')})" if problems[1:] else ""
+    return TraceError(f"{problems[0]}{more}; nothing was written (strict)")

@@ -28,6 +28,7 @@ __all__ = [
     "ReplaySource",
     "Secrets",
     "Server",
+    "SourceProblems",
     "__version__",
     "analyze",
     "capacity_blocks",
@@ -42,6 +43,7 @@ __all__ = [
     "merge",
     "model",
     "model_names",
+    "open_rollouts",
     "plan",
     "preset",
     "preset_names",
@@ -49,6 +51,7 @@ __all__ = [
     "remove_shards",
     "replay_probe",
     "resolve",
+    "rollout_formats",
     "schema",
     "simulate",
     "simulation_sample",
@@ -57,6 +60,7 @@ __all__ = [
     "validate",
     "verify_run",
     "write_file",
+    "write_rollouts",
     "write_run",
 ]
 
@@ -163,6 +167,42 @@ def import_sessions(
 
     Returns JSON: `manifest` (null if `strict` and there are problems: nothing is written then), `summary`, `problems`,
     `names`. `progress(bytes_read, bytes_in_all)` is called at most ten times per second. Raises TraceError, OSError.
+    """
+
+@type_check_only
+class RolloutSelection(TypedDict):
+    sources: Sequence[str]
+    format: str | None
+    partition: tuple[int, int] | None
+    shuffle_seed: int | None
+    limit: int | None
+    threads: int | None
+
+@final
+class SourceProblems:
+    """Parts of the sources that could not be used, as a stream of their rows goes on."""
+
+    def take(self) -> str:
+        """Those since the last call, as JSON: `file`, `line` (or null), `reason`."""
+
+def rollout_formats() -> list[str]:
+    """Names of the import formats whose messages can be read."""
+
+def open_rollouts(selection: RolloutSelection) -> tuple[BatchStream, SourceProblems]:
+    """Rows of messages, read while they are taken. Raises TraceError, UsageError, OSError."""
+
+def write_rollouts(
+    selection: RolloutSelection,
+    path: str,
+    *,
+    strict: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> str:
+    """Write rows of messages as a Parquet file.
+
+    Returns JSON: `is_written` (false if `strict` and there are problems), `rows`, `messages`, `tool_calls`, `files`,
+    `files_of_other_formats`, `bytes`, `left_out` (by reason), `problems`. `progress(bytes_read, bytes_in_all)` is
+    called at most ten times per second. Raises TraceError, UsageError, OSError.
     """
 
 def verify_run(directory: str) -> bool:

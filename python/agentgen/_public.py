@@ -6,6 +6,7 @@ from agentgen._api import convert, generate, merge, presets, read, validate
 from agentgen._batches import Batches, Trace
 from agentgen._import import ImportedRun, ImportProblem, import_formats, import_sessions
 from agentgen._native import Batch, __version__
+from agentgen._rollouts import rollouts
 from agentgen._scan import scan
 from agentgen._serve import Server, serve
 from agentgen._validation import Finding, ValidationReport
@@ -70,6 +71,7 @@ __all__ = [
     "read",
     "replay",
     "report",
+    "rollouts",
     "scan",
     "serve",
     "simulate",

@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING
 import click
 
 from agentgen._import import HIDDEN, import_formats, import_sessions
-from agentgen._native import MAX_TOKENS
+from agentgen._native import MAX_TOKENS, rollout_formats
+from agentgen._rollouts import MAX_ROWS
 from agentgen.cli._errors import reading
+from agentgen.cli._import_messages import MessageOptions, check_options, import_messages
 from agentgen.cli._options import Whole, check_name, threads_option
 from agentgen.cli._pages import write_pages
 from agentgen.run import check_empty
+from agentgen.settings import MAX_SEED
 from agentgen.text.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+MAX_PREVIEW = 10_000  # sessions that are printed
 
 
 @click.command("import")
@@ -52,11 +57,28 @@ if TYPE_CHECKING:
     "--hide", multiple=True, type=click.Choice(HIDDEN), help="Replace well-known names of this kind by numbers, too."
 )
 @click.option("--strict", is_flag=True, help="Write nothing if a part of a source cannot be used; exit with 2.")
+@click.option(
+    "--messages",
+    "target",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the sessions with their texts to a Parquet file instead.",
+)
+@click.option("--preview", type=Whole(1, MAX_PREVIEW), metavar="N", help="Print N sessions with their texts instead.")
+@click.option(
+    "--partition-index", type=Whole(0, MAX_ROWS), metavar="I", help="Read part I (from 0) of the sorted files only."
+)
+@click.option("--num-partitions", type=Whole(1, MAX_ROWS), metavar="N", help="Number of parts of the sorted files.")
+@click.option("--shuffle", is_flag=True, help="Read the files in a random order.")
+@click.option("--seed", type=Whole(0, MAX_SEED), metavar="N", help="Seed of that order. [default: 0]")
+@click.option("--limit", type=Whole(1, MAX_ROWS), metavar="N", help="Write at most N sessions.")
 @threads_option
 @click.option("--no-pages", "pages", is_flag=True, default=True, flag_value=False, help="Do not write HTML pages.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was imported as JSON.")
-@click.option("--force", is_flag=True, help="Replace the run in an existing directory.")
+@click.option("--force", is_flag=True, help="Replace the run in an existing directory, or the file of --messages.")
+@click.pass_context
 def command(
+    context: click.Context,
     *,
     sources: tuple[str, ...],
     format_name: str,
@@ -66,6 +88,13 @@ def command(
     keep: tuple[str, ...],
     hide: tuple[str, ...],
     strict: bool,
+    target: Path | None,
+    preview: int | None,
+    partition_index: int | None,
+    num_partitions: int | None,
+    shuffle: bool,
+    seed: int | None,
+    limit: int | None,
     threads: int | None,
     pages: bool,
     as_json: bool,
@@ -80,11 +109,27 @@ def command(
     The directory gets the data files, calls.parquet (what the sources say of
     each model call), manifest.json, quality.json (what was estimated) and HTML
     pages. A part of a source that cannot be used is left out and named.
+
+    --messages and --preview give the sessions with their texts instead, one
+    row each (claude-code, codex, pi, atif, hermes), for distillation.
     """
     check_name(name)
-    formats = import_formats()
+    options = MessageOptions(target, preview, partition_index, num_partitions, shuffle, seed, limit)
+    check_options(context, options)
+    formats = rollout_formats() if options.is_given else import_formats()
     if format_name != "auto" and format_name not in formats:
         raise click.BadParameter(f"found {format_name!r}, expected auto, {', '.join(formats)}.", param_hint="--format")
+    if options.is_given:
+        import_messages(
+            sources,
+            options,
+            format_name=format_name,
+            strict=strict,
+            threads=threads,
+            as_json=as_json,
+            force=force,
+        )
+        return
     directory = output / (name or f"import_{datetime.now(UTC):%Y%m%d-%H%M%S}")
     check_empty(directory, force=force, option="--force")
     with _reading_except(directory), progress("importing", shown=not as_json) as update:

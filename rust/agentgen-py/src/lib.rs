@@ -15,6 +15,7 @@ mod generate;
 mod import;
 mod records;
 mod replay;
+mod rollouts;
 mod sample;
 mod server;
 mod simulate;
@@ -50,6 +51,8 @@ mod _native {
     use super::records::{Recorder, compare_runs, summarize};
     #[pymodule_export]
     use super::replay::{ReplayRequest, ReplaySession, ReplaySource, describe_replay, replay_probe};
+    #[pymodule_export]
+    use super::rollouts::{SourceProblems, open_rollouts, rollout_formats, write_rollouts};
     #[pymodule_export]
     use super::sample::simulation_sample;
     #[pymodule_export]

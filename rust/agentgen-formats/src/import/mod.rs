@@ -13,7 +13,7 @@ mod identity;
 mod lengths;
 pub mod lines;
 mod merge;
-mod model;
+pub(crate) mod model;
 mod names;
 mod options;
 mod prefix;
@@ -37,5 +37,6 @@ pub use model::{
 };
 pub use names::{NameOptions, WrittenNames};
 pub use options::ImportOptions;
-pub use run::{Imported, Progress, import, schema, write_recording};
+pub(crate) use read::unread;
+pub use run::{Imported, Progress, ShownProblem, import, schema, write_recording};
 pub use summary::{ImportQuality, Summary};

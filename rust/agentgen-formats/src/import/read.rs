@@ -144,7 +144,7 @@ fn read_file(file: &SourceFile, format: Option<&'static Format>) -> Result<Optio
 }
 
 /// The problem of a file that cannot be read; its message holds no text of the file.
-fn unread(file: PathBuf, error: TraceError) -> Result<Problem> {
+pub(crate) fn unread(file: PathBuf, error: TraceError) -> Result<Problem> {
     let reason = match error {
         TraceError::Io { source, .. } => format!("not read: {}", source.kind()),
         TraceError::Diagnostic(_) => "not read: not a file of its format".to_owned(),

@@ -20,7 +20,7 @@ mod openai;
 mod otel;
 mod pi;
 mod sharegpt;
-mod support;
+pub(crate) mod support;
 mod swe;
 mod tracelab;
 mod values;
