@@ -34,7 +34,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench bench-regression bench-instructions bench-peer bench-peer-analyze \
-        bench-peer-simulate bench-peer-replay bench-replay test-interop test-engines fuzz screenshots docs test-docs clean
+        bench-peer-import bench-peer-simulate bench-peer-replay bench-replay test-interop test-engines fuzz \
+        screenshots docs test-docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -158,6 +159,9 @@ bench-peer: $(VENV)/optimized $(VENV)/tools $(CHARTS) $(PEER_MADE) ## Compare ge
 
 bench-peer-analyze: $(VENV)/optimized $(VENV)/tools $(PEER_MADE) ## Compare the analysis with AIPerf; print a Markdown table
 	$(BIN)/python benches/peer/analyze.py --peer $(PEERBIN)
+
+bench-peer-import: $(VENV)/optimized $(VENV)/tools $(DESIGNER_MADE) ## Compare the import of logs with Data Designer; print a Markdown table
+	$(BIN)/python benches/peer/import_logs.py --designer $(DESIGNER)/$(SCRIPTS)
 
 bench-peer-simulate: $(VENV)/optimized $(VENV)/tools $(PEER_MADE) ## Compare the simulator with AIPerf; print Markdown tables
 	$(BIN)/python benches/peer/simulate.py --peer $(PEERBIN)

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::error::{Result, TraceError};
 use agentgen_trace::ordered::{Cancel, Ordered};
-use agentgen_trace::sink::file::digest;
+use agentgen_trace::sink::file::{FileEntry, digest};
 use serde::Serialize;
 
 use super::discover::{SourceFile, discover};
@@ -18,6 +18,9 @@ use super::names::is_identifier;
 
 /// How a source tells what prompts share.
 const IDENTITIES: [&str; 3] = ["ids", "content", "accounting"];
+
+/// Files of so many bytes are hashed in a thread of their own.
+const LARGE_FILE_BYTES: u64 = 8 << 20;
 
 /// A file that was imported. It holds no name and no text of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -123,8 +126,7 @@ fn read_file(file: &SourceFile, format: Option<&'static Format>) -> Result<Optio
         }
         return Ok(None);
     };
-    let recording = (format.read)(&file.path)?;
-    let digest = digest(&file.path)?;
+    let (recording, digest) = read_and_digest(&file.path, format)?;
     let mut entry = SourceEntry {
         source: 0,
         format: format.name,
@@ -141,6 +143,19 @@ fn read_file(file: &SourceFile, format: Option<&'static Format>) -> Result<Optio
     let versions = recording.sessions.iter().filter_map(|session| session.client.version.clone());
     entry.versions.extend(versions.filter(|version| is_identifier(version)));
     Ok(Some((recording, entry)))
+}
+
+/// Reads a file; a large one is hashed meanwhile, since it may be the only one.
+fn read_and_digest(path: &Path, format: &Format) -> Result<(Recording, FileEntry)> {
+    if path.metadata().map_or(0, |metadata| metadata.len()) < LARGE_FILE_BYTES {
+        return Ok(((format.read)(path)?, digest(path)?));
+    }
+    std::thread::scope(|scope| {
+        let hashing = scope.spawn(|| digest(path));
+        let recording = (format.read)(path)?;
+        let digest = hashing.join().map_err(|_| TraceError::internal("hashing panicked"))?;
+        Ok((recording, digest?))
+    })
 }
 
 /// The problem of a file that cannot be read; its message holds no text of the file.

@@ -1,5 +1,6 @@
 //! The beginning of a file: its first lines, and the keys of its first JSON objects.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use agentgen_trace::error::Result;
@@ -100,7 +101,13 @@ impl Head {
             // A damaged file has no format.
             return Ok(Self { columns: column_names(path).unwrap_or_default(), ..Self::default() });
         }
-        Ok(Self::of(&String::from_utf8_lossy(&bytes)))
+        let text = match std::str::from_utf8(&bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            // The end may be inside of a character.
+            Err(error) if error.error_len().is_none() => String::from_utf8_lossy(&bytes[..error.valid_up_to()]),
+            Err(_) => String::from_utf8_lossy(&bytes),
+        };
+        Ok(Self::of(&text))
     }
 
     /// The head of a file that begins with `text`.
