@@ -293,3 +293,21 @@ def test_samples_give_valid_runs(source: str, tmp_path: Path) -> None:
     result = imported(DATA / source, tmp_path / "run")
     assert result.summary["calls"] > 0
     assert agentgen.validate(tmp_path / "run").findings == ()
+
+
+def test_calls_tell_whom_they_waited_for_and_how_much_came(tmp_path: Path) -> None:
+    log = Log()
+    log.human()
+    log.call(20_000, 15_000, 300, "AskUserQuestion")
+    log.call(20_900, 20_000, 100, "Bash")
+    log.call(21_900, 20_000, 100)
+    log.row(type="system", subtype="turn_duration", durationMs=42_000)
+    imported(log.write(tmp_path / "logs" / "one.jsonl"), tmp_path / "run")
+    calls = pl.read_parquet(tmp_path / "run" / "calls.parquet")
+    assert calls["wait_kind"].to_list() == [None, "human", "tool"]
+    assert [tool["asks_person"] for tools in calls["tools"] for tool in tools] == [True, False]
+    assert calls["human_turn_ms"].to_list() == [42_000, None, None]
+    assert calls["sent_quality"].unique().to_list() == ["derived"]
+    result = len(f"A {CANARY}!")
+    assert calls["input_bytes"].to_list() == [len(f"Please find the {CANARY}."), result, result]
+    assert calls["output_bytes"].min() >= len(f"I look for the {CANARY}.")

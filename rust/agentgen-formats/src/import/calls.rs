@@ -20,6 +20,7 @@ static TOOL: LazyLock<Fields> = LazyLock::new(|| {
         Field::new("wall_ms", DataType::Float64, true),
         Field::new("internal_ms", DataType::Float64, true),
         Field::new("is_error", DataType::Boolean, true),
+        Field::new("asks_person", DataType::Boolean, true),
     ])
 });
 
@@ -43,11 +44,15 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         column("output_tokens", DataType::UInt32),
         column("output_quality", DataType::Utf8),
         column("reasoning_tokens", DataType::UInt64),
+        column("input_bytes", DataType::UInt64),
+        column("output_bytes", DataType::UInt64),
         column("sent_ms", DataType::Float64),
+        column("sent_quality", DataType::Utf8),
         column("first_output_ms", DataType::Float64),
         column("end_ms", DataType::Float64),
         column("wait_before_ms", DataType::Float64),
         column("wait_kind", DataType::Utf8),
+        column("human_turn_ms", DataType::Float64),
         column("tools", DataType::LargeList(Arc::new(tool))),
     ]))
 });
@@ -70,6 +75,22 @@ pub(crate) struct CallRow<'a> {
     /// From which its times count.
     pub origins: Origins,
     pub wait_ms: Option<f64>,
+    /// The call whose answer came before it in its recorded session.
+    pub before: Option<&'a Call>,
+    /// Recorded duration of the user's request that it is the first call of.
+    pub human_turn_ms: Option<f64>,
+}
+
+impl CallRow<'_> {
+    /// What the delay before the call waited for. Some tools ask a person: their wait is that person's.
+    fn wait_kind(&self) -> Option<&'static str> {
+        self.wait_ms?;
+        let waits_for = self.call.trigger.and_then(canonical_trigger)?;
+        let tools = self.before.map_or(&[][..], |before| &before.tools);
+        let longest = tools.iter().max_by(|a, b| a.wall_ms.unwrap_or(0.0).total_cmp(&b.wall_ms.unwrap_or(0.0)));
+        let asks_person = self.call.trigger == Some(Trigger::Tool) && longest.is_some_and(|tool| tool.asks_person);
+        Some(if asks_person { "human" } else { waits_for })
+    }
 }
 
 /// Builds a batch of calls.
@@ -113,7 +134,8 @@ impl CallTable {
             call.model.as_deref().map(|model| names.model(model)),
             Some(lengths.prompt_quality.name()),
             Some(lengths.output_quality.name()),
-            call.trigger.filter(|_| row.wait_ms.is_some()).and_then(canonical_trigger),
+            call.sent_ms.map(|_| if call.sent_is_recorded { "recorded" } else { "derived" }),
+            row.wait_kind(),
         ];
         for (column, word) in self.names.iter_mut().zip(words) {
             column.append_option(word);
@@ -123,12 +145,19 @@ impl CallTable {
             column.append_value(number);
         }
         let usage = &call.usage;
-        let counts = [usage.cached_tokens, usage.cache_written_tokens, usage.reasoning_tokens];
+        let counts = [
+            usage.cached_tokens,
+            usage.cache_written_tokens,
+            usage.reasoning_tokens,
+            call.input_bytes,
+            call.output_bytes,
+        ];
         for (column, count) in self.counts.iter_mut().zip(counts) {
             column.append_option(count);
         }
         let since = |time: Option<f64>| time.and_then(|time| row.origins.since(time));
-        let times = [since(call.sent_ms), since(call.first_output_ms), since(call.end_ms), row.wait_ms];
+        let times =
+            [since(call.sent_ms), since(call.first_output_ms), since(call.end_ms), row.wait_ms, row.human_turn_ms];
         for (column, time) in self.times.iter_mut().zip(times) {
             column.append_option(time);
         }
@@ -148,6 +177,7 @@ impl CallTable {
         fields.field_builder::<Float64Builder>(1).ok_or_else(missing)?.append_option(tool.wall_ms);
         fields.field_builder::<Float64Builder>(2).ok_or_else(missing)?.append_option(tool.internal_ms);
         fields.field_builder::<BooleanBuilder>(3).ok_or_else(missing)?.append_option(tool.is_error);
+        fields.field_builder::<BooleanBuilder>(4).ok_or_else(missing)?.append_value(tool.asks_person);
         fields.append(true);
         Ok(())
     }

@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     fn session(calls: Vec<Call>) -> RecordedSession {
-        RecordedSession { calls, ..super::super::testing::session("x") }
+        RecordedSession { calls, ..RecordedSession::new("x".to_owned(), "test", Vec::new()) }
     }
 
     fn call(parts: &[(u128, u64)], prompt_tokens: Option<u64>) -> Call {

@@ -88,6 +88,16 @@ pub fn read_lines(
     Ok(())
 }
 
+/// The rows of a file's lines, and what could not be used.
+pub fn read_rows<R>(path: &Path, parse: impl Fn(&str) -> Result<Option<R>, BadLine>) -> Result<(Recording, Vec<R>)> {
+    let (mut recording, mut rows) = (Recording::default(), Vec::new());
+    read_lines(path, &mut recording, |line, _| {
+        rows.extend(parse(line)?);
+        Ok(())
+    })?;
+    Ok((recording, rows))
+}
+
 /// Reads a whole document and gives its text to `parse`. A document that cannot be used becomes a problem.
 pub fn read_document(
     path: &Path,

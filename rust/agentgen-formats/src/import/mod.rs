@@ -23,8 +23,6 @@ mod run;
 mod split;
 mod summary;
 mod table;
-#[cfg(test)]
-mod testing;
 pub mod time;
 mod times;
 mod trace;

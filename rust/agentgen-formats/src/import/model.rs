@@ -237,6 +237,23 @@ impl fmt::Display for Problem {
     }
 }
 
+impl RecordedSession {
+    /// A session of the main agent that nothing else is known of.
+    #[must_use]
+    pub fn new(key: String, format: &str, calls: Vec<Call>) -> Self {
+        Self {
+            key,
+            client: Client { format: format.to_owned(), version: None },
+            project: None,
+            agent: Agent::Main,
+            continues: None,
+            context_window: None,
+            human_turn_ms: Vec::new(),
+            calls,
+        }
+    }
+}
+
 impl Recording {
     /// Adds `count` to what was left out for a reason.
     pub fn leave_out(&mut self, reason: &'static str, count: u64) {

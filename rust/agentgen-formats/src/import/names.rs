@@ -268,7 +268,12 @@ mod tests {
         let session = |agent, model: &str, tools: &[&str]| {
             let tools = tools.iter().map(|name| ToolUse { name: (*name).to_owned(), ..ToolUse::default() }).collect();
             let calls = vec![Call { model: Some(model.to_owned()), tools, ..Call::default() }];
-            RecordedSession { agent, project: Some(model.to_owned()), calls, ..super::super::testing::session("x") }
+            RecordedSession {
+                agent,
+                project: Some(model.to_owned()),
+                calls,
+                ..RecordedSession::new("x".to_owned(), "test", Vec::new())
+            }
         };
         let sessions = [
             session(Agent::Main, "claude-opus-4-5", &["Read", "mcp__secret__x", "mine"]),

@@ -78,7 +78,7 @@ mod tests {
         RecordedSession {
             client: Client { format: "claude-code".into(), version: Some("2".into()) },
             calls: vec![Call { model: Some(model.into()), usage, ..Call::default() }],
-            ..super::super::testing::session("x")
+            ..RecordedSession::new("x".to_owned(), "test", Vec::new())
         }
     }
 

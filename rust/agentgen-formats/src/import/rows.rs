@@ -11,7 +11,7 @@ use arrow_schema::SchemaRef;
 use super::calls::{CallRow, CallTable, canonical_trigger};
 use super::content::Content;
 use super::identity::Numbering;
-use super::model::Agent;
+use super::model::{Agent, RecordedSession};
 use super::names::Names;
 use super::table::{Row, Table};
 use super::trace::Trace;
@@ -149,6 +149,8 @@ impl<'a> Rows<'a> {
                 call,
                 origins: trace.times.origins,
                 wait_ms: delay_ms,
+                before: turn.lengths.call.checked_sub(1).map(|before| &recorded.calls[before]),
+                human_turn_ms: human_turn_ms(recorded, turn.lengths.call),
             };
             self.calls.push(&row, self.names)?;
             (state.context, state.turns) = (prompt, state.turns + 1);
@@ -220,4 +222,11 @@ impl<'a> Rows<'a> {
             }
         }
     }
+}
+
+/// The recorded duration of the user's request that a call is the first one of.
+fn human_turn_ms(recorded: &RecordedSession, call: usize) -> Option<f64> {
+    let turn = recorded.calls[call].human_turn_index;
+    let is_first = call.checked_sub(1).is_none_or(|before| recorded.calls[before].human_turn_index != turn);
+    recorded.human_turn_ms.get(turn as usize).copied().flatten().filter(|_| is_first)
 }

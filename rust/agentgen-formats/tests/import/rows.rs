@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use agentgen_formats::import::{
-    Agent, Call, Client, ImportOptions, Imported, NameOptions, Part, Progress, Prompt, RecordedSession, Recording,
-    Rewrite, Usage, import, write_recording,
+    Agent, Call, ImportOptions, Imported, NameOptions, Part, Progress, Prompt, RecordedSession, Recording, Rewrite,
+    Usage, import, write_recording,
 };
 use agentgen_trace::Cancel;
 use agentgen_trace::schema::Column;
@@ -43,16 +43,7 @@ struct Found {
 
 /// A session without calls.
 fn session(key: &str) -> RecordedSession {
-    RecordedSession {
-        key: key.to_owned(),
-        client: Client { format: "test".to_owned(), version: None },
-        project: None,
-        agent: Agent::Main,
-        continues: None,
-        context_window: None,
-        human_turn_ms: Vec::new(),
-        calls: Vec::new(),
-    }
+    RecordedSession::new(key.to_owned(), "test", Vec::new())
 }
 
 fn options(directory: &Path) -> ImportOptions {

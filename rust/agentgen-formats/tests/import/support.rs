@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use agentgen_formats::import::{Agent, Call, Client, RecordedSession, Recording, formats, merge};
+use agentgen_formats::import::{Agent, Call, RecordedSession, Recording, formats, merge};
 use tempfile::TempDir;
 
 /// A folder with files.
@@ -43,16 +43,7 @@ pub fn session(key: &str, ids: &[&str]) -> RecordedSession {
         end_ms: Some(1000.0 * index as f64),
         ..Call::default()
     };
-    RecordedSession {
-        key: key.to_owned(),
-        client: Client::default(),
-        project: None,
-        agent: Agent::Main,
-        continues: None,
-        context_window: None,
-        human_turn_ms: vec![],
-        calls: ids.iter().enumerate().map(call).collect(),
-    }
+    RecordedSession::new(key.to_owned(), "", ids.iter().enumerate().map(call).collect())
 }
 
 /// The ids of a session's calls.

@@ -6,7 +6,7 @@ use std::path::Path;
 use agentgen_trace::error::Result;
 use serde::Deserialize;
 
-use super::support::{key, problem, session};
+use super::support::{key, problem};
 use super::values::{BlockId, Name, Tokens, block_tokens, fits, ids, ms, tokens};
 use super::{Format, Head, no_folders};
 use crate::import::lines::{BadLine, read_lines};
@@ -164,7 +164,7 @@ fn sessions(path: &Path, rows: Vec<(Row, Vec<Wait>)>, block_tokens: u32) -> Vec<
         let (name, new) = (row.session(), sessions.len());
         let place = *names.entry(name.clone()).or_insert(new);
         if place == new {
-            sessions.push(session(key(path, name), NAME, Vec::new()));
+            sessions.push(RecordedSession::new(key(path, name), NAME, Vec::new()));
         }
         let call = sessions[place].calls.len();
         places.insert(row.request_id.clone(), (place, call));

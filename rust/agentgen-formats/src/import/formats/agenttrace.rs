@@ -6,7 +6,7 @@ use agentgen_trace::error::Result;
 use agentgen_trace::source::TextRows;
 use serde::Deserialize;
 
-use super::support::{key, problem, read_values, session};
+use super::support::{key, problem, read_values};
 use super::values::{Name, Tokens, tokens};
 use super::{Format, Head, no_folders};
 use crate::import::lines::BadLine;
@@ -190,7 +190,7 @@ fn session_of(path: &Path, mut trace: Trace) -> Option<RecordedSession> {
         client: Client { format: NAME.to_owned(), version: metadata.collector_version },
         project: trace.dataset_name.or(metadata.dataset_name),
         context_window: tokens(metadata.context_length),
-        ..session(key(path, trace.id), NAME, calls)
+        ..RecordedSession::new(key(path, trace.id), NAME, calls)
     })
 }
 

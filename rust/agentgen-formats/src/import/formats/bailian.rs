@@ -6,7 +6,7 @@ use std::path::Path;
 use agentgen_trace::error::Result;
 use serde::Deserialize;
 
-use super::support::{key, problem, session};
+use super::support::{key, problem};
 use super::values::{BlockId, Name, Tokens, block_tokens, fits, ids, ms, tokens};
 use super::{Format, Head, no_folders};
 use crate::import::lines::read_lines;
@@ -105,7 +105,7 @@ impl Chats {
             _ => {
                 let continues = parent.map(|(session, _)| self.sessions[session].key.clone());
                 let key = key(path, format!("chat {}", row.chat_id));
-                self.sessions.push(RecordedSession { continues, ..session(key, NAME, vec![call]) });
+                self.sessions.push(RecordedSession { continues, ..RecordedSession::new(key, NAME, vec![call]) });
                 (self.sessions.len() - 1, 0)
             }
         };

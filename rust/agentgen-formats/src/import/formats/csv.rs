@@ -5,7 +5,7 @@ use std::path::Path;
 
 use agentgen_trace::error::Result;
 
-use super::support::{key, session};
+use super::support::key;
 use super::{Format, Head, no_folders};
 use crate::import::lines::{BadLine, read_lines};
 use crate::import::model::{Call, RecordedSession, Recording, Usage};
@@ -110,7 +110,7 @@ fn read_azure(path: &Path) -> Result<Recording> {
         let sent_ms = Some(time.ok_or_else(|| BadLine::new("TIMESTAMP that is not a time"))?);
         let usage = usage(row.tokens("ContextTokens")?, row.tokens("GeneratedTokens")?);
         let call = Call { usage, sent_ms, sent_is_recorded: true, ..Call::default() };
-        sessions.push(session(key(path, format!("line {line}")), AZURE.name, vec![call]));
+        sessions.push(RecordedSession::new(key(path, format!("line {line}")), AZURE.name, vec![call]));
         Ok(())
     })?;
     recording.sessions = sessions;
@@ -144,7 +144,7 @@ fn read_burst(path: &Path) -> Result<Recording> {
         }
         let label = name.as_ref().map_or_else(|| format!("line {line}"), |name| format!("session {name}"));
         name.map(|name| places.insert(name, sessions.len()));
-        sessions.push(session(key(path, label), BURST.name, vec![call]));
+        sessions.push(RecordedSession::new(key(path, label), BURST.name, vec![call]));
         Ok(())
     })?;
     recording.sessions = sessions;

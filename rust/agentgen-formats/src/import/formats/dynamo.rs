@@ -6,7 +6,7 @@ use std::path::Path;
 use agentgen_trace::error::Result;
 use serde::Deserialize;
 
-use super::support::{key, session};
+use super::support::key;
 use super::values::{BlockId, Name, Tokens, fits, ids, ms, tokens};
 use super::{Format, Head, no_folders};
 use crate::import::lines::{BadLine, read_lines};
@@ -119,7 +119,7 @@ fn read(path: &Path) -> Result<Recording> {
         if place == new {
             let parent =
                 context.and_then(|context| context.parent_session_id).map(|parent| format!("session {parent}"));
-            let session = session(key(path, name), NAME, Vec::new());
+            let session = RecordedSession::new(key(path, name), NAME, Vec::new());
             sessions.push(Activity { session, parent, calls: Vec::new(), tools: Vec::new() });
         }
         match found {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Environment;
 use super::chat::{self, Conversation, Kind};
-use super::support::{read_values, session};
+use super::support::read_values;
 use super::{Format, Head, HeadObject, in_home};
 use crate::import::lines::BadLine;
 use crate::import::model::{Part, RecordedSession, Recording};
@@ -66,7 +66,7 @@ fn read(path: &Path) -> Result<Recording> {
     if transcript.messages > 0 {
         let stem = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let key = stem.split('.').next().unwrap_or_default().to_owned();
-        snapshots.push(finish(session(key, FORMAT.name, calls), transcript.model.as_deref()));
+        snapshots.push(finish(RecordedSession::new(key, FORMAT.name, calls), transcript.model.as_deref()));
     }
     for session in snapshots {
         if session.calls.is_empty() {
@@ -94,7 +94,7 @@ fn snapshot(value: &Value, path: &Path) -> Result<RecordedSession, BadLine> {
     let stem = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let stem = stem.split('.').next().unwrap_or_default();
     let key = text(value, "session_id").unwrap_or_else(|| stem.strip_prefix("session_").unwrap_or(stem));
-    let mut session = finish(session(key.to_owned(), FORMAT.name, calls), text(value, "model"));
+    let mut session = finish(RecordedSession::new(key.to_owned(), FORMAT.name, calls), text(value, "model"));
     let time = |key| text(value, key).and_then(iso_ms);
     if let Some(call) = session.calls.first_mut() {
         call.sent_ms = time("session_start");

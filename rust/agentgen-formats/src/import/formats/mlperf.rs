@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::chat::{Conversation, message, tools_part};
-use super::support::{key, problem, read_values, session};
+use super::support::{key, problem, read_values};
 use super::values::Name;
 use super::{Format, Head, no_folders};
 use crate::import::lines::BadLine;
@@ -83,7 +83,7 @@ fn session_of(path: &Path, transcript: &Transcript) -> RecordedSession {
         });
         parts.extend(answer.map(part));
     }
-    session(key(path, &transcript.id), FORMAT.name, calls)
+    RecordedSession::new(key(path, &transcript.id), FORMAT.name, calls)
 }
 
 /// A message as a part; calls and results of tools are text, like the rest.
@@ -137,7 +137,8 @@ fn read_snapshots(path: &Path) -> Result<Recording> {
         earlier += u64::from(latest.insert(name, (snapshot.conversation_idx, calls)).is_some());
         Ok(())
     })?;
-    let sessions = latest.into_iter().map(|(name, (_, calls))| session(key(path, name), SNAPSHOTS.name, calls));
+    let sessions =
+        latest.into_iter().map(|(name, (_, calls))| RecordedSession::new(key(path, name), SNAPSHOTS.name, calls));
     recording.sessions = sessions.collect();
     recording.leave_out("earlier snapshots of conversations", earlier);
     Ok(recording)

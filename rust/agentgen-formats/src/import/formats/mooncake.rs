@@ -8,7 +8,7 @@ use agentgen_trace::error::Result;
 use serde::Deserialize;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::support::{key, problem, session};
+use super::support::{key, problem};
 use super::values::{BlockId, Name, Tokens, block_tokens, fits, ids, ms, tokens};
 use super::{Format, Head, HeadObject, no_folders};
 use crate::import::lines::{BadLine, read_lines};
@@ -192,7 +192,7 @@ impl Builder<'_> {
             Layout::Whole => rows.into_iter().map(|row| self.whole(row)).collect(),
             Layout::Added => self.added(&key, rows),
         };
-        RecordedSession { project, continues, ..session(key, self.format, calls) }
+        RecordedSession { project, continues, ..RecordedSession::new(key, self.format, calls) }
     }
 
     fn whole(&self, row: Row) -> Call {

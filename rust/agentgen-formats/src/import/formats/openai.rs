@@ -9,7 +9,7 @@ use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::chat::{Kind, message, tools_part, trigger};
-use super::support::{key, read_values, session};
+use super::support::{key, read_values};
 use super::values::{Name, Tokens, ms, tokens};
 use super::{Format, Head, HeadObject, no_folders};
 use crate::import::lines::BadLine;
@@ -189,7 +189,7 @@ impl Requests<'_> {
         let place = place.unwrap_or_else(|| {
             let number = self.sessions.len();
             let name = row.session_id.as_ref().map_or_else(|| format!("request {number}"), |n| format!("session {n}"));
-            let session = session(key(self.path, name), NAME, Vec::new());
+            let session = RecordedSession::new(key(self.path, name), NAME, Vec::new());
             self.sessions.push(Open { session, end: 0, length: 0, answer: None });
             number
         });

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::Environment;
 use super::json::{Content, Flag, Maybe, Number, Str, text_bytes};
-use super::{Format, Head, in_home, support};
+use super::{Format, Head, in_home};
 use crate::import::lines::{BadLine, read_lines};
 use crate::import::model::{Call, RecordedSession, Recording, Rewrite, ToolUse, Trigger, Usage};
 use crate::import::time::{elapsed, epoch_ms, iso_ms};
@@ -172,7 +172,7 @@ struct Builder {
 impl Builder {
     fn new(stem: &str) -> Self {
         Self {
-            session: support::session(stem.to_owned(), FORMAT.name, Vec::new()),
+            session: RecordedSession::new(stem.to_owned(), FORMAT.name, Vec::new()),
             model: None,
             calls_at: HashMap::new(),
             ids: HashSet::new(),

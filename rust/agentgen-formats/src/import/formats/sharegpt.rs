@@ -6,11 +6,11 @@ use agentgen_trace::error::Result;
 use serde::Deserialize;
 
 use super::chat::{Conversation, Kind, Message};
-use super::support::{key, read_values, session};
+use super::support::{key, read_values};
 use super::values::Name;
 use super::{Format, Head, no_folders};
 use crate::import::lines::BadLine;
-use crate::import::model::{Part, Recording};
+use crate::import::model::{Part, RecordedSession, Recording};
 
 const NAME: &str = "sharegpt";
 
@@ -55,7 +55,7 @@ fn read(path: &Path) -> Result<Recording> {
             call.model.clone_from(&one.model);
         }
         let name = one.id.map_or_else(|| format!("conversation {index}"), |id| id.to_string());
-        sessions.push(session(key(path, name), NAME, calls));
+        sessions.push(RecordedSession::new(key(path, name), NAME, calls));
         Ok(())
     })?;
     recording.sessions = sessions;

@@ -12,21 +12,7 @@ use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::import::lines::{BadLine, MAX_DOCUMENT_BYTES, read_document, read_lines};
-use crate::import::model::{Agent, Call, Client, Problem, RecordedSession, Recording};
-
-/// A session of the main agent that a format tells nothing else about.
-pub fn session(key: String, format: &str, calls: Vec<Call>) -> RecordedSession {
-    RecordedSession {
-        key,
-        client: Client { format: format.to_owned(), version: None },
-        project: None,
-        agent: Agent::Main,
-        continues: None,
-        context_window: None,
-        human_turn_ms: Vec::new(),
-        calls,
-    }
-}
+use crate::import::model::{Problem, Recording};
 
 /// A key that no other file has.
 pub fn key(path: &Path, name: impl std::fmt::Display) -> String {

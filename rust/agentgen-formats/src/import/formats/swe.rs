@@ -6,7 +6,7 @@ use agentgen_trace::error::Result;
 use serde_json::Value;
 
 use super::chat::{self, Conversation, Kind, Message};
-use super::support::{read_values, session};
+use super::support::read_values;
 use super::{Format, Head, HeadObject, no_folders};
 use crate::import::lines::{BadLine, read_document};
 use crate::import::model::{Part, RecordedSession, Recording, ToolUse, Usage};
@@ -123,7 +123,7 @@ fn read_swe_agent(path: &Path) -> Result<Recording> {
         // A document on one line has the name of its file.
         let line = line.filter(|line| *line > 1);
         let key = line.map_or_else(|| stem(path), |line| format!("{}:{line}", stem(path)));
-        let mut session = session(key, SWE_AGENT.name, run.conversation.answered());
+        let mut session = RecordedSession::new(key, SWE_AGENT.name, run.conversation.answered());
         session.project = name.map(str::to_owned);
         let model = text(&value, "model_name").map(str::to_owned);
         let times: Vec<Option<f64>> = steps.iter().map(|s| s.get("execution_time").and_then(Value::as_f64)).collect();
@@ -196,7 +196,7 @@ fn read_mini(path: &Path) -> Result<Recording> {
         }
         found.leave_out(UNKNOWN_ROLE, run.unknown);
         let info = value.get("info");
-        let mut session = session(stem(path), MINI.name, run.conversation.answered());
+        let mut session = RecordedSession::new(stem(path), MINI.name, run.conversation.answered());
         session.client.version = info.and_then(|info| text(info, "mini_version")).map(str::to_owned);
         let model = value.pointer("/info/config/model/model_name").and_then(Value::as_str);
         session.calls.iter_mut().for_each(|call| call.model = model.map(str::to_owned));

@@ -7,7 +7,7 @@ use agentgen_trace::error::Result;
 use serde::Deserialize;
 
 use super::csv::{has_header, read_rows};
-use super::support::{key, session};
+use super::support::key;
 use super::values::{Name, Tokens, tokens};
 use super::{ASK_A_PERSON, Format, Head, no_folders};
 use crate::import::lines::{BadLine, read_lines};
@@ -130,7 +130,7 @@ impl Sessions {
         let new = self.sessions.len();
         let place = *self.places.entry(name.clone()).or_insert(new);
         if place == new {
-            let session = session(key(path, format!("session {name}")), NAME, Vec::new());
+            let session = RecordedSession::new(key(path, format!("session {name}")), NAME, Vec::new());
             self.sessions.push((RecordedSession { project, ..session }, Vec::new()));
         }
         self.sessions[place].1.push((round, call));

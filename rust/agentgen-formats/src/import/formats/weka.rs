@@ -5,7 +5,7 @@ use std::path::Path;
 use agentgen_trace::error::Result;
 use serde::Deserialize;
 
-use super::support::{key, problem, read_values, session};
+use super::support::{key, problem, read_values};
 use super::values::{BlockId, Name, Tokens, ids, ms};
 use super::{Format, Head, no_folders};
 use crate::import::lines::BadLine;
@@ -119,7 +119,7 @@ impl Reader<'_> {
         if calls.is_empty() {
             recording.leave_out("agents without a request", 1);
         } else {
-            let session = RecordedSession { agent, ..session(key, NAME, calls) };
+            let session = RecordedSession { agent, ..RecordedSession::new(key, NAME, calls) };
             recording.sessions.insert(place.min(recording.sessions.len()), session);
         }
     }

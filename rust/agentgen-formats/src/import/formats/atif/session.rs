@@ -1,7 +1,6 @@
 //! The calls of a trajectory: one for each step of the agent.
 
 use super::super::json::{Content, Str, text_bytes};
-use super::super::support;
 use super::document::{Block, Extra, Metrics, Outcome, Step, ToolCall, Trajectory};
 use crate::import::model::{
     Agent, Call, Part, Prompt, RecordedSession, Recording, Rewrite, Spawn, ToolUse, Trigger, Usage,
@@ -76,7 +75,7 @@ struct Builder {
 
 impl Builder {
     fn new(key: String, trajectory: &Trajectory) -> Self {
-        let mut session = support::session(key, super::FORMAT.name, Vec::new());
+        let mut session = RecordedSession::new(key, super::FORMAT.name, Vec::new());
         let agent = trajectory.agent.0.as_ref();
         session.client.version = agent.map(|a| format!("{} {}", &*a.name, &*a.version).trim().to_owned());
         let extra = agent.and_then(|a| a.extra.0.as_ref());

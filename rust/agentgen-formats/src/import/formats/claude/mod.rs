@@ -13,7 +13,7 @@ use agentgen_trace::error::Result;
 
 use super::{Format, Head, in_home};
 use crate::import::formats::Environment;
-use crate::import::lines::read_lines;
+use crate::import::lines::read_rows;
 use crate::import::model::Recording;
 
 /// Logs of Claude Code.
@@ -49,11 +49,7 @@ fn recognises(head: &Head) -> bool {
 }
 
 fn read(path: &Path) -> Result<Recording> {
-    let (mut recording, mut rows) = (Recording::default(), Vec::new());
-    read_lines(path, &mut recording, |line, _| {
-        rows.extend(row::parse(line)?);
-        Ok(())
-    })?;
+    let (mut recording, rows) = read_rows(path, row::parse)?;
     chains::build(path, rows, &mut recording);
     Ok(recording)
 }

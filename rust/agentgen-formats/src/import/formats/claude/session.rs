@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use super::super::support;
 use super::row::{Answer, ResultOf, Row, What};
 use super::text::{Command, TextKind};
 use crate::import::formats::ASK_A_PERSON;
@@ -72,7 +71,7 @@ pub struct Builder {
 
 impl Builder {
     pub fn new(name: String, key: String, agent: Agent) -> Self {
-        let session = RecordedSession { agent, ..support::session(key, super::FORMAT.name, Vec::new()) };
+        let session = RecordedSession { agent, ..RecordedSession::new(key, super::FORMAT.name, Vec::new()) };
         Self {
             name,
             session,

@@ -11,7 +11,7 @@ use agentgen_trace::error::Result;
 
 use super::{Format, Head, in_home};
 use crate::import::formats::Environment;
-use crate::import::lines::read_lines;
+use crate::import::lines::read_rows;
 use crate::import::model::Recording;
 
 /// Logs of Codex.
@@ -27,11 +27,7 @@ fn recognises(head: &Head) -> bool {
 }
 
 fn read(path: &Path) -> Result<Recording> {
-    let (mut recording, mut rows) = (Recording::default(), Vec::new());
-    read_lines(path, &mut recording, |line, _| {
-        rows.extend(row::parse(line)?);
-        Ok(())
-    })?;
+    let (mut recording, rows) = read_rows(path, row::parse)?;
     session::build(path, rows, &mut recording);
     Ok(recording)
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::super::support;
 use super::output::ToolResult;
 use super::replay;
 use super::row::{Counts, Meta, Row, START, Use, What};
@@ -104,7 +103,7 @@ struct Builder {
 impl Builder {
     fn new(stem: &str, rows: &[Row]) -> Self {
         Self {
-            session: support::session(stem.to_owned(), super::FORMAT.name, Vec::new()),
+            session: RecordedSession::new(stem.to_owned(), super::FORMAT.name, Vec::new()),
             spawns: Vec::new(),
             shape: Shape {
                 has_prompts: rows.iter().any(|row| matches!(row.what, What::Prompt { .. })),

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use self::span::{Span, spans_of};
 use super::chat::{Kind, message, tools_part, trigger};
-use super::support::{key, read_values, session};
+use super::support::{key, read_values};
 use super::{Format, Head, HeadObject, no_folders};
 use crate::import::model::{Agent, Call, Part, Prompt, RecordedSession, Recording, ToolUse, Trigger};
 
@@ -100,7 +100,7 @@ impl<'a> Agents<'a> {
                     joined_by: calls.iter().position(after),
                 })
             });
-            let session = session(key(path, name), NAME, activity.calls());
+            let session = RecordedSession::new(key(path, name), NAME, activity.calls());
             Some(RecordedSession { agent: agent.unwrap_or(Agent::Main), ..session })
         };
         self.order.iter().filter_map(session_of).collect()
