@@ -95,7 +95,7 @@ demo: $(VENV)/built $(CHARTS) ## Build and install into .venv; generate 200 sess
 	$(BIN)/agentgen validate demo/run
 	@echo
 	rm -rf demo/replay
-	$(BIN)/agentgen replay demo/run --duration 20s --concurrency 8 --delay-scale 0.1 --grace 5s \
+	$(BIN)/agentgen replay demo/run --duration 20s --concurrency 8 --time-scale 0.1 --grace 5s \
 	    --request-json '{"max_tokens": 50}' --output demo --name replay
 	@echo
 	@echo "Pages: $(abspath demo/run)/report.html, cache_explorer.html and simulation.html,"

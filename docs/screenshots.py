@@ -60,7 +60,7 @@ def replayed(run: Path, scratch: Path) -> Path:
     try:
         options = ["--url", server.url, "--concurrency", "8", "--warmup-sessions", "2", "--slo", "ttft=400ms,tpot=50ms"]
         options += [
-            "--delay-scale",
+            "--time-scale",
             "0.001",
             "--duration",
             "20s",

@@ -22,7 +22,7 @@ SETTINGS = {
     "stream": True,
     "load": "closed",
     "concurrency": 3,
-    "delay_scale": 0.5,
+    "time_scale": 0.5,
     "warmup_sessions": 1,
     "workers": 3,
     "retries": 0,

@@ -122,9 +122,9 @@ def test_runs_with_equal_settings_have_no_warning(tmp_path: Path, invoke: Invoke
             "runs differ in history: live in A, recorded in B",
         ),
         (
-            {"settings": {**STATED, "delay_scale": 0.5}},
-            "delay_scale",
-            "runs differ in delay_scale: none in A, 0.5 in B",
+            {"settings": {**STATED, "time_scale": 0.5}},
+            "time_scale",
+            "runs differ in time_scale: none in A, 0.5 in B",
         ),
         (
             {"trace": {"path": "b.jsonl", "files": [{"sha256": "ffff567890abcdef"}]}},

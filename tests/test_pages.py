@@ -310,7 +310,7 @@ def test_a_replay_is_complete_without_its_page(
     invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_run: Path
 ) -> None:
     monkeypatch.setattr(render, "CHARTS", "missing.js")
-    more = ("--delay-scale", 0, "--max-sessions", 3, "--duration", "1s", "--grace", 0, "--quiet")
+    more = ("--time-scale", 0, "--max-sessions", 3, "--duration", "1s", "--grace", 0, "--quiet")
     # 1: in that time nothing is answered.
     result = invoke("replay", small_run, *more, "--output", tmp_path, "--name", "run", code=1)
     (line,) = result.stderr.splitlines()

@@ -53,7 +53,7 @@ def counts_of(summary: dict[str, Any], phase: str = "run") -> dict[str, int]:
 def test_a_generated_run_needs_no_server(run: Run, tmp_path: Path) -> None:
     run("generate", "--sessions", 8, "--max-isl", 60_000, "--output", tmp_path, "--name", "run", "--quiet")
     short = ("--request-json", '{"max_tokens": 20}', "--duration", "8s", "--grace", 0)
-    more = ("--delay-scale", 0, *short, "--output", tmp_path, "--name", "out")
+    more = ("--time-scale", 0, *short, "--output", tmp_path, "--name", "out")
     done = run("replay", tmp_path / "run", *more)
     assert "(embedded)" in done.stderr
     summary = summary_of(tmp_path / "out")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -18,6 +16,7 @@ from test_replay_http import Handler, target
 from test_replay_http import run as play_now
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
     from conftest import Invoke, Run
@@ -26,27 +25,6 @@ if TYPE_CHECKING:
 @pytest.fixture
 def trace(tmp_path: Path) -> Path:
     return write_trace(tmp_path / "trace.jsonl", 3, 2)
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate of its own for 127.0.0.1, and a server's context with it."""
-    key, file = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    try:
-        subprocess.run(
-            [
-                *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-                *("-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
-                *("-keyout", str(key), "-out", str(file)),
-            ],
-            check=True,
-            capture_output=True,
-        )
-    except FileNotFoundError:
-        pytest.skip("openssl is not installed: no certificate to test with")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file, key)
-    return file, context
 
 
 def test_a_certificate_of_an_unknown_authority(

@@ -73,7 +73,7 @@ def test_sequential_requests_find_the_predicted_cached_tokens(
 ) -> None:
     with serving(block_tokens=block_tokens) as url:
         run(
-            *("replay", generated, "--url", url, "--concurrency", 1, "--delay-scale", 0, *mode),
+            *("replay", generated, "--url", url, "--concurrency", 1, "--time-scale", 0, *mode),
             *("--output", tmp_path, "--name", "out", "--quiet"),
         )
     requests = pl.read_parquet(tmp_path / "out" / "requests.parquet")
@@ -93,7 +93,7 @@ def test_live_histories_hold_tool_calls_as_text(endpoint: str, generated: Path, 
     fault = ("--header", "x-agentgen-fault: tool-calls=2")
     with serving(block_tokens=16) as url:
         run(
-            *("replay", generated, "--url", url, "--endpoint", endpoint, "--concurrency", 1, "--delay-scale", 0),
+            *("replay", generated, "--url", url, "--endpoint", endpoint, "--concurrency", 1, "--time-scale", 0),
             *("--max-sessions", 20, *fault, "--output", tmp_path, "--name", "out", "--quiet"),
         )
     requests = pl.read_parquet(tmp_path / "out" / "requests.parquet")
@@ -107,7 +107,7 @@ def test_live_histories_hold_tool_calls_as_text(endpoint: str, generated: Path, 
 def test_predictions_keep_one_cache_per_server(generated: Path, run: Run, tmp_path: Path) -> None:
     with serving(block_tokens=64) as one, serving(block_tokens=64) as other:
         run(
-            *("replay", generated, "--url", one, "--url", other, "--concurrency", 1, "--delay-scale", 0),
+            *("replay", generated, "--url", one, "--url", other, "--concurrency", 1, "--time-scale", 0),
             *("--history", "recorded", "--output", tmp_path, "--name", "out", "--quiet"),
         )
     requests = pl.read_parquet(tmp_path / "out" / "requests.parquet")
@@ -118,7 +118,7 @@ def test_predictions_keep_one_cache_per_server(generated: Path, run: Run, tmp_pa
 def messages(run: Run, tmp_path: Path, url: str, history: str, code: int = 0) -> pl.DataFrame:
     """Replay recorded conversations with tools."""
     trace = shared("mlperf/agentic_coding_2.5h.jsonl")
-    more = ("--delay-scale", 0, "--output", tmp_path, "--name", "out", "--quiet")
+    more = ("--time-scale", 0, "--output", tmp_path, "--name", "out", "--quiet")
     run("replay", trace, "--url", url, "--history", history, *more, code=code)
     return pl.read_parquet(tmp_path / "out" / "requests.parquet")
 

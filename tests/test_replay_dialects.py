@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING
 
 import pytest
-from replay_server import Received, plain, serving, tokens
+from replay_server import Received, event, plain, serving, tokens
 from small_traces import options, summary_of, write_trace
 
 if TYPE_CHECKING:
@@ -164,3 +165,73 @@ def test_a_proxy_of_the_environment_is_named_where_no_server_is_found(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     result = invoke("replay", trace, *options("http://gateway.invalid/v1", tmp_path), code=2)
     assert "a proxy of the environment is not used (--proxy env uses it)" in result.stderr
+
+
+# --- histories ----------------------------------------------------------------------------------------------------
+
+MESSAGES = [
+    {"role": "user", "content": "a"},
+    {"role": "assistant", "content": "b"},
+    {"role": "user", "content": "c"},
+]
+
+
+def write_messages(path: Path) -> Path:
+    rows = ({"conversation_id": "c", "turn": turn + 1, **row} for turn, row in enumerate(MESSAGES))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("owner", "more", "sent"),
+    [
+        ("vllm", (), "hm"),
+        ("deepseek", (), None),
+        ("deepseek", ("--reasoning", "keep"), "hm"),
+        ("vllm", ("--reasoning", "drop"), None),
+        ("vllm", ("--reasoning", "in-tool-turns"), None),
+    ],
+)
+def test_reasoning_comes_back_as_the_servers_kind_reads_it(
+    owner: str, more: tuple[str, ...], sent: str | None, run: Run, tmp_path: Path
+) -> None:
+    async def answer(received: Received, writer: asyncio.StreamWriter) -> None:
+        del received
+        body = event(reasoning="hm") + tokens(2)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    with serving(answer) as server:
+        server.models = [{"id": "m", "owned_by": owner}]
+        where = ("--url", server.url, "--output", tmp_path, "--name", "out")
+        run("replay", write_messages(tmp_path / "messages.jsonl"), *where, *more)
+        (last,) = (received.json["messages"] for received in server.requests if len(received.json["messages"]) == 3)
+    assert last[1].get("reasoning") == sent
+    expected = more[1] if more else "keep" if owner == "vllm" else "in-tool-turns"
+    assert summary_of(tmp_path / "out")["settings"]["reasoning"] == expected
+
+
+def test_an_answer_without_content_fails_its_turn(trace: Path, run: Run, tmp_path: Path) -> None:
+    """With a recorded history nothing is sent back, so that all turns are played."""
+
+    async def answer(received: Received, writer: asyncio.StreamWriter) -> None:
+        del received
+        body = tokens(4).replace(b'"content": "tok "', b'"content": {"odd": 1}')
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    async def silent(received: Received, writer: asyncio.StreamWriter) -> None:
+        del received
+        body = tokens(4).replace(event(content="tok "), b"")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    with serving(answer) as server:
+        run("replay", trace, *options(server.url, tmp_path), code=1)
+    assert summary_of(tmp_path / "out")["run"]["outcomes"] == {"bad_response": 3}
+    with serving(silent) as server:
+        live = run("replay", trace, *options(server.url, tmp_path), "--name", "live", code=1)
+        run("replay", trace, *options(server.url, tmp_path), "--name", "recorded", "--history", "recorded")
+    assert summary_of(tmp_path / "live")["run"]["outcomes"] == {"empty_answer": 3}
+    assert summary_of(tmp_path / "live")["run"]["counters"]["skipped"] == 3
+    assert "3 sessions failed with empty_answer, such as: session s0, turn 0: found an answer without" in live.stderr
+    recorded = summary_of(tmp_path / "recorded")
+    assert recorded["run"]["outcomes"] == {"ok": 6}
+    assert "run: 6 of 6 answers have counted tokens and no text" in recorded["warnings"][0]

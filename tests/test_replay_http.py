@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import subprocess
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from agentgen.replay.route import Access
 from replay_server import HEAD, Received, chunked, event, plain, refuse, serving, tokens
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Coroutine
     from pathlib import Path
 
@@ -475,24 +475,8 @@ def test_retry_after_is_delivered_with_the_refusal() -> None:
         run(play())
 
 
-def test_tls_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import ssl  # noqa: PLC0415
-
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    try:
-        subprocess.run(
-            [
-                *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-                *("-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
-                *("-keyout", str(key), "-out", str(certificate)),
-            ],
-            check=True,
-            capture_output=True,
-        )
-    except FileNotFoundError:
-        pytest.skip("openssl is not installed: no certificate to test with")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+def test_tls_is_verified(certificate: tuple[Path, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch) -> None:
+    file, context = certificate
 
     async def play(outcome: str) -> None:
         connections = Pool(target(server.url))
@@ -502,7 +486,7 @@ def test_tls_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
     with serving(context=context) as server:
         run(play("connect_error"))
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
         run(play(""))
 
 

@@ -77,9 +77,9 @@ def test_delays_count_from_the_end_of_the_response_and_are_never_early(coarse_ns
 
 def test_delays_are_scaled_and_capped() -> None:
     turns = [OK, Turn(delay_ms=10), Turn(delay_ms=100)]
-    played = world(turns, rules=Rules(delay_scale=0.5, max_delay_ms=20)).run()
+    played = world(turns, rules=Rules(time_scale=0.5, max_delay_ms=20)).run()
     assert [(now - 1000 * MS) / MS for _, _, now in played.issues] == [0, 1 + 5, 1 + 5 + 1 + 20]
-    assert [(now - 1000 * MS) / MS for _, _, now in world(turns, rules=Rules(delay_scale=0)).run().issues] == [0, 1, 2]
+    assert [(now - 1000 * MS) / MS for _, _, now in world(turns, rules=Rules(time_scale=0)).run().issues] == [0, 1, 2]
 
 
 def test_intended_times_follow_the_parents_intended_end() -> None:
@@ -104,7 +104,7 @@ def test_a_wait_that_the_server_asks_for_is_not_lag() -> None:
 
 def test_open_loop_with_recorded_and_with_random_arrivals() -> None:
     sessions = [Script(number, [Turn(latency_ms=100)], start_ms=10.0 * number) for number in range(5)]
-    played = World(sessions, load=TraceArrivals()).run()
+    played = World(sessions, load=TraceArrivals(1)).run()
     assert [(now - 1000 * MS) / MS for _, _, now in played.issues] == [0, 10, 20, 30, 40]
     assert played.most_open == 5
 
@@ -123,7 +123,7 @@ def test_open_loop_with_recorded_and_with_random_arrivals() -> None:
 
 def test_recorded_times_are_kept_unless_the_response_before_is_later() -> None:
     turns = [Turn(at_ms=5, latency_ms=30), Turn(at_ms=20), Turn(at_ms=60)]
-    played = World([Script(0, turns, start_ms=5)], load=TraceArrivals(), rules=Rules(recorded_times=True)).run()
+    played = World([Script(0, turns, start_ms=5)], load=TraceArrivals(1), rules=Rules(recorded_times=True)).run()
     assert [(now - 1000 * MS) / MS for _, _, now in played.issues] == [5, 35, 60]
     assert [(now - 1000 * MS) / MS for _, _, now in World([Script(0, turns)]).run().issues] == [0, 30, 31]
 
@@ -377,7 +377,7 @@ def random_world(seed: int) -> tuple[list[Script], int, Rules, dict[str, float |
         ]
         parent = draw.randrange(number) if number and draw.random() < 0.2 else None
         sessions.append(Script(number, turns, parent))
-    rules = Rules(total_s=0.025, delay_scale=draw.choice([1.0, 1.0, 0.5]))
+    rules = Rules(total_s=0.025, time_scale=draw.choice([1.0, 1.0, 0.5]))
     ends: dict[str, float | None] = {
         "stop_ms": draw.choice([None, 20.25, 60.25]),
         "grace_ms": draw.choice([0.5, 9.5, 50.5]),
@@ -400,7 +400,7 @@ def expected(sessions: list[Script], slots: int, rules: Rules, ends: dict[str, f
         if script.parent is not None:
             now = max(now, over.get(script.parent, 0.0))
         for index, turn in enumerate(script.script):
-            now += turn.delay_ms * rules.delay_scale
+            now += turn.delay_ms * rules.time_scale
             if now >= stop:
                 break
             if turn.outcome == "history":

@@ -74,7 +74,7 @@ def test_settings_are_frozen_and_reject_unknown_names() -> None:
         ({"concurrency": 0}, "--concurrency: found 0, expected a whole number from 1 to 1000000"),
         ({"concurrency": 4.0}, "--concurrency: found 4.0, expected a whole number from 1 to 1000000"),
         ({"session_rate": 0}, "--session-rate: found 0, expected a number above 0, up to 1000000"),
-        ({"delay_scale": float("nan")}, "--delay-scale: found NaN, expected a number from 0, up to 1000000"),
+        ({"time_scale": float("nan")}, "--time-scale: found NaN, expected a number from 0, up to 1000000"),
         ({"stream": "maybe"}, '--no-stream: found "maybe", expected true or false'),
         ({"history": "none"}, "--history: found \"none\", expected 'live' or 'recorded'"),
         ({"model": 3}, "--model: found 3, expected a text"),

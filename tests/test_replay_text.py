@@ -183,7 +183,7 @@ def test_a_dry_run_fits_80_columns_and_breaks_no_name(invoke: Invoke, tmp_path: 
     assert max(map(len, printed.splitlines())) <= 80
     assert "model a-model-of-a-long-name-with-many-hyphens-in-it-and-more" in printed
     assert "duration    at least 1 s of delays and arrivals, plus response times" in printed
-    invoke("replay", trace, "--dry-run", "--trace-block-size", BLOCK, "--delay-scale", 0)
+    invoke("replay", trace, "--dry-run", "--trace-block-size", BLOCK, "--time-scale", 0)
 
 
 def test_failed_sessions_are_counted_by_cause(run: Run, tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_ids_of_two_sizes_in_restarts_are_refused(invoke: Invoke) -> None:
 
 def test_lengths_of_messages_are_approximate_on_every_server(invoke: Invoke, tmp_path: Path) -> None:
     lighthouse = ROOT / "docs" / "examples" / "lighthouse.jsonl"
-    more = ("--history", "recorded", "--delay-scale", 0, "--request-json", '{"max_tokens": 1}')
+    more = ("--history", "recorded", "--time-scale", 0, "--request-json", '{"max_tokens": 1}')
     printed = invoke("replay", lighthouse, *more, "--output", tmp_path, "--name", "out").output
     assert "(embedded)" in printed
     assert summary_of(tmp_path / "out")["trace"]["tokens"] == "approximate"

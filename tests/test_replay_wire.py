@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -109,7 +110,7 @@ class Exchange:
             close=lambda *_, **__: None,
             crash=_raise,
         )
-        self._active = ActiveSession(stated, stated, 0)
+        self._active = ActiveSession(stated, "s", stated, 0)
         cycle.schedule(self._active, 0, 0)
 
     # The clock, the session, its connection and the log, as far as one request needs them.
@@ -285,10 +286,39 @@ def test_an_answer_over_its_limit_fails_with_the_read_that_exceeds_it() -> None:
     assert not exchange.connection.usable
 
 
-def test_a_compressed_body_is_named() -> None:
-    seen = play("stream", with_length(b"\x1f\x8b\x08", OK + b"Content-Encoding: GZIP\r\n"))
-    assert seen == Seen("bad_response", 200, "found Content-Encoding gzip, expected identity, as asked for")
+@pytest.mark.parametrize(("name", "bits"), [("GZIP", 31), ("x-gzip", 31), ("deflate", 15), ("deflate", -15)])
+def test_a_compressed_body_is_read(name: str, bits: int) -> None:
+    packer = zlib.compressobj(wbits=bits)
+    head = f"Content-Encoding: {name}\r\n".encode()
+    wire = with_length(packer.compress(STREAM) + packer.flush(), OK + head)
+    assert play("stream", wire) == whole("stream")
+    assert play("stream", *(wire[at : at + 1] for at in range(len(wire)))) == whole("stream")
     assert play("stream", with_length(STREAM, OK + b"Content-Encoding: identity\r\n")) == whole("stream")
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "message"),
+    [
+        ("gzip", b"plain", "found a body that is not gzip, as its Content-Encoding says"),
+        ("deflate", b"plain", "found a body that is not deflate, as its Content-Encoding says"),
+        ("br", b"x", "found Content-Encoding br, expected identity, as asked for (gzip and deflate are read, too)"),
+        ("zstd", b"x", "found Content-Encoding zstd, expected identity, as asked for (gzip and deflate are read, too)"),
+    ],
+)
+def test_a_compressed_body_that_cannot_be_read_is_named(name: str, body: bytes, message: str) -> None:
+    head = f"Content-Encoding: {name}\r\n".encode()
+    assert play("stream", with_length(body, OK + head)) == Seen("bad_response", 200, message)
+
+
+def test_a_small_compressed_body_cannot_fill_the_memory() -> None:
+    """64 MiB in one small read: given up at the limit, of which not more than another MiB was unpacked."""
+    packer = zlib.compressobj(wbits=31)
+    packed = packer.compress(b": " + b"x" * (64 << 20)) + packer.flush()
+    exchange = Exchange(stream=True, max_bytes=1 << 20)
+    seen = exchange.receive(with_length(packed, OK + b"Content-Encoding: gzip\r\n"))
+    assert seen is not None
+    assert seen.outcome == "response_too_large"
+    assert f"found a body of {2 << 20} bytes or more" in seen.message
 
 
 def test_a_redirect_says_where_to() -> None:

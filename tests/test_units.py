@@ -90,9 +90,9 @@ def test_the_api_takes_what_options_take(small_run: Path, invoke: Invoke) -> Non
 
 def test_settings_of_a_replay(tmp_path: Path) -> None:
     file = tmp_path / "replay.yaml"
-    file.write_text("concurrency: 1k\ndelay_scale: '0.5'\nduration: 5m\n", encoding="utf-8")
+    file.write_text("concurrency: 1k\ntime_scale: '0.5'\nduration: 5m\n", encoding="utf-8")
     settings = load_settings(file, {"max_sessions": "2M"})
-    assert (settings.concurrency, settings.delay_scale, settings.duration) == (1_000, 0.5, 300.0)
+    assert (settings.concurrency, settings.time_scale, settings.duration) == (1_000, 0.5, 300.0)
     assert settings.max_sessions == 2_000_000
 
 

@@ -478,7 +478,7 @@ class Recorder:
     def flush(self) -> None: ...
     def close(self) -> None: ...
 
-def describe_replay(path: str | PathLike[str], *, trace_block_size: int | None = None) -> str:
+def describe_replay(path: str | PathLike[str], *, trace_block_size: int | None = None, selection: str = "{}") -> str:
     """What a replay of a trace will be, as JSON: kind, files, clock, sums and maxima in tokens, ms.
 
     Reads the trace through. Raises TraceError, OSError.

@@ -7,6 +7,7 @@
         │   └── UsageError                    2   an argument contradicts the trace, or is missing
         ├── ModelError  (also a ValueError)   2   a model is unknown, or its config.json does not state its KV size
         ├── HistoryError                      -   the next request of a session cannot be built; the session fails
+        │   └── EmptyAnswerError              -   an answer is empty
         ├── ReplayError                       2   a replay cannot start: server, model or settings
         ├── RunError                          1   a run directory is incomplete, in use, or does not match others
         └── PlanError                         1   no amount of memory reaches the target
@@ -114,6 +115,10 @@ class ModelError(AgentgenError, ValueError):
 
 class HistoryError(AgentgenError):
     """A session's next request cannot be made from the answers that came; the session ends there."""
+
+
+class EmptyAnswerError(HistoryError):
+    """There is nothing in an answer that the session's next prompt could hold; the session ends there."""
 
 
 class ReplayError(AgentgenError):

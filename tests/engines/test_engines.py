@@ -165,7 +165,7 @@ def play(run: Run, trace: Path, engine: Engine, tmp_path: Path, *options: object
         "out",
         "--quiet",
     )
-    run("replay", trace, "--url", engine.url, "--delay-scale", 0, *more, *options)
+    run("replay", trace, "--url", engine.url, "--time-scale", 0, *more, *options)
     out = tmp_path / "out"
     played = Played(json.loads((out / "summary.json").read_text()), pl.read_parquet(out / "requests.parquet"))
     assert set(played.requests["outcome"]) == {"ok"}

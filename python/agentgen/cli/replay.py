@@ -23,11 +23,12 @@ GROUPS = {
         *("proxy", "ca_file", "insecure", "skip_checks"),
     ),
     "Prompt": (
-        *("history", "prompt_mode", "tokenizer", "salt", "request_json", "max_tokens_field", "trace_block_size"),
+        *("history", "reasoning", "prompt_mode", "tokenizer", "salt", "request_json", "max_tokens_field"),
+        "trace_block_size",
     ),
     "Load": (
-        *("concurrency", "session_rate", "seed", "duration", "max_sessions", "warmup_sessions"),
-        *("delay_scale", "max_delay", "workers"),
+        *("concurrency", "session_rate", "seed", "ramp_up", "from_", "until", "sample", "too_long", "duration"),
+        *("max_sessions", "warmup_sessions", "time_scale", "max_delay", "workers"),
     ),
     "Failure handling": ("connect_timeout", "first_token_timeout", "timeout", "max_answer", "retries", "grace"),
     "Output": ("config", "slo", "output", "name", "dry_run", "as_json", "quiet"),
@@ -112,6 +113,13 @@ def _pair(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     type=click.Choice(["live", "recorded"]),
 )
 @_option(
+    "reasoning",
+    None,
+    "Reasoning of earlier answers in prompts: none, all, or that since the user's last message. [default: keep; "
+    "in-tool-turns for DeepSeek's models]",
+    type=click.Choice(["drop", "keep", "in-tool-turns"]),
+)
+@_option(
     "prompt-mode",
     None,
     "Send prompts as text, or (completions only) as token ids. [default: text]",
@@ -140,10 +148,26 @@ def _pair(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 )
 @_option("session-rate", "R", "Open loop with random arrivals, R sessions per second.", type=_number)
 @_option("seed", "N", "Seed of the random arrivals. [default: 42]", type=_number)
+@_option("ramp-up", "TIME", "Time over which a closed loop starts its first sessions. [default: all at once]")
+@click.option("--from", "from_", metavar="TIME", help="Play arrivals from this time on, after the earliest one.")
+@_option("until", "TIME", "Play arrivals before this time, after the earliest one.")
+@_option("sample", "SHARE", "Play this share of the sessions, such as 10%, with all that are linked to them.")
+@_option(
+    "too-long",
+    None,
+    "Sessions with a request longer than the server takes: refuse the trace, leave them out, or play them up to it. "
+    "[default: refuse]",
+    type=click.Choice(["refuse", "skip-session", "truncate-session"]),
+)
 @_option("duration", "TIME", "Issue no request after this time.")
 @_option("max-sessions", "N", "Play at most N sessions.", type=_number)
 @_option("warmup-sessions", "N", "Warm up with N sessions that use another salt. [default: 0]", type=_number)
-@_option("delay-scale", "X", "Factor of the trace's delays; 0 for none. [default: 1]", type=_number)
+@_option(
+    "time-scale",
+    "X",
+    "Factor of the trace's arrivals, recorded times and delays; 0 for none. [default: 1]",
+    type=_number,
+)
 @_option("max-delay", "TIME", "Longest delay, after scaling.")
 @_option("workers", "N", "Processes that share the sessions. [default: 1]", type=_number)
 @_option("connect-timeout", "TIME", "Time limit of a connection attempt. [default: 10s]")

@@ -30,7 +30,7 @@ SETTINGS = (
     *("url", "embedded_server", "model", "endpoint", "stream", "header", "session_header"),
     *("history", "prompt_mode", "tokenizer", "salt", "trace_block_size"),
     *("load", "concurrency", "session_rate", "seed", "duration", "max_sessions", "warmup_sessions"),
-    *("delay_scale", "max_delay", "workers", "connect_timeout", "first_token_timeout", "timeout", "retries", "grace"),
+    *("time_scale", "max_delay", "workers", "connect_timeout", "first_token_timeout", "timeout", "retries", "grace"),
 )
 MAX_LISTED = 20  # servers, headers, messages and statuses shown; more are counted
 MAX_MESSAGE = 500  # characters of a message

@@ -20,6 +20,7 @@ class ActiveSession:
     """An open session: it has a request in flight, waits for a timer, or waits for its parent session to end.
 
     Attributes:
+        key: Name of the session in headers and records.
         scheduled_ns: Scheduled time of the request: the actual end of the response before, plus the delay.
         intended_ns: Intended time of the request: the end of the response before if no request of the session had been
             sent late, plus the delay.
@@ -47,9 +48,9 @@ class ActiveSession:
         "turns",
     )
 
-    def __init__(self, session: Session, connection: SessionConnection, opened_ns: int) -> None:
+    def __init__(self, session: Session, key: str, connection: SessionConnection, opened_ns: int) -> None:
         self.session = session
-        self.key = session.key
+        self.key = key
         self.number = session.number
         self.turns = session.turns
         self.connection = connection

@@ -105,13 +105,14 @@ class Connection(asyncio.Protocol):
         if parsed.response is not None:
             del parts[parsed.kept :]
         if parts:
-            if parsed.is_encoded:
-                found = parsed.encoding.decode("latin-1")
-                self._lose("bad_response", f"found Content-Encoding {found}, expected identity, as asked for", stamp)
-                return
             body = parts[0] if len(parts) == 1 else b"".join(parts)
             parts.clear()
-            is_complete = handler.data(body, stamp)
+            if parsed.is_encoded:
+                is_complete = self._decode(handler, body, stamp)
+                if self._handler is None:
+                    return
+            else:
+                is_complete = handler.data(body, stamp)
         if parsed.response is not None:
             self._finish(parsed.response, stamp, is_reusable=problem is None)
         elif problem is not None:
@@ -122,6 +123,18 @@ class Connection(asyncio.Protocol):
             self._bodiless = 0
             self.idle_since_ns = stamp
             handler.finished(parsed.ended(is_framed=True), stamp)
+
+    def _decode(self, handler: ResponseHandler, body: bytes, stamp: int) -> bool:
+        """Hand over a compressed part of a body; whether the answer is complete (given up if there is no handler)."""
+        is_complete = False
+        try:
+            for piece in self._parsed.decoded(body):
+                is_complete = handler.data(piece, stamp) or is_complete
+                if self._handler is None:
+                    break
+        except ValueError as error:
+            self._lose("bad_response", str(error), stamp)
+        return is_complete
 
     def _parse(self, data: bytes) -> tuple[str, str] | None:
         """Parse a read; return outcome and message if it cannot be parsed or is too large."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agentgen.replay.load import Ramp
     from agentgen.replay.route import Access
     from agentgen.replay.rules import Rules
 
@@ -45,6 +46,8 @@ class Phase:
         rate: Random arrivals, sessions per second.
         rules: Delays, deadlines and retries.
         duration_s: Seconds from the start after which no request is issued.
+        ramp: When the slots of a closed loop get their first sessions; None for all at the start.
+        key_prefix: Put before the keys of sessions, so that routers tell those of the warm-up apart.
     """
 
     name: str
@@ -54,6 +57,8 @@ class Phase:
     rate: float
     rules: Rules
     duration_s: float | None = None
+    ramp: Ramp | None = None
+    key_prefix: str = ""
 
 
 @dataclass(frozen=True)

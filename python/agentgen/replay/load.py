@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from agentgen.replay.units import NS_PER_MS, NS_PER_S
@@ -27,25 +28,42 @@ class Load(Protocol):
         ...
 
 
-class ClosedLoop:
-    """A fixed number of open sessions: one starts when another ends."""
+@dataclass(frozen=True)
+class Ramp:
+    """When the slots of a worker get their first sessions, from the start of the phase.
 
-    def __init__(self, slots: int) -> None:
+    Attributes:
+        first_ns: The first slot.
+        step_ns: From each slot to the next one.
+    """
+
+    first_ns: int
+    step_ns: int
+
+
+class ClosedLoop:
+    """A fixed number of open sessions: one starts when another ends. A ramp-up opens the slots one after the other."""
+
+    def __init__(self, slots: int, ramp: Ramp | None = None) -> None:
         self.slots: int | None = slots
+        self._ramp = iter(range(ramp.first_ns, ramp.first_ns + slots * ramp.step_ns, ramp.step_ns)) if ramp else None
 
     def arrival_ns(self, session: Session) -> int | None:  # noqa: ARG002
-        """None: sessions have no arrival times."""
-        return None
+        """The time of a slot's first session in a ramp-up; None for all other sessions."""
+        return None if self._ramp is None else next(self._ramp, None)
 
 
 class TraceArrivals:
-    """Open loop: sessions arrive at the times of the trace."""
+    """Open loop: sessions arrive at the times of the trace, multiplied by `scale`."""
 
     slots: int | None = None
 
+    def __init__(self, scale: float) -> None:
+        self._scale = scale
+
     def arrival_ns(self, session: Session) -> int | None:
         """The start time in the trace."""
-        return round(session.start_ms * NS_PER_MS)
+        return round(session.start_ms * self._scale * NS_PER_MS)
 
 
 class PoissonArrivals:

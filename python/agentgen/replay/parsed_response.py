@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import time
+import zlib
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
 
 import httptools
 
 from agentgen.replay.protocols import Response
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 OK = 200
 MAX_RETRY_AFTER_S = 365 * 24 * 3600.0
 DECODED = {b"", b"identity"}
+WINDOW_BITS = {
+    **dict.fromkeys((b"gzip", b"x-gzip"), zlib.MAX_WBITS + 16),
+    b"deflate": zlib.MAX_WBITS,
+}
+MAX_PIECE_BYTES = 1 << 20  # of a decompressed body at once: a small read can hold a large one
 COMPLETE = Response(OK)
 
 
@@ -34,10 +44,11 @@ class ParsedResponse:
         response: The current response once it is complete.
         kept: The number of its parts; what follows is not part of it.
         has_more: The server has begun another response.
-        is_encoded: The body is compressed.
+        is_encoded: The body is compressed, though none was asked for.
     """
 
     __slots__ = (
+        "_decoder",
         "_names",
         "_spelt",
         "has_more",
@@ -71,6 +82,7 @@ class ParsedResponse:
         self.response: Response | None = None
         self.has_more = False
         self.is_encoded = False
+        self._decoder: zlib._Decompress | None = None
 
     @property
     def status(self) -> int:
@@ -105,6 +117,31 @@ class ParsedResponse:
     def encoding(self) -> bytes:
         """How the body is compressed."""
         return self.header(b"content-encoding").strip().lower()
+
+    def decoded(self, data: bytes) -> Iterator[bytes]:
+        """Decompress a part of the body, into pieces of at most 1 MiB.
+
+        Raises:
+            ValueError: It cannot be decompressed; the message says why.
+        """
+        name = self.encoding
+        if name not in WINDOW_BITS:
+            found = f"found Content-Encoding {name.decode('latin-1')}"
+            raise ValueError(f"{found}, expected identity, as asked for (gzip and deflate are read, too)")
+        if self._decoder is None:
+            # Some servers send `deflate` without zlib's header, whose first byte says 8 in its lower half.
+            is_raw = name == b"deflate" and data[0] & 15 != zlib.DEFLATED
+            self._decoder = zlib.decompressobj(-zlib.MAX_WBITS if is_raw else WINDOW_BITS[name])
+        try:
+            while data and not self._decoder.eof:
+                piece = self._decoder.decompress(data, MAX_PIECE_BYTES)
+                data = self._decoder.unconsumed_tail
+                if piece:
+                    yield piece
+        except zlib.error:
+            raise ValueError(
+                f"found a body that is not {name.decode('latin-1')}, as its Content-Encoding says"
+            ) from None
 
     def on_message_complete(self) -> None:
         """The end of a response, as HTTP frames it."""

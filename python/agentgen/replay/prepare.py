@@ -67,7 +67,14 @@ def prepare(trace: Path, settings: ReplaySettings) -> Iterator[PreparedReplay]:
         TraceError: The trace cannot be read.
         ReplayError: Server, model, trace and settings do not fit together.
     """
-    described = json.loads(_native.describe_replay(trace, trace_block_size=settings.trace_block_size))
+
+    def describe(selection: Mapping[str, Any]) -> dict[str, Any]:
+        stated = json.dumps(selection)
+        found = _native.describe_replay(trace, trace_block_size=settings.trace_block_size, selection=stated)
+        described: dict[str, Any] = json.loads(found)
+        return described
+
+    described = describe(preflight.selection_of(settings))
     headers = _headers(settings)
     secrets = tuple(headers[name] for name in headers if name not in {**PUBLIC_HEADERS, **ANTHROPIC_HEADERS})
     server = None
@@ -82,7 +89,7 @@ def prepare(trace: Path, settings: ReplaySettings) -> Iterator[PreparedReplay]:
         secrets += tuple(value for url in bases for value in urls.secrets(url))
         secrets += tuple(value for proxy in proxies for value in proxy_secrets(proxy))
         servers = ServerInfo(bases, headers, secrets, access)
-        spec = preflight.check(described, settings, [*map(urls.shown, bases)], servers)
+        spec = preflight.check(described, describe, settings, [*map(urls.shown, bases)], servers)
         words, prompt_lengths = _words(settings, described["kind"])
         warnings = [*_connection_warnings(bases, access), *spec.warnings]
         if described["kind"] == "block-hash":  # the reader of messages refuses invalid ones itself

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Protocol, cast
 
-from agentgen.errors import HistoryError
+from agentgen.errors import EmptyAnswerError, HistoryError
 from agentgen.replay.active_sessions import InFlight
 from agentgen.replay.request_deadlines import RequestDeadlines
 from agentgen.replay.units import NS_PER_MS, NS_PER_S
@@ -82,7 +82,7 @@ class RequestCycle:
 
     def schedule(self, active: ActiveSession, end_ns: int, intended_end_ns: int) -> None:
         """Issue the session's next request when its delay after the end of the response before has passed."""
-        delay_ms = active.session.delay_ms() * self._rules.delay_scale
+        delay_ms = active.session.delay_ms() * self._rules.time_scale
         if self._rules.max_delay_ms is not None and delay_ms > self._rules.max_delay_ms:
             delay_ms = self._rules.max_delay_ms
         delay_ns = round(delay_ms * NS_PER_MS)
@@ -91,7 +91,7 @@ class RequestCycle:
         active.retries = active.refusals = 0
         at_ms = active.session.at_ms() if self._rules.recorded_times else None
         if at_ms is not None:
-            at_ns = self.start_ns + round(at_ms * NS_PER_MS)
+            at_ns = self.start_ns + round(at_ms * self._rules.time_scale * NS_PER_MS)
             active.scheduled_ns, active.intended_ns = max(at_ns, end_ns), max(at_ns, intended_end_ns)
         if active.scheduled_ns > end_ns:
             active.timer = self._clock.call_at(active.scheduled_ns, self._due, active, active.scheduled_ns, self._issue)
@@ -182,17 +182,22 @@ class RequestCycle:
         self._fail(in_flight, active, outcome, status, message, stamp_ns)
 
     def _succeed(self, in_flight: InFlight, active: ActiveSession, status: int, now: int) -> None:
-        self._release(in_flight, active)
-        self._log.succeeded(in_flight, active, status)
-        is_last = active.ended == active.turns
+        problem = None
         try:
             # The last answer is kept too: a continuation of this session sends it again.
             active.session.answered(in_flight.answer)
+        except EmptyAnswerError as error:
+            self._fail(in_flight, active, "empty_answer", status, str(error), now)
+            return
         except HistoryError as error:
-            if not is_last:
-                active.request = None
-                self._fail_unsent(active, str(error))
-                return
+            problem = str(error)
+        self._release(in_flight, active)
+        self._log.succeeded(in_flight, active, status)
+        is_last = active.ended == active.turns
+        if problem is not None and not is_last:
+            active.request = None
+            self._fail_unsent(active, problem)
+            return
         if self._answered is not None and not self._answered(active, now):
             return
         if is_last:

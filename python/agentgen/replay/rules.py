@@ -10,7 +10,7 @@ class Rules:
     """Delays, deadlines and retries.
 
     Attributes:
-        delay_scale: Factor of the trace's delays; 0 for none.
+        time_scale: Factor of the trace's arrivals, recorded times and delays; 0 for none.
         max_delay_ms: Longest delay after scaling.
         first_token_s: Deadline of the first token, seconds after the request was issued; None for none.
         total_s: Deadline of the last byte, seconds after the request was issued; None for none.
@@ -19,7 +19,7 @@ class Rules:
         recorded_times: Send requests at their recorded times, where the trace has any.
     """
 
-    delay_scale: float = 1.0
+    time_scale: float = 1.0
     max_delay_ms: float | None = None
     first_token_s: float | None = None
     total_s: float | None = None

@@ -96,8 +96,10 @@ def _summary_options(prepared: PreparedReplay, salt: str, caches: Sequence[Cache
             "load": spec.load,
             "concurrency": spec.slots or None,
             "history": settings.effective_history,
+            "reasoning": spec.reasoning,
             "salt": salt,
         },
+        "left_out": spec.trace["left_out"],
         "trace": {"path": str(prepared.trace), **spec.trace, **prepared.prompt_lengths},
     }
 

@@ -48,6 +48,7 @@ class Scheduler:
         rules: Rules,
         phase: str,
         done: Callable[[], None],
+        key_prefix: str = "",
     ) -> None:
         self._source = source
         self._has_bundles = source.has_bundles
@@ -66,6 +67,7 @@ class Scheduler:
             answered=self._answered if self._has_bundles else None,
         )
         self._done = done
+        self._key_prefix = key_prefix
         self._sessions: dict[int, ActiveSession] = {}
         self._children: dict[int, list[ActiveSession]] = {}  # open sessions that wait for their parent to end
         self._grace: Timer | None = None
@@ -151,7 +153,8 @@ class Scheduler:
 
     def _begin(self, session: Session, since_ns: int) -> None:
         """Begin a session, which has a slot or shares that of its bundle."""
-        active = ActiveSession(session, self._transport.open(session.key), since_ns)
+        key = self._key_prefix + session.key
+        active = ActiveSession(session, key, self._transport.open(key), since_ns)
         self._sessions[active.number] = active
         self._log.session_opened(active)
         if session.parent is not None and session.parent in self._sessions:

@@ -58,7 +58,11 @@ class CacheState:
 
 
 class ServerInfo:
-    """Asks the servers of a replay."""
+    """Asks the servers of a replay.
+
+    Attributes:
+        owners: Owners of the models that the servers list.
+    """
 
     def __init__(
         self, bases: Sequence[str], headers: Mapping[str, str], secrets: Sequence[str], access: Access
@@ -68,6 +72,7 @@ class ServerInfo:
         self._access = access
         self.shown = _native.Secrets(list(secrets)).line
         self._left_s = CHECKS_S
+        self.owners: set[str] = set()
 
     def models(self, *, needed: bool) -> list[dict[str, int | None] | str]:
         """The models of each server, each with the length limit of a request in tokens; None if it states none.
@@ -134,6 +139,7 @@ class ServerInfo:
             raise ReplayError(f"{where}: found HTTP {page.status}, expected a list of models{hint}")
         try:
             listed = json.loads(page.body)["data"]
+            self.owners |= {str(one.get("owned_by")) for one in listed if isinstance(one, dict)}
             return {one["id"]: _limit(one) for one in listed if isinstance(one, dict) and _is_name(one.get("id"))}
         except (ValueError, KeyError, TypeError, RecursionError):
             raise ReplayError(f"{where}: not an OpenAI model list") from None

@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from agentgen._native import MAX_BODY_BYTES, MAX_TOKENS
 from agentgen._suggest import did_you_mean
@@ -27,7 +27,7 @@ MAX_COUNT = 2**53
 MIN_ANSWER_BYTES = 1024
 ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*")
 MAX_SHOWN = 60  # characters of a value in a message
-FLAGS = {"stream": "--no-stream"}  # all other flags have the name of their setting
+FLAGS = {"stream": "--no-stream", "from_": "--from"}  # all other flags have the name of their setting
 # What is expected, by the error types of pydantic.
 EXPECTED = {
     "bool_parsing": "true or false",
@@ -48,7 +48,7 @@ HeaderName = Annotated[str, AfterValidator(values.header_name)]
 class ReplaySettings(BaseModel):
     """The options of `agentgen replay`; a file uses the names of the flags with `_` for `-`. Times are seconds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_by_name=True)
 
     url: Annotated[
         tuple[Annotated[str, AfterValidator(urls.server_url)], ...],
@@ -91,6 +91,8 @@ class ReplaySettings(BaseModel):
     """Replays with the same salt send the same text; random by default."""
     request_json: Annotated[dict[str, Any], BeforeValidator(values.request_fields)] = {}
     """Fields to add to every request or replace; `null` drops one."""
+    reasoning: Literal["drop", "keep", "in-tool-turns"] | None = None
+    """Reasoning of earlier answers in prompts; by default what the server's kind reads."""
     max_tokens_field: Literal["auto", "max_tokens", "max_completion_tokens", "both", "none"] = "auto"
     """Field that limits the tokens of an answer; `auto` takes one that the servers accept."""
     trace_block_size: Annotated[int, BeforeValidator(values.whole(1, MAX_TOKENS))] | None = None
@@ -102,14 +104,24 @@ class ReplaySettings(BaseModel):
     """Random arrivals: sessions per second on average."""
     seed: Count = 42
     """Seed of the random arrivals."""
+    ramp_up: Seconds | None = None
+    """Time over which the first sessions of a closed loop start, one after the other."""
+    from_: Annotated[Seconds | None, Field(alias="from")] = None
+    """First arrival to play, after the trace's earliest one."""
+    until: PositiveSeconds | None = None
+    """Arrivals from this time on are not played."""
+    sample: Annotated[float, BeforeValidator(values.share)] | None = None
+    """Share of the sessions to play, each with all that are linked to it."""
+    too_long: Literal["refuse", "skip-session", "truncate-session"] = "refuse"
+    """What becomes of sessions with a request that is longer than the servers take."""
     duration: PositiveSeconds | None = None
     """Time after which no request is issued."""
     max_sessions: Annotated[int, BeforeValidator(values.whole(1, MAX_COUNT))] | None = None
     """Largest number of sessions to play."""
     warmup_sessions: Count = 0
     """Sessions of the warm-up, which has its own salt."""
-    delay_scale: Annotated[float, BeforeValidator(values.number(MAX_RATE, above_0=False))] = 1.0
-    """Factor of the trace's delays."""
+    time_scale: Annotated[float, BeforeValidator(values.number(MAX_RATE, above_0=False))] = 1.0
+    """Factor of the trace's arrivals, recorded times and delays."""
     max_delay: Seconds | None = None
     """Longest delay after scaling."""
     workers: Annotated[int, BeforeValidator(values.whole(1, MAX_WORKERS))] = 1
@@ -149,7 +161,7 @@ class ReplaySettings(BaseModel):
     def to_json(self) -> dict[str, Any]:
         """The settings in `summary.json`: without values that may be secrets."""
         hidden = {"header": sorted(self.header), "proxy": shown_proxy(self.proxy), "url": [*map(urls.shown, self.url)]}
-        return {**self.model_dump(mode="json"), **hidden}
+        return {**self.model_dump(mode="json", by_alias=True), **hidden}
 
     def api_key(self) -> str | None:
         """The API key from the environment; None if it is not set."""
@@ -193,10 +205,19 @@ def load_settings(
     return settings
 
 
-def _contradictions(settings: ReplaySettings) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Settings that exclude each other, with what was found and expected."""
+def _contradictory_load(settings: ReplaySettings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Settings of the load that exclude each other."""
     if settings.concurrency is not None and settings.session_rate is not None:
         yield ("concurrency", "session_rate"), "found both, expected one: a closed loop or random arrivals"
+    if settings.until is not None and settings.until <= (settings.from_ or 0.0):
+        yield ("from_", "until"), "found a window of time without an arrival, expected --until after --from"
+    if settings.ramp_up is not None and settings.session_rate is not None:
+        yield ("ramp_up", "session_rate"), "found both, expected one: arrivals have times of their own"
+
+
+def _contradictions(settings: ReplaySettings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Settings that exclude each other, with what was found and expected."""
+    yield from _contradictory_load(settings)
     for name in settings.header:
         if name.lower() in {other.lower() for other in settings.session_header}:
             held = f"found {name}, which holds the session's key, expected another name (see --session-header)"

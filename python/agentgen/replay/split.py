@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from agentgen.replay import urls
 from agentgen.replay.job import Job, Phase, Target
+from agentgen.replay.load import Ramp
 from agentgen.replay.rules import Rules
-from agentgen.replay.units import MS_PER_S
+from agentgen.replay.units import MS_PER_S, NS_PER_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +71,8 @@ def source_options(prepared: PreparedReplay) -> dict[str, Any]:
         "stream": settings.stream,
         "request": settings.request_json,
         "max_tokens_field": settings.max_tokens_field,
+        "reasoning": spec.reasoning,
+        "selection": spec.selection,
         "is_linked": spec.trace["is_linked"],
         "transcripts": None,
         "trace_block_size": settings.trace_block_size,
@@ -90,7 +93,7 @@ def _phase(prepared: PreparedReplay, directory: Path, salt: str, name: str, work
         "transcripts": str(transcripts_of(directory, name)) if spec.trace["continuations"] else None,
     }
     rules = Rules(
-        delay_scale=settings.delay_scale,
+        time_scale=settings.time_scale,
         max_delay_ms=None if settings.max_delay is None else settings.max_delay * MS_PER_S,
         first_token_s=settings.first_token_timeout,
         total_s=settings.timeout,
@@ -98,6 +101,10 @@ def _phase(prepared: PreparedReplay, directory: Path, salt: str, name: str, work
         max_sessions=None if max_sessions is None else share(max_sessions),
         recorded_times=spec.load == "trace",
     )
+    ramp = None
+    if settings.ramp_up and not is_warmup:
+        between_ns = round(settings.ramp_up * NS_PER_S / spec.slots)
+        ramp = Ramp(first_ns=worker * between_ns, step_ns=settings.workers * between_ns) if between_ns else None
     return Phase(
         name=name,
         source=json.dumps(source),
@@ -106,4 +113,6 @@ def _phase(prepared: PreparedReplay, directory: Path, salt: str, name: str, work
         rate=(settings.session_rate or 0.0) / settings.workers,
         rules=rules,
         duration_s=None if is_warmup else settings.duration,
+        ramp=ramp,
+        key_prefix=f"{WARMUP}-" if is_warmup else "",
     )

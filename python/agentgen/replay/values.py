@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from agentgen.units import parse_count, parse_rate, parse_size, parse_time_s
+from agentgen.units import parse_count, parse_rate, parse_share, parse_size, parse_time_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -72,6 +72,14 @@ def number(high: float, *, above_0: bool) -> Callable[[Any], float]:
         return float(value)
 
     return check
+
+
+def share(value: Any) -> float:
+    """Parse a share above 0: a fraction, or text such as `10%`."""
+    value = parse_share(value) if isinstance(value, str) else value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise ValueError("expected a share such as 10% or 0.1, above 0")
+    return float(value)
 
 
 def seconds(value: Any) -> float:

@@ -88,6 +88,7 @@ class Worker:
             load=self._load(phase),
             rules=phase.rules,
             phase=phase.name,
+            key_prefix=phase.key_prefix,
             done=done.set,
         )
         loop.set_exception_handler(lambda _, context: self._unhandled(scheduler, context))
@@ -125,9 +126,9 @@ class Worker:
     def _load(self, phase: Phase) -> Load:
         match phase.load:
             case "closed":
-                return ClosedLoop(phase.slots)
+                return ClosedLoop(phase.slots, phase.ramp)
             case "trace":
-                return TraceArrivals()
+                return TraceArrivals(phase.rules.time_scale)
             case _:
                 return PoissonArrivals(phase.rate, f"{self._job.seed}/{self._job.worker}")
 

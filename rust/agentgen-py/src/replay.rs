@@ -62,10 +62,15 @@ impl ReplaySource {
 
 /// What a replay of a trace will be, as JSON.
 #[pyfunction]
-#[pyo3(signature = (path, *, trace_block_size=None))]
-pub(crate) fn describe_replay(py: Python<'_>, path: PathBuf, trace_block_size: Option<u32>) -> PyResult<String> {
-    let cancel = Cancel::default();
-    json(&enter(py, &cancel, |_| Ok(()), || request::describe(&path, trace_block_size, &cancel))?)
+#[pyo3(signature = (path, *, trace_block_size=None, selection="{}"))]
+pub(crate) fn describe_replay(
+    py: Python<'_>,
+    path: PathBuf,
+    trace_block_size: Option<u32>,
+    selection: &str,
+) -> PyResult<String> {
+    let (selection, cancel) = (from_json(selection)?, Cancel::default());
+    json(&enter(py, &cancel, |_| Ok(()), || request::describe(&path, trace_block_size, selection, &cancel))?)
 }
 
 /// The body of a short request with the fields of a run.
@@ -147,7 +152,8 @@ impl ReplaySession {
 }
 
 fn refused(error: RequestError) -> PyErr {
-    named("HistoryError", [error.to_string()])
+    let is_empty = matches!(error, RequestError::EmptyAnswer { .. });
+    named(if is_empty { "EmptyAnswerError" } else { "HistoryError" }, [error.to_string()])
 }
 
 /// A request, ready to be sent.

@@ -33,7 +33,7 @@ fn a_real_file_is_sent_as_it_is_described() {
         for turn in 0..session.turns() {
             let request = session.request().unwrap();
             assert_eq!(request.turn, turn);
-            session.answered("", "", &[]).unwrap();
+            session.answered("", "", &[], None).unwrap();
             requests += 1;
             context += request.context_tokens;
             longest = longest.max(request.context_tokens);

@@ -7,7 +7,8 @@ use agentgen_analysis::quality::Statistics;
 use agentgen_core::Layout;
 use agentgen_replay::predict::{Cached, Sent, predict};
 use agentgen_replay::request::{
-    Endpoint, History, MaxTokensField, Options, PromptMode, ReplaySession, Share, Source, describe,
+    Endpoint, History, MaxTokensField, Options, PromptMode, Reasoning, ReplaySession, Selection, Share, Source,
+    describe,
 };
 use agentgen_testing::{Case, cases, run_options};
 use agentgen_trace::{Cancel, TraceError};
@@ -32,6 +33,8 @@ fn options(transcripts: &Path) -> Options {
         is_linked: true,
         transcripts: Some(transcripts.to_owned()),
         trace_block_size: None,
+        reasoning: Reasoning::Keep,
+        selection: Selection::default(),
     }
 }
 
@@ -131,7 +134,7 @@ proptest! {
         if form > 1 && !live {
             options.prompt_mode = PromptMode::TokenIds;
         }
-        let described = describe(&run, None, &Cancel::default()).expect("readable");
+        let described = describe(&run, None, Selection::default(), &Cancel::default()).expect("readable");
         options.is_linked = described.is_linked;
         let source = Source::open(&run, options, ALL, &Cancel::default()).expect("opens");
         let wire = replay(source, servers, |requested| if live { requested + extra } else { requested });

@@ -82,6 +82,8 @@ pub enum Outcome {
     TimeoutTotal,
     /// The request could not be built from the answers before it.
     History,
+    /// There is nothing in the answer that the next prompt could hold.
+    EmptyAnswer,
     /// The run ended before the answer was complete.
     Cancelled,
     /// The worker that sent it died.
@@ -105,6 +107,7 @@ impl Outcome {
             Self::TimeoutFirstToken => "timeout_first_token",
             Self::TimeoutTotal => "timeout_total",
             Self::History => "history",
+            Self::EmptyAnswer => "empty_answer",
             Self::Cancelled => "cancelled",
             Self::WorkerLost => "worker_lost",
         }

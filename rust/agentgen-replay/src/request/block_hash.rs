@@ -36,6 +36,8 @@ pub(crate) fn returned_of(answer: u64, planned: u32, returned: u32) -> u64 {
 pub struct BlockHashSession {
     context: Arc<ReplayContext>,
     session: Session,
+    /// Time of the trace from which played times count, ms.
+    origin_ms: f64,
     key: String,
     /// Number of the session that it continues, which must end first.
     parent: Option<u64>,
@@ -50,12 +52,13 @@ impl BlockHashSession {
     pub(super) fn new(
         context: Arc<ReplayContext>,
         session: Session,
+        origin_ms: f64,
         key: String,
         parent: Option<u64>,
         owners: Vec<(u64, u64)>,
     ) -> Self {
         let transcript = EncodedTranscript::new(context.encoding);
-        Self { context, session, key, parent, owners, transcript, turn: 0 }
+        Self { context, session, origin_ms, key, parent, owners, transcript, turn: 0 }
     }
 
     /// Its name in the trace.
@@ -76,10 +79,10 @@ impl BlockHashSession {
         self.session.turns.len()
     }
 
-    /// Its arrival, ms since the start of the trace.
+    /// Its arrival, ms since the start of what is played.
     #[must_use]
     pub fn start_ms(&self) -> f64 {
-        self.session.arrival_ms()
+        (self.session.arrival_ms() - self.origin_ms).max(0.0)
     }
 
     /// How it begins.
@@ -100,11 +103,11 @@ impl BlockHashSession {
         self.parent
     }
 
-    /// Recorded time of the next request, ms since the start of the trace; `None` if requests are timed by delays.
+    /// Recorded time of the next request, ms since the start of what is played; `None` if requests are timed by delays.
     #[must_use]
     pub fn at_ms(&self) -> Option<f64> {
         match self.session.turn(self.turn)?.send {
-            SendTime::At(time) => Some(time),
+            SendTime::At(time) => Some((time - self.origin_ms).max(0.0)),
             SendTime::After(_) => None,
         }
     }
@@ -170,10 +173,14 @@ impl BlockHashSession {
     }
 
     /// Takes the answer to the last request: the server's text of `tokens` tokens. Recorded history ignores it.
-    pub fn answered(&mut self, text: &str, tokens: Option<u64>) {
-        let Self { context, session, owners, transcript, turn, .. } = self;
-        let Some(sent) = session.turns.get(*turn) else { return };
+    pub fn answered(&mut self, text: &str, tokens: Option<u64>) -> Result<(), RequestError> {
+        let is_sent_back = self.turn + 1 < self.turns() || self.is_kept();
+        let Self { context, session, owners, transcript, turn, key, .. } = self;
+        let Some(sent) = session.turns.get(*turn) else { return Ok(()) };
         if context.history == History::Live {
+            if text.is_empty() && is_sent_back {
+                return Err(RequestError::empty_answer(key, *turn, tokens));
+            }
             transcript.answer(text, tokens.unwrap_or_else(|| text.split_whitespace().count() as u64));
         } else {
             let from = u64::from(sent.context_tokens);
@@ -182,6 +189,12 @@ impl BlockHashSession {
             transcript.output(source, spans);
         }
         *turn += 1;
+        Ok(())
+    }
+
+    /// Whether its transcript is kept for another session.
+    fn is_kept(&self) -> bool {
+        self.context.store.is_some() && self.session.may_be_continued && self.session.name.is_some()
     }
 
     /// Ends the session: keeps its transcript if another session may continue it.
@@ -190,8 +203,7 @@ impl BlockHashSession {
         if let Some(store) = &self.context.store
             && let Some(last) = self.session.turns.last()
             && is_complete
-            && self.session.may_be_continued
-            && self.session.name.is_some()
+            && self.is_kept()
         {
             let planned_tokens = u64::from(last.context_tokens) + u64::from(last.output_tokens);
             store.keep(self.session.number, planned_tokens, &self.transcript)?;

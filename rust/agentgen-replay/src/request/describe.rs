@@ -12,6 +12,7 @@ use agentgen_trace::transcript::{self, flat};
 use agentgen_trace::{Cancel, Result};
 use serde::Serialize;
 
+use super::selection::{LeftOut, Selection, Selector};
 use super::source::open_block_hash;
 
 /// Kinds of traces that can be replayed.
@@ -41,26 +42,43 @@ pub struct Description {
     pub continuations: u64,
     /// Whether any session is linked to another, in the trace or not.
     pub is_linked: bool,
-    /// Arrival of the last session, ms since the start of the trace.
+    /// Time of the trace from which played times count, ms.
+    pub origin_ms: f64,
+    /// Arrival of the last session, ms since then.
     pub last_arrival_ms: f64,
+    /// Sessions of an open loop that state no arrival: they start at once.
+    pub sessions_without_time: u64,
+    /// What is left out.
+    pub left_out: LeftOut,
     /// Block size of the trace, tokens; `None` for recorded conversations.
     pub block_tokens: Option<u32>,
 }
 
 /// Reads a whole trace and totals what a replay will send.
-pub fn describe(path: &Path, trace_block_size: Option<u32>, cancel: &Cancel) -> Result<Description> {
+pub fn describe(
+    path: &Path,
+    trace_block_size: Option<u32>,
+    selection: Selection,
+    cancel: &Cancel,
+) -> Result<Description> {
+    let selector = Selector::new(selection);
     let description = if transcript::is_messages(path)? {
-        of_messages(path, transcript::describe(flat::read(path, cancel))?)?
+        of_messages(path, selector, cancel)?
     } else {
-        of_block_hash(path, trace_block_size, cancel)?
+        of_block_hash(path, trace_block_size, selector, cancel)?
     };
-    if description.totals.requests == 0 {
+    if description.totals.requests == 0 && description.left_out == LeftOut::default() {
         return Err(Diagnostic::new("empty", "no requests", "at least one request").in_file(path).into());
     }
     Ok(description)
 }
 
-fn of_messages(path: &Path, totals: Totals) -> Result<Description> {
+fn of_messages(path: &Path, mut selector: Selector, cancel: &Cancel) -> Result<Description> {
+    let played = flat::read(path, cancel).filter_map(|transcript| match transcript {
+        Ok(mut transcript) => selector.take_transcript(&mut transcript).then_some(Ok(transcript)),
+        error => Some(error),
+    });
+    let totals = transcript::describe(played)?;
     Ok(Description {
         kind: Kind::Messages,
         files: vec![digest(path)?],
@@ -68,12 +86,20 @@ fn of_messages(path: &Path, totals: Totals) -> Result<Description> {
         totals,
         continuations: 0,
         is_linked: false,
+        origin_ms: 0.0,
         last_arrival_ms: 0.0,
+        sessions_without_time: 0,
+        left_out: selector.left_out,
         block_tokens: None,
     })
 }
 
-fn of_block_hash(path: &Path, trace_block_size: Option<u32>, cancel: &Cancel) -> Result<Description> {
+fn of_block_hash(
+    path: &Path,
+    trace_block_size: Option<u32>,
+    mut selector: Selector,
+    cancel: &Cancel,
+) -> Result<Description> {
     let (source, clock, sessions) = open_block_hash(path, trace_block_size, session::open, cancel)?;
     let mut description = Description {
         kind: Kind::BlockHash,
@@ -82,15 +108,24 @@ fn of_block_hash(path: &Path, trace_block_size: Option<u32>, cancel: &Cancel) ->
         totals: Totals::default(),
         continuations: 0,
         is_linked: false,
+        origin_ms: 0.0,
         last_arrival_ms: 0.0,
+        sessions_without_time: 0,
+        left_out: LeftOut::default(),
         block_tokens: Some(source.meta.block_size),
     };
     for session in sessions {
-        let session = session?;
+        let mut session = session?;
+        if !selector.take(&mut session) {
+            continue;
+        }
         description.continuations += u64::from(session.parent().is_some());
         description.is_linked |= session.link != Link::Root;
         if session.begin() == Begin::Slot {
-            description.last_arrival_ms = description.last_arrival_ms.max(session.arrival_ms());
+            let arrival_ms = session.arrival_ms() - selector.origin_ms();
+            description.last_arrival_ms = description.last_arrival_ms.max(arrival_ms);
+            let is_untimed = clock != TraceTiming::Closed && session.turns[0].timestamp_ms.is_none();
+            description.sessions_without_time += u64::from(is_untimed);
         }
         description.totals.add_session(session.turns.iter().map(|turn| RequestSize {
             context_tokens: turn.context_tokens.into(),
@@ -99,5 +134,6 @@ fn of_block_hash(path: &Path, trace_block_size: Option<u32>, cancel: &Cancel) ->
             delay_ms: turn.delay_ms.unwrap_or(0.0),
         }));
     }
+    (description.origin_ms, description.left_out) = (selector.origin_ms(), selector.left_out);
     Ok(description)
 }

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use agentgen_engine::text::counted;
 use agentgen_trace::diagnostic::Diagnostic;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use super::selection::Selection;
 pub use crate::answer::Endpoint;
 
 /// How a trace is replayed.
@@ -37,6 +39,25 @@ pub struct Options {
     pub transcripts: Option<PathBuf>,
     /// Block size of the trace, tokens; `None` to infer it.
     pub trace_block_size: Option<u32>,
+    /// Which reasoning of earlier answers later prompts hold.
+    #[serde(default)]
+    pub reasoning: Reasoning,
+    /// What is played of the trace.
+    #[serde(default)]
+    pub selection: Selection,
+}
+
+/// Which reasoning of earlier answers later prompts hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reasoning {
+    /// None.
+    Drop,
+    /// All.
+    #[default]
+    Keep,
+    /// That of answers since the user's last message, between which only tools ran.
+    InToolTurns,
 }
 
 /// The field that limits the tokens of an answer.
@@ -122,6 +143,16 @@ pub enum RequestError {
         /// What is missing.
         what: String,
     },
+    /// No later prompt can hold the answer: there is nothing in it.
+    #[error("session {session}, turn {turn}: {what}")]
+    EmptyAnswer {
+        /// Key of the session.
+        session: String,
+        /// Turn of the answer, from 0.
+        turn: usize,
+        /// What came, and what was expected.
+        what: String,
+    },
     /// A kept transcript cannot be written or read.
     #[error("{}: {source}", path.display())]
     Store {
@@ -133,6 +164,16 @@ pub enum RequestError {
 }
 
 impl RequestError {
+    /// The error of an answer without content; `tokens` is its length as the server counted it.
+    pub(super) fn empty_answer(session: &str, turn: usize, tokens: Option<u64>) -> Self {
+        let counted = tokens.map_or(String::new(), |tokens| format!(" ({} counted)", counted(tokens, "output token")));
+        let what = format!(
+            "found an answer without text and tool calls{counted}, expected some to send back in the next prompt \
+             (--history recorded sends none back)"
+        );
+        Self::EmptyAnswer { session: session.to_owned(), turn, what }
+    }
+
     /// The error of an option that others exclude.
     pub(crate) fn options(option: &'static str, found: impl Into<String>, expected: &str) -> Self {
         Self::Options(Box::new(Diagnostic::unnamed(found, expected).with_field(option)))

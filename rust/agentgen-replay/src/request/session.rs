@@ -52,7 +52,7 @@ impl ReplaySession {
         }
     }
 
-    /// Its arrival, ms since the start of the trace.
+    /// Its arrival, ms since the start of what is played.
     #[must_use]
     pub fn start_ms(&self) -> f64 {
         match self {
@@ -86,7 +86,7 @@ impl ReplaySession {
         }
     }
 
-    /// Recorded time of the next request, ms since the start of the trace; `None` if requests are timed by delays.
+    /// Recorded time of the next request, ms since the start of what is played; `None` if requests are timed by delays.
     #[must_use]
     pub fn at_ms(&self) -> Option<f64> {
         match self {
@@ -128,11 +128,8 @@ impl ReplaySession {
         tokens: Option<u64>,
     ) -> Result<(), RequestError> {
         match self {
-            Self::BlockHash(session) => {
-                session.answered(&said(text, tool_calls), tokens);
-                Ok(())
-            }
-            Self::Messages { session, .. } => session.answered(text, reasoning, tool_calls),
+            Self::BlockHash(session) => session.answered(&said(text, reasoning, tool_calls), tokens),
+            Self::Messages { session, .. } => session.answered(text, reasoning, tool_calls, tokens),
         }
     }
 
@@ -145,10 +142,10 @@ impl ReplaySession {
     }
 }
 
-/// An answer as the text of a history without tools: its text, and its calls.
-fn said<'a>(text: &'a str, tool_calls: &[ToolCall]) -> Cow<'a, str> {
+/// An answer as the text of a history without tools: its text, and its calls; its reasoning if it has neither.
+fn said<'a>(text: &'a str, reasoning: &'a str, tool_calls: &[ToolCall]) -> Cow<'a, str> {
     if tool_calls.is_empty() {
-        return text.into();
+        return if text.is_empty() { reasoning } else { text }.into();
     }
     let calls = tool_calls.iter().flat_map(|call| [call.name.as_str(), call.arguments.as_str()]);
     let parts: Vec<_> = [text].into_iter().chain(calls).filter(|part| !part.is_empty()).collect();

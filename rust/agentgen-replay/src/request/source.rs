@@ -15,6 +15,7 @@ use super::block_hash::{BlockHashSession, ReplayContext};
 use super::body::Members;
 use super::messages::{MessagesOptions, MessagesSession};
 use super::options::{Endpoint, Options, RequestError};
+use super::selection::Selector;
 use super::session::ReplaySession;
 use super::transcript_store::TranscriptStore;
 use super::words::Words;
@@ -62,17 +63,19 @@ impl std::fmt::Debug for Source {
 
 enum Kind {
     BlockHash(BlockHash),
-    Messages { transcripts: Box<flat::Transcripts>, next: u64, options: Arc<MessagesOptions> },
+    Messages { transcripts: Box<flat::Transcripts>, next: u64, options: Arc<MessagesOptions>, selector: Selector },
 }
 
 impl Source {
     /// Opens a trace.
-    pub fn open(path: &Path, options: Options, share: Share, cancel: &Cancel) -> Result<Self> {
+    pub fn open(path: &Path, mut options: Options, share: Share, cancel: &Cancel) -> Result<Self> {
+        let selection = std::mem::take(&mut options.selection);
         let kind = if transcript::is_messages(path)? {
             let options = Arc::new(messages_options(path, &options)?);
-            Kind::Messages { transcripts: Box::new(flat::read(path, cancel)), next: 0, options }
+            let selector = Selector::new(selection);
+            Kind::Messages { transcripts: Box::new(flat::read(path, cancel)), next: 0, options, selector }
         } else {
-            Kind::BlockHash(BlockHash::open(path, options, cancel)?)
+            Kind::BlockHash(BlockHash::open(path, options, Selector::new(selection), cancel)?)
         };
         Ok(Self { share, kind, upcoming: None, bundles: Bundles::default() })
     }
@@ -125,11 +128,11 @@ impl Source {
         let share = self.share;
         match &mut self.kind {
             Kind::BlockHash(trace) => trace.next(share),
-            Kind::Messages { transcripts, next, options } => {
+            Kind::Messages { transcripts, next, options, selector } => {
                 for session in transcripts {
-                    let (session, number) = (session?, *next);
+                    let (mut session, number) = (session?, *next);
                     *next += 1;
-                    if share.has(number) {
+                    if share.has(number) && selector.take_transcript(&mut session) {
                         let session = Box::new(MessagesSession::new(session, options));
                         return Ok(Some(ReplaySession::Messages { number, session }));
                     }
@@ -189,10 +192,11 @@ struct BlockHash {
     has_links: bool,
     /// Number of the root session of the last bundle.
     root: u64,
+    selector: Selector,
 }
 
 impl BlockHash {
-    fn open(path: &Path, options: Options, cancel: &Cancel) -> Result<Self> {
+    fn open(path: &Path, options: Options, selector: Selector, cancel: &Cancel) -> Result<Self> {
         let encoding = options.encoding().map_err(refused)?;
         let members = Members::new(&options).map_err(refused)?;
         let words = Words::new(options.words, &options.salt).map_err(refused)?;
@@ -208,11 +212,15 @@ impl BlockHash {
             id_tokens: source.meta.block_size,
             continues_once: source.meta.origin.is_some(),
         };
-        Ok(Self { sessions, context: Arc::new(context), roots: HashMap::new(), has_links: source.meta.linked, root: 0 })
+        let has_links = source.meta.linked;
+        Ok(Self { sessions, context: Arc::new(context), roots: HashMap::new(), has_links, root: 0, selector })
     }
 
     fn next(&mut self, share: Share) -> Result<Option<ReplaySession>> {
-        while let Some(session) = self.sessions.next().transpose()? {
+        while let Some(mut session) = self.sessions.next().transpose()? {
+            if !self.selector.take(&mut session) {
+                continue;
+            }
             if let Some(session) = self.take(session, share) {
                 return Ok(Some(ReplaySession::BlockHash(Box::new(session))));
             }
@@ -240,7 +248,8 @@ impl BlockHash {
         if session.may_be_continued && self.context.store.is_some() {
             self.roots.insert(number, Root { number: root, owners: owners.clone() });
         }
-        let session = || BlockHashSession::new(self.context.clone(), session, key, parent, owners);
+        let origin_ms = self.selector.origin_ms();
+        let session = || BlockHashSession::new(self.context.clone(), session, origin_ms, key, parent, owners);
         share.has(root).then(session)
     }
 }

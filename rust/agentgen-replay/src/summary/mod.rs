@@ -12,6 +12,7 @@ mod report;
 mod run;
 mod statistics;
 mod table;
+mod warnings;
 mod windows;
 
 pub use prediction::predicted;
@@ -80,6 +81,7 @@ pub fn summarize(run: &Run, predicted: Option<&[Option<u64>]>, options: &Options
         ended: options.ended.clone(),
         settings: options.settings.clone(),
         trace: options.trace.clone(),
+        left_out: options.left_out,
         records: Records { files: run.files.len() as u64, truncated: run.truncated, damaged: run.damaged },
         run: measured,
         warmup,

@@ -1,6 +1,6 @@
 //! Figures of one phase.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use agentgen_engine::text::counted;
 
@@ -11,11 +11,10 @@ use super::report::{
 };
 use super::run::{ReplayedSession, Run, Sent};
 use super::statistics::{Statistics, ms};
+use super::warnings;
 use super::windows::{self, Span};
 use crate::records::{self, Outcome};
 
-/// A steady window with a smaller share of the succeeded requests causes a warning.
-const MIN_STEADY_SHARE: f64 = 0.5;
 /// Turns from this one on are grouped in ranges whose length doubles.
 const SINGLE_TURNS: u32 = 32;
 const NS_PER_S: f64 = 1e9;
@@ -35,7 +34,6 @@ pub(super) fn figures(
     let slo = options.slo.as_ref();
 
     let (counters, errors) = count(&sent, &held);
-    let mut warnings: Vec<String> = without_end(&sent, &held).into_iter().collect();
     let opened = held.iter().map(|session| session.opened_ns);
     let start = opened.chain(sent.iter().filter_map(|request| request.sent.sent_ns)).min().unwrap_or(0);
     let whole = full_window(&sent);
@@ -45,10 +43,8 @@ pub(super) fn figures(
         Ok(steady) => (Some(steady), None),
         Err(reason) => (None, Some(reason)),
     };
-    warnings.extend(steady.iter().filter_map(narrow_window));
-    warnings.extend(none_succeeded(&sent));
-    warnings.extend(cancelled(&sent));
-    warnings.extend(empty_answers(&sent));
+    let lengths = lengths(&sent);
+    let warnings = warnings::of(&sent, &held, steady.as_ref(), &lengths.output, options);
     let retried: Vec<u64> = sent.iter().map(|request| u64::from(request.sent.retries)).filter(|&n| n > 0).collect();
     let figures = Phase {
         counters,
@@ -60,12 +56,14 @@ pub(super) fn figures(
         retries: retried.iter().sum(),
         malformed_events: sent.iter().map(|request| request.sent.measured().malformed_events).sum(),
         latency: latency(&sent, run, phase),
+        tpot_unknown: sent.iter().filter(|request| request.sent.succeeded() && request.sent.came_in_one_read()).count()
+            as u64,
         by_turn: by_turn(&sent),
         sessions: sessions(&sent, &held, whole),
         over_time: over_time::parts(&sent, &held, start),
         goodput: slo.map(|slo| goodput(&sent, slo)),
         cache: cache::figures(&sent, options),
-        lengths: lengths(&sent),
+        lengths,
         full,
         steady,
         steady_missing,
@@ -119,13 +117,6 @@ fn count(sent: &[Predicted<'_>], held: &[ReplayedSession]) -> (RequestCounts, Ve
     }
     counts.balanced = errors.is_empty();
     (counts, errors)
-}
-
-/// Warns of sessions with requests but without an end: their worker died.
-fn without_end(sent: &[Predicted<'_>], held: &[ReplayedSession]) -> Option<String> {
-    let ended: HashSet<u32> = held.iter().map(|session| session.key).collect();
-    let open: HashSet<u32> = sent.iter().map(|request| request.sent.key).filter(|key| !ended.contains(key)).collect();
-    (!open.is_empty()).then(|| format!("{} without an end: a worker died", counted(open.len() as u64, "session")))
 }
 
 /// The window from the first request sent to the last byte of any.
@@ -232,25 +223,13 @@ fn window(sent: &[Predicted<'_>], span: Span, start: i64, slo: Option<&Slo>) -> 
     }
 }
 
-fn narrow_window(steady: &Window) -> Option<String> {
-    let all = steady.requests_in + steady.requests_out;
-    let share = steady.requests_in as f64 / all as f64;
-    (all > 0 && share < MIN_STEADY_SHARE).then(|| {
-        format!(
-            "the steady window holds {} of {} that succeeded ({:.0} %)",
-            steady.requests_in,
-            counted(all, "request"),
-            100.0 * share
-        )
-    })
-}
-
 impl Slo {
-    /// Whether a request that succeeded met all targets. An output of one token has no time per further token.
+    /// Whether a request that succeeded met all targets. An output of one token has no further token; the time per
+    /// further token of one that came in one read is unknown, so it does not meet its target.
     pub(super) fn is_met_by(&self, sent: &Sent) -> bool {
         let within =
             |target: Option<f64>, found: Option<f64>| target.is_none_or(|most| found.is_some_and(|it| it <= most));
-        let tpot = self.tpot_ms.is_none_or(|most| sent.tpot_ms().is_none_or(|found| found <= most));
+        let tpot = sent.further_tokens().is_none() || within(self.tpot_ms, sent.tpot_ms());
         within(self.ttft_ms, sent.ttft_ms()) && tpot && within(self.e2e_ms, sent.e2e_ms())
     }
 }
@@ -278,26 +257,4 @@ fn lengths(sent: &[Predicted<'_>]) -> Lengths {
         prompt: compared(|sent| sent.context_tokens, |sent| sent.measured().prompt_tokens),
         output: compared(|sent| sent.output_tokens, |sent| sent.measured().completion_tokens),
     }
-}
-
-/// Warns of a phase in which no request succeeded.
-fn none_succeeded(sent: &[Predicted<'_>]) -> Option<String> {
-    (!sent.iter().any(|request| request.sent.succeeded()))
-        .then(|| "no request succeeded: nothing was measured".to_owned())
-}
-
-/// Warns of requests that were in flight when the run ended.
-fn cancelled(sent: &[Predicted<'_>]) -> Option<String> {
-    let count = sent.iter().filter(|request| request.sent.outcome == Outcome::Cancelled).count() as u64;
-    (count > 0).then(|| format!("{} in flight at the end and given up: in no figure", counted(count, "request")))
-}
-
-/// Warns of successful answers without output.
-fn empty_answers(sent: &[Predicted<'_>]) -> Option<String> {
-    let succeeded = sent.iter().map(|request| request.sent).filter(|sent| sent.succeeded());
-    let (all, wanted) = (succeeded.clone().count() as u64, succeeded.filter(|sent| sent.output_tokens > 0));
-    let count =
-        wanted.filter(|sent| sent.measured().output_events == 0 && sent.output_reported().unwrap_or(0) == 0).count();
-    (count > 0)
-        .then(|| format!("no output in {count} of {} that succeeded, though some was expected", counted(all, "answer")))
 }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::request::History;
+use crate::request::{History, LeftOut};
 
 use super::statistics::Statistics;
 
@@ -93,6 +93,8 @@ pub struct Options {
     pub settings: Value,
     /// Facts about the trace, copied to the summary.
     pub trace: Value,
+    /// What of the trace was left out.
+    pub left_out: LeftOut,
 }
 
 /// Figures of a replay.
@@ -115,6 +117,8 @@ pub struct Summary {
     pub settings: Value,
     /// The trace that was replayed.
     pub trace: Value,
+    /// What of it was left out.
+    pub left_out: LeftOut,
     /// The record files, from which all figures come.
     pub records: Records,
     /// The measured phase.
@@ -153,6 +157,8 @@ pub struct Phase {
     pub malformed_events: u64,
     /// Latencies of requests that succeeded.
     pub latency: Latency,
+    /// Requests that succeeded whose time per further output token is unknown: the answer came in one read.
+    pub tpot_unknown: u64,
     /// The same by turn, from 0.
     pub by_turn: Vec<ByTurn>,
     /// Sessions.
@@ -161,7 +167,8 @@ pub struct Phase {
     pub over_time: Vec<Part>,
     /// The window from the first request sent to the last byte.
     pub full: Option<Window>,
-    /// The steady window. Closed loop: while all slots were filled and sessions waited. Open loop: from the time at which
+    /// The steady window. Closed loop: from the time at which the sessions that filled the slots have ended, while sessions
+    /// waited. Open loop: from the time at which
     /// as many sessions were open as on average, to the last arrival.
     pub steady: Option<Window>,
     /// Why there is no steady window.
@@ -200,7 +207,7 @@ pub struct Latency {
     pub ttft_ms: Option<Statistics>,
     /// From sent to the first token that is not reasoning; streams only.
     pub ttfa_ms: Option<Statistics>,
-    /// (last token - first token) / (output tokens - 1).
+    /// (last token - first token) / (output tokens - 1); not of answers that came in one read.
     pub tpot_ms: Option<Statistics>,
     /// Between successive network reads that brought output; percentiles within 0.4 %.
     pub gap_ms: Option<Statistics>,

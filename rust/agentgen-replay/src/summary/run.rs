@@ -208,11 +208,26 @@ impl Sent {
         self.since_sent(self.measured().last_byte_ns)
     }
 
-    /// Time per output token after the first, between the reads of the first and the last token, ms.
+    /// Time per output token after the first, between the reads of the first and the last token, ms. `None` of an output
+    /// of one token, and of one that came in one read.
     #[must_use]
     pub fn tpot_ms(&self) -> Option<f64> {
-        let more = self.output_reported()?.checked_sub(1).filter(|&more| more > 0)?;
-        Some(ms(self.measured().last_token_ns? - self.measured().first_token_ns?) / more as f64)
+        let more = self.further_tokens()?;
+        let (first, last) = (self.measured().first_token_ns?, self.measured().last_token_ns?);
+        (first < last).then(|| ms(last - first) / more as f64)
+    }
+
+    /// Output tokens after the first; `None` without any.
+    pub(super) fn further_tokens(&self) -> Option<u64> {
+        self.output_reported()?.checked_sub(1).filter(|&more| more > 0)
+    }
+
+    /// Whether it has further tokens in a stream, and they came in the read of the first.
+    pub(super) fn came_in_one_read(&self) -> bool {
+        let measured = self.measured();
+        self.further_tokens().is_some()
+            && measured.first_token_ns.is_some()
+            && measured.first_token_ns == measured.last_token_ns
     }
 
     /// Output tokens: as the server reports them, else the number of events that brought output.

@@ -16,8 +16,8 @@ pub(super) fn steady(sessions: &[ReplayedSession], clock: Clock, slots: Option<u
     }
 }
 
-/// Closed loop. Each worker has its own slots and sessions. The window starts when the last worker has filled its slots,
-/// and ends when the first worker has a free slot and no session for it: when a session closes after its last one opened.
+/// Closed loop. Each worker has its own slots and sessions. The window starts when all slots of the last worker have
+/// turned over once, so that sessions are in different turns: when the sessions that filled them have ended. It ends when the first worker has a free slot and no session for it: when a session closes after its last one opened.
 fn closed(sessions: &[ReplayedSession], slots: Option<u64>) -> Result<Span, String> {
     let mut workers: BTreeMap<u32, Vec<ReplayedSession>> = BTreeMap::new();
     // Sessions that balance the counts of a worker that died held no slot.
@@ -30,13 +30,14 @@ fn closed(sessions: &[ReplayedSession], slots: Option<u64>) -> Result<Span, Stri
         let last_opened = held.iter().map(|session| session.opened_ns).max().unwrap_or(i64::MAX);
         let idle = held.iter().map(|session| session.closed_ns).filter(|&closed| closed > last_opened).min();
         filled += most;
-        from = from.max(at);
+        let filling = held.iter().filter(|session| session.opened_ns <= at && at < session.closed_ns);
+        from = from.max(filling.map(|session| session.closed_ns).max().unwrap_or(at));
         to = to.min(idle.unwrap_or(last_opened));
     }
     match slots {
         _ if workers.is_empty() => Err("no session was opened".to_owned()),
         Some(slots) if filled < slots => Err(format!("at most {filled} of {slots} slots were filled")),
-        _ if from >= to => Err("no session was waiting once all slots were filled".to_owned()),
+        _ if from >= to => Err("no session was waiting once all slots had turned over".to_owned()),
         _ => Ok((from, to)),
     }
 }
@@ -95,16 +96,17 @@ mod tests {
         ReplayedSession { worker, key: 0, record }
     }
 
-    /// Two slots: filled at 5; the last session opens at 40; the first slot without a session is free at 60.
+    /// Two slots: filled at 5 by sessions that end at 20 and 40; the last session opens at 40; the first slot without a
+    /// session is free at 60.
     #[test]
-    fn a_closed_loop_is_steady_from_full_slots_to_the_first_idle_one() {
+    fn a_closed_loop_is_steady_from_the_turnover_of_all_slots_to_the_first_idle_one() {
         let sessions = [session(0, 0, 20), session(0, 5, 40), session(0, 20, 60), session(0, 40, 90)];
-        assert_eq!(steady(&sessions, Clock::Closed, Some(2)), Ok((5, 60)));
+        assert_eq!(steady(&sessions, Clock::Closed, Some(2)), Ok((40, 60)));
         let other = [session(1, 10, 30), session(1, 30, 50)];
         let both = [&sessions[..], &other].concat();
         assert_eq!(
             steady(&both, Clock::Closed, Some(3)),
-            Ok((10, 50)),
+            Ok((40, 50)),
             "the worker that runs out of sessions first ends it"
         );
     }
@@ -114,7 +116,8 @@ mod tests {
         let sessions = [session(0, 0, 20), session(0, 5, 40)];
         let reason = steady(&sessions, Clock::Closed, Some(8)).unwrap_err();
         assert_eq!(reason, "at most 2 of 8 slots were filled");
-        assert_eq!(steady(&sessions, Clock::Closed, Some(2)), Ok((5, 20)));
+        let reason = steady(&sessions, Clock::Closed, Some(2)).unwrap_err();
+        assert_eq!(reason, "no session was waiting once all slots had turned over");
     }
 
     /// Arrivals every 10 for 100, each open for 30: 3 at a time but for the beginning; on average 2.7 of the 3.

@@ -222,6 +222,47 @@ fn goodput_counts_requests_that_meet_all_targets() {
     assert!(summarize(&run, None, &Options::default()).run.goodput.is_none());
 }
 
+/// Two answers of five tokens: one in one read, one whose time per further token is 5 ms.
+#[test]
+fn an_answer_in_one_read_has_no_time_per_further_token_and_meets_no_target_for_it() {
+    let mut at_once = request(1, 0, 0);
+    let answer = at_once.answer.as_mut().unwrap();
+    answer.last_token_ns = answer.first_token_ns;
+    let run = run(vec![request(0, 0, 0), at_once], vec![session(0, 1, 0, 31), session(1, 1, 0, 31)]);
+    let summarized = summarize(&run, None, &options(json!({"slo": {"tpot_ms": 5.0}})));
+    assert_eq!(figures_of(summarized.run.latency.tpot_ms.as_ref()), (1, 5.0, 5.0));
+    assert_eq!((summarized.run.tpot_unknown, summarized.run.goodput.unwrap().requests), (1, 1));
+    let warning =
+        "run: 1 of 2 answers came in one read: their time per further output token is unknown and meets no target";
+    assert!(summarized.warnings[0].starts_with(warning), "{:?}", summarized.warnings);
+}
+
+#[test]
+fn outputs_far_from_the_plan_are_a_warning() {
+    for (tokens, warned) in [(4, "80.0 %"), (5, ""), (15, "300.0 %")] {
+        let mut other = request(0, 0, 0);
+        other.answer.as_mut().unwrap().completion_tokens = Some(tokens);
+        let run = run(vec![other], vec![session(0, 1, 0, 31)]);
+        let warnings = summarize(&run, None, &Options::default()).warnings;
+        let found = warnings.iter().find(|text| text.contains("of the planned tokens")).map_or("", String::as_str);
+        assert_eq!(found.is_empty(), warned.is_empty(), "{warnings:?}");
+        assert!(found.contains(warned), "{found}");
+        let estimated = options(json!({"trace": {"kind": "messages"}}));
+        assert!(!summarize(&run, None, &estimated).warnings.iter().any(|text| text.contains("planned")));
+    }
+}
+
+#[test]
+fn output_that_cannot_be_read_is_a_warning() {
+    let mut unread = request(0, 0, 0);
+    let answer = unread.answer.as_mut().unwrap();
+    (answer.output_events, answer.malformed_events) = (0, 3);
+    (answer.first_token_ns, answer.first_answer_ns, answer.last_token_ns) = (None, None, None);
+    let warnings = summary(vec![unread], vec![session(0, 1, 0, 31)]).warnings;
+    assert!(warnings[0].starts_with("run: 1 of 1 answer have counted tokens and no text"), "{warnings:?}");
+    assert!(warnings[1].starts_with("run: 3 malformed events in 1 answer: "), "{warnings:?}");
+}
+
 /// A document has no first token, only a last byte.
 #[test]
 fn answers_without_a_stream_have_no_token_times() {

@@ -27,7 +27,7 @@ function utc(time) {
   return time.replace("T", " ").replace(/(\.\d+)?\+00:00$/, " UTC");
 }
 
-function delays({ delay_scale: scale, max_delay: longest }) {
+function delays({ time_scale: scale, max_delay: longest }) {
   const scaled = scale === 1 ? "those of the trace" : scale === 0 ? "none" : `${short(scale)} × those of the trace`;
   return longest === null || longest === undefined ? scaled : `${scaled}, at most ${seconds(longest)}`;
 }
@@ -62,7 +62,7 @@ function loadFacts(settings, known) {
   ].filter(Boolean);
   return [
     ["Sessions", known("load") ? LOADS[settings.load]?.(settings) ?? settings.load : null],
-    ["Delays", known("delay_scale") ? delays(settings) : null], ["At most", limits.join(", ") || null],
+    ["Delays", known("time_scale") ? delays(settings) : null], ["At most", limits.join(", ") || null],
     ["Warm-up", known("warmup_sessions") ? (settings.warmup_sessions ? `${count(settings.warmup_sessions)} sessions` : "none") : null],
     ["Workers", known("workers") ? count(settings.workers) : null],
     ["Time limits", known("connect_timeout") ? `connect ${seconds(settings.connect_timeout)}, first token ${seconds(settings.first_token_timeout)}, request ${seconds(settings.timeout)}` : null],

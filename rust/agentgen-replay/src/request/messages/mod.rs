@@ -16,7 +16,7 @@ use agentgen_trace::transcript::{History as Begins, Part, ToolCall, Transcript};
 
 pub use self::options::MessagesOptions;
 use self::render::Array;
-use super::options::{History, Request, RequestError};
+use super::options::{History, Reasoning, Request, RequestError};
 use crate::answer::ReasoningField;
 
 /// A conversation that is being replayed.
@@ -40,7 +40,8 @@ impl MessagesSession {
     pub fn new(mut transcript: Transcript, options: &Arc<MessagesOptions>) -> Self {
         add_salt(&mut transcript, &options.salt);
         let options = Arc::clone(options);
-        Self { options, transcript, requested: 0, is_waiting: false, array: Array::default(), failed: None }
+        let array = Array::new(options.reasoning);
+        Self { options, transcript, requested: 0, is_waiting: false, array, failed: None }
     }
 
     /// Name of the conversation, valid as the value of an HTTP header.
@@ -87,13 +88,24 @@ impl MessagesSession {
 
     /// Takes the answer to the last request. With a live history it becomes part of the next prompt; if the next prompt
     /// cannot follow it, the next [`Self::request`] fails.
-    pub fn answered(&mut self, text: &str, reasoning: &str, tool_calls: &[ToolCall]) -> Result<(), RequestError> {
+    pub fn answered(
+        &mut self,
+        text: &str,
+        reasoning: &str,
+        tool_calls: &[ToolCall],
+        tokens: Option<u64>,
+    ) -> Result<(), RequestError> {
         if !self.is_waiting {
             return Err(self.error("an answer without a request"));
         }
         self.is_waiting = false;
         if self.options.history == History::Live {
             let last = self.requested - 1;
+            let is_reasoning = !reasoning.is_empty() && self.options.reasoning == Reasoning::Keep;
+            let is_empty = text.is_empty() && tool_calls.is_empty() && !is_reasoning;
+            if is_empty && self.transcript.next_after(last).is_some() {
+                return Err(RequestError::empty_answer(self.key(), last, tokens));
+            }
             self.failed = history::take_answer(&mut self.transcript, last, text, reasoning, tool_calls).err();
         }
         Ok(())

@@ -3,7 +3,7 @@
 use agentgen_trace::transcript::Parameters;
 
 use crate::request::fields::Fields;
-use crate::request::options::{History, Options, RequestError};
+use crate::request::options::{History, Options, Reasoning, RequestError};
 
 /// Options of a run that replays recorded conversations.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub struct MessagesOptions {
     pub history: History,
     /// First line of every prompt; none if empty. Prompts of runs with different salts share no prefix blocks.
     pub salt: String,
+    /// Which reasoning of earlier answers later prompts hold.
+    pub reasoning: Reasoning,
     pub(super) fields: Fields,
     /// Names of the run's fields with their JSON text; those of conversations and requests take precedence.
     parameters: Vec<(String, String)>,
@@ -22,7 +24,8 @@ impl MessagesOptions {
     pub fn new(options: &Options) -> Result<Self, RequestError> {
         let fields = Fields::new(options)?;
         let parameters = fields.values().iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
-        Ok(Self { history: options.history, salt: options.salt.clone(), fields, parameters })
+        let (history, reasoning) = (options.history, options.reasoning);
+        Ok(Self { history, salt: options.salt.clone(), reasoning, fields, parameters })
     }
 
     /// Name and JSON text of each.

@@ -1,20 +1,39 @@
 //! Messages as JSON, each encoded once.
 
-use agentgen_trace::transcript::{Message, MessageId, Part, Role};
+use agentgen_trace::transcript::{Message, MessageId, Part, Role, estimated_tokens};
 
 use crate::answer::ReasoningField;
+use crate::request::options::Reasoning;
 
 /// The items of a `messages` array with their estimated tokens.
 #[derive(Debug, Default)]
 pub(super) struct Array {
     json: Vec<u8>,
-    /// Each message with the bytes of `json` and the tokens up to its end.
-    ends: Vec<(MessageId, usize, u64)>,
+    ends: Vec<End>,
+    /// Which reasoning it holds.
+    reasoning: Reasoning,
     /// The field that the reasoning of further messages is sent in.
     pub reasoning_field: ReasoningField,
 }
 
+/// A message of the array.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    id: MessageId,
+    /// Whether it holds the message's reasoning, if it has any.
+    has_reasoning: bool,
+    /// Bytes of the items up to its end.
+    bytes: usize,
+    /// Tokens up to its end.
+    tokens: u64,
+}
+
 impl Array {
+    /// An array without items.
+    pub fn new(reasoning: Reasoning) -> Self {
+        Self { reasoning, ..Self::default() }
+    }
+
     /// The items, separated by commas.
     pub fn json(&self) -> &[u8] {
         &self.json
@@ -22,23 +41,39 @@ impl Array {
 
     /// Estimated tokens of all messages.
     pub fn tokens(&self) -> u64 {
-        self.ends.last().map_or(0, |(_, _, tokens)| *tokens)
+        self.ends.last().map_or(0, |end| end.tokens)
     }
 
     /// Makes the array hold a prompt; encodes only the messages that it does not hold already. An error if a message
     /// cannot be sent.
     pub fn set(&mut self, prompt: &[(MessageId, &Message)]) -> Result<(), String> {
-        let kept = self.ends.iter().zip(prompt).take_while(|((held, _, _), (id, _))| held == id).count();
+        let is_of_user = |(_, message): &(MessageId, &Message)| {
+            message.role == Role::User && message.tool_results().next().is_none()
+        };
+        let from = match self.reasoning {
+            Reasoning::Keep => 0,
+            Reasoning::InToolTurns => prompt.iter().rposition(is_of_user).unwrap_or(0),
+            Reasoning::Drop => prompt.len(),
+        };
+        let has_reasoning = |at: usize, message: &Message| at >= from && reasoning_tokens(message) > 0;
+        let held = self.ends.iter().zip(prompt).enumerate();
+        let is_same = |(at, (held, (id, message))): &(usize, (&End, &(MessageId, &Message)))| {
+            held.id == *id && held.has_reasoning == has_reasoning(*at, message)
+        };
+        let kept = held.take_while(is_same).count();
         self.ends.truncate(kept);
-        self.json.truncate(self.ends.last().map_or(0, |(_, bytes, _)| *bytes));
-        for (id, message) in &prompt[kept..] {
-            self.push(message)?;
-            self.ends.push((*id, self.json.len(), self.tokens() + message.tokens()));
+        self.json.truncate(self.ends.last().map_or(0, |end| end.bytes));
+        for (at, (id, message)) in prompt.iter().enumerate().skip(kept) {
+            let has_reasoning = has_reasoning(at, message);
+            self.push(message, has_reasoning)?;
+            let dropped = if has_reasoning { 0 } else { reasoning_tokens(message) };
+            let tokens = self.tokens() + message.tokens() - dropped;
+            self.ends.push(End { id: *id, has_reasoning, bytes: self.json.len(), tokens });
         }
         Ok(())
     }
 
-    fn push(&mut self, message: &Message) -> Result<(), String> {
+    fn push(&mut self, message: &Message, has_reasoning: bool) -> Result<(), String> {
         let missing =
             message.parts.iter().find_map(|part| if let Part::Other { kind } = part { Some(kind) } else { None });
         if let Some(kind) = missing {
@@ -46,7 +81,7 @@ impl Array {
         }
         let name = message.name.as_deref();
         if message.role == Role::Assistant {
-            self.assistant(name, message);
+            self.assistant(name, message, has_reasoning);
             return Ok(());
         }
         for part in &message.parts {
@@ -67,7 +102,7 @@ impl Array {
         Ok(())
     }
 
-    fn assistant(&mut self, name: Option<&str>, message: &Message) {
+    fn assistant(&mut self, name: Option<&str>, message: &Message, has_reasoning: bool) {
         let (mut content, mut reasoning) = (None::<String>, None::<String>);
         for part in &message.parts {
             match part {
@@ -81,7 +116,7 @@ impl Array {
             Some(content) => self.member("content", &content),
             None => self.json.extend_from_slice(br#","content":null"#),
         }
-        if let Some(reasoning) = reasoning {
+        if let Some(reasoning) = reasoning.filter(|_| has_reasoning) {
             self.member(self.reasoning_field.name(), &reasoning);
         }
         let mut separator = &br#","tool_calls":["#[..];
@@ -118,6 +153,13 @@ impl Array {
         self.json.push(b':');
         string(&mut self.json, value);
     }
+}
+
+/// Estimated tokens of a message's reasoning.
+fn reasoning_tokens(message: &Message) -> u64 {
+    let texts =
+        message.parts.iter().map(|part| if let Part::Reasoning(text) = part { estimated_tokens(text) } else { 0 });
+    texts.sum()
 }
 
 /// Writes a string as JSON.

@@ -41,6 +41,20 @@ fn session(rows: &[Value], history: History) -> MessagesSession {
     MessagesSession::new(conversation(rows), &options(history, "", &json!({})))
 }
 
+fn session_with(rows: &[Value], reasoning: &str) -> MessagesSession {
+    with_reasoning(rows, History::Live, reasoning)
+}
+
+fn recorded_with(rows: &[Value], reasoning: &str) -> MessagesSession {
+    with_reasoning(rows, History::Recorded, reasoning)
+}
+
+fn with_reasoning(rows: &[Value], history: History, reasoning: &str) -> MessagesSession {
+    let mut options = Arc::into_inner(options(history, "", &json!({}))).unwrap();
+    options.reasoning = serde_json::from_value(json!(reasoning)).unwrap();
+    MessagesSession::new(conversation(rows), &Arc::new(options))
+}
+
 fn sent(request: &Request) -> Value {
     serde_json::from_slice(&request.body).unwrap()
 }

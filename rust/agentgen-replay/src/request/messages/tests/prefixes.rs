@@ -53,11 +53,13 @@ fn prompts(rows: &[Value], history: History, salt: &str) -> Vec<Vec<u8>> {
                 prompts.push(items(&session.request().unwrap()).to_vec());
                 continue;
             }
-            (_, Value::Array(calls)) => ("", calls.iter().map(|call| format!("live-{}", call["id"])).collect()),
+            (_, Value::Array(calls)) if !calls.is_empty() => {
+                ("", calls.iter().map(|call| format!("live-{}", call["id"])).collect())
+            }
             _ => ("answer", Vec::new()),
         };
         let calls: Vec<&str> = calls.iter().map(String::as_str).collect();
-        session.answered(text, "", &live(&calls)).unwrap();
+        session.answered(text, "", &live(&calls), None).unwrap();
     }
     assert_eq!(prompts.len(), session.turns());
     prompts
@@ -144,7 +146,10 @@ proptest! {
             let recorded = rows.get(at + 1).and_then(|row| row["tool_calls"].as_array()).map_or(0, Vec::len);
             let like_the_trace: Vec<_> = ["p", "q"].into_iter().take(recorded).collect();
             let answer = if sent_requests > obeys { &answers[at % 30] } else { &like_the_trace };
-            session.answered(row["content"].as_str().unwrap_or(""), "", &live(answer)).unwrap();
+            if session.answered(row["content"].as_str().unwrap_or(""), "", &live(answer), None).is_err() {
+                is_over = true;
+                break;
+            }
         }
         prop_assert!(is_over || sent_requests == session.turns());
     }
