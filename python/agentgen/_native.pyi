@@ -6,7 +6,7 @@ Structured values cross as JSON text. Errors are the exceptions of `agentgen.err
 
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
-from typing import TypedDict, final, type_check_only
+from typing import Literal, TypedDict, final, type_check_only
 
 from agentgen.replay.records import RequestRecord, SessionRecord
 
@@ -30,6 +30,8 @@ __all__ = [
     "Server",
     "SourceProblems",
     "__version__",
+    "agenttrace_frame",
+    "agenttrace_times",
     "analyze",
     "capacity_blocks",
     "check_listed",
@@ -40,6 +42,7 @@ __all__ = [
     "import_formats",
     "import_sessions",
     "inspect",
+    "is_agenttrace",
     "merge",
     "model",
     "model_names",
@@ -52,6 +55,7 @@ __all__ = [
     "replay_probe",
     "resolve",
     "rollout_formats",
+    "run_tool_times",
     "schema",
     "simulate",
     "simulation_sample",
@@ -204,6 +208,18 @@ def write_rollouts(
     `files_of_other_formats`, `bytes`, `left_out` (by reason), `problems`. `progress(bytes_read, bytes_in_all)` is
     called at most ten times per second. Raises TraceError, UsageError, OSError.
     """
+
+def is_agenttrace(path: str) -> bool:
+    """Whether a file is an AgentTrace data set."""
+
+def agenttrace_times(paths: Sequence[str]) -> str:
+    """Time in tools and in the model of AgentTrace data sets, as JSON. Raises TraceError, OSError."""
+
+def run_tool_times(directory: str) -> str | None:
+    """The same of an imported run; None if no tool of it has a time. Raises TraceError, OSError."""
+
+def agenttrace_frame(paths: Sequence[str], name: Literal["spans", "llm_steps"]) -> BatchStream:
+    """The tool calls or the model calls of AgentTrace data sets."""
 
 def verify_run(directory: str) -> bool:
     """Whether a run directory is complete: manifest readable, every file there with its size and SHA-256."""

@@ -13,6 +13,7 @@ from agentgen._validation import Finding, ValidationReport
 from agentgen.analysis.analyze import Analysis, analyze
 from agentgen.analysis.plan import Plan, models, plan
 from agentgen.analysis.simulate import Simulation, simulate
+from agentgen.analysis.tool_times import AgentTrace, agenttrace
 from agentgen.errors import (
     AgentgenError,
     ConfigError,
@@ -35,6 +36,7 @@ else:
     from agentgen import replay  # the package, which is callable
 
 __all__ = [
+    "AgentTrace",
     "AgentgenError",
     "Analysis",
     "Batch",
@@ -58,6 +60,7 @@ __all__ = [
     "UsageError",
     "ValidationReport",
     "__version__",
+    "agenttrace",
     "analyze",
     "compare",
     "convert",

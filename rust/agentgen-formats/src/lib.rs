@@ -7,3 +7,15 @@
 pub mod convert;
 pub mod import;
 pub mod rollouts;
+pub mod tool_times;
+
+/// The JSON Schema of an output, by its name; none for an unknown name.
+#[must_use]
+pub fn schema(name: &str) -> Option<String> {
+    let schema = match name {
+        "import" => schemars::schema_for!(import::ImportQuality),
+        "tool-times" => schemars::schema_for!(tool_times::ToolTimes),
+        _ => return None,
+    };
+    serde_json::to_string_pretty(&schema).ok()
+}

@@ -64,7 +64,7 @@ pub(crate) fn watched<T: Send>(
 #[pyfunction]
 pub(crate) fn schema(name: &str) -> PyResult<String> {
     let schema = schemas::schema(name).or_else(|| agentgen_replay::summary::schema(name));
-    let schema = schema.or_else(|| agentgen_formats::import::schema(name));
+    let schema = schema.or_else(|| agentgen_formats::schema(name));
     schema.ok_or_else(|| bad_argument(format!("no schema named {name}")))
 }
 

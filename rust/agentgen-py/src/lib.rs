@@ -21,6 +21,7 @@ mod server;
 mod simulate;
 mod stream;
 mod survey;
+mod tool_times;
 mod trace;
 mod validate;
 
@@ -63,6 +64,8 @@ mod _native {
     use super::stream::{Batch, BatchStream};
     #[pymodule_export]
     use super::survey::survey;
+    #[pymodule_export]
+    use super::tool_times::{agenttrace_frame, agenttrace_times, is_agenttrace, run_tool_times};
     #[pymodule_export]
     use super::trace::{convert, inspect, read};
     #[pymodule_export]

@@ -35,6 +35,6 @@ pub use model::{
 };
 pub use names::{NameOptions, WrittenNames};
 pub use options::ImportOptions;
-pub(crate) use read::unread;
-pub use run::{Imported, Progress, ShownProblem, import, schema, write_recording};
+pub(crate) use read::{nothing, unread};
+pub use run::{Imported, Progress, ShownProblem, import, write_recording};
 pub use summary::{ImportQuality, Summary};

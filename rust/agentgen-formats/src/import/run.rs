@@ -13,7 +13,7 @@ use super::model::{Problem, Recording};
 use super::names::{Names, WrittenNames};
 use super::options::ImportOptions;
 use super::read::{ReadFiles, nothing, read};
-use super::summary::{ImportQuality, Summary};
+use super::summary::Summary;
 use super::trace::Trace;
 use super::write::write;
 
@@ -91,14 +91,4 @@ fn write_files(files: ReadFiles, options: &ImportOptions, cancel: &Cancel) -> Re
     }
     imported.problems = problems.into_iter().map(ShownProblem::from).collect();
     Ok(imported)
-}
-
-/// The JSON Schema of an output, by its name; none for an unknown name.
-#[must_use]
-pub fn schema(name: &str) -> Option<String> {
-    let schema = match name {
-        "import" => schemars::schema_for!(ImportQuality),
-        _ => return None,
-    };
-    serde_json::to_string_pretty(&schema).ok()
 }

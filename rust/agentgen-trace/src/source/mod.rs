@@ -33,6 +33,6 @@ pub use json_row::parse_row;
 pub use link_columns::LinkColumns;
 pub use messages::is_messages;
 pub use model::{DataFile, ExpectedFile, Format, Provenance, ReadOptions, Source};
-pub use parquet_text::{TextRows, column_names};
+pub use parquet_text::{ColumnBatches, TextRows, column_names};
 pub use reader::open;
 pub use resolve::{find, resolve};

@@ -21,21 +21,45 @@ pub fn column_names(path: &Path) -> Result<Vec<String>> {
     Ok(metadata.schema().fields().iter().map(|field| field.name().clone()).collect())
 }
 
-/// The rows of a file: the text of each column in `columns`; `None` for nulls and for columns that the file lacks.
-pub struct TextRows {
-    reader: ParquetRecordBatchReader,
-    columns: Vec<String>,
-}
+/// Some columns of a file, batch by batch; those that the file lacks are missing.
+pub struct ColumnBatches(ParquetRecordBatchReader);
 
-impl TextRows {
+impl ColumnBatches {
     /// Opens a file.
     pub fn open(path: &Path, columns: &[&str]) -> Result<Self> {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(open_file(path)?, parquet_metadata(path)?);
         let known = columns.iter().filter(|name| builder.schema().column_with_name(name).is_some());
         let mask = ProjectionMask::columns(builder.parquet_schema(), known.copied());
         let reader = decoded(|| builder.with_projection(mask).with_batch_size(BATCH_ROWS).build());
-        let columns = columns.iter().map(|name| (*name).to_owned()).collect();
-        Ok(Self { reader: reader.map_err(|e| e.in_file(path))?, columns })
+        Ok(Self(reader.map_err(|e| e.in_file(path))?))
+    }
+}
+
+impl std::fmt::Debug for ColumnBatches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ColumnBatches").finish_non_exhaustive()
+    }
+}
+
+impl Iterator for ColumnBatches {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        decoded(|| self.0.next().transpose()).transpose()
+    }
+}
+
+/// The rows of a file: the text of each column in `columns`; `None` for nulls and for columns that the file lacks.
+pub struct TextRows {
+    batches: ColumnBatches,
+    columns: Vec<String>,
+}
+
+impl TextRows {
+    /// Opens a file.
+    pub fn open(path: &Path, columns: &[&str]) -> Result<Self> {
+        let names = columns.iter().map(|name| (*name).to_owned()).collect();
+        Ok(Self { batches: ColumnBatches::open(path, columns)?, columns: names })
     }
 
     fn rows(&self, batch: &RecordBatch) -> Result<Vec<Vec<Option<String>>>> {
@@ -56,7 +80,7 @@ impl Iterator for TextRows {
     type Item = Result<Vec<Vec<Option<String>>>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = decoded(|| self.reader.next().transpose()).transpose()?;
+        let batch = self.batches.next()?;
         Some(batch.and_then(|batch| decoded(|| self.rows(&batch))))
     }
 }

@@ -3,7 +3,7 @@
 //! A reader works on one file alone. What spans files (sub-agents, copies of resumed sessions) is put together in `merge`.
 
 mod agentic_mooncake;
-mod agenttrace;
+pub(crate) mod agenttrace;
 mod atif;
 mod bailian;
 mod chat;
@@ -23,7 +23,7 @@ mod sharegpt;
 pub(crate) mod support;
 mod swe;
 mod tracelab;
-mod values;
+pub(crate) mod values;
 mod weka;
 
 use std::ffi::OsString;

@@ -1,15 +1,15 @@
 //! `AgentTrace`: steps of a small model and spans of its tools, as JSON or in the Parquet view with columns of JSON.
 
+pub(crate) mod row;
+
 use std::path::Path;
 
 use agentgen_trace::error::Result;
-use agentgen_trace::source::TextRows;
-use serde::Deserialize;
 
-use super::support::{key, problem, read_values};
-use super::values::{Name, Tokens, tokens};
+use self::row::{Span, ToolCall, Trace};
+use super::support::key;
+use super::values::tokens;
 use super::{Format, Head, no_folders};
-use crate::import::lines::BadLine;
 use crate::import::model::{Call, Client, RecordedSession, Recording, ToolUse, Trigger, Usage};
 use crate::import::time::{elapsed, iso_ms};
 
@@ -19,112 +19,15 @@ pub const FORMAT: Format = Format {
     name: NAME,
     title: "an AgentTrace data set",
     extensions: &["jsonl", "json", "parquet"],
-    recognises: |head: &Head| is_view(head) || head.any(|o| o.has_array("llm_steps") && o.has_array("spans")),
-    read: |path| if is_view(&Head::read(path)?) { read_view(path) } else { read_json(path) },
+    recognises: |head: &Head| row::is_view(head) || head.any(|o| o.has_array("llm_steps") && o.has_array("spans")),
+    read,
     default_folders: no_folders,
 };
 
-#[derive(Deserialize)]
-struct Trace {
-    #[serde(rename = "trace_id")]
-    id: Name,
-    timestamp_utc: Option<String>,
-    model: Option<String>,
-    dataset_name: Option<String>,
-    total_duration_ms: Option<f64>,
-    #[serde(default)]
-    spans: Vec<Span>,
-    llm_steps: Vec<Step>,
-    metadata: Option<Metadata>,
-}
-
-#[derive(Deserialize, Default)]
-struct Metadata {
-    collector_version: Option<String>,
-    context_length: Option<Tokens>,
-    dataset_name: Option<String>,
-}
-
-/// A tool call that ran.
-#[derive(Deserialize)]
-struct Span {
-    tool_name: Option<String>,
-    start_ns: Option<f64>,
-    end_ns: Option<f64>,
-    duration_ms: Option<f64>,
-    exit_code: Option<i64>,
-}
-
-/// A model call.
-#[derive(Deserialize)]
-struct Step {
-    #[serde(rename = "step_number")]
-    number: Option<i64>,
-    model_output: Option<String>,
-    reasoning_content: Option<String>,
-    tool_calls: Option<Vec<ToolCall>>,
-    input_tokens: Option<Tokens>,
-    output_tokens: Option<Tokens>,
-}
-
-#[derive(Deserialize)]
-struct ToolCall {
-    name: Option<String>,
-    arguments: Option<serde_json::Value>,
-}
-
-fn is_view(head: &Head) -> bool {
-    ["spans_json", "llm_steps_json"].iter().all(|name| head.columns.iter().any(|column| column == name))
-}
-
-fn read_json(path: &Path) -> Result<Recording> {
+fn read(path: &Path) -> Result<Recording> {
     let (mut recording, mut sessions) = (Recording::default(), Sessions::default());
-    read_values(path, &mut recording, |text, _| {
-        sessions.add(path, serde_json::from_str(text)?);
-        Ok(())
-    })?;
+    row::read_traces(path, &mut recording, |trace| sessions.add(path, trace))?;
     Ok(sessions.finish(recording))
-}
-
-/// Columns of the Parquet view.
-const COLUMNS: [&str; 8] = [
-    "trace_id",
-    "timestamp_utc",
-    "model",
-    "dataset_name",
-    "total_duration_ms",
-    "spans_json",
-    "llm_steps_json",
-    "metadata_json",
-];
-
-fn read_view(path: &Path) -> Result<Recording> {
-    let (mut recording, mut sessions, mut row) = (Recording::default(), Sessions::default(), 0);
-    for rows in TextRows::open(path, &COLUMNS)? {
-        for columns in rows? {
-            row += 1;
-            match trace_of(columns) {
-                Ok(trace) => sessions.add(path, trace),
-                Err(bad) => problem(&mut recording, path, Some(row), bad.reason()),
-            }
-        }
-    }
-    Ok(sessions.finish(recording))
-}
-
-fn trace_of(columns: Vec<Option<String>>) -> Result<Trace, BadLine> {
-    let [trace_id, timestamp_utc, model, dataset_name, duration, spans, steps, metadata] =
-        <[Option<String>; 8]>::try_from(columns).map_err(|_| BadLine::new("a row of another table"))?;
-    Ok(Trace {
-        id: Name::Text(trace_id.ok_or_else(|| BadLine::new("no trace_id"))?),
-        timestamp_utc,
-        model,
-        dataset_name,
-        total_duration_ms: duration.and_then(|text| text.parse().ok()),
-        spans: serde_json::from_str(spans.as_deref().unwrap_or("[]"))?,
-        llm_steps: serde_json::from_str(steps.as_deref().unwrap_or("[]"))?,
-        metadata: serde_json::from_str(metadata.as_deref().unwrap_or("null"))?,
-    })
 }
 
 /// The sessions so far, and how many traces have none.
@@ -150,7 +53,6 @@ impl Sessions {
 }
 
 fn session_of(path: &Path, mut trace: Trace) -> Option<RecordedSession> {
-    trace.llm_steps.sort_by_key(|step| step.number);
     let metadata = trace.metadata.take().unwrap_or_default();
     let clock = Clock::of(&trace);
     let (mut spans, mut calls): (_, Vec<Call>) = (trace.spans.as_slice(), Vec::new());
@@ -194,30 +96,11 @@ fn session_of(path: &Path, mut trace: Trace) -> Option<RecordedSession> {
     })
 }
 
-impl Step {
-    /// The span of each tool call. Nothing but the order and the tool's name joins them: a call whose tool did not run has
-    /// no span, and a span without a call is passed over.
-    fn join<'a>(&self, spans: &mut &'a [Span]) -> Vec<Option<&'a Span>> {
-        let mut join = |call: &ToolCall| {
-            let is_its = |span: &Span| span.tool_name == call.name;
-            let at = spans.iter().take(LOOK_AHEAD).position(is_its)?;
-            let span = &spans[at];
-            *spans = &spans[at + 1..];
-            Some(span)
-        };
-        self.tool_calls.iter().flatten().map(&mut join).collect()
-    }
-}
-
-/// Spans among which that of a call is sought: the next, or the one after a span without a call.
-const LOOK_AHEAD: usize = 2;
-
 impl ToolCall {
     fn tool(&self, span: Option<&Span>) -> ToolUse {
         ToolUse {
             name: self.name.clone().unwrap_or_default(),
-            internal_ms: span
-                .and_then(|span| span.duration_ms.or(elapsed(span.start_ns, span.end_ns).map(|ns| ns / 1e6))),
+            internal_ms: span.and_then(Span::ms),
             is_error: span.and_then(|span| span.exit_code).map(|code| code != 0),
             ..ToolUse::default()
         }
