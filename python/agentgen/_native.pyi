@@ -36,6 +36,7 @@ __all__ = [
     "capacity_blocks",
     "check_listed",
     "compare_runs",
+    "compare_traces",
     "convert",
     "describe_replay",
     "generate",
@@ -305,6 +306,14 @@ def analyze(
     traces: Sequence[str], assumptions: Assumptions, *, progress: Callable[[int, int], None] | None = None
 ) -> str:
     """Analyse each of the traces (JSON: `schema("analysis")`). `progress(sessions_done, 0)`.
+
+    Raises TraceError, OSError, KeyboardInterrupt.
+    """
+
+def compare_traces(source: Sequence[str], generated: str, assumptions: Assumptions, *, odd: bool | None = None) -> str:
+    """How far a trace is from its source (JSON: `schema("fidelity")`).
+
+    `odd`: the half of the source's sessions that is compared; None for all.
 
     Raises TraceError, OSError, KeyboardInterrupt.
     """

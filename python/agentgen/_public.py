@@ -11,6 +11,7 @@ from agentgen._scan import scan
 from agentgen._serve import Server, serve
 from agentgen._validation import Finding, ValidationReport
 from agentgen.analysis.analyze import Analysis, analyze
+from agentgen.analysis.fidelity import Fidelity, fidelity
 from agentgen.analysis.plan import Plan, models, plan
 from agentgen.analysis.simulate import Simulation, simulate
 from agentgen.analysis.tool_times import AgentTrace, agenttrace
@@ -43,6 +44,7 @@ __all__ = [
     "Batches",
     "Comparison",
     "ConfigError",
+    "Fidelity",
     "Finding",
     "ImportProblem",
     "ImportedRun",
@@ -64,6 +66,7 @@ __all__ = [
     "analyze",
     "compare",
     "convert",
+    "fidelity",
     "generate",
     "import_formats",
     "import_sessions",

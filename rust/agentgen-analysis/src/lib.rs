@@ -3,10 +3,12 @@
 
 pub mod analyze;
 mod bins;
+pub mod distance;
 pub mod explore;
 mod histogram;
 pub mod quality;
 pub mod reuse;
 pub mod sample;
+pub mod schemas;
 pub mod simulate;
 pub mod validate;

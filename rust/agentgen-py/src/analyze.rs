@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use agentgen_analysis::analyze as analysis;
-use agentgen_analysis::analyze::{PlanOptions, schemas};
+use agentgen_analysis::analyze::PlanOptions;
+use agentgen_analysis::schemas;
 use agentgen_engine::kv;
 use agentgen_engine::models::{self, Geometry, KvDtype};
 use agentgen_trace::{Cancel, Result};

@@ -11,6 +11,7 @@ mod arguments;
 mod config;
 mod enter;
 mod error;
+mod fit;
 mod generate;
 mod import;
 mod records;
@@ -44,6 +45,8 @@ mod _native {
     use super::answer::{Answer, Secrets};
     #[pymodule_export]
     use super::config::{preset, preset_names, resolve};
+    #[pymodule_export]
+    use super::fit::compare_traces;
     #[pymodule_export]
     use super::generate::{generate, merge, remove_shards, verify_run, write_file, write_run};
     #[pymodule_export]

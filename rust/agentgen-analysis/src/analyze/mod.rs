@@ -6,7 +6,6 @@ mod load;
 mod plan;
 mod plan_report;
 mod report;
-pub mod schemas;
 mod simulation;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,26 @@
+//! Distances between traces.
+
+use std::path::PathBuf;
+
+use agentgen_analysis::distance;
+use agentgen_trace::Cancel;
+use pyo3::prelude::*;
+
+use crate::arguments::{Assumptions, json};
+use crate::enter::enter;
+
+/// How far a trace is from its source: traces that it should look like. `odd`: the half of the source that is compared; None for all of it.
+#[pyfunction]
+#[pyo3(signature = (source, generated, assumptions, *, odd=None))]
+pub(crate) fn compare_traces(
+    py: Python<'_>,
+    source: Vec<PathBuf>,
+    generated: PathBuf,
+    assumptions: Assumptions,
+    odd: Option<bool>,
+) -> PyResult<String> {
+    let options = assumptions.options()?;
+    let cancel = Cancel::default();
+    let work = || distance::compare(&source, &generated, odd, &options, &cancel);
+    json(&enter(py, &cancel, |_| Ok(()), work)?)
+}

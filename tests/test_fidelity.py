@@ -1,0 +1,220 @@
+"""`agentgen.fidelity`: distances of traces, against their definitions in numpy."""
+
+from __future__ import annotations
+
+import json
+import random
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import agentgen
+import jsonschema
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pytest
+from agentgen import _native
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BLOCK = 64
+KINDS = ("compaction", "rewrite", "edit")
+
+Call = dict[str, Any]
+
+
+def conversations(seed: int, count: int, scale: float) -> list[list[Call]]:
+    """Random sessions: each call with its trigger, lengths, kept tokens of the previous prompt, kind of break, wait."""
+    rng = random.Random(seed)  # noqa: S311  reproducible
+    made = []
+    for _ in range(count):
+        first: Call = {"trigger": "human", "prompt": rng.randint(5_000, 40_000), "output": 100}
+        calls = [first | {"kept": None, "kind": None, "wait": None}]
+        while rng.random() > 0.1:
+            before = calls[-1]
+            call: Call = {"trigger": rng.choice(("human", "tool", "tool"))}
+            call["output"] = int(rng.lognormvariate(5 * scale, 1))
+            call["wait"] = 1_000.0 * int(rng.lognormvariate(2 * scale, 1))
+            call["kind"] = rng.choice(KINDS) if rng.random() < 0.2 else None
+            if call["kind"] is None:
+                growth = int(rng.lognormvariate(5 * scale, 2))
+                call["prompt"] = before["prompt"] + rng.choice((before["output"], before["output"] // 2)) + growth
+                call["kept"] = before["prompt"]
+            else:
+                call["prompt"] = int(before["prompt"] * rng.uniform(0.2, 1.2)) + 1
+                call["kept"] = int(min(before["prompt"], call["prompt"]) * rng.random()) // BLOCK * BLOCK
+            calls.append(call)
+        made.append(calls)
+    return made
+
+
+def write(path: Path, made: list[list[Call]]) -> Path:
+    """Rows of the canonical table: a break begins a session; a sub-agent's rows lie between those of each session."""
+    rows: list[dict[str, Any]] = []
+    for number, calls in enumerate(made):
+        root = name = f"sess-{number}"
+        link, parent, turn = None, None, 0
+        for index, call in enumerate(calls):
+            if call["kind"] is not None:
+                name, link, parent, turn = f"{root}.{index}", "break", name, 0
+            rows.append(
+                {
+                    "session_id": name,
+                    "turn_index": turn,
+                    "input_length": call["prompt"],
+                    "context_length": call["prompt"],
+                    "output_length": call["output"],
+                    "delay_ms": call["wait"],
+                    "parent_session_id": parent,
+                    "link": link,
+                    "kept_length": call["kept"] if call["kind"] else None,
+                    "agent": "main",
+                    "trigger": call["trigger"],
+                    "root_session_id": root,
+                    "break_kind": call["kind"],
+                }
+            )
+            turn += 1
+        other = {"session_id": f"{root}.a", "link": "subagent", "agent": "helper", "parent_turn": 0, "trigger": None}
+        other |= {"parent_session_id": root, "turn_index": 0, "break_kind": None, "kept_length": None}
+        rows.append({**rows[-1], **other})
+    whole, text = pl.UInt32, pl.String
+    columns: dict[str, Any] = {
+        "session_id": text,
+        "turn_index": whole,
+        "group_id": whole,
+        "input_length": whole,
+        "context_length": whole,
+        "output_length": whole,
+        "delay_ms": pl.Float64,
+        "timestamp_ms": pl.Float64,
+        "hash_ids": pl.List(pl.Int64),
+        "is_restart": pl.Boolean,
+        "parent_session_id": text,
+        "end_reason": text,
+        "link": text,
+        "parent_turn": whole,
+        "join_turn": whole,
+        "kept_length": whole,
+        "returned_length": whole,
+        "agent": text,
+        "trigger": text,
+        "root_session_id": text,
+        "break_kind": text,
+    }
+    fixed = {"hash_ids": [], "is_restart": False}
+    filled = [{column: {**fixed, **row}.get(column) for column in columns} for row in rows]
+    table = pl.DataFrame(filled, schema=columns).to_arrow()
+    meta = json.dumps({"layout": "cumulative", "block_size": BLOCK, "linked": True})
+    pq.write_table(table.replace_schema_metadata({"agentgen": meta}), path)
+    return path
+
+
+def features(made: list[list[Call]]) -> dict[str, list[float]]:
+    """The values of each quantity."""
+    found: dict[str, list[float]] = {}
+
+    def add(name: str, value: float) -> None:
+        found.setdefault(name, []).append(float(value))
+
+    for calls in made:
+        add("calls", len(calls))
+        add("human_turns", sum(call["trigger"] == "human" for call in calls))
+        add("first_prompt", calls[0]["prompt"])
+        add("last_prompt", calls[-1]["prompt"])
+        starts = [index for index, call in enumerate(calls) if call["trigger"] == "human"]
+        for start, end in zip(starts, [*starts[1:], len(calls)], strict=True):
+            add("calls_per_human_turn", end - start)
+        means: dict[str, list[float]] = {"growth": [], "output": [], "wait": []}
+        for call in calls:
+            add("prompt", call["prompt"])
+            add("output", call["output"])
+            means["output"].append(call["output"])
+        for before, call in pairwise(calls):
+            if call["kept"] >= before["prompt"] / 2:
+                growth = max(0, call["prompt"] - before["prompt"] - before["output"])
+                add(f"new_{call['trigger']}", growth)
+                means["growth"].append(growth)
+            add(f"wait_{call['trigger']}_s", call["wait"] / 1000)
+            means["wait"].append(call["wait"] / 1000)
+        for name, values in means.items():
+            if len(values) >= 5:
+                add(f"session_mean_log_{name}", np.log1p(values).mean())
+    return found
+
+
+def ks(a: list[float], b: list[float]) -> float:
+    x, y = np.sort(a), np.sort(b)
+    z = np.concatenate([x, y])
+    return float(np.abs(np.searchsorted(x, z, "right") / len(x) - np.searchsorted(y, z, "right") / len(y)).max())
+
+
+def reuse(made: list[list[Call]], ttl_s: float) -> float:
+    found = prompts = 0.0
+    for calls in made:
+        prompts += sum(call["prompt"] for call in calls)
+        for index in range(1, len(calls)):
+            before, call = calls[index - 1], calls[index]
+            uncached = before["prompt"] - min(before["kept"] or 0, before["prompt"])
+            service = 1.18 + 0.0159 * before["output"] + 12.4e-6 * uncached + 10.4e-6 * before["prompt"]
+            if service + call["wait"] / 1000 <= ttl_s:
+                found += min(call["kept"], call["prompt"]) // BLOCK * BLOCK
+    return found / prompts
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[list[list[Call]], list[list[Call]]]:
+    return conversations(1, 150, 1.0), conversations(2, 90, 1.1)
+
+
+def test_distances_are_those_of_their_definitions(
+    tmp_path: Path, made: tuple[list[list[Call]], list[list[Call]]]
+) -> None:
+    source, other = write(tmp_path / "source.parquet", made[0]), write(tmp_path / "other.parquet", made[1])
+    found = agentgen.fidelity(source, other)
+    data = found.to_dict()
+    jsonschema.validate(data, json.loads(_native.schema("fidelity")))
+    expected = [features(part) for part in made]
+    assert {quantity["quantity"] for quantity in data["quantities"]} == set(expected[0])
+    for quantity in data["quantities"]:
+        a, b = (part[quantity["quantity"]] for part in expected)
+        assert quantity["ks"] == pytest.approx(ks(a, b)), quantity["quantity"]
+        for share, name in ((50, "p50"), (90, "p90")):
+            assert quantity[name]["source"] == pytest.approx(np.percentile(a, share)), quantity["quantity"]
+            assert quantity[name]["generated"] == pytest.approx(np.percentile(b, share)), quantity["quantity"]
+        assert quantity["is_far"] == (quantity["ks"] > 1.5 * quantity["ks_of_halves"])
+    for side, part in zip(("source", "generated"), made, strict=True):
+        steps = [pair for calls in part for pair in pairwise(calls)]
+        lost = sum(call["kept"] < before["prompt"] / 2 for before, call in steps) / len(steps)
+        assert data["breaks"]["lost"][side] == pytest.approx(lost)
+        assert data["reuse"]["infinite"][side] == pytest.approx(reuse(part, float("inf")))
+        assert data["reuse"]["ttl_01_min"][side] == pytest.approx(reuse(part, 60))
+        assert data["reuse"]["ttl_05_min"][side] == pytest.approx(reuse(part, 300))
+    assert found.far == tuple(quantity["quantity"] for quantity in data["quantities"] if quantity["is_far"])
+    assert found.to_polars().height == len(data["quantities"])
+
+
+def test_a_trace_is_at_no_distance_from_itself(tmp_path: Path, made: tuple[list[list[Call]], list[list[Call]]]) -> None:
+    source = write(tmp_path / "source.parquet", made[0])
+    found = agentgen.fidelity(source, source)
+    assert found.far == ()
+    assert {quantity["ks"] for quantity in found.to_dict()["quantities"]} == {0.0}
+    assert "no quantity is more than 1.5 times as far as the halves" in str(found)
+    # One half and the other are each other's complement.
+    half = agentgen.fidelity(source, source, half=True).to_dict()["source"]["conversations"]
+    assert 0 < half < len(made[0])
+
+
+def test_several_traces_are_one_source(tmp_path: Path, made: tuple[list[list[Call]], list[list[Call]]]) -> None:
+    whole = write(tmp_path / "whole.parquet", made[0])
+    parts = [write(tmp_path / "a.parquet", made[0][:60]), write(tmp_path / "b.parquet", made[0][60:])]
+    assert agentgen.fidelity(parts, whole).to_dict()["source"]["conversations"] == len(made[0])
+    assert {quantity["ks"] for quantity in agentgen.fidelity(parts, whole).to_dict()["quantities"]} == {0.0}
+
+
+def test_a_trace_without_triggers_has_no_quantities_by_trigger(tmp_path: Path) -> None:
+    agentgen.write_run(tmp_path / "run", sessions=40, formats=("parquet",))
+    names = {row["quantity"] for row in agentgen.fidelity(tmp_path / "run", tmp_path / "run").to_dict()["quantities"]}
+    assert {"new_unknown", "wait_unknown_s", "calls", "first_prompt"} <= names
+    assert not names & {"new_tool", "wait_human_s", "human_turns", "calls_per_human_turn"}
