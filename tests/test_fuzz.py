@@ -25,6 +25,7 @@ INPUTS = {
     "answers": 4000,
     "responses": 4000,
     "requests": 1500,
+    "imports": 400,
 }
 
 

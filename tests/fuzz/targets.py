@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import agentgen
 from agentgen import _native
+from agentgen._rollouts import selection
 from agentgen.config import load_config
 from agentgen.replay.http import Connection
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     Check = Callable[[bytes, random.Random], None]
 
 CORPUS = Path(__file__).parent / "corpus"
+SAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "import"
 ROWS = 8
 
 
@@ -234,9 +236,43 @@ def requests(directory: Path) -> Iterator[tuple[Check, list[bytes]]]:
     server.stop()
 
 
+def _imports(data: bytes, rng: random.Random, directory: Path) -> None:
+    path, run = directory / "input", directory / "run"
+    path.write_bytes(data)
+    form = rng.choice(("auto", "auto", *agentgen.import_formats()))
+    with contextlib.suppress(agentgen.AgentgenError, OSError):
+        imported = agentgen.import_sessions(path, run, format=form, force=True)
+        assert agentgen.validate(run, max_errors=ROWS).ok
+        assert imported.summary["calls"] > 0
+    with contextlib.suppress(agentgen.AgentgenError, OSError):
+        chosen = rollout_selection(path, rng.choice(("auto", *_native.rollout_formats())))
+        batches, problems = _native.open_rollouts(chosen)
+        assert sum(batch.num_rows for batch in batches) >= 0
+        json.loads(problems.take())
+    with contextlib.suppress(agentgen.AgentgenError, OSError):
+        assert str(agentgen.agenttrace(path))
+        for name in ("spans", "llm_steps"):
+            assert sum(batch.num_rows for batch in _native.agenttrace_frame([str(path)], name)) >= 0
+
+
+def rollout_selection(path: Path, form: str) -> _native.RolloutSelection:
+    """All rollouts of a file."""
+    return selection(path, format=form, partition=None, seed=None, limit=None, threads=1)
+
+
+@contextlib.contextmanager
+def imports(directory: Path) -> Iterator[tuple[Check, list[bytes]]]:
+    """Files of every format that can be imported: what is left of them makes a valid run, messages and figures."""
+
+    def check(data: bytes, rng: random.Random) -> None:
+        _imports(data, rng, directory)
+
+    yield check, [path.read_bytes() for path in sorted(SAMPLES.iterdir())]
+
+
 TARGETS: dict[str, Opener] = {
     target.__name__: target
-    for target in (rows, messages, parquet, manifests, configurations, answers, responses, requests)
+    for target in (rows, messages, parquet, manifests, configurations, answers, responses, requests, imports)
 }
 
 
