@@ -193,6 +193,16 @@ def sent(path: Path) -> list[tuple[str, list[bytes]]]:
     return sessions
 
 
+def test_messages_with_tools_are_replayed_against_the_embedded_server(invoke: Invoke, tmp_path: Path) -> None:
+    """It calls no tools, so histories are recorded ones unless live ones are asked for."""
+    where = ("--output", tmp_path, "--quiet", "--max-delay", 0)
+    invoke("replay", EXAMPLE, *where, "--name", "out")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["settings"]["history"] == "recorded"
+    assert list(summary["run"]["outcomes"]) == ["ok"]
+    invoke("replay", EXAMPLE, *where, "--name", "live", "--history", "live", code=1)
+
+
 @pytest.mark.parametrize("name", ["example", "trajectories"])
 def test_bodies_are_those_of_an_independent_rendering(name: str) -> None:
     path = EXAMPLE if name == "example" else shared(TRAJECTORIES)

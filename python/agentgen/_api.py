@@ -11,6 +11,7 @@ from agentgen._batches import Batches, Trace
 from agentgen._native import MAX_TOKENS
 from agentgen._validation import ValidationReport
 from agentgen.config import load_config
+from agentgen.errors import UsageError
 from agentgen.run import check_distinct, check_is_shard, check_target, utc_now
 from agentgen.settings import LAYOUTS, MAX_THREADS, check_choice, check_integer
 
@@ -202,6 +203,8 @@ def convert(
     trace_layout: str | None = None,
     trace_block_size: Count | None = None,
     sort: bool = False,
+    group: bool = False,
+    renumber_ids: bool = False,
     threads: int | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
@@ -214,6 +217,9 @@ def convert(
         trace_layout: As for `read`.
         trace_block_size: As for `read`.
         sort: Sort the rows by time.
+        group: Put the rows of each session where its first row stands; of one JSONL file, which memory holds.
+        renumber_ids: Number the hash ids in the order in which they appear, whatever they are (strings, negative, of 64
+            bits); of one JSONL file.
         threads: Worker threads (default: one per core).
         force: Replace an existing `target`.
 
@@ -230,6 +236,8 @@ def convert(
         check_choice("layout", layout, LAYOUTS)
     sources = _sources(paths)
     check_target(os.fspath(target), sources, force=force)
+    if (group or renumber_ids) and (len(sources) != 1 or sources[0].endswith(".parquet") or os.path.isdir(sources[0])):  # noqa: PTH112
+        raise UsageError("found another source, expected one JSONL file", field="group" if group else "renumber_ids")
     text = _native.convert(
         sources,
         os.fspath(target),
@@ -237,6 +245,8 @@ def convert(
         trace_block_size=block_size,
         layout=layout,
         sort=sort,
+        group=group,
+        renumber_ids=renumber_ids,
         threads=threads,
     )
     written: dict[str, Any] = json.loads(text)

@@ -282,6 +282,8 @@ def convert(
     trace_block_size: int | None = None,
     layout: str | None = None,
     sort: bool = False,
+    group: bool = False,
+    renumber_ids: bool = False,
     threads: int | None = None,
 ) -> str:
     """Rewrite a trace; the target's name decides its format (.jsonl, .jsonl.zst, .parquet). Replaces the target.

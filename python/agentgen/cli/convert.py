@@ -25,6 +25,12 @@ SUFFIXES = (".jsonl", ".jsonl.zst", ".parquet")
     help="Layout of OUT; cumulative writes the hash ids of whole prompts. [default: that of IN]",
 )
 @click.option("--sort", is_flag=True, help="Sort the rows by time.")
+@click.option("--group", is_flag=True, help="Put the rows of each session together (IN is one JSONL file).")
+@click.option(
+    "--renumber-ids",
+    is_flag=True,
+    help="Number hash ids of any kind: strings, negative, 64 bits (IN is one JSONL file).",
+)
 @trace_layout_option
 @trace_block_size_option
 @threads_option
@@ -35,6 +41,8 @@ def command(
     target: Path,
     layout: str | None,
     sort: bool,
+    group: bool,
+    renumber_ids: bool,
     trace_layout: str | None,
     trace_block_size: int | None,
     threads: int | None,
@@ -50,7 +58,8 @@ def command(
             f"found {target.name!r}, expected a name that ends in {', '.join(SUFFIXES)}.", param_hint="OUT"
         )
     with reading():
-        read(source, trace_layout=trace_layout, trace_block_size=trace_block_size)
+        if not (group or renumber_ids):
+            read(source, trace_layout=trace_layout, trace_block_size=trace_block_size)
     check_target(str(target), [source], force=force, option="--force")
     written = convert(
         source,
@@ -59,6 +68,8 @@ def command(
         trace_layout=trace_layout,
         trace_block_size=trace_block_size,
         sort=sort,
+        group=group,
+        renumber_ids=renumber_ids,
         threads=threads,
         force=force,
     )

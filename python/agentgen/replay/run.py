@@ -95,7 +95,7 @@ def _summary_options(prepared: PreparedReplay, salt: str, caches: Sequence[Cache
             "model": spec.model_shown,
             "load": spec.load,
             "concurrency": spec.slots or None,
-            "history": settings.effective_history,
+            "history": settings.effective_history(prepared.spec.trace["kind"]),
             "reasoning": spec.reasoning,
             "salt": salt,
         },
@@ -111,7 +111,7 @@ def _prediction(prepared: PreparedReplay, caches: Sequence[CacheState]) -> dict[
     settings = prepared.spec.settings
     return {
         "trace": str(prepared.trace),
-        "history": settings.effective_history,
+        "history": settings.effective_history(prepared.spec.trace["kind"]),
         "block_tokens": caches[0].block_tokens or DEFAULT_BLOCK_TOKENS,
         "trace_block_size": settings.trace_block_size,
     }

@@ -153,10 +153,14 @@ class ReplaySettings(BaseModel):
         """How the servers are reached."""
         return Access(self.proxy, self.ca_file, self.insecure)
 
-    @property
-    def effective_history(self) -> Literal["live", "recorded"]:
-        """`history`, or its default: prompts of token ids cannot hold the server's answers, which are text."""
-        return self.history or ("recorded" if self.prompt_mode == "token-ids" else "live")
+    def effective_history(self, kind: str) -> Literal["live", "recorded"]:
+        """`history`, or its default for a kind of trace.
+
+        Prompts of token ids cannot hold the server's answers, which are text. The embedded server knows no tools, so a
+        recorded conversation cannot go on from its answers.
+        """
+        is_recorded = self.prompt_mode == "token-ids" or (kind == "messages" and not self.url)
+        return self.history or ("recorded" if is_recorded else "live")
 
     def to_json(self) -> dict[str, Any]:
         """The settings in `summary.json`: without values that may be secrets."""

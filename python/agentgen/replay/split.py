@@ -64,7 +64,7 @@ def source_options(prepared: PreparedReplay) -> dict[str, Any]:
     return {
         "endpoint": settings.endpoint,
         "prompt_mode": settings.prompt_mode,
-        "history": settings.effective_history,
+        "history": settings.effective_history(spec.trace["kind"]),
         "salt": "",
         "words": prepared.words,
         "model": spec.model,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use agentgen_formats::convert::convert as rewrite;
+use agentgen_formats::convert::{Tidy, convert as rewrite, tidy};
 use agentgen_trace::Cancel;
 use agentgen_trace::schema::schema;
 use agentgen_trace::source;
@@ -55,7 +55,7 @@ pub(crate) fn read(
 }
 
 #[pyfunction]
-#[pyo3(signature = (sources, target, *, trace_layout=None, trace_block_size=None, layout=None, sort=false, threads=None))]
+#[pyo3(signature = (sources, target, *, trace_layout=None, trace_block_size=None, layout=None, sort=false, group=false, renumber_ids=false, threads=None))]
 #[allow(clippy::too_many_arguments)] // each is a keyword of the Python function
 pub(crate) fn convert(
     py: Python<'_>,
@@ -65,6 +65,8 @@ pub(crate) fn convert(
     trace_block_size: Option<u32>,
     layout: Option<&str>,
     sort: bool,
+    group: bool,
+    renumber_ids: bool,
     threads: Option<usize>,
 ) -> PyResult<String> {
     let options = read_options(trace_layout, trace_block_size)?;
@@ -75,8 +77,18 @@ pub(crate) fn convert(
         &cancel,
         |_| Ok(()),
         || {
-            let source = source::resolve(&sources, options)?;
-            rewrite(&source, &target, layout, sort, arguments::threads(threads), &cancel)
+            let changes = Tidy { group, renumber_ids };
+            let tidied = match &sources[..] {
+                [path] if changes != Tidy::default() => Some(tidy(path, changes, &cancel)?),
+                _ => None,
+            };
+            let paths = tidied.as_ref().map_or_else(|| sources.clone(), |tidied| vec![tidied.path().to_owned()]);
+            let written = source::resolve(&paths, options)
+                .and_then(|source| rewrite(&source, &target, layout, sort, arguments::threads(threads), &cancel));
+            written.map_err(|error| match (&tidied, &sources[..]) {
+                (Some(tidied), [path]) => tidied.in_source(error, path),
+                _ => error,
+            })
         },
     )?;
     json(&converted)

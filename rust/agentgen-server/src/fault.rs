@@ -91,6 +91,8 @@ pub struct Faults {
     pub usage_each: bool,
     /// The index of all tool calls.
     pub call_index: CallIndex,
+    /// Arguments of tool calls are objects, whole in the first event of the call.
+    pub argument_objects: bool,
 }
 
 /// The form of the body of an error.
@@ -239,6 +241,7 @@ impl Faults {
                     _ => return Err(format!("{HEADER}: found {text:?}, expected call-index=0 or call-index=none")),
                 };
             }
+            "argument-objects" => self.argument_objects = true,
             "one-limit" => self.one_limit = true,
             "no-models" => self.no_models = true,
             "gzip" => self.gzip = true,

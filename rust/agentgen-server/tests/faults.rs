@@ -328,6 +328,16 @@ fn chunks_in_other_dialects() {
     assert_eq!(calls("tool-calls=2").last(), Some(&json!(1)));
     assert!(calls("tool-calls=2, call-index=0").iter().all(|index| *index == 0));
     assert!(calls("tool-calls=2, call-index=none").iter().all(Value::is_null));
+    for is_stream in [true, false] {
+        let fault = "tool-calls=2, argument-objects";
+        let reply = chat(&server, &ask("a", json!({"stream": is_stream, "max_tokens": 9})), fault);
+        let answers = if is_stream { values(&reply) } else { vec![reply.json()] };
+        let of = |event: &Value| event.pointer("/choices/0/delta").or(event.pointer("/choices/0/message")).cloned();
+        let calls: Vec<Value> =
+            answers.iter().filter_map(of).filter_map(|of| of["tool_calls"].as_array().cloned()).flatten().collect();
+        assert_eq!(calls.len(), 2, "{calls:?}");
+        assert!(calls.iter().all(|call| call["function"]["arguments"]["input"].is_string()), "{calls:?}");
+    }
     for bad in ["refuse", "refuse=a; status=500", "error-body=x", "call-index=1", "late-end"] {
         assert_eq!(stream(&server, bad).status, 400, "{bad}");
     }

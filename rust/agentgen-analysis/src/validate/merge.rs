@@ -102,8 +102,7 @@ impl<'a> Merge<'a> {
             if diagnostic.rule == rules::ID_SPACE {
                 self.out_of_space.push(line);
             }
-            self.findings
-                .add(Diagnostic::new(diagnostic.rule, diagnostic.found, diagnostic.expected).at(self.place(line)));
+            self.findings.add(Diagnostic { field: None, ..diagnostic }.at(self.place(line)));
         }
         for index in 0..digest.spans.len() {
             let after_fault = std::mem::take(&mut self.after_fault) || digest.spans[index].after_fault;

@@ -222,7 +222,12 @@ impl Seen {
             } else {
                 (rules::SESSION_SPLIT, "the rows of a session together")
             };
-            findings.add(Diagnostic::new(rule, found, expected).at(duplicate.place));
+            let finding = Diagnostic::new(rule, found, expected).at(duplicate.place);
+            findings.add(if duplicate.starts {
+                finding
+            } else {
+                finding.with_help("agentgen convert --group puts them together")
+            });
         }
         self.resolve_children(&pending_checks.children, trace_rules, findings);
     }

@@ -1,10 +1,11 @@
-//! Converts rows to another layout, and sorts rows by time.
+//! Converts rows to another layout, sorts rows by time, groups the rows of sessions, and renumbers hash ids.
 //!
 //! Incremental rows are converted to cumulative rows as a stream. Times and hash ids change; other columns do not.
 
 mod file;
 mod numbering;
 mod sort;
+mod tidy;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use agentgen_trace::source::columns::{BATCH_IDS, id_lists, record_batch};
 
 pub use file::{Converted, convert};
 pub use sort::sort;
+pub use tidy::{Tidied, Tidy, tidy};
 
 /// A stream of batches with all columns.
 pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;

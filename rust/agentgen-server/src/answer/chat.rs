@@ -114,9 +114,16 @@ impl Answer {
         let fragment = if token == call.first {
             let name = serde_json::Value::from(call.name.as_str());
             let id = &call.id;
+            let arguments = if self.dialect.argument_objects {
+                (call.first + 1..call.end).map(|token| self.argument(call, token)).collect()
+            } else {
+                "\"\"".to_owned()
+            };
             format!(
-                r#""tool_calls":[{{{number}"id":"{id}","type":"function","function":{{"name":{name},"arguments":""}}}}]"#
+                r#""tool_calls":[{{{number}"id":"{id}","type":"function","function":{{"name":{name},"arguments":{arguments}}}}}]"#
             )
+        } else if self.dialect.argument_objects {
+            r#""content":null"#.to_owned()
         } else {
             let arguments = self.argument(call, token);
             format!(r#""tool_calls":[{{{number}"function":{{"arguments":{}}}}}]"#, serde_json::Value::from(arguments))
@@ -188,12 +195,17 @@ impl Answer {
         for (index, call) in self.calls.iter().enumerate() {
             let separator = if index == 0 { r#","tool_calls":["# } else { "," };
             let name = serde_json::Value::from(call.name.as_str());
+            let (begin, end) = if self.dialect.argument_objects {
+                (r#"{"input":""#, r#""}}}"#)
+            } else {
+                (r#""{\"input\":\""#, r#"\"}"}}"#)
+            };
             pieces.push(Piece::Text(format!(
-                r#"{separator}{{"id":"{}","type":"function","function":{{"name":{name},"arguments":"{{\"input\":\""#,
+                r#"{separator}{{"id":"{}","type":"function","function":{{"name":{name},"arguments":{begin}"#,
                 call.id
             )));
             pieces.push(words(call.first + 1, call.end));
-            pieces.push(Piece::Text(r#"\"}"}}"#.to_owned()));
+            pieces.push(Piece::Text(end.to_owned()));
         }
         pieces.push(Piece::Text(if self.calls.is_empty() { "}" } else { "]}" }.to_owned()));
     }

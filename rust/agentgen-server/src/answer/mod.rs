@@ -72,11 +72,13 @@ pub struct Answer {
 }
 
 /// How servers differ.
+#[allow(clippy::struct_excessive_bools)] // independent of each other
 struct Dialect {
     no_usage: bool,
     content_parts: bool,
     usage_each: bool,
     call_index: CallIndex,
+    argument_objects: bool,
 }
 
 impl Answer {
@@ -126,6 +128,7 @@ impl Answer {
                 content_parts: faults.content_parts,
                 usage_each: faults.usage_each && !faults.no_usage,
                 call_index: faults.call_index,
+                argument_objects: faults.argument_objects,
             },
             endpoint,
             key,

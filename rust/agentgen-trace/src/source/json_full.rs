@@ -91,11 +91,8 @@ impl Fields<'_> {
     fn finish(self) {
         for (key, name) in REQUIRED {
             if self.seen & key.bit() == 0 {
-                self.diagnostics.push(Diagnostic::new(
-                    "missing-field",
-                    format!("no {name}"),
-                    format!("{name} on every row"),
-                ));
+                let missing = Diagnostic::new("missing-field", format!("no {name}"), format!("{name} on every row"));
+                self.diagnostics.push(missing);
             }
         }
         let both = Key::Session.bit() | Key::Conversation.bit();
@@ -138,8 +135,10 @@ fn integer(name: &str, value: &str, min: u64, max: u64) -> Result<u64, Diagnosti
     integer_or_rule(value, min, max).map_err(|rule| wrong(rule, name, value, format!("an integer from {min} to {max}")))
 }
 
-/// An integer in its range, else the name of the rule it breaks.
+/// An integer in its range, else the name of the rule it breaks. `655.0` is an integer: some programs write all numbers so.
 fn integer_or_rule(value: &str, min: u64, max: u64) -> Result<u64, &'static str> {
+    let is_zero = |places: &str| !places.is_empty() && places.bytes().all(|digit| digit == b'0');
+    let value = value.split_once('.').filter(|(_, places)| is_zero(places)).map_or(value, |(whole, _)| whole);
     let digits = value.strip_prefix('-').unwrap_or(value);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err("type");
@@ -181,7 +180,8 @@ fn ids(value: &str, ids: &mut Vec<i64>, diagnostics: &mut Vec<Diagnostic>) -> Re
             Err(rule) if !reported.contains(&rule) => {
                 reported.push(rule);
                 let expected = format!("an integer from 0 to {MAX_ID}");
-                diagnostics.push(wrong(rule, &format!("hash_ids[{at}]"), item.get(), expected));
+                let wrong = wrong(rule, &format!("hash_ids[{at}]"), item.get(), expected);
+                diagnostics.push(wrong.with_help("agentgen convert --renumber-ids numbers ids of any kind"));
             }
             Err(_) => {}
         }

@@ -82,6 +82,10 @@ fn legal_rows_may_be_written_in_any_way() {
         ("input_length", "2147483647"),
         ("output_length", "0"),
         ("hash_ids", "[ ]"),
+        ("input_length", "655.0"),
+        ("output_length", "5.00"),
+        ("hash_ids", "[1.0, 2]"),
+        ("group_id", "1.0"),
     ] {
         assert_eq!(rules(&row_with(field, value)), [""; 0], "{field} {value}");
     }
@@ -96,7 +100,8 @@ fn every_fault_names_its_rule() {
         ("input_length", "-1", "range"),
         ("input_length", "2147483648", "range"),
         ("input_length", "99999999999999999999999", "range"),
-        ("input_length", "5.0", "type"),
+        ("input_length", "5.5", "type"),
+        ("input_length", "0.0", "range"),
         ("input_length", "5e0", "type"),
         ("input_length", "true", "type"),
         ("input_length", "null", "type"),
@@ -105,7 +110,7 @@ fn every_fault_names_its_rule() {
         ("input_length", "NaN", "json"),
         ("output_length", "-1", "range"),
         ("output_length", "Infinity", "json"),
-        ("hash_ids", "[1.0]", "type"),
+        ("hash_ids", "[1.5]", "type"),
         ("hash_ids", "[false]", "type"),
         ("hash_ids", "[-1]", "range"),
         ("hash_ids", "[9007199254740992]", "range"),
@@ -118,7 +123,7 @@ fn every_fault_names_its_rule() {
         ("delay", "-Infinity", "json"),
         ("delay", "1.", "json"),
         ("group_id", "4294967296", "range"),
-        ("group_id", "1.0", "type"),
+        ("group_id", "1.5", "type"),
         ("is_restart", "1", "type"),
         ("session_id", "17", "type"),
         ("session_id", r#""""#, "range"),

@@ -123,7 +123,8 @@ impl Sessions {
                 }
                 if !name.is_empty() && self.ended.contains(&self.hasher.hash_one(name)) {
                     let found = format!("session_id {name} again after other sessions");
-                    return Err(Diagnostic::new("session-order", found, "the rows of a session one after the other"));
+                    let split = Diagnostic::new("session-order", found, "the rows of a session one after the other");
+                    return Err(split.with_help("agentgen convert --group puts them together"));
                 }
             }
             Layout::Cumulative => {
