@@ -311,3 +311,48 @@ def test_calls_tell_whom_they_waited_for_and_how_much_came(tmp_path: Path) -> No
     result = len(f"A {CANARY}!")
     assert calls["input_bytes"].to_list() == [len(f"Please find the {CANARY}."), result, result]
     assert all(size >= len(f"I look for the {CANARY}.") for size in calls["output_bytes"])
+
+
+def test_a_missing_file_is_named_as_the_system_does(tmp_path: Path, invoke: Invoke) -> None:
+    outcome = invoke("import", str(tmp_path / "nope.jsonl"), code=2)
+    assert outcome.output == f"agentgen: error: {tmp_path}/nope.jsonl: No such file or directory\n"
+
+
+def test_times_without_a_unit_get_one(tmp_path: Path, invoke: Invoke) -> None:
+    rows: list[dict[str, float]] = [{"session_id": 1, "timestamp": 5, "input_length": 100, "output_length": 5}]
+    rows += [{"session_id": 2, "timestamp": 7, "input_length": 100}, {"session_id": 1, "input_length": 9, "delay": 0.5}]
+    source = tmp_path / "a.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    imported(source, tmp_path / "run", time_unit="s")
+    table = pl.read_parquet(tmp_path / "run" / "dataset.parquet").sort("session_id", "turn_index")
+    assert table.filter(pl.col("turn_index") == 0)["timestamp_ms"].to_list() == [0, 2000]
+    assert table["delay_ms"].to_list() == [None, 500, None]
+    sample = ROOT / "docs" / "examples" / "import" / "bailian.jsonl"
+    outcome = invoke("import", str(sample), "--time-unit", "ms", "--output", str(tmp_path), code=2)
+    assert "--time-unit: found" in outcome.output
+    assert "expected one of mooncake, mooncake-delta, lengths, whose times have no unit" in outcome.output
+
+
+def test_what_no_prompt_returns_adds_up(tmp_path: Path) -> None:
+    log = Log()
+    log.human()
+    log.call(20_000, 15_000, 300, "Read")
+    log.call(20_100, 20_000, 50, "Read")
+    log.call(20_130, 20_100, 50)
+    imported(log.write(tmp_path / "logs" / "one.jsonl"), tmp_path / "run")
+    calls = pl.read_parquet(tmp_path / "run" / "calls.parquet")
+    # The prompts grow by 100 and 30 tokens after outputs of 300 and 50.
+    assert calls["unreturned_tokens"].to_list() == [0, 300 - 99, 300 - 99 + 50 - 29]
+    quality = json.loads((tmp_path / "run" / "quality.json").read_text(encoding="utf-8"))
+    assert quality["import"]["returned"]["missing_tokens_of_a_session_max"] == calls["unreturned_tokens"].max()
+
+
+@pytest.mark.parametrize("sample", ["claude-code.jsonl", "openai.jsonl", "codex.jsonl"])
+def test_a_broken_first_line_costs_itself(sample: str, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "examples" / "import" / sample).read_text(encoding="utf-8")
+    for broken in ('{"type":"us', '{"type":', "not JSON"):
+        path = tmp_path / "one.jsonl"
+        path.write_text(f"{broken}\n{text}", encoding="utf-8")
+        result = imported(path, tmp_path / "run", force=True)
+        assert result.summary["calls"] == 2
+        assert [problem.line for problem in result.problems] == [1]

@@ -161,6 +161,7 @@ def import_sessions(
     *,
     created: str,
     format: str | None = None,  # noqa: A002  the option's name
+    time_unit: float | None = None,
     block_size: int | None = None,
     keep: Sequence[str] = ...,
     hide: Sequence[str] = ...,
@@ -168,7 +169,7 @@ def import_sessions(
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> str:
-    """Import recorded sessions into a run directory. `hide` has `tools`, `models`, `agents`.
+    """Import recorded sessions into a run directory. `hide` has `tools`, `models`, `agents`; `time_unit` is in ms.
 
     Returns JSON: `manifest` (null if `strict` and there are problems: nothing is written then), `summary`, `problems`,
     `names`. `progress(bytes_read, bytes_in_all)` is called at most ten times per second. Raises TraceError, OSError.

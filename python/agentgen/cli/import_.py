@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agentgen._import import HIDDEN, import_formats, import_sessions
+from agentgen._import import HIDDEN, TIME_UNITS, import_formats, import_sessions
 from agentgen._native import MAX_TOKENS, rollout_formats
 from agentgen._rollouts import MAX_ROWS
 from agentgen.cli._errors import reading
@@ -37,6 +37,11 @@ MAX_PREVIEW = 10_000  # sessions that are printed
     show_default=True,
     metavar="NAME",
     help="Format of all files; auto recognizes each file by its content.",
+)
+@click.option(
+    "--time-unit",
+    type=click.Choice(tuple(TIME_UNITS)),
+    help="Unit of times in formats that state none (mooncake, lengths). [default: ms]",
 )
 @click.option(
     "--output",
@@ -82,6 +87,7 @@ def command(
     *,
     sources: tuple[str, ...],
     format_name: str,
+    time_unit: str | None,
     output: Path,
     name: str | None,
     block_size: int | None,
@@ -137,6 +143,7 @@ def command(
             sources,
             directory,
             format=format_name,
+            time_unit=time_unit,
             block_size=block_size,
             keep=keep,
             hide=hide,

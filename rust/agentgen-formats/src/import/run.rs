@@ -54,8 +54,7 @@ impl From<Problem> for ShownProblem {
 
 /// Imports recorded sessions into a run directory.
 pub fn import(options: &ImportOptions, progress: &Progress, cancel: &Cancel) -> Result<Imported> {
-    let format = options.format.as_deref();
-    let files = read(&options.sources, format, options.threads, progress, cancel)?;
+    let files = read(options, progress, cancel)?;
     write_files(files, options, cancel)
 }
 

@@ -121,12 +121,13 @@ impl Head {
             ..Self::default()
         };
         // A document over many lines, or its beginning, is one value; JSONL has a value on each line.
-        if !head.add(&head.first_line.clone()) {
+        if head.add(&head.first_line.clone()).is_some() {
             head.objects.clear();
-            head.add(text);
-            if !head.objects.is_empty() {
+            let is_broken = head.add(text).is_some_and(|error| error.is_syntax());
+            if !head.objects.is_empty() && !is_broken {
                 return head;
             }
+            // Not the beginning of a document: a first line that is broken, or none of JSON.
         }
         for line in lines().skip(1).take(OBJECTS) {
             head.add(line);
@@ -134,10 +135,11 @@ impl Head {
         head
     }
 
-    /// Adds the objects of a JSON value; returns whether it is complete. Of one that is not, the keys before its end count.
-    fn add(&mut self, text: &str) -> bool {
+    /// Adds the objects of a JSON value; returns why it is not complete. Of one that is not, the keys before its end count.
+    fn add(&mut self, text: &str) -> Option<serde_json::Error> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        Objects(&mut self.objects).deserialize(&mut deserializer).is_ok() && deserializer.end().is_ok()
+        let added = Objects(&mut self.objects).deserialize(&mut deserializer);
+        added.and_then(|()| deserializer.end()).err()
     }
 
     /// Whether one of the first objects satisfies a condition.
