@@ -172,7 +172,7 @@ impl InOrder for FileOrder {
 }
 
 /// Processes the requests of a session in order; returns the chain that they leave in the tree.
-fn session(
+pub(super) fn session(
     tree: &mut RadixTree<()>,
     conversation: &Session,
     reading: Reading,

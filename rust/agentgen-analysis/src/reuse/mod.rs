@@ -4,6 +4,7 @@
 //! earlier block chains, then inserts its own. `docs/reuse.md` defines the figures.
 
 mod ages;
+mod cached_column;
 mod curve;
 mod file_order;
 mod infinite;
@@ -30,6 +31,7 @@ use recency::Recency;
 use working_set::WorkingSet;
 
 pub use ages::TtlPoint;
+pub use cached_column::{CACHED_TOKENS, CachedTokens, with_cached_tokens};
 pub use curve::{Curve, CurvePoint};
 pub use file_order::{FileOrder, InfiniteReuse, Notes};
 pub(crate) use parts::{LAYERS, layers_of};
