@@ -13,7 +13,8 @@ import jsonschema
 import pytest
 from agentgen import _native
 from agentgen.config import json_schema, load_config
-from agentgen.config.models import Config, Distribution, Section, complete, section_of
+from agentgen.config.base import Component, Distribution, Section
+from agentgen.config.models import AGENTS, Config, complete, section_of
 from agentgen.errors import ConfigError
 from conftest import ROOT
 from hypothesis import HealthCheck, assume, given, settings
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DEFAULT: dict[str, Any] = json.loads(_native.preset("default"))
+AGENT_BASE: dict[str, Any] = json.loads(_native.preset("weka-claude-code"))
 TURNS = {"mean": 6, "median": 5, "min": 1, "max": 20, "allow_truncation": True, "max_session_attempts": None}
 
 
@@ -221,10 +223,11 @@ def test_ranges(path: str, accepted: list[object], refused: list[object]) -> Non
 
 
 def sections(model: type[Section], path: str) -> Iterator[tuple[str, type[Section]]]:
-    """Every object of the configuration, by its path."""
+    """Every object of the configuration but those of agents and in lists, by its path."""
     yield path, model
     for name in model.model_fields:
-        if inner := section_of(model, name):
+        inner = section_of(model, name)
+        if inner and name not in AGENTS and inner is not Component:
             yield from sections(inner, f"{path}.{name}".removeprefix("."))
 
 
@@ -276,6 +279,8 @@ def test_the_same_fields_may_be_null_in_models_and_core(path: str) -> None:
 def base_of(path: str) -> dict[str, Any]:
     """A valid configuration that has the object around the field at `path`."""
     base = UNCALIBRATED
+    if path in {"new_tokens_per_turn", "inter_turn_delay"}:
+        return AGENT_BASE
     if path.startswith("turns."):
         return {**base, "reset": None, "turns": TURNS}
     if path.startswith("inter_turn_delay.context_speedup."):
@@ -327,6 +332,75 @@ def test_presets_are_complete_and_come_through_unchanged(name: str) -> None:
     assert load_config(name).config == stated
     assert front_accepts(stated)
     jsonschema.validate(stated, json_schema())
+
+
+def places(value: Any, where: tuple[int | str, ...] = ()) -> Iterator[tuple[int | str, ...]]:
+    """Where the values of the sections about agents are, objects and lists included."""
+    if where:
+        yield where
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        if where or key in AGENTS:
+            yield from places(inner, (*where, key))
+
+
+def replaced(where: tuple[int | str, ...], change: Any) -> dict[str, Any]:
+    """The preset with one value replaced by `change` of it, or without it for `...`."""
+    config = copy.deepcopy(AGENT_BASE)
+    target: Any = config
+    for key in where[:-1]:
+        target = target[key]
+    value = change(target[where[-1]])
+    if value is ...:
+        del target[where[-1]]
+    else:
+        target[where[-1]] = value
+    return config
+
+
+def test_objects_of_agents_have_the_same_fields_in_models_and_core() -> None:
+    for where in places(AGENT_BASE):
+        config = replaced(where, lambda value: {"zzz": 1, **value} if isinstance(value, dict) else value)
+        if config == AGENT_BASE or {"new_prompt", "part"} & set(where):  # alternatives have several lists
+            continue
+        with pytest.raises(ConfigError) as core:
+            _native.resolve(json.dumps(config), sessions=1, seed=0)
+        with pytest.raises(ConfigError) as front:
+            load_config(config)
+        listed = re.search(r"expected one of ([\w, ]+)", str(front.value))
+        assert listed, front.value
+        known = set(re.findall(r"`(\w+)`", str(core.value).split("expected", 1)[1]))
+        assert known - {"bias"} == set(listed[1].strip().split(", ")), where
+
+
+CHANGED_VALUES: list[Any] = [
+    -1,
+    0,
+    0.5,
+    2,
+    70_000,
+    2**31,
+    1e300,
+    "x",
+    None,
+    True,
+    [],
+    {},
+    [[0, 1]],
+    [[1, 0.5], [0, 0.5]],
+]
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(list(places(AGENT_BASE))), st.sampled_from(CHANGED_VALUES))
+def test_front_and_core_accept_the_same_values_of_agents(where: tuple[int | str, ...], value: Any) -> None:
+    config = replaced(where, lambda _: value)
+    try:
+        whole = load_config(config).config
+    except ConfigError:
+        # The core reads whole configurations alone, so its own defaults are none of the file's.
+        assert not core_accepts(config), (where, value)
+        return
+    assert front_accepts(config) == core_accepts(whole), (where, value)
 
 
 def test_the_checked_in_schema_is_the_models() -> None:

@@ -160,32 +160,3 @@ def test_what_aiperf_writes(name: str, code: int, invoke: Invoke) -> None:
     file = shared(f"aiperf/{name}")
     result = invoke("validate", file, "--trace-block-size", 512, code=code)
     assert ("error[id-size]" in result.stdout) == bool(code)
-
-
-@pytest.mark.parametrize("layout", ["incremental", "cumulative"])
-def test_cached_tokens_are_those_of_the_quality_report(layout: str, tmp_path: Path) -> None:
-    agentgen.write_run(tmp_path / "run", "aiperf-1k-200k", sessions=60, seed=3, layout=layout)
-    quality = json.loads((tmp_path / "run" / "quality.json").read_text(encoding="utf-8"))
-    rows = agentgen.scan(tmp_path / "run", cached_tokens=True).select("cached_tokens", "context_length").collect()
-    assert rows.columns == ["cached_tokens", "context_length"]
-    share = sum(rows["cached_tokens"].to_list()) / sum(rows["context_length"].to_list())
-    assert share == pytest.approx(quality["reuse"]["linked"]["token_weighted"])
-    plain = agentgen.read(tmp_path / "run")
-    asked = agentgen.read(tmp_path / "run", cached_tokens=True)
-    assert asked.columns == (*plain.columns, "cached_tokens")
-    assert asked.to_polars().drop("cached_tokens").equals(plain.to_polars())
-    assert rows.height == sum(len(batch) for batch in plain)
-
-
-def test_cached_tokens_of_rows_without_sessions(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    ids = ([1, 2], [1, 3], [1, 2, 4], [9], [1, 2])
-    rows = (
-        {"timestamp": at, "input_length": 512 * len(of), "output_length": 1, "hash_ids": of}
-        for at, of in enumerate(ids)
-    )
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    found = agentgen.read(path, trace_block_size=512, cached_tokens=True, columns=["cached_tokens"]).to_polars()
-    assert found["cached_tokens"].to_list() == [0, 512, 1024, 0, 1024]
-    with pytest.raises(ValueError, match="found 'cached_tokens', expected some of session_id"):
-        agentgen.read(path, trace_block_size=512, columns=["cached_tokens"])

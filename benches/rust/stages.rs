@@ -8,7 +8,7 @@ use agentgen_analysis::validate::{Options, validate};
 use agentgen_benches::{SEED, all_columns, make, measure, sessions, shard, simulate};
 use agentgen_core::dist::Lognormal;
 use agentgen_core::rng::{Purpose, RandomStreams};
-use agentgen_core::{DatasetSpec, Layout, RowIds, SessionGenerator};
+use agentgen_core::{ConfigError, DatasetSpec, Layout, RowIds, Session, SessionGenerator};
 use agentgen_trace::Cancel;
 use agentgen_trace::batch::BatchBuilder;
 use agentgen_trace::generate::Shard;
@@ -34,7 +34,9 @@ fn session(c: &mut Criterion, spec: &DatasetSpec) {
         let mut generator = SessionGenerator::new(spec);
         b.iter(|| {
             for root in 0..SESSIONS {
-                black_box(generator.root(root, 0).expect("presets can be generated"));
+                each_session(&mut generator, root, |session| {
+                    black_box(session);
+                });
             }
         });
     });
@@ -43,22 +45,34 @@ fn session(c: &mut Criterion, spec: &DatasetSpec) {
 
 fn ids(c: &mut Criterion, spec: &DatasetSpec) {
     let mut generator = SessionGenerator::new(spec);
-    let mut turns = |root| generator.root(root, 0).expect("presets can be generated").turns.len();
-    let longest = (0..SESSIONS).max_by_key(|root| turns(*root)).unwrap_or_default();
-    let session = generator.root(longest, 0).expect("presets can be generated");
-    let mut group = c.benchmark_group("ids");
-    group.throughput(Throughput::Elements(session.turns.len() as u64));
-    group.bench_function("id ranges of a row", |b| {
-        let mut ranges = Vec::new();
-        b.iter(|| {
-            let mut ids = RowIds::new(spec.ids(), spec.layout(), &session);
-            for turn in 0..session.turns.len() {
-                ids.row(&session, turn, &mut ranges);
-                black_box(&ranges);
-            }
+    let mut longest = (0, 0);
+    for root in 0..SESSIONS {
+        each_session(&mut generator, root, |session| longest = longest.max((session.turns.len(), root)));
+    }
+    each_session(&mut generator, longest.1, |session| {
+        let mut group = c.benchmark_group("ids");
+        group.throughput(Throughput::Elements(session.turns.len() as u64));
+        group.bench_function("id ranges of a row", |b| {
+            let mut ranges = Vec::new();
+            b.iter(|| {
+                let mut ids = RowIds::new(spec.ids(), spec.layout(), session);
+                for turn in 0..session.turns.len() {
+                    ids.row(session, turn, &mut ranges);
+                    black_box(&ranges);
+                }
+            });
         });
+        group.finish();
     });
-    group.finish();
+}
+
+/// Calls `each` with the sessions of a root session's bundle.
+fn each_session(generator: &mut SessionGenerator<'_>, root: u64, mut each: impl FnMut(&Session<'_>)) {
+    let each = &mut |session: &Session<'_>| {
+        each(session);
+        Ok::<_, ConfigError>(())
+    };
+    generator.root_bundle(root, 0, each).expect("presets can be generated");
 }
 
 fn encode(c: &mut Criterion, shard: &Arc<Shard>) {

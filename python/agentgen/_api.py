@@ -110,7 +110,6 @@ def read(
     trace_layout: str | None = None,
     trace_block_size: Count | None = None,
     columns: Sequence[str] | None = None,
-    cached_tokens: bool = False,
     threads: int | None = None,
 ) -> Trace:
     """Read a trace as the canonical table, whatever its format and layout.
@@ -121,8 +120,6 @@ def read(
         trace_layout: `incremental` or `cumulative`, for a trace that does not state it (default: inferred).
         trace_block_size: Block size in tokens, for a trace that does not state it (default: inferred).
         columns: Columns to read (default: all).
-        cached_tokens: Add the column `cached_tokens`: tokens of the prompt that an infinite cache holds, requests in
-            file order (`docs/reuse.md`). Memory grows with the distinct blocks of the trace.
         threads: Worker threads (default: one per core).
 
     Returns:
@@ -149,8 +146,8 @@ def read(
             sources, trace_layout=trace_layout, trace_block_size=block_size, columns=wanted, threads=threads
         )
 
-    trace = Trace(open_stream, columns, about, more=("cached_tokens",) if cached_tokens else ())
-    open_stream(trace.columns if cached_tokens else columns).close()
+    trace = Trace(open_stream, columns, about)
+    open_stream(columns).close()
     return trace
 
 

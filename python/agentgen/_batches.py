@@ -49,13 +49,9 @@ class Batches:
         origin_fields: Mapping[str, Any],
         *,
         check_now: bool = False,
-        more: Sequence[str] = (),
     ) -> None:
-        self._all = (*COLUMNS, *more)
         if columns is not None:
-            check_columns(columns, self._all)
-        elif more:
-            columns = self._all
+            check_columns(columns)
         self._open_stream = open_stream
         # Errors surface here, not at the first batch; the first reader gets this stream.
         self._opened = open_stream(columns) if check_now else None
@@ -65,11 +61,11 @@ class Batches:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns, in the table's order."""
-        return tuple(name for name in self._all if self._columns is None or name in self._columns)
+        return tuple(name for name in COLUMNS if self._columns is None or name in self._columns)
 
     def select(self, columns: Sequence[str]) -> Batches:
         """The same rows with these columns only, in the table's order; others are not produced."""
-        return Batches(self._open_stream, columns, self._origin_fields, more=self._all[len(COLUMNS) :])
+        return Batches(self._open_stream, columns, self._origin_fields)
 
     def __repr__(self) -> str:
         fields = {**self._origin_fields, "columns": self.columns}
@@ -129,11 +125,9 @@ class Trace(Batches):
         origin: Inputs of a generated trace: `config`, `overrides`, `seed`, `sessions`; None for other traces.
     """
 
-    def __init__(
-        self, open_stream: Open, columns: Sequence[str] | None, about: dict[str, Any], *, more: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, open_stream: Open, columns: Sequence[str] | None, about: dict[str, Any]) -> None:
         origin_fields = {name: about[name] for name in ("layout", "block_size", "files")}
-        super().__init__(open_stream, columns, origin_fields, more=more)
+        super().__init__(open_stream, columns, origin_fields)
         self.layout: str = about["layout"]
         self.block_size: int = about["block_size"]
         self.layout_from: str = about["layout_from"]
@@ -142,11 +136,12 @@ class Trace(Batches):
         self.origin: dict[str, Any] | None = about["origin"]
 
 
-def check_columns(columns: Sequence[str], known: Sequence[str] = COLUMNS) -> None:
+def check_columns(columns: Sequence[str]) -> None:
     """Raise TypeError or ValueError unless these are columns of the table."""
     if isinstance(columns, str):
         raise TypeError(f"columns: found {columns!r}, expected a list of names")
     for name in columns:
-        if name not in known:
-            expected = f"{', '.join(known)}{did_you_mean(str(name), known)}"
-            raise ValueError(f"columns: found {name!r}, expected some of {expected}")
+        if name not in COLUMNS:
+            raise ValueError(
+                f"columns: found {name!r}, expected some of {', '.join(COLUMNS)}{did_you_mean(str(name), COLUMNS)}"
+            )

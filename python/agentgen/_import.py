@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     StrPath = str | os.PathLike[str]
 
-# Units of times in formats that state none, in ms.
-TIME_UNITS = {"s": 1e3, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
 HIDDEN = ("tools", "models", "agents")
 
 
@@ -76,7 +74,6 @@ def import_sessions(
     directory: StrPath,
     *,
     format: str = "auto",  # noqa: A002  the option's name
-    time_unit: str | None = None,
     block_size: Count | None = None,
     keep: Sequence[str] = (),
     hide: Sequence[str] = (),
@@ -93,8 +90,6 @@ def import_sessions(
         sources: Files, folders or patterns; an empty list for the default directories of all tools.
         directory: The run directory; created if missing.
         format: Format of all files (default: `auto`, each file's own); `import_formats` has the names.
-        time_unit: `s`, `ms`, `us` or `ns`: unit of the times of `mooncake`, `mooncake-delta` and `lengths`, which state
-            none (default: `ms`).
         block_size: Tokens per block, for sources without block ids (default: 64).
         keep: Names of tools, sub-agents and models that are written as they are.
         hide: `tools`, `models` or `agents`: kinds of names that become numbers although they are well-known.
@@ -116,8 +111,6 @@ def import_sessions(
     listed = [sources] if isinstance(sources, (str, os.PathLike)) else sources
     if format != "auto":
         check_choice("format", format, ("auto", *import_formats()))
-    if time_unit is not None:
-        check_choice("time_unit", time_unit, tuple(TIME_UNITS))
     for kind in hide:
         check_choice("hide", kind, HIDDEN)
     if threads is not None:
@@ -129,7 +122,6 @@ def import_sessions(
         os.fspath(directory),
         created=utc_now(),
         format=None if format == "auto" else format,
-        time_unit=None if time_unit is None else TIME_UNITS[time_unit],
         block_size=size,
         keep=list(keep),
         hide=list(hide),

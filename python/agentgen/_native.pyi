@@ -51,6 +51,7 @@ __all__ = [
     "plan",
     "preset",
     "preset_names",
+    "preset_summary",
     "read",
     "remove_shards",
     "replay_probe",
@@ -84,6 +85,9 @@ def preset_names() -> list[str]:
 
 def preset(name: str) -> str:
     """A bundled configuration, complete, as JSON. Raises KeyError."""
+
+def preset_summary(name: str) -> str:
+    """What a bundled configuration is, in one line. Raises KeyError."""
 
 def resolve(config: str, *, sessions: int, seed: int, max_isl: int | None = None, max_osl: int | None = None) -> str:
     """Check a complete configuration, solve its calibration, and make its first sessions.
@@ -161,7 +165,6 @@ def import_sessions(
     *,
     created: str,
     format: str | None = None,  # noqa: A002  the option's name
-    time_unit: float | None = None,
     block_size: int | None = None,
     keep: Sequence[str] = ...,
     hide: Sequence[str] = ...,
@@ -169,7 +172,7 @@ def import_sessions(
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> str:
-    """Import recorded sessions into a run directory. `hide` has `tools`, `models`, `agents`; `time_unit` is in ms.
+    """Import recorded sessions into a run directory. `hide` has `tools`, `models`, `agents`.
 
     Returns JSON: `manifest` (null if `strict` and there are problems: nothing is written then), `summary`, `problems`,
     `names`. `progress(bytes_read, bytes_in_all)` is called at most ten times per second. Raises TraceError, OSError.

@@ -31,7 +31,6 @@ def scan(
     shard: tuple[int, int] | None = None,
     trace_layout: str | None = None,
     trace_block_size: Count | None = None,
-    cached_tokens: bool | None = None,
     threads: int | None = None,
     max_isl: Count | None = None,
     max_osl: Count | None = None,
@@ -48,7 +47,6 @@ def scan(
         shard: As for `generate`.
         trace_layout: As for `read`.
         trace_block_size: As for `read`.
-        cached_tokens: As for `read`.
         threads: As for `generate`, or `read`.
         max_isl: As for `generate`.
         max_osl: As for `generate`.
@@ -66,22 +64,13 @@ def scan(
     """
     generating = {"sessions": sessions, "seed": seed, "layout": layout, "shard": shard}
     generating |= {"max_isl": max_isl, "max_osl": max_osl}
-    reading = {"trace_layout": trace_layout, "trace_block_size": trace_block_size, "cached_tokens": cached_tokens}
+    reading = {"trace_layout": trace_layout, "trace_block_size": trace_block_size}
     if isinstance(source, Batches):
         _refuse({**generating, **reading, "threads": threads}, "the source already defines its rows")
         return _lazy_frame(source)
     if _is_trace(source):
         _refuse(generating, "a trace is read, not generated")
-        block_size, has_cached = trace_block_size, bool(cached_tokens)
-        return _lazy_frame(
-            read(
-                source,
-                trace_layout=trace_layout,
-                trace_block_size=block_size,
-                cached_tokens=has_cached,
-                threads=threads,
-            )
-        )
+        return _lazy_frame(read(source, trace_layout=trace_layout, trace_block_size=trace_block_size, threads=threads))
     _refuse(reading, "the configuration defines it")
     return _lazy_frame(generate(source, threads=threads, **generating))  # type: ignore[arg-type]
 

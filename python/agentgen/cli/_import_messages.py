@@ -26,7 +26,7 @@ SHOWN_CHARACTERS = 200  # of a text in a preview
 SHOWN_PROBLEMS = 20
 
 # Options of a run directory.
-OF_RUNS = ("time_unit", "output", "name", "block_size", "keep", "hide", "pages")
+OF_RUNS = ("output", "name", "block_size", "keep", "hide", "pages")
 
 
 @dataclass(frozen=True)

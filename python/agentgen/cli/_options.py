@@ -69,16 +69,6 @@ class FormatsType(click.ParamType[tuple[str, ...]]):
         return names
 
 
-output_option = click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    metavar="DIR",
-    help="Directory that gets the run directory. [default: .]",
-)
-pages_option = click.option(
-    "--no-pages", "pages", is_flag=True, default=True, flag_value=False, help="Do not write HTML pages."
-)
 threads_option = click.option(
     "--threads",
     type=Whole(1, MAX_THREADS),

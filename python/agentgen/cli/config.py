@@ -27,8 +27,10 @@ def command() -> None:
 
 @command.command("list")
 def list_presets() -> None:
-    """Print the names of the bundled presets, default first."""
-    click.echo("\n".join(_native.preset_names()))
+    """Print the bundled presets, default first; a turn is one call of the model."""
+    names = _native.preset_names()
+    width = max(map(len, names))
+    click.echo("\n".join(f"{name:{width}}  {_native.preset_summary(name)}" for name in names))
 
 
 @command.command("show")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +12,7 @@ import click
 from agentgen._native import MAX_SESSIONS, MAX_TOKENS, MIN_ISL
 from agentgen.cli._complete import presets
 from agentgen.cli._errors import reading
-from agentgen.cli._options import FormatsType, ShardType, Whole, check_name, output_option, pages_option, threads_option
+from agentgen.cli._options import FormatsType, ShardType, Whole, check_name, threads_option
 from agentgen.cli._pages import write_pages
 from agentgen.config import load_config
 from agentgen.run import check_empty, complete_shards, default_name, write, write_shards
@@ -20,7 +21,6 @@ from agentgen.text.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @click.command("generate")
@@ -39,7 +39,13 @@ if TYPE_CHECKING:
     help="A preset (see agentgen config list), a JSON, YAML or TOML file, or the manifest.json of a run.",
 )
 @click.option("--seed", type=Whole(0, MAX_SEED), metavar="N", help="Seed of the random numbers. [default: 42]")
-@output_option
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Directory that gets the run directory. [default: .]",
+)
 @click.option("--name", metavar="RUN", help="Name of the run directory. [default: <config>_<N>s_seed<seed>_<UTC time>]")
 @click.option(
     "--format",
@@ -81,7 +87,7 @@ if TYPE_CHECKING:
     "--resume", is_flag=True, help="Keep the complete shards of an interrupted run; needs --shards and --name."
 )
 @threads_option
-@pages_option
+@click.option("--no-pages", "pages", is_flag=True, default=True, flag_value=False, help="Do not write HTML pages.")
 @click.option("--quiet", is_flag=True, help="Print only the run directory.")
 @click.option("--force", is_flag=True, help="Replace the run in an existing directory.")
 def command(

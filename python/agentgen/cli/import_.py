@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agentgen._import import HIDDEN, TIME_UNITS, import_formats, import_sessions
+from agentgen._import import HIDDEN, import_formats, import_sessions
 from agentgen._native import MAX_TOKENS, rollout_formats
 from agentgen._rollouts import MAX_ROWS
 from agentgen.cli._errors import reading
 from agentgen.cli._import_messages import MessageOptions, check_options, import_messages
-from agentgen.cli._options import Whole, check_name, output_option, pages_option, threads_option
+from agentgen.cli._options import Whole, check_name, threads_option
 from agentgen.cli._pages import write_pages
 from agentgen.run import check_empty
 from agentgen.settings import MAX_SEED
@@ -39,11 +39,12 @@ MAX_PREVIEW = 10_000  # sessions that are printed
     help="Format of all files; auto recognizes each file by its content.",
 )
 @click.option(
-    "--time-unit",
-    type=click.Choice(tuple(TIME_UNITS)),
-    help="Unit of times in formats that state none (mooncake, lengths). [default: ms]",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Directory that gets the run directory. [default: .]",
 )
-@output_option
 @click.option("--name", metavar="RUN", help="Name of the run directory. [default: import_<UTC time>]")
 @click.option(
     "--block-size",
@@ -72,7 +73,7 @@ MAX_PREVIEW = 10_000  # sessions that are printed
 @click.option("--seed", type=Whole(0, MAX_SEED), metavar="N", help="Seed of that order. [default: 0]")
 @click.option("--limit", type=Whole(1, MAX_ROWS), metavar="N", help="Write at most N sessions.")
 @threads_option
-@pages_option
+@click.option("--no-pages", "pages", is_flag=True, default=True, flag_value=False, help="Do not write HTML pages.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was imported as JSON.")
 @click.option("--force", is_flag=True, help="Replace the run in an existing directory, or the file of --messages.")
 @click.pass_context
@@ -81,7 +82,6 @@ def command(
     *,
     sources: tuple[str, ...],
     format_name: str,
-    time_unit: str | None,
     output: Path,
     name: str | None,
     block_size: int | None,
@@ -137,7 +137,6 @@ def command(
             sources,
             directory,
             format=format_name,
-            time_unit=time_unit,
             block_size=block_size,
             keep=keep,
             hide=hide,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentgen._suggest import did_you_mean
+from agentgen.config.base import Distribution, Section
 from agentgen.config.limits import shown, shown_name
-from agentgen.config.models import Config, Distribution, Rate, Section, section_of
+from agentgen.config.models import Config, Rate, section_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

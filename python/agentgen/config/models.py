@@ -10,80 +10,39 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    PlainSerializer,
-    SerializerFunctionWrapHandler,
-    Tag,
-    model_serializer,
-)
+from pydantic import Discriminator, Field, SerializerFunctionWrapHandler, Tag, model_serializer
 from pydantic.json_schema import GenerateJsonSchema
 
 from agentgen import _native
 from agentgen._native import MAX_TOKENS, MIN_ISL
+from agentgen.config.agents import (  # noqa: TC001  pydantic reads annotations
+    Breaks,
+    ContextWindow,
+    OutputKept,
+    ServiceTime,
+    SessionEffects,
+    Subagents,
+    Triggers,
+)
+from agentgen.config.base import Delay, Distribution, Flag, Length, Number, Probability, Scale, Section, Tokens, Whole
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
 MAX_U32 = 2**32 - 1
-LARGEST_SAFE_INTEGER = 2**53
 DISTRIBUTION_PARAMETERS = {"mean", "median", "mu", "sigma"}
+OTHER_FORMS = {"family", "mixture", "quantiles"}
 PARAMETERS_NEEDED = 2
-
-
-def _short(value: float) -> float:
-    """Whole numbers without a decimal point."""
-    return int(value) if value.is_integer() and abs(value) < LARGEST_SAFE_INTEGER else value
-
-
-Whole = Annotated[int, Field(strict=True)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False), PlainSerializer(_short, return_type=Any)]
-Flag = Annotated[bool, Field(strict=True)]
-Probability = Annotated[Number, Field(ge=0, le=1)]
-Tokens = Annotated[Whole, Field(ge=0, le=MAX_TOKENS)]
-Scale = Annotated[Number, Field(gt=0, le=1e15)]
-
-
-class Section(BaseModel):
-    """An object of the configuration."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class Distribution(Section):
-    """A lognormal truncated to `min` ... `max`: exactly one of mean + median, mean + sigma, mu + sigma."""
-
-    mean: Scale | None = None
-    """Mean, in the unit of the field; with `calibrate`, of the values written."""
-    median: Scale | None = None
-    """Median, in the unit of the field; at most the mean."""
-    mu: Annotated[Number, Field(ge=-700, le=700)] | None = None
-    """Mean of the logarithm."""
-    sigma: Annotated[Number, Field(ge=0, le=10)] | None = None
-    """Standard deviation of the logarithm; 0 for a constant, the median."""
-    min: Annotated[Number, Field(ge=0)] | None = None
-    """Smallest value, in the unit of the field."""
-
-    @model_serializer(mode="wrap")
-    def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in handler(self).items() if value is not None}
-
-
-class Length(Distribution):
-    """A lognormal token count truncated to `min` ... `max`: one of mean + median, mean + sigma, mu + sigma."""
-
-    max: Annotated[Number, Field(ge=1)] | None = None
-    """Largest value, tokens."""
-
-
-class Delay(Distribution):
-    """A lognormal time in ms truncated to `min` ... `max`: one of mean + median, mean + sigma, mu + sigma."""
-
-    max: Annotated[Number, Field(gt=0)] | None = None
-    """Largest value, ms."""
+# Sections about agents, absent from configurations without them.
+AGENTS = {
+    "triggers",
+    "session_effects",
+    "output_kept",
+    "context_windows",
+    "breaks",
+    "subagents",
+    "service_time",
+}
 
 
 def _bias_kind(value: object) -> str:
@@ -214,14 +173,14 @@ class Config(Section):
     """KV block size, tokens."""
     cache: Cache
     """The prefix layers of a first prompt."""
-    new_tokens_per_turn: NewTokens
-    """New prompt tokens of every turn after the first."""
+    new_tokens_per_turn: NewTokens | None
+    """New prompt tokens of every turn after the first; null with `triggers`."""
     generation_length: Length
     """Output tokens of every turn."""
-    inter_turn_delay: InterTurnDelay
-    """Delay between the end of a response and the next turn."""
+    inter_turn_delay: InterTurnDelay | None
+    """Delay between the end of a response and the next turn; null with `triggers`."""
     reset: Reset | None
-    """Random ends of sessions; null with `turns`."""
+    """Random ends of sessions; null with `turns` or `context_windows`."""
     turns: Turns | None
     """Explicit turn counts, instead of `reset`; null for none."""
     restart_initial_probability: Probability
@@ -234,6 +193,24 @@ class Config(Section):
     """Arrivals: "closed" (no times; concurrency of the replay) or {"poisson": {"rate": sessions per second}}."""
     calibrate: Flag
     """Solve the parameters of the distributions so that the values written have the stated mean and median."""
+    triggers: Triggers | None = None
+    """What causes calls, and what they are like; instead of `new_tokens_per_turn` and `inter_turn_delay`."""
+    session_effects: SessionEffects | None = None
+    """How much sessions differ."""
+    output_kept: OutputKept | None = None
+    """How much of an output the next prompt holds; null: all."""
+    context_windows: Annotated[list[ContextWindow], Field(min_length=1)] | None = None
+    """Context limits of sessions; null: `max_prompt_tokens` for all."""
+    breaks: Breaks | None = None
+    """Where prefixes break."""
+    subagents: Subagents | None = None
+    """Other agents that sessions start."""
+    service_time: ServiceTime | None = None
+    """The time that a server takes, for analyses."""
+
+    @model_serializer(mode="wrap")
+    def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if key not in AGENTS or value is not None}
 
 
 def section_of(model: type[Section], field: str) -> type[Section] | None:
@@ -254,6 +231,11 @@ def complete(stated: Mapping[str, Any]) -> dict[str, Any]:
     whole = _overlay(Config, json.loads(_native.preset("default")), stated)
     if stated.get("turns") is not None and "reset" not in stated:
         whole["reset"] = None
+    if stated.get("triggers") is not None:
+        replaced = {"new_tokens_per_turn": None, "inter_turn_delay": None, "calibrate": False}
+        if stated.get("context_windows") is not None:
+            replaced["reset"] = None
+        whole.update({key: value for key, value in replaced.items() if key not in stated})
     cache = stated.get("cache")
     if isinstance(cache, Mapping) and cache.get("first_prompt") is not None and "layer2" not in cache:
         whole["cache"]["layer2"] = None
@@ -285,7 +267,7 @@ def _partial_distributions(
         if inner and isinstance(value, dict) and isinstance(below, dict):
             if not issubclass(inner, Distribution):
                 yield from _partial_distributions(inner, below, value, f"{above}{key}.")
-            elif len(DISTRIBUTION_PARAMETERS & value.keys()) < PARAMETERS_NEEDED:
+            elif not OTHER_FORMS & value.keys() and len(DISTRIBUTION_PARAMETERS & value.keys()) < PARAMETERS_NEEDED:
                 yield above + key, value, below
 
 

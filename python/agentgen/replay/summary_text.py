@@ -62,7 +62,7 @@ def pieces(summary: Stated) -> Iterator[RenderableType]:
             yield table
     yield BLANK
     facts = (
-        ("cache", _cache(run["cache"], (summary["trace"] or {}).get("kind"))),
+        ("cache", _cache(run["cache"])),
         ("lengths", _lengths(run["lengths"])),
         ("client", _client(summary["client"])),
     )
@@ -191,12 +191,12 @@ def _turns(run: Stated) -> Table | None:
     return Table("by turn: latency in ms, cached share of prompts", headings, rows)
 
 
-def _cache(cache: Stated, kind: str | None) -> Iterator[str]:
+def _cache(cache: Stated) -> Iterator[str]:
     found, predicted = cache["reported"] or cache["server"], cache["predicted"]
     source = SOURCES[cache["cache_source"]]
     yield f"{percent(found['hit_rate'])} of prompt tokens cached, {source};" if found else f"{source};"
     if not predicted:
-        yield "not predicted: " + ("no request succeeded" if kind == "block-hash" else "needs a block-hash trace")
+        yield "not predicted: needs a block-hash trace"
         return
     yield f"predicted {percent(predicted['hit_rate'])} for an infinite cache of the requests completed before each"
     if found and found["hit_rate"] is not None and found["hit_rate"] > (predicted["hit_rate"] or 0):

@@ -70,7 +70,8 @@ impl Histogram {
         match expected {
             Expected::Of(quantity) => add("target", &|value| spec.share_below(quantity, value)),
             Expected::Delays => {
-                let agentic = spec.config().inter_turn_delay.agentic_fraction;
+                let Some(delay) = &spec.config().inter_turn_delay else { return self };
+                let agentic = delay.agentic_fraction;
                 let tool = |value| Some(agentic * spec.share_below(Quantity::AgenticDelay, value)?);
                 let person = |value| Some((1.0 - agentic) * spec.share_below(Quantity::HumanDelay, value)?);
                 add("agentic", &tool);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use agentgen_analysis::reuse::{self, Reuse, Settings, SharedLayers, Size};
 use agentgen_core::config::Overrides;
-use agentgen_core::{DatasetSpec, SessionGenerator};
+use agentgen_core::{ConfigError, DatasetSpec, Session, SessionGenerator};
 use agentgen_engine::timeline::TimelineOptions;
 use agentgen_formats::convert::sort;
 use agentgen_testing::{Case, cases};
@@ -199,9 +199,18 @@ fn runs(spec: &DatasetSpec) -> Vec<Run> {
         turns.iter().map(|turn| (u64::from(turn.context), u64::from(turn.output))).collect()
     };
     let run = |run| {
-        let (group, turns) = simulator.root(run, 0).map(|s| (s.group, lengths(s.turns))).expect("possible");
-        let continuation = simulator.continuation(run, 0).map_or_else(Vec::new, |s| lengths(s.turns));
-        Run { group, turns, continuation }
+        let mut made = Run { group: 0, turns: Vec::new(), continuation: Vec::new() };
+        let root = &mut |s: &Session<'_>| {
+            (made.group, made.turns) = (s.group, lengths(s.turns));
+            Ok::<_, ConfigError>(())
+        };
+        simulator.root_bundle(run, 0, root).expect("possible");
+        let restart = &mut |s: &Session<'_>| {
+            made.continuation = lengths(s.turns);
+            Ok::<_, ConfigError>(())
+        };
+        simulator.restart_bundle(run, 0, restart).expect("possible");
+        made
     };
     (0..spec.sessions()).map(run).collect()
 }

@@ -79,11 +79,11 @@ impl Resolution {
         let first_prompt = resolver.tokens(first.path, first.stated, first.low, first.cap)?;
         let output = &config.generation_length;
         let output = resolver.tokens("generation_length", output, config.smallest_output(), MAX_TOKENS)?;
-        let delay = &config.inter_turn_delay;
+        let (stated_new_tokens, delay) = config.plain_turns()?;
         let clip = delay.max.unwrap_or(f64::INFINITY);
         let agentic_delay = resolver.delay("inter_turn_delay.agentic_delay", &delay.agentic_delay, clip)?;
         let human_delay = resolver.delay("inter_turn_delay.human_delay", &delay.human_delay, clip)?;
-        let new_tokens = resolver.tokens("new_tokens_per_turn", &config.new_tokens_per_turn, 1, MAX_TOKENS)?;
+        let new_tokens = resolver.tokens("new_tokens_per_turn", stated_new_tokens, 1, MAX_TOKENS)?;
         let Resolver { resolved, warnings, .. } = resolver;
         let turns = None;
         let dists = Distributions { first_prompt, new_tokens, output, agentic_delay, human_delay, turns };
@@ -136,26 +136,28 @@ impl Resolution {
     /// Scales the median of new tokens per turn by the bias, stated or solved.
     fn apply_bias(&mut self, config: &Config, prefix: u32, overridden: bool) -> Result<(), ConfigError> {
         let path = "new_tokens_per_turn";
-        let stated = &config.new_tokens_per_turn;
+        let (stated, delay) = config.plain_turns()?;
         let unbiased = self.dists.new_tokens.clone();
         let bias = match stated.bias.unwrap_or(Bias::Factor(1.0)) {
             Bias::Factor(factor) => factor,
-            Bias::Auto(_) => match solve_bias(&TurnSampler::new(config, prefix, self.dists.clone()), &unbiased) {
-                Ok(bias) => bias,
-                Err(reason) if overridden => {
-                    self.warnings.push(format!("{path}: {reason}; its calibration is dropped"));
-                    if let Some(field) = self.resolved.last_mut() {
-                        field.overridden = true;
+            Bias::Auto(_) => {
+                match solve_bias(&TurnSampler::new(config, delay, prefix, self.dists.clone()), &unbiased) {
+                    Ok(bias) => bias,
+                    Err(reason) if overridden => {
+                        self.warnings.push(format!("{path}: {reason}; its calibration is dropped"));
+                        if let Some(field) = self.resolved.last_mut() {
+                            field.overridden = true;
+                        }
+                        1.0
                     }
-                    1.0
+                    Err(reason) => {
+                        return Err(ConfigError::new(
+                            path,
+                            format!("{reason} (lower the mean, or state bias as a number)"),
+                        ));
+                    }
                 }
-                Err(reason) => {
-                    return Err(ConfigError::new(
-                        path,
-                        format!("{reason} (lower the mean, or state bias as a number)"),
-                    ));
-                }
-            },
+            }
         };
         self.dists.new_tokens = unbiased.with_median_scaled(bias).ok_or_else(|| no_probability(path))?;
         // `new_tokens_per_turn` is the field resolved last.

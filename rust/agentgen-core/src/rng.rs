@@ -26,9 +26,18 @@ pub enum Purpose {
     Target = 6,
     /// Key of the session-id bijection; the data set has one, at index 0.
     SessionIds = 7,
+    /// What the calls of a session have in common: effects, context window, number of calls.
+    Line = 8,
+    /// Which sub-agents a session starts.
+    Spawn = 9,
+    /// The same for the session after a restart, whose stream has the number of the session before.
+    SpawnAfterRestart = 10,
 }
 
-const PURPOSES: usize = 8;
+/// Streams of a root session's tree are numbered in the bits above those of its index.
+const MEMBER_SHIFT: u32 = 48;
+
+const PURPOSES: usize = 11;
 
 /// Odd multipliers: each makes `root -> root * m` a bijection of 64-bit integers.
 const MULTIPLIERS: [u64; 4] =
@@ -70,6 +79,15 @@ impl RandomStreams {
             bytes.copy_from_slice(&mix(keys[word] ^ root.wrapping_mul(MULTIPLIERS[word])).to_le_bytes());
         }
         RandomStream(Xoshiro256PlusPlus::from_seed(seed))
+    }
+}
+
+impl RandomStreams {
+    /// The stream for a purpose of the stream `number` of a root session's tree.
+    #[inline]
+    #[must_use]
+    pub fn member_stream(&self, purpose: Purpose, root: u64, number: u64) -> RandomStream {
+        self.stream(purpose, root + (number << MEMBER_SHIFT))
     }
 }
 

@@ -1,11 +1,13 @@
 //! Sessions of a data set, made one at a time in any order, and the hash ids of their rows.
 
+use crate::agents::{AgentModel, Bundle, Link, Member, StreamIds, Tree, Trigger};
 use crate::error::ConfigError;
 use crate::ids::{IdRange, IdSpace, push};
 use crate::layout::Layout;
 use crate::rng::Purpose;
+use crate::sampler::Sampler;
 use crate::spec::DatasetSpec;
-use crate::turns::{EndReason, Turn};
+use crate::turns::{EndReason, Turn, TurnSampler};
 
 /// A root session, or the continuation of a root session that a restart split.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +26,21 @@ pub struct Session<'a> {
     pub origin: &'a [Turn],
     /// Why it ended.
     pub end: EndReason,
+    /// How it is linked; `None` in a data set without breaks and sub-agents.
+    pub member: Option<MemberView<'a>>,
+}
+
+/// A session of a data set with links.
+#[derive(Debug, Clone, Copy)]
+pub struct MemberView<'a> {
+    /// Its place in the bundle.
+    pub member: &'a Member,
+    /// Its parent.
+    pub parent: &'a Member,
+    /// What caused each call.
+    pub triggers: &'a [Trigger],
+    /// Time of each call after the bundle begins, without service times, in tenths of a millisecond.
+    pub times: &'a [u64],
 }
 
 /// Makes the sessions of a data set; reuses its buffers between sessions.
@@ -32,29 +49,96 @@ pub struct SessionGenerator<'a> {
     spec: &'a DatasetSpec,
     turns: Vec<Turn>,
     origin: Vec<Turn>,
+    bundle: Bundle,
 }
 
 impl<'a> SessionGenerator<'a> {
     /// A generator of the sessions of `spec`.
     #[must_use]
     pub fn new(spec: &'a DatasetSpec) -> Self {
-        Self { spec, turns: Vec::new(), origin: Vec::new() }
+        Self { spec, turns: Vec::new(), origin: Vec::new(), bundle: Bundle::default() }
     }
 
     /// Makes the first root sessions, at most this many, to report the error of [`Self::root`] before anything is
     /// written.
     pub fn check(spec: &DatasetSpec, most: u64) -> Result<(), ConfigError> {
-        if spec.sampler.turn_count().is_none() || spec.sampler.allow_truncation {
+        let Sampler::Turns(sampler) = &spec.sampler else { return Ok(()) };
+        if sampler.turn_count().is_none() || sampler.allow_truncation {
             return Ok(());
         }
         let mut generator = SessionGenerator::new(spec);
-        (0..spec.sessions().min(most)).try_for_each(|root| generator.root(root, 0).map(|_| ()))
+        (0..spec.sessions().min(most)).try_for_each(|root| generator.root(sampler, root, 0).map(|_| ()))
     }
 
-    /// Root session `root`. Fails if no attempt gives the drawn number of turns below the context limit.
-    pub fn root(&mut self, root: u64, arrival_tenths: u64) -> Result<Session<'_>, ConfigError> {
+    /// Makes the bundle of root session `root`, and passes its sessions to `each` in the order of the file. Fails if no
+    /// attempt gives the drawn number of turns below the context limit.
+    #[inline]
+    pub fn root_bundle<E: From<ConfigError>>(
+        &mut self,
+        root: u64,
+        arrival_tenths: u64,
+        each: &mut impl FnMut(&Session<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match &self.spec.sampler {
+            Sampler::Turns(sampler) => each(&self.root(sampler, root, arrival_tenths)?),
+            Sampler::Agents(model) => self.members(model, root, false, arrival_tenths, each),
+        }
+    }
+
+    /// The same for the restart of root session `root`; there is none if no restart splits it or it ends before its split.
+    #[inline]
+    pub fn restart_bundle<E>(
+        &mut self,
+        root: u64,
+        arrival_tenths: u64,
+        each: &mut impl FnMut(&Session<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match &self.spec.sampler {
+            Sampler::Turns(sampler) => self.continuation(sampler, root, arrival_tenths).map_or(Ok(()), |s| each(&s)),
+            Sampler::Agents(model) => self.members(model, root, true, arrival_tenths, each),
+        }
+    }
+
+    fn members<E>(
+        &mut self,
+        model: &AgentModel,
+        root: u64,
+        is_restart: bool,
+        arrival_tenths: u64,
+        each: &mut impl FnMut(&Session<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (spec, group) = (self.spec, self.spec.group(root));
+        let (streams, ids, block_size) = (&spec.streams, spec.ids(), spec.config().block_size);
+        let tree = Tree { streams, ids, block_size, root, split: spec.split(root) };
+        if !self.bundle.make(&tree, model, is_restart) {
+            return Ok(());
+        }
+        self.bundle.set_ids(spec.ids(), spec.layout(), root, group);
+        let bundle = &self.bundle;
+        for index in &bundle.order {
+            let member = &bundle.members[*index];
+            each(&Session {
+                root,
+                group,
+                is_continuation: member.link == Link::Restart,
+                arrival_tenths,
+                turns: bundle.turns(member),
+                origin: &[],
+                end: member.end,
+                member: Some(MemberView {
+                    member,
+                    parent: &bundle.members[member.parent],
+                    triggers: &bundle.calls.triggers[member.calls.clone()],
+                    times: &bundle.times[member.calls.clone()],
+                }),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Root session `root` of turns that are alike.
+    fn root(&mut self, sampler: &TurnSampler, root: u64, arrival_tenths: u64) -> Result<Session<'_>, ConfigError> {
         let spec = self.spec;
-        let sampler = &spec.sampler;
         let mut stream = spec.streams.stream(Purpose::Content, root);
         let target = sampler.turn_count().map(|t| t.draw(&mut spec.streams.stream(Purpose::Target, root)));
         let split = spec.split(root);
@@ -64,8 +148,8 @@ impl<'a> SessionGenerator<'a> {
             let end = sampler.extend(&mut stream, split, target, &mut self.turns).reason;
             if target.is_none() || end == EndReason::TargetTurnCount || sampler.allow_truncation {
                 let group = spec.group(root);
-                let turns = &self.turns;
-                return Ok(Session { root, group, is_continuation: false, arrival_tenths, turns, origin: &[], end });
+                let (turns, origin, member) = (&self.turns[..], &[][..], None);
+                return Ok(Session { root, group, is_continuation: false, arrival_tenths, turns, origin, end, member });
             }
         }
         Err(ConfigError::new(
@@ -81,21 +165,21 @@ impl<'a> SessionGenerator<'a> {
     }
 
     /// The continuation of root session `root`; `None` if no restart splits it or it ends before its split.
-    pub fn continuation(&mut self, root: u64, arrival_tenths: u64) -> Option<Session<'_>> {
+    fn continuation(&mut self, sampler: &TurnSampler, root: u64, arrival_tenths: u64) -> Option<Session<'_>> {
         let spec = self.spec;
         let split = spec.split(root)?;
         let mut stream = spec.streams.stream(Purpose::Content, root);
         self.origin.clear();
-        self.origin.push(spec.sampler.first_turn(&mut stream));
-        let origin_end = spec.sampler.extend(&mut stream, Some(split), None, &mut self.origin).reason;
+        self.origin.push(sampler.first_turn(&mut stream));
+        let origin_end = sampler.extend(&mut stream, Some(split), None, &mut self.origin).reason;
         if origin_end != EndReason::RestartSplit {
             return None;
         }
         self.turns.clear();
-        self.turns.push(spec.sampler.first_turn_after_restart(*self.origin.last()?, &mut stream));
-        let end = spec.sampler.extend(&mut stream, None, None, &mut self.turns).reason;
-        let (turns, origin, group) = (&self.turns, &self.origin, spec.group(root));
-        Some(Session { root, group, is_continuation: true, arrival_tenths, turns, origin, end })
+        self.turns.push(sampler.first_turn_after_restart(*self.origin.last()?, &mut stream));
+        let end = sampler.extend(&mut stream, None, None, &mut self.turns).reason;
+        let (turns, origin, group, member) = (&self.turns[..], &self.origin[..], spec.group(root), None);
+        Some(Session { root, group, is_continuation: true, arrival_tenths, turns, origin, end, member })
     }
 }
 
@@ -104,6 +188,8 @@ impl<'a> SessionGenerator<'a> {
 pub struct RowIds<'a> {
     space: &'a IdSpace,
     layout: Layout,
+    /// Those of a session with links.
+    linked: Option<StreamIds>,
     /// Incremental: the next fresh id. Cumulative: the number of partial blocks so far.
     next: u64,
 }
@@ -122,7 +208,8 @@ impl<'a> RowIds<'a> {
                 session.origin.iter().filter(|t| is_partial(t.context)).count() as u64
             }
         };
-        Self { space, layout, next }
+        let linked = session.member.map(|view| view.member.ids.clone());
+        Self { space, layout, linked, next }
     }
 
     /// Writes the ids of turn `index` to `out`, as ranges in order. Call it for each turn in order.
@@ -130,6 +217,13 @@ impl<'a> RowIds<'a> {
     pub fn row(&mut self, session: &Session<'_>, index: usize, out: &mut Vec<IdRange>) {
         out.clear();
         let turn = session.turns[index];
+        if let Some(ids) = &mut self.linked {
+            match self.layout {
+                Layout::Cumulative => ids.cumulative(self.space, turn.context, out),
+                Layout::Incremental => ids.incremental(self.space, turn.input, index == 0, out),
+            }
+            return;
+        }
         match self.layout {
             Layout::Cumulative => {
                 self.space.cumulative(session.root, session.group, turn.context, &mut self.next, out);

@@ -6,12 +6,13 @@ use serde::Serialize;
 
 use crate::config::{Arrival, Config, Overrides};
 use crate::dist::Zipf;
-use crate::distributions::{Resolution, Resolved};
+use crate::distributions::Resolved;
 use crate::error::ConfigError;
 use crate::ids::{IdSpace, MAX_SESSIONS, SessionNames};
 use crate::layout::Layout;
 use crate::rng::{Purpose, RandomStreams};
-use crate::turns::{Distributions, Quantity, TurnSampler};
+use crate::sampler::{Drawn, Sampler};
+use crate::turns::Quantity;
 
 /// Target size of a chunk of sessions in rows, ids and sessions: bounds memory for any configuration.
 const CHUNK_ROWS: f64 = 131_072.0;
@@ -35,7 +36,7 @@ pub struct DatasetSpec {
     names: SessionNames,
     zipf: Zipf,
     chunk_sessions: u64,
-    pub(crate) sampler: TurnSampler,
+    pub(crate) sampler: Sampler,
     pub(crate) streams: RandomStreams,
 }
 
@@ -55,8 +56,7 @@ impl DatasetSpec {
         }
         let config = stated.overridden(overrides)?;
         check_turns(&config)?;
-        let prefix = config.first_prompt()?.added;
-        let Resolution { dists, resolved, warnings } = Resolution::new(&config, !overrides.is_empty())?;
+        let Drawn { sampler, resolved, warnings } = Drawn::new(&config, !overrides.is_empty())?;
         check_arrivals(&config, sessions)?;
         let streams = RandomStreams::new(seed);
         let groups = &config.cache.layer1_5_groups;
@@ -64,8 +64,8 @@ impl DatasetSpec {
             ids: IdSpace::new(&config, sessions)?,
             names: SessionNames::new(&streams),
             zipf: Zipf::new(groups.num_groups, groups.zipf_alpha),
-            chunk_sessions: chunk_sessions(&config, &dists, layout),
-            sampler: TurnSampler::new(&config, prefix, dists),
+            chunk_sessions: chunk_sessions(&config, &sampler, layout),
+            sampler,
             resolved,
             warnings,
             config,
@@ -103,7 +103,17 @@ impl DatasetSpec {
     /// closed form.
     #[must_use]
     pub fn share_below(&self, quantity: Quantity, value: f64) -> Option<f64> {
-        self.sampler.share_below(quantity, value)
+        match &self.sampler {
+            Sampler::Turns(turns) => turns.share_below(quantity, value),
+            // The end of a session depends on what was drawn, so what is written has no closed form.
+            Sampler::Agents(_) => None,
+        }
+    }
+
+    /// Whether sessions may be linked as breaks and sub-agents.
+    #[must_use]
+    pub fn is_linked(&self) -> bool {
+        matches!(self.sampler, Sampler::Agents(_))
     }
 
     /// Warnings about stated values given up because of an override.
@@ -227,15 +237,8 @@ fn check_arrivals(config: &Config, sessions: u64) -> Result<(), ConfigError> {
 }
 
 /// Root sessions per chunk, from the expected rows and ids of a session.
-fn chunk_sessions(config: &Config, dists: &Distributions, layout: Layout) -> u64 {
-    let room = f64::from(config.max_prompt_tokens) - config.prefix_tokens() as f64;
-    let mut turns = 1.0 + room / (dists.new_tokens.mean() + dists.output.mean());
-    if let Some(reset) = config.reset.filter(|r| r.base_probability > 0.0) {
-        turns = turns.min(1.0 + 1.0 / reset.base_probability);
-    }
-    if let Some(explicit) = &dists.turns {
-        turns = turns.min(explicit.mean());
-    }
+fn chunk_sessions(config: &Config, sampler: &Sampler, layout: Layout) -> u64 {
+    let turns = sampler.expected_turns(config);
     let prompt_blocks = f64::from(config.max_prompt_tokens) / f64::from(config.block_size);
     let ids = match layout {
         Layout::Incremental => prompt_blocks + turns,

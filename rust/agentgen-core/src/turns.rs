@@ -2,9 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, ContextSpeedup, Reset};
-use crate::dist::{DelayDist, TokenCountDist, TurnCountDist};
+use crate::config::{Config, ContextSpeedup, InterTurnDelay, Reset};
+use crate::dist::{DelayDist, TokenCountDist, TurnCountDist, tenths};
 use crate::rng::RandomStream;
+
+/// Stands for "the whole output before" in [`Turn::returned`].
+pub const ALL: u32 = u32::MAX;
 
 /// A turn: one request of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub struct Turn {
     pub input: u32,
     /// Output tokens.
     pub output: u32,
+    /// Tokens of the output before that the prompt holds; [`ALL`] if it holds all of them, and on turn 0.
+    pub returned: u32,
     /// Delay before the turn, in tenths of a millisecond; 0 on turn 0.
     pub delay_tenths: u64,
 }
@@ -29,14 +34,20 @@ pub enum EndReason {
     ProbabilisticReset,
     /// A restart: a continuation follows.
     RestartSplit,
-    /// The session has its number of turns (`turns` in the configuration).
+    /// The session has its number of turns (`turns` in the configuration), or of texts of a person.
     TargetTurnCount,
+    /// Its history breaks: another session follows. Only in traces with links.
+    Break,
 }
 
 impl EndReason {
-    /// All reasons.
-    pub const ALL: [Self; 4] =
-        [Self::ForcedRetire, Self::ProbabilisticReset, Self::RestartSplit, Self::TargetTurnCount];
+    /// All reasons; the last occurs in traces with links alone.
+    pub const ALL: [Self; 5] =
+        [Self::ForcedRetire, Self::ProbabilisticReset, Self::RestartSplit, Self::TargetTurnCount, Self::Break];
+
+    /// Those of traces without links.
+    pub const WITHOUT_LINKS: &[Self] =
+        &[Self::ForcedRetire, Self::ProbabilisticReset, Self::RestartSplit, Self::TargetTurnCount];
 
     /// The value of `end_reason` in traces.
     #[must_use]
@@ -46,6 +57,7 @@ impl EndReason {
             Self::ProbabilisticReset => "probabilistic_reset",
             Self::RestartSplit => "restart_split",
             Self::TargetTurnCount => "target_turn_count",
+            Self::Break => "break",
         }
     }
 
@@ -111,14 +123,14 @@ pub(crate) struct TurnSampler {
 const ATTEMPTS: u32 = 100;
 
 impl TurnSampler {
-    pub(crate) fn new(config: &Config, prefix: u32, dists: Distributions) -> Self {
+    pub(crate) fn new(config: &Config, delay: &InterTurnDelay, prefix: u32, dists: Distributions) -> Self {
         let turns = config.turns.as_ref();
         Self {
             prefix,
             max_prompt: config.max_prompt_tokens,
             dists,
-            agentic_fraction: config.inter_turn_delay.agentic_fraction,
-            speedup: config.inter_turn_delay.context_speedup,
+            agentic_fraction: delay.agentic_fraction,
+            speedup: delay.context_speedup,
             reset: config.reset,
             allow_truncation: turns.is_some_and(|t| t.allow_truncation),
             attempts: turns.and_then(|t| t.max_session_attempts).unwrap_or(ATTEMPTS),
@@ -128,6 +140,11 @@ impl TurnSampler {
     /// Number of turns of a session, where the configuration states it.
     pub(crate) fn turn_count(&self) -> Option<&TurnCountDist> {
         self.dists.turns.as_ref()
+    }
+
+    /// Mean growth of the context from turn to turn, tokens.
+    pub(crate) fn growth(&self) -> f64 {
+        self.dists.new_tokens.mean() + self.dists.output.mean()
     }
 
     /// The same sampler with another distribution of new tokens.
@@ -157,13 +174,13 @@ impl TurnSampler {
     #[inline]
     pub(crate) fn first_turn(&self, stream: &mut RandomStream) -> Turn {
         let context = (self.prefix.saturating_add(self.dists.first_prompt.draw(stream))).min(self.max_prompt - 1);
-        Turn { context, input: context, output: self.dists.output.draw(stream), delay_tenths: 0 }
+        Turn { context, input: context, output: self.dists.output.draw(stream), returned: ALL, delay_tenths: 0 }
     }
 
     /// Turn 0 of the continuation of a session whose last turn is `last`.
     pub(crate) fn first_turn_after_restart(&self, last: Turn, stream: &mut RandomStream) -> Turn {
         let context = last.context.saturating_add(last.output).min(self.max_prompt - 1);
-        Turn { context, input: context, output: self.dists.output.draw(stream), delay_tenths: 0 }
+        Turn { context, input: context, output: self.dists.output.draw(stream), returned: ALL, delay_tenths: 0 }
     }
 
     /// Appends the turns after the first until the session ends. `split`: the turn index of a restart; `target`: the
@@ -202,7 +219,7 @@ impl TurnSampler {
                 }
             }
             let delay_tenths = self.delay(last.context, stream);
-            last = Turn { context, input, output: self.dists.output.draw(stream), delay_tenths };
+            last = Turn { context, input, output: self.dists.output.draw(stream), returned: ALL, delay_tenths };
             turns.push(last);
         }
     }
@@ -216,7 +233,6 @@ impl TurnSampler {
         if let Some(ContextSpeedup { slope, floor }) = self.speedup {
             delay_ms *= (1.0 - slope * f64::from(previous_context) / f64::from(self.max_prompt)).max(floor);
         }
-        // Delays saturate at 2^31 - 1 ms, like token counts at 2^31 - 1 tokens.
-        (delay_ms.min(f64::from(i32::MAX)) * 10.0).round_ties_even() as u64
+        tenths(delay_ms)
     }
 }

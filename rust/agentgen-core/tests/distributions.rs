@@ -3,7 +3,7 @@
 use agentgen_core::config::{Config, Overrides, preset};
 use agentgen_core::dist::{Lognormal, Zipf};
 use agentgen_core::rng::{Purpose, RandomStreams};
-use agentgen_core::{DatasetSpec, Layout, Quantity, SessionGenerator};
+use agentgen_core::{ConfigError, DatasetSpec, Layout, Quantity, Session, SessionGenerator, Turn};
 
 /// Critical value of the one-sample statistic at alpha = 0.001, for n draws.
 fn critical(n: usize) -> f64 {
@@ -57,6 +57,17 @@ fn groups_follow_their_weights() {
     assert!(chi_square < 148.2, "{chi_square}");
 }
 
+/// The turns of a root session.
+fn turns(generator: &mut SessionGenerator<'_>, root: u64) -> Vec<Turn> {
+    let mut turns = Vec::new();
+    let each = &mut |session: &Session<'_>| {
+        turns.extend_from_slice(session.turns);
+        Ok::<_, ConfigError>(())
+    };
+    generator.root_bundle(root, 0, each).expect("reset mode never fails");
+    turns
+}
+
 #[test]
 fn the_default_preset_meets_every_target_within_one_percent() {
     let config = Config::from_json(preset("default").expect("bundled")).expect("valid");
@@ -69,12 +80,12 @@ fn the_default_preset_meets_every_target_within_one_percent() {
         sum[1] += 1.0;
     };
     for root in 0..sessions {
-        let session = generator.root(root, 0).expect("reset mode never fails");
-        add(&mut first, f64::from(session.turns[0].context));
-        for turn in session.turns {
+        let turns = turns(&mut generator, root);
+        add(&mut first, f64::from(turns[0].context));
+        for turn in &turns {
             add(&mut output, f64::from(turn.output));
         }
-        for turn in &session.turns[1..] {
+        for turn in &turns[1..] {
             add(&mut input, f64::from(turn.input));
             add(&mut delay, turn.delay_tenths as f64 / 10.0);
         }
@@ -113,10 +124,10 @@ fn share_below_matches_the_draws() {
     let mut generator = SessionGenerator::new(&spec);
     let (mut first, mut output, mut delay) = (Vec::new(), Vec::new(), Vec::new());
     for root in 0..sessions {
-        let session = generator.root(root, 0).expect("reset mode never fails");
-        first.push(f64::from(session.turns[0].context));
-        output.extend(session.turns.iter().map(|turn| f64::from(turn.output)));
-        delay.extend(session.turns[1..].iter().map(|turn| turn.delay_tenths as f64 / 10.0));
+        let turns = turns(&mut generator, root);
+        first.push(f64::from(turns[0].context));
+        output.extend(turns.iter().map(|turn| f64::from(turn.output)));
+        delay.extend(turns[1..].iter().map(|turn| turn.delay_tenths as f64 / 10.0));
     }
     let near = |name: &str, values: &[f64], value: f64, expected: f64| {
         let share = values.iter().filter(|v| **v < value).count() as f64 / values.len() as f64;

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use agentgen_core::ids::IdRange;
-use agentgen_core::{Continuation, DatasetSpec, EndReason, Layout, RowIds, Session, SessionGenerator, Turn};
+use agentgen_core::{
+    ConfigError, Continuation, DatasetSpec, EndReason, Layout, RowIds, Session, SessionGenerator, Turn,
+};
 use agentgen_testing::cases;
 use proptest::prelude::*;
 
@@ -48,13 +50,22 @@ fn continuations(spec: &DatasetSpec, slots: &Range<u64>) -> Vec<Continuation> {
 /// Root sessions by index, continuations in file order with their slots.
 fn everything(spec: &DatasetSpec) -> (Vec<Made>, Vec<(u64, Made)>) {
     let mut generator = SessionGenerator::new(spec);
-    let roots =
-        (0..spec.sessions()).map(|root| made(spec, &generator.root(root, 0).expect("truncation is allowed"))).collect();
-    let continuations = continuations(spec, &(0..spec.sessions()))
-        .into_iter()
-        .filter_map(|c| generator.continuation(c.root, 0).map(|s| (c.slot, made(spec, &s))))
-        .collect();
-    (roots, continuations)
+    let (mut roots, mut restarted) = (Vec::new(), Vec::new());
+    for root in 0..spec.sessions() {
+        let each = &mut |session: &Session<'_>| {
+            roots.push(made(spec, session));
+            Ok::<_, ConfigError>(())
+        };
+        generator.root_bundle(root, 0, each).expect("truncation is allowed");
+    }
+    for continuation in continuations(spec, &(0..spec.sessions())) {
+        let each = &mut |session: &Session<'_>| {
+            restarted.push((continuation.slot, made(spec, session)));
+            Ok::<_, ConfigError>(())
+        };
+        generator.restart_bundle(continuation.root, 0, each).expect("never fails");
+    }
+    (roots, restarted)
 }
 
 fn check_arithmetic(spec: &DatasetSpec, session: &Made) {

@@ -18,6 +18,11 @@ pub(crate) fn preset(name: &str) -> PyResult<&'static str> {
     config::preset(name).ok_or_else(|| PyKeyError::new_err(name.to_owned()))
 }
 
+#[pyfunction]
+pub(crate) fn preset_summary(name: &str) -> PyResult<&'static str> {
+    config::preset_summary(name).ok_or_else(|| PyKeyError::new_err(name.to_owned()))
+}
+
 /// Sessions that are made to find a turn count that does not fit: the default of `agentgen generate`.
 const TRIED_SESSIONS: u64 = 1_000;
 

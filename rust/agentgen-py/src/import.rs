@@ -16,7 +16,7 @@ pub(crate) fn import_formats() -> Vec<(&'static str, &'static str)> {
 }
 
 #[pyfunction]
-#[pyo3(signature = (sources, directory, *, created, format=None, time_unit=None, block_size=None, keep=Vec::new(), hide=Vec::new(),
+#[pyo3(signature = (sources, directory, *, created, format=None, block_size=None, keep=Vec::new(), hide=Vec::new(),
                     strict=false, threads=None, progress=None))]
 #[allow(clippy::too_many_arguments)] // each is a keyword of the Python function
 pub(crate) fn import_sessions(
@@ -25,7 +25,6 @@ pub(crate) fn import_sessions(
     directory: PathBuf,
     created: String,
     format: Option<String>,
-    time_unit: Option<f64>,
     block_size: Option<u32>,
     keep: Vec<String>,
     hide: Vec<String>,
@@ -41,17 +40,7 @@ pub(crate) fn import_sessions(
         hide_models: hides("models"),
     };
     let threads = thread_count(threads);
-    let options = ImportOptions {
-        sources,
-        format,
-        time_unit_ms: time_unit,
-        directory,
-        block_size,
-        names,
-        strict,
-        threads,
-        created,
-    };
+    let options = ImportOptions { sources, format, directory, block_size, names, strict, threads, created };
     let (cancel, read) = (Cancel::default(), Progress::default());
     let tell = |py: Python<'_>| {
         let (done, total) = read.bytes();

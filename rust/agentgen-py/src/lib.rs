@@ -44,7 +44,7 @@ mod _native {
     #[pymodule_export]
     use super::answer::{Answer, Secrets};
     #[pymodule_export]
-    use super::config::{preset, preset_names, resolve};
+    use super::config::{preset, preset_names, preset_summary, resolve};
     #[pymodule_export]
     use super::fit::compare_traces;
     #[pymodule_export]

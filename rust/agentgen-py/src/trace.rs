@@ -1,14 +1,11 @@
 //! Reading and converting traces.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use agentgen_analysis::reuse::{CACHED_TOKENS, CachedTokens, with_cached_tokens};
 use agentgen_formats::convert::{Tidy, convert as rewrite, tidy};
-use agentgen_trace::schema::{Column, schema};
-use agentgen_trace::{Cancel, Result, TraceError, source};
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use agentgen_trace::Cancel;
+use agentgen_trace::schema::schema;
+use agentgen_trace::source;
 use pyo3::prelude::*;
 
 use crate::arguments::{self, json, read_options};
@@ -47,32 +44,14 @@ pub(crate) fn read(
     columns: Option<Vec<String>>,
     threads: Option<usize>,
 ) -> PyResult<BatchStream> {
-    let options = read_options(trace_layout, trace_block_size)?;
-    let has_cached = columns.iter().flatten().any(|name| name == CACHED_TOKENS);
-    let of_table = columns.map(|names| names.into_iter().filter(|name| name != CACHED_TOKENS).collect());
-    let columns = arguments::columns(of_table)?;
+    let (options, columns) = (read_options(trace_layout, trace_block_size)?, arguments::columns(columns)?);
     let stream = py.detach(|| {
         let source = source::resolve(&paths, options)?;
         let cancel = Cancel::default();
-        let of_trace = schema(&columns, &source.meta);
-        if !has_cached {
-            let batches = source::open(&source, &columns, arguments::threads(threads), &cancel)?;
-            return Ok::<_, Failure>(BatchStream::new(&of_trace, cancel, batches));
-        }
-        let batches = source::open(&source, &Column::ALL, arguments::threads(threads), &cancel)?;
-        let target = with_cached_tokens(&of_trace);
-        let wanted = Arc::clone(&target);
-        let batches = CachedTokens::new(&source.meta, batches).map(move |batch| project(&batch?, &wanted));
-        Ok(BatchStream::new(&target, cancel, Box::new(batches)))
+        let batches = source::open(&source, &columns, arguments::threads(threads), &cancel)?;
+        Ok::<_, Failure>(BatchStream::new(&schema(&columns, &source.meta), cancel, batches))
     });
     stream.map_err(Into::into)
-}
-
-/// The columns of a schema.
-fn project(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let places = schema.fields().iter().map(|field| batch.schema_ref().index_of(field.name()));
-    let projected = places.collect::<std::result::Result<Vec<_>, _>>().and_then(|places| batch.project(&places));
-    projected.map_err(TraceError::internal)
 }
 
 #[pyfunction]

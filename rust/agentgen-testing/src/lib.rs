@@ -105,21 +105,28 @@ fn configs() -> impl Strategy<Value = Config> {
                             layer2: Some(lengths.0),
                             first_prompt: None,
                         },
-                        new_tokens_per_turn: Distribution { bias: bias.map(Bias::Factor), ..lengths.1 },
+                        new_tokens_per_turn: Some(Distribution { bias: bias.map(Bias::Factor), ..lengths.1 }),
                         generation_length: lengths.2,
-                        inter_turn_delay: InterTurnDelay {
+                        inter_turn_delay: Some(InterTurnDelay {
                             agentic_fraction: delays.2,
                             agentic_delay: delays.0,
                             human_delay: delays.1,
                             max: delay_rules.0,
                             context_speedup: delay_rules.1.map(|(slope, floor)| ContextSpeedup { slope, floor }),
-                        },
+                        }),
                         reset: turns.is_none().then_some(Reset { base_probability, context_scaling }),
                         restart_initial_probability: if turns.is_none() { restarts.0 } else { 0.0 },
                         restart_turn_range: [restarts.1, restarts.1 + restarts.2],
                         turns,
                         arrival,
                         calibrate: false,
+                        triggers: None,
+                        session_effects: None,
+                        output_kept: None,
+                        context_windows: None,
+                        breaks: None,
+                        subagents: None,
+                        service_time: None,
                     }
                 })
         })
@@ -147,7 +154,8 @@ pub fn modes() -> Vec<(&'static str, Case)> {
         allow_truncation: false,
         max_session_attempts: None,
     });
-    turns.new_tokens_per_turn.bias = Some(Bias::Auto(Auto::Auto));
+    let new_tokens = turns.new_tokens_per_turn.take().expect("stated");
+    turns.new_tokens_per_turn = Some(Distribution { bias: Some(Bias::Auto(Auto::Auto)), ..new_tokens });
     turns.arrival = Arrival::Poisson { rate: 2.0 };
     let mut restarts = preset("aiperf-1k-200k");
     restarts.restart_initial_probability = 1.0;

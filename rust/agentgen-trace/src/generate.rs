@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use agentgen_core::config::Arrival;
-use agentgen_core::{ArrivalClock, Continuation, DatasetSpec, SessionGenerator};
+use agentgen_core::{ArrivalClock, Continuation, DatasetSpec, Session, SessionGenerator};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
@@ -109,11 +109,10 @@ impl Shard {
         let mut waiting = self.continuations[first..].iter().peekable();
         for root in chunk.roots.clone() {
             let arrival = chunk.arrivals.get((root - chunk.roots.start) as usize).copied().unwrap_or(0);
-            builder.append(spec, &generator.root(root, arrival)?, emit)?;
+            let mut append = |session: &Session<'_>| builder.append(spec, session, emit);
+            generator.root_bundle(root, arrival, &mut append)?;
             while let Some(continuation) = waiting.next_if(|c| c.slot == root) {
-                if let Some(session) = generator.continuation(continuation.root, arrival) {
-                    builder.append(spec, &session, emit)?;
-                }
+                generator.restart_bundle(continuation.root, arrival, &mut append)?;
             }
         }
         builder.flush()?.map_or(Ok(()), emit)

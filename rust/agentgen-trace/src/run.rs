@@ -55,7 +55,7 @@ pub fn write_run<O: Observer>(
     let meta = TraceMeta {
         layout: spec.layout(),
         block_size: spec.config().block_size,
-        linked: false,
+        linked: spec.is_linked(),
         format_version: Some(FORMAT_VERSION),
         origin: Some(origin.clone()),
     };
@@ -117,7 +117,7 @@ pub fn write_run<O: Observer>(
         created: options.created.clone(),
         layout: spec.layout(),
         block_size: spec.config().block_size,
-        linked: false,
+        linked: spec.is_linked(),
         origin: Some(origin.clone()),
         import: None,
         shard: options.shard,

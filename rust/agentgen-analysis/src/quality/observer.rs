@@ -37,6 +37,7 @@ impl Observer for Statistics {
         let delay = Column::DelayMs.required(batch)?.as_primitive::<Float64Type>();
         let is_restart = Column::IsRestart.required(batch)?.as_boolean().values();
         let end_reason = Column::EndReason.required(batch)?.as_dictionary::<Int8Type>().keys();
+        let links = Column::Link.of(batch);
         for output in numbers(Column::OutputLength)?.values() {
             self.generation_length.add(u64::from(*output), 1);
         }
@@ -44,6 +45,10 @@ impl Observer for Statistics {
             if turn[row] > 0 {
                 self.new_tokens_per_turn.add(u64::from(input[row]), 1);
                 self.inter_turn_delay.add((delay.value(row) * 10.0).round() as u64);
+                continue;
+            }
+            if links.is_some_and(|links| links.is_valid(row)) && !is_restart.value(row) {
+                // After a break, or a sub-agent's: no session that a person begins.
                 continue;
             }
             let first = if is_restart.value(row) {

@@ -92,6 +92,7 @@ impl Quality {
             ("inter_turn_delay_ms", Goal::delay(spec).metric(statistics.inter_turn_delay.observed_ms())),
             ("turns_per_session", field("turns").metric(statistics.turns_per_session.observed(1.0))),
         ]);
+        let reasons = if spec.is_linked() { &EndReason::ALL[..] } else { EndReason::WITHOUT_LINKS };
         let sessions: u64 = statistics.ends.iter().sum();
         let ended = |reason: EndReason| {
             let count = statistics.ends[reason as usize];
@@ -106,7 +107,7 @@ impl Quality {
             written,
             metrics,
             histograms: statistics.histograms(spec),
-            end_reasons: EndReason::ALL.into_iter().map(ended).collect(),
+            end_reasons: reasons.iter().copied().map(ended).collect(),
             final_context_utilization: statistics.final_context.observed(1.0 / f64::from(config.max_prompt_tokens)),
             groups: Groups { configured: config.cache.layer1_5_groups.num_groups, seen, largest },
             reuse,
@@ -146,7 +147,9 @@ impl Goal {
     fn delay(spec: &DatasetSpec) -> Self {
         let agentic = Self::of(spec, "inter_turn_delay.agentic_delay");
         let human = Self::of(spec, "inter_turn_delay.human_delay");
-        let share = spec.config().inter_turn_delay.agentic_fraction;
+        let Some(share) = spec.config().inter_turn_delay.as_ref().map(|delay| delay.agentic_fraction) else {
+            return Self::default();
+        };
         let mixed = |a: Option<f64>, h: Option<f64>| Some(share * a? + (1.0 - share) * h?);
         Self {
             target: Targets { mean: mixed(agentic.target.mean, human.target.mean), median: None },

@@ -1,8 +1,8 @@
 //! Hit rates of an infinite cache for generated rows in file order, for `quality.json`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use agentgen_core::Layout;
+use agentgen_core::{EndReason, Layout};
 use agentgen_engine::kv::{PrefixMatch, Prompt, RadixTree};
 use agentgen_trace::Result;
 use agentgen_trace::meta::TraceMeta;
@@ -15,7 +15,7 @@ use super::infinite::request;
 use super::parts::Layers;
 use super::rates::{Counters, Hit, Tally};
 use super::{HitRates, LayerRate, SharedLayers};
-use agentgen_trace::session::{Assembler, Linker, Reading, Session};
+use agentgen_trace::session::{Assembler, Link, Linker, Reading, Session, SessionEnd};
 
 /// Measures generated rows in file order, without a timeline: hit rates of an infinite cache depend little on the order
 /// of requests. Keeps in memory the shared layers and the sessions whose continuation is still to come.
@@ -30,6 +30,8 @@ pub struct FileOrder {
     has_continuations: bool,
     /// Chains of the sessions that may have a continuation, by session number.
     continued: HashMap<u64, PrefixMatch>,
+    /// With links: chains of the sessions of the bundle that is being read.
+    bundle: Option<Vec<PrefixMatch>>,
 }
 
 /// Hit rates of an infinite cache with the block size of the trace and cached outputs, requests in file order.
@@ -58,6 +60,7 @@ impl FileOrder {
             layers: Layers::default(),
             has_continuations: false,
             continued: HashMap::new(),
+            bundle: meta.linked.then(Vec::new),
         }
     }
 
@@ -88,20 +91,27 @@ impl FileOrder {
         while let Some(unlinked) = notes.0.complete() {
             let conversation = self.linker.link(unlinked);
             let block_tokens = self.tree.block_tokens();
+            if matches!(conversation.link, Link::Root | Link::Restart { .. }) {
+                self.end_bundle();
+            }
             if conversation.link.is_restart() {
                 // The chain of the standalone reading is private to the session: remove it afterwards.
                 self.has_continuations = true;
                 let first = conversation.prompt(0, Reading::Standalone, block_tokens, true);
                 let common = self.tree.find(first.stream, first.kept_blocks).blocks;
                 let standalone = &mut self.standalone;
-                let (left, tally) = session(&mut self.tree, &conversation, Reading::Standalone, |prompt, hit| {
-                    standalone.request(prompt, hit, block_tokens);
-                });
+                let mut ended = Vec::new();
+                let (left, tally) =
+                    session(&mut self.tree, &conversation, Reading::Standalone, &mut ended, |prompt, hit| {
+                        standalone.request(prompt, hit, block_tokens);
+                    });
                 standalone.session(tally);
-                self.tree.forget(left, common);
+                ended.push(left);
+                self.forget_all(&ended, common);
             }
             let (linked, standalone) = (&mut self.linked, &mut self.standalone);
-            let (left, tally) = session(&mut self.tree, &conversation, Reading::Linked, |prompt, hit| {
+            let mut ended = Vec::new();
+            let (left, tally) = session(&mut self.tree, &conversation, Reading::Linked, &mut ended, |prompt, hit| {
                 linked.request(prompt, hit, block_tokens);
                 self.layers.add(self.shared, &conversation, prompt.context_tokens, hit.tokens);
                 // For root sessions, both readings are equal.
@@ -113,11 +123,50 @@ impl FileOrder {
             if !conversation.link.is_restart() {
                 standalone.session(tally);
             }
-            if conversation.may_be_continued {
+            if let Some(bundle) = &mut self.bundle {
+                bundle.extend(ended);
+                let is_split = matches!(conversation.end, Some(SessionEnd::Known(EndReason::RestartSplit)));
+                if let Link::Restart { parent: Some(parent) } = conversation.link {
+                    bundle.extend(self.continued.remove(&parent));
+                }
+                if is_split {
+                    self.continued.insert(conversation.number, left);
+                } else {
+                    bundle.push(left);
+                }
+            } else if conversation.may_be_continued {
                 self.continued.insert(conversation.number, left);
             } else {
                 self.forget(conversation.link.parent(), left);
             }
+        }
+    }
+
+    /// Removes the blocks that only the sessions of the bundle use.
+    fn end_bundle(&mut self) {
+        let Some(mut chains) = self.bundle.as_mut().map(std::mem::take) else { return };
+        self.forget_all(&chains, self.shared_blocks());
+        chains.clear();
+        self.bundle = Some(chains);
+    }
+
+    /// Removes chains, but for their first `kept` blocks. One that is a prefix of another goes with that.
+    fn forget_all(&mut self, chains: &[PrefixMatch], kept: u32) {
+        let mut above = HashSet::new();
+        for chain in chains.iter().chain(self.continued.values().filter(|_| chains.len() > 1)) {
+            above.extend(self.tree.path(self.tree.end_of(*chain)).skip(1));
+        }
+        // Of chains that end in the same node, the longest holds the others.
+        let mut longest: HashMap<_, PrefixMatch> = HashMap::new();
+        for chain in chains {
+            let end = self.tree.end_of(*chain);
+            if !above.contains(&end) {
+                let known = longest.entry(end).or_insert(*chain);
+                known.blocks = known.blocks.max(chain.blocks);
+            }
+        }
+        for chain in longest.into_values() {
+            self.tree.forget(chain, kept);
         }
     }
 
@@ -171,16 +220,21 @@ impl InOrder for FileOrder {
     }
 }
 
-/// Processes the requests of a session in order; returns the chain that they leave in the tree.
-pub(super) fn session(
+/// Processes the requests of a session in order; returns the chain that they leave in the tree, and in `ended` those of
+/// prompts that a later one does not extend.
+fn session(
     tree: &mut RadixTree<()>,
     conversation: &Session,
     reading: Reading,
+    ended: &mut Vec<PrefixMatch>,
     mut each: impl FnMut(&Prompt<'_>, Hit),
 ) -> (PrefixMatch, Tally) {
     let (mut tally, mut left) = (Tally::NEW, PrefixMatch::NOTHING);
     for turn in 0..conversation.turns.len() {
         if !conversation.extends_previous(turn) {
+            if turn > 0 {
+                ended.push(left);
+            }
             left = PrefixMatch::NOTHING;
         }
         let prompt = conversation.prompt(turn, reading, tree.block_tokens(), true);

@@ -4,7 +4,6 @@
 //! earlier block chains, then inserts its own. `docs/reuse.md` defines the figures.
 
 mod ages;
-mod cached_column;
 mod curve;
 mod file_order;
 mod infinite;
@@ -31,7 +30,6 @@ use recency::Recency;
 use working_set::WorkingSet;
 
 pub use ages::TtlPoint;
-pub use cached_column::{CACHED_TOKENS, CachedTokens, with_cached_tokens};
 pub use curve::{Curve, CurvePoint};
 pub use file_order::{FileOrder, InfiniteReuse, Notes};
 pub(crate) use parts::{LAYERS, layers_of};

@@ -35,10 +35,10 @@ pub(crate) struct UnexpectedId {
 }
 
 /// Iterates over the ids of a span; runs may span rows.
-struct Cursor<'a> {
-    runs: &'a [IdRun],
+pub(super) struct Cursor<'a> {
+    pub runs: &'a [IdRun],
     /// Consumed ids of the first run.
-    consumed: i64,
+    pub consumed: i64,
 }
 
 impl Cursor<'_> {
@@ -51,7 +51,7 @@ impl Cursor<'_> {
     }
 
     /// Consumes `count` ids, which should count up from `first`; returns the first that does not, and the expected one.
-    fn expect(&mut self, mut first: i64, mut count: i64) -> Option<(i64, i64)> {
+    pub(super) fn expect(&mut self, mut first: i64, mut count: i64) -> Option<(i64, i64)> {
         let mut unexpected = None;
         while let Some(run) = self.runs.first().filter(|_| count > 0) {
             let (id, part) = (run.start + self.consumed, count.min(run.end - run.start - self.consumed));

@@ -14,6 +14,7 @@ use super::findings::Findings;
 use super::incremental::{Incremental, Reuse};
 use super::links;
 use super::pending_checks::{Child, Duplicate, PendingChecks, Split, add_check};
+use super::regenerated::Regenerated;
 use super::rules;
 use super::session::Session;
 use super::trace_rules::TraceRules;
@@ -51,6 +52,7 @@ pub(crate) struct Merge<'a> {
     /// The last generated root session of the file, and the number of them in all files.
     last_root: Option<u64>,
     root_sessions: u64,
+    regenerated: Option<Regenerated<'a>>,
 }
 
 enum Ids {
@@ -87,6 +89,7 @@ impl<'a> Merge<'a> {
             out_of_space: Vec::new(),
             last_root: None,
             root_sessions: 0,
+            regenerated: trace_rules.generated.as_ref().map(Regenerated::new),
         }
     }
 
@@ -137,6 +140,7 @@ impl<'a> Merge<'a> {
             self.expected_ids.mark_lost_row();
         }
         let starts = session.is_new();
+        self.regenerate(digest, index, &session, after_fault);
         let rows = &digest.rows[span.rows.start as usize..span.rows.end as usize];
         for row in rows {
             session.push(row, self.place(row.line), self.trace_rules, &mut self.findings);
@@ -172,12 +176,31 @@ impl<'a> Merge<'a> {
         session.is_cut |= is_cut;
         match &session.name {
             Some(name)
-                if session.end.is_none()
-                    && (self.trace_rules.layout == Layout::Cumulative || self.trace_rules.linked) =>
+                if self.trace_rules.linked
+                    || (session.end.is_none() && self.trace_rules.layout == Layout::Cumulative) =>
             {
                 self.open.insert(name.hash, session);
             }
             _ => self.close(session),
+        }
+    }
+
+    /// Compares the rows of a span with those that the configuration gives.
+    fn regenerate(&mut self, digest: &Digest, index: usize, session: &Session, after_fault: bool) {
+        let span = &digest.spans[index];
+        let place = self.place(digest.rows[span.rows.start as usize].line);
+        let (Some(generated), Some(name)) = (&mut self.regenerated, &session.name) else { return };
+        if session.is_new() {
+            let found = generated.begin(&name.text, self.has_lost_lines);
+            if let Some(found) = found {
+                self.findings.add(found.at(place));
+            }
+        }
+        if let Some((line, found)) =
+            generated.check(digest, span, session.turns()).filter(|_| !after_fault && !session.is_cut)
+        {
+            let place = self.place(line);
+            self.findings.add(found.at(place));
         }
     }
 
@@ -194,7 +217,18 @@ impl<'a> Merge<'a> {
         }
     }
 
+    /// Closes the sessions of a generated bundle, which no later session is linked to but by a restart.
+    fn end_bundle(&mut self) {
+        let sessions: Vec<Session> = self.open.drain().map(|(_, session)| session).collect();
+        for session in sessions {
+            self.close(session);
+        }
+    }
+
     fn start(&mut self, name: Option<Name>, span: &Span, first: &RowSummary, after_fault: bool) -> Session {
+        if self.regenerated.is_some() && !first.is_member {
+            self.end_bundle();
+        }
         self.sessions += 1;
         let place = self.place(first.line);
         let mut is_cut = after_fault;
@@ -310,8 +344,12 @@ impl<'a> Merge<'a> {
             self.close(session);
         }
         self.missing_continuations();
+        if let Some(found) = self.regenerated.as_ref().filter(|_| !self.has_lost_lines).and_then(Regenerated::end) {
+            self.findings.add(found.at(Place { file: self.file, line: self.lines }));
+        }
         // A shard of a generated data set may be empty; the data set may not.
-        let may_be_empty = self.trace_rules.is_generated() && self.rows.iter().any(|rows| *rows > 0);
+        let may_be_empty =
+            (self.trace_rules.is_generated() || self.regenerated.is_some()) && self.rows.iter().any(|rows| *rows > 0);
         for (file, _) in self.rows.iter().enumerate().filter(|(_, rows)| **rows == 0 && !may_be_empty) {
             let place = Place { file: file as u32, line: 0 };
             self.findings.add(Diagnostic::new(rules::EMPTY, "no rows", "at least one row").at(place));

@@ -17,6 +17,7 @@ mod links;
 mod merge;
 mod parts;
 mod pending_checks;
+mod regenerated;
 mod resolve;
 mod rows;
 pub(crate) mod rules;

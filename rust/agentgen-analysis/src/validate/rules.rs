@@ -59,6 +59,8 @@ pub(crate) const ID_PARENT: &str = "id-parent";
 pub(crate) const PROMPT_PREFIX: &str = "prompt-prefix";
 /// An id is outside the range that the configuration assigns to it.
 pub(crate) const ID_SPACE: &str = "id-space";
+/// A row is not the one that configuration and seed give.
+pub(crate) const GENERATED_ROW: &str = "generated-row";
 /// Generated sessions are not in the order in which they are written.
 pub(crate) const SESSION_ORDER: &str = "session-order";
 /// No session continues a generated session that was split.
@@ -85,7 +87,7 @@ pub(crate) fn field(rule: &str) -> Option<&'static str> {
 
 /// All that concern the trace.
 #[cfg(test)]
-pub(crate) const ALL: [&str; 31] = [
+pub(crate) const ALL: [&str; 32] = [
     DIGEST,
     ID_COUNT,
     DUPLICATE_ID,
@@ -114,6 +116,7 @@ pub(crate) const ALL: [&str; 31] = [
     SESSION_ORDER,
     CONTINUATION_PRESENT,
     CONTEXT_GROWTH,
+    GENERATED_ROW,
     LINK_FIELDS,
     LINK_TURN,
     KEPT_PREFIX,

@@ -2,7 +2,7 @@
 
 use agentgen_core::ids::{IdSpace, SessionNames};
 use agentgen_core::rng::RandomStreams;
-use agentgen_core::{Config, EndReason};
+use agentgen_core::{Config, DatasetSpec, EndReason};
 use agentgen_trace::{Layout, Result, TraceMeta};
 
 use agentgen_trace::diagnostic::Severity;
@@ -14,8 +14,10 @@ pub(crate) struct TraceRules {
     pub block_size: u32,
     /// Whether sessions may be linked as breaks and sub-agents.
     pub linked: bool,
-    /// Set for generated traces, to which more rules apply.
+    /// Set for generated traces without links, to which more rules apply.
     pub origin: Option<OriginRules>,
+    /// Set for generated traces with links, whose rows are generated again.
+    pub generated: Option<DatasetSpec>,
     /// Severity of a missing parent: a warning for a single shard, as the parent may be in another one.
     pub parent_missing: Severity,
 }
@@ -66,6 +68,7 @@ impl OriginRules {
                 self.config.restart_initial_probability > 0.0 && self.sessions > 1 && !is_continuation
             }
             EndReason::TargetTurnCount => turns.is_some(),
+            EndReason::Break => false,
         }
     }
 }
@@ -88,11 +91,15 @@ impl TraceRules {
                 config,
             })
         };
+        let again = |origin: &agentgen_trace::Origin| {
+            DatasetSpec::new(&origin.config, origin.overrides, origin.seed, origin.sessions, meta.layout)
+        };
         Ok(Self {
             layout: meta.layout,
             block_size: meta.block_size,
             linked: meta.linked,
-            origin: meta.origin.as_ref().map(known).transpose()?,
+            origin: meta.origin.as_ref().filter(|_| !meta.linked).map(known).transpose()?,
+            generated: meta.origin.as_ref().filter(|_| meta.linked).map(again).transpose()?,
             parent_missing: if is_lone_shard { Severity::Warning } else { Severity::Error },
         })
     }

@@ -1,6 +1,6 @@
 //! Rules between fields, and ranges within which the arithmetic cannot overflow.
 
-use super::{Arrival, Bias, Config, Distribution, Turns};
+use super::{Arrival, Bias, Config, Distribution, InterTurnDelay, Turns};
 use crate::error::ConfigError;
 
 /// Largest token count; draws saturate here.
@@ -12,10 +12,10 @@ pub const MIN_PROMPT_LIMIT: u32 = 3;
 /// Maximum number of groups: their weights are kept in memory.
 const MAX_GROUPS: u32 = 10_000_000;
 
-type Checked = Result<(), ConfigError>;
+pub(super) type Checked = Result<(), ConfigError>;
 
 /// The error `path: found value, expected ...` unless `ok`.
-fn rule(ok: bool, path: &str, found: impl std::fmt::Display, expected: &str) -> Checked {
+pub(super) fn rule(ok: bool, path: &str, found: impl std::fmt::Display, expected: &str) -> Checked {
     if ok { Ok(()) } else { Err(ConfigError::new(path, format!("found {found}, expected {expected}"))) }
 }
 
@@ -26,7 +26,12 @@ impl Config {
         rule((MIN_PROMPT_LIMIT..=MAX_TOKENS).contains(&max), "max_prompt_tokens", max, "3 to 2147483647")?;
         rule((1..=MAX_TOKENS).contains(&self.block_size), "block_size", self.block_size, "1 to 2147483647")?;
         self.check_cache()?;
-        self.new_tokens_per_turn.check(true).map_err(|e| e.under("new_tokens_per_turn"))?;
+        self.check_agents()?;
+        if self.triggers.is_none() {
+            let (new_tokens, delay) = self.plain_turns()?;
+            new_tokens.check_lognormal(true).map_err(|e| e.under("new_tokens_per_turn"))?;
+            check_delay(delay)?;
+        }
         self.generation_length.check(true).map_err(|e| e.under("generation_length"))?;
         rule(
             self.generation_length.bias.is_none(),
@@ -34,7 +39,11 @@ impl Config {
             "a bias",
             "none: only new_tokens_per_turn has one",
         )?;
-        self.check_delay()?;
+        if self.triggers.is_none() {
+            self.generation_length.only_lognormal().map_err(|e| e.under("generation_length"))?;
+            let first = self.first_prompt()?;
+            first.stated.only_lognormal().map_err(|e| e.under(first.path))?;
+        }
         if let Some(reset) = self.reset {
             probability(reset.base_probability, "reset.base_probability")?;
             let scaling = reset.context_scaling;
@@ -54,6 +63,7 @@ impl Config {
         }
         match &self.turns {
             Some(turns) => self.check_turns(turns),
+            None if self.triggers.is_some() => Ok(()),
             None => rule(self.reset.is_some(), "reset", "null", "an object, unless turns is given"),
         }
     }
@@ -91,35 +101,6 @@ impl Config {
         )
     }
 
-    fn check_delay(&self) -> Checked {
-        let delay = &self.inter_turn_delay;
-        probability(delay.agentic_fraction, "inter_turn_delay.agentic_fraction")?;
-        for (name, component) in [("agentic_delay", &delay.agentic_delay), ("human_delay", &delay.human_delay)] {
-            let path = format!("inter_turn_delay.{name}");
-            component.check(false).map_err(|e| e.under(&path))?;
-            rule(
-                component.bias.is_none(),
-                &format!("{path}.bias"),
-                "a bias",
-                "none: only new_tokens_per_turn has one",
-            )?;
-        }
-        if let Some(max) = delay.max {
-            rule(max.is_finite() && max >= 0.0, "inter_turn_delay.max", max, "null or at least 0 ms")?;
-        }
-        if let Some(speedup) = delay.context_speedup {
-            let path = "inter_turn_delay.context_speedup";
-            rule(
-                speedup.slope.is_finite() && speedup.slope >= 0.0,
-                &format!("{path}.slope"),
-                speedup.slope,
-                "a number of at least 0",
-            )?;
-            probability(speedup.floor, &format!("{path}.floor"))?;
-        }
-        Ok(())
-    }
-
     fn check_turns(&self, turns: &Turns) -> Checked {
         rule(
             self.reset.is_none(),
@@ -137,7 +118,30 @@ impl Config {
     }
 }
 
-fn probability(p: f64, path: &str) -> Checked {
+fn check_delay(delay: &InterTurnDelay) -> Checked {
+    probability(delay.agentic_fraction, "inter_turn_delay.agentic_fraction")?;
+    for (name, component) in [("agentic_delay", &delay.agentic_delay), ("human_delay", &delay.human_delay)] {
+        let path = format!("inter_turn_delay.{name}");
+        component.check_lognormal(false).map_err(|e| e.under(&path))?;
+        rule(component.bias.is_none(), &format!("{path}.bias"), "a bias", "none: only new_tokens_per_turn has one")?;
+    }
+    if let Some(max) = delay.max {
+        rule(max.is_finite() && max >= 0.0, "inter_turn_delay.max", max, "null or at least 0 ms")?;
+    }
+    if let Some(speedup) = delay.context_speedup {
+        let path = "inter_turn_delay.context_speedup";
+        rule(
+            speedup.slope.is_finite() && speedup.slope >= 0.0,
+            &format!("{path}.slope"),
+            speedup.slope,
+            "a number of at least 0",
+        )?;
+        probability(speedup.floor, &format!("{path}.floor"))?;
+    }
+    Ok(())
+}
+
+pub(super) fn probability(p: f64, path: &str) -> Checked {
     rule((0.0..=1.0).contains(&p), path, p, "a number from 0 to 1")
 }
 
@@ -181,32 +185,20 @@ impl Turns {
 }
 
 impl Distribution {
-    /// `is_tokens`: token counts, for which `max` must be at least 1.
-    fn check(&self, is_tokens: bool) -> Checked {
-        let expected = "exactly one of mean + median, mean + sigma, mu + sigma";
-        match (self.mean, self.median, self.mu, self.sigma) {
-            (Some(mean), Some(median), None, None) => {
-                positive(median, "median")?;
-                positive(mean, "mean")?;
-                rule(mean >= median, "mean", mean, &format!("at least the median ({median})"))?;
-            }
-            (Some(mean), None, None, Some(sigma)) => {
-                positive(mean, "mean")?;
-                sigma_rule(sigma)?;
-            }
-            (None, None, Some(mu), Some(sigma)) => {
-                rule(mu.is_finite() && mu.abs() <= 700.0, "mu", mu, "a number from -700 to 700")?;
-                sigma_rule(sigma)?;
-            }
-            (mean, median, mu, sigma) => {
-                let given: Vec<&str> = [("mean", mean), ("median", median), ("mu", mu), ("sigma", sigma)]
-                    .iter()
-                    .filter_map(|(name, value)| value.map(|_| *name))
-                    .collect();
-                let given = if given.is_empty() { "none of them".to_owned() } else { given.join(" + ") };
-                return Err(ConfigError::new("", format!("found {given}, expected {expected}")));
-            }
-        }
+    /// A lognormal. `is_tokens`: token counts, for which `max` must be at least 1.
+    fn check_lognormal(&self, is_tokens: bool) -> Checked {
+        self.only_lognormal()?;
+        self.check(is_tokens)
+    }
+
+    fn only_lognormal(&self) -> Checked {
+        let is_other = self.family.is_some() || self.mixture.is_some() || self.quantiles.is_some();
+        rule(!is_other, "", "another form than a lognormal", "a lognormal, unless triggers is given")
+    }
+
+    /// Any form. `is_tokens`: token counts, for which `max` must be at least 1.
+    pub(super) fn check(&self, is_tokens: bool) -> Checked {
+        self.check_form()?;
         if let Some(min) = self.min {
             rule(min.is_finite() && min >= 0.0, "min", min, "a number of at least 0")?;
         }
@@ -228,10 +220,88 @@ impl Distribution {
     }
 }
 
-fn positive(value: f64, path: &str) -> Checked {
+impl Distribution {
+    /// Exactly one form is stated, and its parameters are in range.
+    fn check_form(&self) -> Checked {
+        match (&self.family, &self.mixture, &self.quantiles) {
+            (None, None, None) => {
+                rule(self.shape.is_none(), "shape", "a value without family", "family beside it")?;
+                self.check_parameters()
+            }
+            (Some(_), None, None) => {
+                let others = self.mean.or(self.mu).or(self.sigma);
+                let (Some(median), Some(shape), None) = (self.median, self.shape, others) else {
+                    return rule(false, "", "a family with other parameters", "median and shape beside family");
+                };
+                positive(median, "median")?;
+                rule((0.05..=100.0).contains(&shape), "shape", shape, "a number from 0.05 to 100")
+            }
+            (None, Some(components), None) => {
+                self.without_parameters("mixture")?;
+                rule(!components.is_empty(), "mixture", "an empty list", "at least one lognormal")?;
+                for component in components {
+                    positive(component.weight, "mixture.weight")?;
+                    positive(component.median, "mixture.median")?;
+                    sigma_rule(component.sigma).map_err(|e| e.under("mixture"))?;
+                }
+                Ok(())
+            }
+            (None, None, Some(points)) => {
+                self.without_parameters("quantiles")?;
+                let ascends = |i: usize| points.windows(2).all(|pair| pair[0][i] <= pair[1][i]);
+                let is_whole = points.len() >= 2
+                    && points.first().is_some_and(|point| point[0] == 0.0 && point[1] >= 0.0)
+                    && points.last().is_some_and(|point| point[0] == 1.0 && point[1].is_finite());
+                let expected = "points [p, value] with p ascending from 0 to 1 and values that do not fall";
+                rule(is_whole && ascends(0) && ascends(1), "quantiles", format!("{} points", points.len()), expected)
+            }
+            _ => rule(false, "", "several forms", "one of family, mixture and quantiles"),
+        }
+    }
+
+    fn without_parameters(&self, form: &str) -> Checked {
+        let stated = [self.mean, self.median, self.mu, self.sigma, self.shape];
+        let is_alone = stated.iter().all(Option::is_none);
+        rule(is_alone, "", "mean, median, mu, sigma or shape", &format!("none of them beside {form}"))
+    }
+
+    /// A lognormal.
+    fn check_parameters(&self) -> Checked {
+        let expected = "exactly one of mean + median, mean + sigma, median + sigma, mu + sigma";
+        match (self.mean, self.median, self.mu, self.sigma) {
+            (Some(mean), Some(median), None, None) => {
+                positive(median, "median")?;
+                positive(mean, "mean")?;
+                rule(mean >= median, "mean", mean, &format!("at least the median ({median})"))
+            }
+            (Some(mean), None, None, Some(sigma)) => {
+                positive(mean, "mean")?;
+                sigma_rule(sigma)
+            }
+            (None, Some(median), None, Some(sigma)) => {
+                positive(median, "median")?;
+                sigma_rule(sigma)
+            }
+            (None, None, Some(mu), Some(sigma)) => {
+                rule(mu.is_finite() && mu.abs() <= 700.0, "mu", mu, "a number from -700 to 700")?;
+                sigma_rule(sigma)
+            }
+            (mean, median, mu, sigma) => {
+                let given: Vec<&str> = [("mean", mean), ("median", median), ("mu", mu), ("sigma", sigma)]
+                    .iter()
+                    .filter_map(|(name, value)| value.map(|_| *name))
+                    .collect();
+                let given = if given.is_empty() { "none of them".to_owned() } else { given.join(" + ") };
+                rule(false, "", given, expected)
+            }
+        }
+    }
+}
+
+pub(super) fn positive(value: f64, path: &str) -> Checked {
     rule(value.is_finite() && value > 0.0 && value <= 1e15, path, value, "more than 0, at most 1e15")
 }
 
-fn sigma_rule(sigma: f64) -> Checked {
+pub(super) fn sigma_rule(sigma: f64) -> Checked {
     rule((0.0..=10.0).contains(&sigma), "sigma", sigma, "a number from 0 to 10")
 }

@@ -3,11 +3,17 @@
 //! The Python package fills in defaults, merges overlays and suggests spellings; this module reads the complete
 //! configuration as JSON, and [`Config::check`] holds the rules that types cannot express.
 
+mod agents;
 mod check;
+mod check_agents;
 mod presets;
 
+pub use agents::{
+    BreakKind, Breaks, CallsPerHumanTurn, Caused, ContextBand, ContextWindow, Correlation, Curve, Effect, Kept,
+    KeptPart, NewPrompt, OutputKept, ServiceTime, SessionEffects, SubagentKind, Subagents, Triggers,
+};
 pub use check::{MAX_TOKENS, MIN_PROMPT_LIMIT};
-pub use presets::{preset, preset_names};
+pub use presets::{preset, preset_names, preset_summary};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ConfigError;
@@ -25,13 +31,13 @@ pub struct Config {
     pub block_size: u32,
     /// The prefix layers of the first prompt.
     pub cache: Cache,
-    /// New tokens of every turn after the first; may have a `bias`.
-    pub new_tokens_per_turn: Distribution,
+    /// New tokens of every turn after the first; may have a `bias`. Null with `triggers`.
+    pub new_tokens_per_turn: Option<Distribution>,
     /// Output tokens of every turn.
     pub generation_length: Distribution,
-    /// Delay between the end of a response and the next turn.
-    pub inter_turn_delay: InterTurnDelay,
-    /// Random ends of sessions; null if `turns` is stated.
+    /// Delay between the end of a response and the next turn. Null with `triggers`.
+    pub inter_turn_delay: Option<InterTurnDelay>,
+    /// Random ends of sessions; null if `turns` or `context_windows` is stated.
     pub reset: Option<Reset>,
     /// Explicit turn counts, an alternative to `reset`.
     pub turns: Option<Turns>,
@@ -43,6 +49,27 @@ pub struct Config {
     pub arrival: Arrival,
     /// Whether to solve the parameters of the distributions for the stated means of the written values.
     pub calibrate: bool,
+    /// What causes calls, with lengths and delays of each cause; instead of `new_tokens_per_turn`, `inter_turn_delay`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub triggers: Option<Triggers>,
+    /// How much sessions differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_effects: Option<SessionEffects>,
+    /// How much of an output the next prompt holds; null: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_kept: Option<OutputKept>,
+    /// Context limits of sessions; null: `max_prompt_tokens` for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_windows: Option<Vec<ContextWindow>>,
+    /// Where prefixes break.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaks: Option<Breaks>,
+    /// Other agents that sessions start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subagents: Option<Subagents>,
+    /// The time that a server takes, for analyses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_time: Option<ServiceTime>,
 }
 
 /// The layers of a session's first prompt.
@@ -87,7 +114,8 @@ pub struct Groups {
     pub zipf_alpha: f64,
 }
 
-/// A lognormal stated as mean + median, mean + sigma or mu + sigma, truncated to `min ..= max`.
+/// A distribution, truncated to `min ..= max`: a lognormal (mean + median, mean + sigma, median + sigma or mu + sigma),
+/// another family (`family`, median + shape), a mixture of lognormals, or a table of quantiles.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Distribution {
@@ -103,6 +131,19 @@ pub struct Distribution {
     /// Standard deviation of the logarithm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sigma: Option<f64>,
+    /// Another family than the lognormal, with median and shape.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub family: Option<Family>,
+    /// Shape of the family.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<f64>,
+    /// Lognormals of which one is drawn by weight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mixture: Option<Vec<Component>>,
+    /// Quantiles `[p, value]` from p = 0 to 1; between two, the logarithm of the value is linear in p (the value, where
+    /// the lower one is 0).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantiles: Option<Vec<[f64; 2]>>,
     /// Lower bound of the draws, in the field's unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min: Option<f64>,
@@ -112,6 +153,32 @@ pub struct Distribution {
     /// Factor on the median, or `"auto"`; only in `new_tokens_per_turn`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bias: Option<Bias>,
+}
+
+/// A family of distributions on positive values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// Gamma.
+    Gamma,
+    /// Weibull.
+    Weibull,
+    /// Log-logistic.
+    LogLogistic,
+    /// Pareto, from 0 on (Lomax): the tail falls like `x^-shape`.
+    Pareto,
+}
+
+/// A lognormal of a mixture.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Component {
+    /// Weight, relative to the others.
+    pub weight: f64,
+    /// Median, in the field's unit.
+    pub median: f64,
+    /// Standard deviation of the logarithm.
+    pub sigma: f64,
 }
 
 /// Compensation of the truncation bias: turns dropped at the context limit are larger than average.
@@ -222,6 +289,23 @@ impl Overrides {
     }
 }
 
+impl Distribution {
+    /// `mu` and `sigma` of a lognormal; `None` for the other forms.
+    #[must_use]
+    pub fn lognormal(&self) -> Option<(f64, f64)> {
+        if self.family.is_some() {
+            return None;
+        }
+        Some(match (self.mean, self.median, self.mu, self.sigma) {
+            (Some(mean), Some(median), ..) => (libm::log(median), (2.0 * libm::log(mean / median)).max(0.0).sqrt()),
+            (Some(mean), _, _, Some(sigma)) => (libm::log(mean) - 0.5 * sigma * sigma, sigma),
+            (_, Some(median), _, Some(sigma)) => (libm::log(median), sigma),
+            (.., Some(mu), Some(sigma)) => (mu, sigma),
+            _ => return None,
+        })
+    }
+}
+
 impl Config {
     /// Applies overrides and checks the result.
     pub fn overridden(&self, overrides: Overrides) -> Result<Self, ConfigError> {
@@ -266,6 +350,13 @@ impl Config {
         (layer1 + layer1_5) * u64::from(self.block_size)
     }
 
+    /// New tokens and delays of a configuration without `triggers`.
+    pub fn plain_turns(&self) -> Result<(&Distribution, &InterTurnDelay), ConfigError> {
+        let missing = |path| ConfigError::new(path, "found null, expected an object, unless triggers is given");
+        let new_tokens = self.new_tokens_per_turn.as_ref().ok_or_else(|| missing("new_tokens_per_turn"))?;
+        Ok((new_tokens, self.inter_turn_delay.as_ref().ok_or_else(|| missing("inter_turn_delay"))?))
+    }
+
     /// How the first prompt is drawn. The prefix must fit below the context limit.
     pub fn first_prompt(&self) -> Result<FirstPrompt<'_>, ConfigError> {
         let (prefix, most) = (self.prefix_tokens() as u32, self.max_prompt_tokens - 1);
@@ -292,11 +383,44 @@ impl Config {
         (stated.min.map_or(floor, |min| min.min(floor)) as u32).max(1)
     }
 
-    /// The smallest number of tokens by which a turn after the first extends the context: new tokens plus output.
+    /// The smallest number of tokens by which a turn after the first extends the context: new and returned tokens.
     #[must_use]
     pub fn smallest_growth(&self) -> u64 {
-        let min = |d: &Distribution| d.min.map_or(0, |min| min as u64);
-        let output = min(&self.generation_length).max(u64::from(self.smallest_output()));
-        min(&self.new_tokens_per_turn).max(1) + output
+        let least = |d: &Distribution| d.min.map_or(0, |min| min as u64);
+        let output = least(&self.generation_length).max(u64::from(self.smallest_output()));
+        let input = match (&self.triggers, &self.new_tokens_per_turn) {
+            (Some(triggers), _) => {
+                let bands = triggers.human.new_tokens.iter().chain(&triggers.tool.new_tokens);
+                let short = self.output_kept.iter().filter_map(|kept| kept.short_new_tokens.as_ref());
+                bands.map(|band| &band.tokens).chain(short).map(least).min().unwrap_or(0)
+            }
+            (None, Some(stated)) => least(stated),
+            (None, None) => 0,
+        };
+        input.max(1) + self.least_returned(output)
+    }
+
+    /// The smallest growth of sub-agents, and their most calls.
+    #[must_use]
+    pub fn smallest_growth_of_subagents(&self) -> (u64, u64) {
+        let least = |d: &Distribution| d.min.map_or(0, |min| min as u64).max(1);
+        let kinds = self.subagents.iter().flat_map(|subagents| &subagents.kinds);
+        let short = self.output_kept.iter().filter_map(|kept| kept.short_new_tokens.as_ref()).map(least).min();
+        let new_tokens = |kind: &SubagentKind| short.unwrap_or(u64::MAX).min(least(&kind.new_tokens));
+        let growth = |kind: &SubagentKind| new_tokens(kind) + self.least_returned(least(&kind.output));
+        let most = |kind: &SubagentKind| kind.calls.max.map_or(u64::MAX, |max| (max as u64).max(1));
+        (kinds.clone().map(growth).min().unwrap_or(1), kinds.map(most).max().unwrap_or(1))
+    }
+
+    /// The least tokens of an output of at least `output` tokens that the next prompt holds.
+    fn least_returned(&self, output: u64) -> u64 {
+        let missing = self.output_kept.as_ref().map_or(0.0, |kept| kept.missing_share.max.unwrap_or(1.0).min(1.0));
+        ((1.0 - missing) * output as f64) as u64
+    }
+
+    /// Effective tokens of the prefix of a kind of sub-agent, rounded up to whole blocks.
+    #[must_use]
+    pub fn kind_prefix_tokens(&self, kind: &SubagentKind) -> u64 {
+        u64::from(kind.prefix_tokens.div_ceil(self.block_size)) * u64::from(self.block_size)
     }
 }

@@ -40,14 +40,8 @@ pub(crate) struct Calibration<'a> {
 impl Calibration<'_> {
     /// The closed-form parameters of the untruncated, unrounded lognormal.
     pub fn uncalibrated(&self) -> Parameters {
-        let d = self.stated;
-        match (d.mean, d.median, d.mu, d.sigma) {
-            (Some(mean), Some(median), ..) => {
-                Parameters { mu: libm::log(median), sigma: (2.0 * libm::log(mean / median)).max(0.0).sqrt() }
-            }
-            (Some(mean), _, _, Some(sigma)) => Parameters { mu: libm::log(mean) - 0.5 * sigma * sigma, sigma },
-            (_, _, mu, sigma) => Parameters { mu: mu.unwrap_or(0.0), sigma: sigma.unwrap_or(0.0) },
-        }
+        let (mu, sigma) = self.stated.lognormal().unwrap_or_default();
+        Parameters { mu, sigma }
     }
 
     /// The parameters for which draws have the stated mean (and median), or a message that names the feasible range.

@@ -40,3 +40,9 @@ impl DelayDist {
         if ms > self.clip { 1.0 } else { 1.0 - self.lognormal.survival(ms) }
     }
 }
+
+/// Tenths of a millisecond, rounded half-even. Delays saturate at 2^31 - 1 ms, like token counts at 2^31 - 1 tokens.
+#[inline]
+pub(crate) fn tenths(delay_ms: f64) -> u64 {
+    (delay_ms.min(f64::from(i32::MAX)) * 10.0).round_ties_even() as u64
+}

@@ -2,9 +2,17 @@
 
 use std::f64::consts::FRAC_1_SQRT_2;
 
+use crate::rng::RandomStream;
+
 /// P(Z <= z).
 pub(super) fn cdf(z: f64) -> f64 {
     0.5 * libm::erfc(-z * FRAC_1_SQRT_2)
+}
+
+/// A draw of a standard normal.
+#[inline]
+pub(crate) fn score(stream: &mut RandomStream) -> f64 {
+    quantile(stream.uniform())
 }
 
 /// The z with P(Z <= z) = p, for p in (0, 1): Wichura's algorithm AS 241 (Applied Statistics 37, 1988), relative

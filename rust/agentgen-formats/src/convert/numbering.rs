@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use agentgen_core::ids::IdRange;
-use agentgen_core::{DatasetSpec, EndReason, SessionGenerator};
+use agentgen_core::{DatasetSpec, EndReason, Session, SessionGenerator, Turn};
 
 use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::error::Result;
@@ -54,15 +54,20 @@ impl Generated {
         self.tails = 0;
         if is_continuation {
             // The parent may be in another shard; generating it again is cheap.
-            let mut generator = SessionGenerator::new(&self.spec);
-            let session = generator.continuation(root, 0).ok_or_else(|| {
+            let (mut generator, block_size) = (SessionGenerator::new(&self.spec), self.spec.config().block_size);
+            let mut tails = None;
+            let of_origin = &mut |session: &Session<'_>| {
+                let is_partial = |turn: &&Turn| !turn.context.is_multiple_of(block_size);
+                tails = Some(session.origin.iter().filter(is_partial).count() as u64);
+                Ok::<_, Diagnostic>(())
+            };
+            generator.restart_bundle(root, 0, of_origin)?;
+            self.tails = tails.ok_or_else(|| {
                 Diagnostic::unnamed(
                     "a continuation of a session without a restart",
                     "a continuation of a session that a restart split",
                 )
             })?;
-            let block_size = self.spec.config().block_size;
-            self.tails = session.origin.iter().filter(|t| !t.context.is_multiple_of(block_size)).count() as u64;
         }
         Ok(())
     }

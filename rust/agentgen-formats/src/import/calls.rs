@@ -46,7 +46,6 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         column("reasoning_tokens", DataType::UInt64),
         column("input_bytes", DataType::UInt64),
         column("output_bytes", DataType::UInt64),
-        column("unreturned_tokens", DataType::UInt64),
         column("sent_ms", DataType::Float64),
         column("sent_quality", DataType::Utf8),
         column("first_output_ms", DataType::Float64),
@@ -78,8 +77,6 @@ pub(crate) struct CallRow<'a> {
     pub wait_ms: Option<f64>,
     /// The call whose answer came before it in its recorded session.
     pub before: Option<&'a Call>,
-    /// Output tokens of its recorded session so far that no prompt holds.
-    pub unreturned: u64,
     /// Recorded duration of the user's request that it is the first call of.
     pub human_turn_ms: Option<f64>,
 }
@@ -154,7 +151,6 @@ impl CallTable {
             usage.reasoning_tokens,
             call.input_bytes,
             call.output_bytes,
-            Some(row.unreturned),
         ];
         for (column, count) in self.counts.iter_mut().zip(counts) {
             column.append_option(count);

@@ -19,9 +19,6 @@ use super::model::Problem;
 const INDEX_FILES: [&str; 5] =
     ["sessions-index.json", "session_index.jsonl", "sessions.json", "history.jsonl", "settings.json"];
 
-/// The system's number of the error.
-const NO_SUCH_FILE: i32 = 2;
-
 /// Folders of tools that hold no session.
 const OTHER_FOLDERS: [&str; 2] = ["tool-results", "file-history"];
 
@@ -105,8 +102,7 @@ impl Found {
         } else {
             let pattern = source.to_str().filter(|s| s.contains(['*', '?', '[']));
             let Some(pattern) = pattern else {
-                // With its number, so that it is told as the system tells it.
-                let missing = std::io::Error::from_raw_os_error(NO_SUCH_FILE);
+                let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
                 return Err(TraceError::io(source, missing));
             };
             let pattern = Pattern::new(pattern).map_err(|e| {

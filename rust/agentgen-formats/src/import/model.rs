@@ -262,16 +262,6 @@ impl Recording {
         }
     }
 
-    /// Multiplies all times and durations.
-    pub fn scale_times(&mut self, factor: f64) {
-        for call in self.sessions.iter_mut().flat_map(|session| &mut session.calls) {
-            let times = [&mut call.sent_ms, &mut call.first_output_ms, &mut call.end_ms, &mut call.delay_ms];
-            for time in times.into_iter().flatten() {
-                *time *= factor;
-            }
-        }
-    }
-
     /// Adds what another file holds.
     pub fn append(&mut self, mut other: Self) {
         self.sessions.append(&mut other.sessions);

@@ -13,8 +13,6 @@ pub struct ImportOptions {
     pub format: Option<String>,
     /// The run directory; created if missing.
     pub directory: PathBuf,
-    /// Milliseconds of the unit of times, for formats whose times have none; by default 1.
-    pub time_unit_ms: Option<f64>,
     /// Tokens of a block, for sources without block ids.
     pub block_size: Option<u32>,
     /// Which names are written as they are.

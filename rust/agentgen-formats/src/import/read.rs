@@ -12,10 +12,9 @@ use agentgen_trace::sink::file::{FileEntry, digest};
 use serde::Serialize;
 
 use super::discover::{SourceFile, discover};
-use super::formats::{FORMATS, Format, WITHOUT_UNIT, detect, named};
+use super::formats::{FORMATS, Format, detect, named};
 use super::model::{Problem, Prompt, RecordedSession, Recording};
 use super::names::is_identifier;
-use super::options::ImportOptions;
 
 /// How a source tells what prompts share.
 const IDENTITIES: [&str; 3] = ["ids", "content", "accounting"];
@@ -69,18 +68,23 @@ impl Progress {
     }
 }
 
-/// Finds and reads the files.
-pub(crate) fn read(options: &ImportOptions, progress: &Progress, cancel: &Cancel) -> Result<ReadFiles> {
-    let (threads, time_unit_ms) = (options.threads, options.time_unit_ms);
-    let format = options.format.as_deref().map(named).transpose()?;
+/// Finds and reads the files. `format`: the name of the format of all of them.
+pub(crate) fn read(
+    given: &[PathBuf],
+    format: Option<&str>,
+    threads: usize,
+    progress: &Progress,
+    cancel: &Cancel,
+) -> Result<ReadFiles> {
+    let format = format.map(named).transpose()?;
     let known: Vec<&Format> = format.map_or_else(|| FORMATS.iter().collect(), |format| vec![format]);
-    let found = discover(&options.sources, &known, &|name| std::env::var_os(name))?;
+    let found = discover(given, &known, &|name| std::env::var_os(name))?;
     let size = |file: &SourceFile| file.path.metadata().map_or(0, |metadata| metadata.len());
     progress.total.store(found.files.iter().map(size).sum(), Ordering::Relaxed);
     let read_files = Ordered::start(threads, threads * 2, cancel, found.files.into_iter(), || {
         let done = Arc::clone(&progress.done);
         move |file: SourceFile| {
-            let read = read_file(&file, format, time_unit_ms);
+            let read = read_file(&file, format);
             done.fetch_add(size(&file), Ordering::Relaxed);
             match read {
                 // Of a folder, a file that cannot be read costs itself only.
@@ -111,11 +115,7 @@ pub(crate) fn read(options: &ImportOptions, progress: &Progress, cancel: &Cancel
 }
 
 /// Reads a file; none if its format is unknown and nobody named it.
-fn read_file(
-    file: &SourceFile,
-    format: Option<&'static Format>,
-    time_unit_ms: Option<f64>,
-) -> Result<Option<(Recording, SourceEntry)>> {
+fn read_file(file: &SourceFile, format: Option<&'static Format>) -> Result<Option<(Recording, SourceEntry)>> {
     let format = match format {
         Some(format) => Some(format),
         None => detect(&file.path)?,
@@ -126,15 +126,7 @@ fn read_file(
         }
         return Ok(None);
     };
-    if time_unit_ms.is_some() && !WITHOUT_UNIT.contains(&format.name) {
-        let expected = format!("one of {}, whose times have no unit", WITHOUT_UNIT.join(", "));
-        let diagnostic = Diagnostic::unnamed(format!("{}: {}", file.path.display(), format.title), expected);
-        return Err(TraceError::usage("time_unit", diagnostic));
-    }
-    let (mut recording, digest) = read_and_digest(&file.path, format)?;
-    if let Some(factor) = time_unit_ms {
-        recording.scale_times(factor);
-    }
+    let (recording, digest) = read_and_digest(&file.path, format)?;
     let mut entry = SourceEntry {
         source: 0,
         format: format.name,

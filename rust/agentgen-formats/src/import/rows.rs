@@ -34,9 +34,6 @@ struct LineState {
     chain: Vec<i64>,
     /// Its length.
     context: u32,
-    /// Output tokens of the last call, and those so far that no prompt holds.
-    output: Option<u32>,
-    unreturned: u64,
     content: Content,
     /// Calls whose prompts `content` has followed.
     read: usize,
@@ -114,10 +111,6 @@ impl<'a> Rows<'a> {
             }
             state.read = turn.lengths.call + 1;
             let prompt = turn.lengths.prompt;
-            if let Some((returned, before)) = turn.returned.zip(state.output) {
-                state.unreturned += u64::from(before - returned);
-            }
-            state.output = Some(turn.lengths.output);
             let partial = self.numbering.extend(&mut state.chain, call, prompt, session.line, &state.content);
             let time = trace.times.turns[session.line][state.turns];
             let is_arrival = index == 0 && session.link == Link::Root;
@@ -157,7 +150,6 @@ impl<'a> Rows<'a> {
                 origins: trace.times.origins,
                 wait_ms: delay_ms,
                 before: turn.lengths.call.checked_sub(1).map(|before| &recorded.calls[before]),
-                unreturned: state.unreturned,
                 human_turn_ms: human_turn_ms(recorded, turn.lengths.call),
             };
             self.calls.push(&row, self.names)?;

@@ -54,7 +54,8 @@ impl From<Problem> for ShownProblem {
 
 /// Imports recorded sessions into a run directory.
 pub fn import(options: &ImportOptions, progress: &Progress, cancel: &Cancel) -> Result<Imported> {
-    let files = read(options, progress, cancel)?;
+    let format = options.format.as_deref();
+    let files = read(&options.sources, format, options.threads, progress, cancel)?;
     write_files(files, options, cancel)
 }
 

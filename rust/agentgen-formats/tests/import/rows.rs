@@ -50,7 +50,6 @@ fn options(directory: &Path) -> ImportOptions {
     ImportOptions {
         sources: Vec::new(),
         format: None,
-        time_unit_ms: None,
         directory: directory.to_owned(),
         block_size: Some(BLOCK),
         names: NameOptions::default(),

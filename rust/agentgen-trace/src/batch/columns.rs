@@ -58,6 +58,13 @@ impl Names {
         self.valid.append_n_non_nulls(rows);
     }
 
+    pub(super) fn repeat_option(&mut self, name: Option<&str>, rows: usize) {
+        match name {
+            Some(name) => self.repeat(name, rows),
+            None => self.nulls(rows),
+        }
+    }
+
     pub(super) fn nulls(&mut self, rows: usize) {
         self.rows.resize(self.rows.len() + rows, 0);
         self.valid.append_n_nulls(rows);
@@ -67,5 +74,32 @@ impl Names {
         let rows = UInt32Array::new(ScalarBuffer::from(take(&mut self.rows)), self.valid.finish());
         // The indices are valid, so `take` need not check bounds.
         arrow_select::take::take(&self.distinct.finish(), &rows, None).map_err(TraceError::internal)
+    }
+}
+
+/// Builds the column of groups, which sub-agents lack.
+#[derive(Debug)]
+pub(super) struct Groups {
+    values: Vec<u32>,
+    valid: NullBufferBuilder,
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        Self { values: Vec::new(), valid: NullBufferBuilder::new(0) }
+    }
+}
+
+impl Groups {
+    pub(super) fn repeat(&mut self, group: Option<u32>, rows: usize) {
+        self.values.resize(self.values.len() + rows, group.unwrap_or(0));
+        match group {
+            Some(_) => self.valid.append_n_non_nulls(rows),
+            None => self.valid.append_n_nulls(rows),
+        }
+    }
+
+    pub(super) fn finish(&mut self) -> UInt32Array {
+        UInt32Array::new(ScalarBuffer::from(take(&mut self.values)), self.valid.finish())
     }
 }

@@ -1,11 +1,13 @@
 //! Builds Arrow batches from sessions; only the requested columns are built.
 
 mod columns;
+mod links;
 pub mod wide;
 
 use std::sync::Arc;
 
-use agentgen_core::ids::IdRange;
+use agentgen_core::agents::Link;
+use agentgen_core::ids::{IdRange, Name};
 use agentgen_core::{DatasetSpec, EndReason, Layout, RowIds, Session};
 use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::types::Int8Type;
@@ -16,7 +18,8 @@ use arrow_array::{
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, SchemaRef};
 
-use self::columns::{Names, Times};
+use self::columns::{Groups, Names, Times};
+use self::links::LinkBuilders;
 use crate::error::{Result, TraceError};
 use crate::schema::Column;
 
@@ -33,7 +36,7 @@ pub struct BatchBuilder {
     id_ranges: Vec<IdRange>,
     session_ids: Names,
     turn_index: Vec<u32>,
-    group_id: Vec<u32>,
+    group_id: Groups,
     input_length: Vec<u32>,
     context_length: Vec<u32>,
     output_length: Vec<u32>,
@@ -44,6 +47,7 @@ pub struct BatchBuilder {
     is_restart: BooleanBufferBuilder,
     parents: Names,
     end_reason: Vec<i8>,
+    links: LinkBuilders,
 }
 
 impl BatchBuilder {
@@ -58,7 +62,7 @@ impl BatchBuilder {
             id_ranges: Vec::new(),
             session_ids: Names::default(),
             turn_index: Vec::new(),
-            group_id: Vec::new(),
+            group_id: Groups::default(),
             input_length: Vec::new(),
             context_length: Vec::new(),
             output_length: Vec::new(),
@@ -69,6 +73,7 @@ impl BatchBuilder {
             is_restart: BooleanBufferBuilder::new(0),
             parents: Names::default(),
             end_reason: Vec::new(),
+            links: LinkBuilders::default(),
         }
     }
 
@@ -121,13 +126,14 @@ impl BatchBuilder {
         let rows = turns.len();
         self.rows += rows;
         if self.wants(Column::SessionId) {
-            self.session_ids.repeat(&spec.names().name(session.root, session.is_continuation), rows);
+            self.session_ids.repeat(&name(spec, session), rows);
         }
         if self.wants(Column::TurnIndex) {
             self.turn_index.extend(start as u32..end as u32);
         }
         if self.wants(Column::GroupId) {
-            self.group_id.resize(self.group_id.len() + rows, session.group);
+            let group = session.member.is_none_or(|view| view.member.agent.is_none()).then_some(session.group);
+            self.group_id.repeat(group, rows);
         }
         if self.wants(Column::InputLength) {
             self.input_length.extend(turns.iter().map(|t| t.input));
@@ -140,7 +146,10 @@ impl BatchBuilder {
         }
         if self.wants(Column::DelayMs) {
             let first = usize::from(start == 0);
-            self.delay.nulls(first);
+            match session.member.map(|view| view.member).filter(|member| member.link.is_member()) {
+                Some(member) => self.delay.extend(std::iter::repeat_n(member.start_delay_tenths, first)),
+                None => self.delay.nulls(first),
+            }
             self.delay.extend(turns[first..].iter().map(|t| t.delay_tenths));
         }
         if self.wants(Column::TimestampMs) {
@@ -150,11 +159,13 @@ impl BatchBuilder {
             self.is_restart.append_n(rows, session.is_continuation);
         }
         if self.wants(Column::ParentSessionId) {
-            if session.is_continuation {
-                self.parents.repeat(&spec.names().name(session.root, false), rows);
-            } else {
-                self.parents.nulls(rows);
+            match parent_name(spec, session) {
+                Some(parent) => self.parents.repeat(&parent, rows),
+                None => self.parents.nulls(rows),
             }
+        }
+        if self.wants(Column::Link) {
+            self.links.append(spec, session, start, end);
         }
         if self.wants(Column::EndReason) {
             self.end_reason.resize(self.end_reason.len() + rows, NO_REASON);
@@ -169,12 +180,16 @@ impl BatchBuilder {
 
     /// Incremental: the first row holds the arrival. Cumulative: every row holds its time, without service times.
     fn append_timestamps(&mut self, layout: Layout, session: &Session<'_>, start: usize, end: usize) {
-        let mut now = session.arrival_tenths;
+        let mut now = session.arrival_tenths + session.member.map_or(0, |view| view.times[0]);
         if layout == Layout::Incremental {
             let first = usize::from(start == 0);
             self.timestamp.extend(std::iter::repeat_n(now, first));
             self.timestamp.nulls(end - start - first);
             return;
+        }
+        if let Some(view) = session.member {
+            let times = &view.times[start..end];
+            return self.timestamp.extend(times.iter().map(|time| session.arrival_tenths + time));
         }
         now += session.turns[..start].iter().map(|t| t.delay_tenths).sum::<u64>();
         self.timestamp.extend(session.turns[start..end].iter().map(|turn| {
@@ -204,7 +219,7 @@ impl BatchBuilder {
         Ok(match column {
             Column::SessionId => self.session_ids.finish()?,
             Column::TurnIndex => numbers(&mut self.turn_index),
-            Column::GroupId => numbers(&mut self.group_id),
+            Column::GroupId => Arc::new(self.group_id.finish()),
             Column::InputLength => numbers(&mut self.input_length),
             Column::ContextLength => numbers(&mut self.context_length),
             Column::OutputLength => numbers(&mut self.output_length),
@@ -226,18 +241,37 @@ impl BatchBuilder {
             }
             Column::IsRestart => Arc::new(BooleanArray::new(self.is_restart.finish(), None)),
             Column::ParentSessionId => self.parents.finish()?,
-            Column::EndReason => Arc::new(end_reasons(&take(&mut self.end_reason))?),
-            of_links => return Err(TraceError::internal(format!("generated rows have no {}", of_links.name()))),
+            Column::EndReason => {
+                let reasons = if self.wants(Column::Link) { &EndReason::ALL[..] } else { EndReason::WITHOUT_LINKS };
+                Arc::new(end_reasons(&take(&mut self.end_reason), reasons)?)
+            }
+            of_links => self.links.column(of_links)?,
         })
+    }
+}
+
+/// The name of a session.
+fn name(spec: &DatasetSpec, session: &Session<'_>) -> Name {
+    match session.member {
+        Some(view) => view.member.name(spec.names(), session.root),
+        None => spec.names().name(session.root, session.is_continuation),
+    }
+}
+
+/// The name of the session that it continues or that started it.
+fn parent_name(spec: &DatasetSpec, session: &Session<'_>) -> Option<Name> {
+    match session.member {
+        Some(view) => (view.member.link != Link::Root).then(|| view.parent.name(spec.names(), session.root)),
+        None => session.is_continuation.then(|| spec.names().name(session.root, false)),
     }
 }
 
 /// Code of a row that does not end its session.
 const NO_REASON: i8 = -1;
 
-/// End reasons as a dictionary column; negative codes are null.
-pub fn end_reasons(codes: &[i8]) -> Result<DictionaryArray<Int8Type>> {
-    let names = StringArray::from(EndReason::ALL.map(EndReason::name).to_vec());
+/// End reasons as a dictionary column of the given ones; negative codes are null.
+fn end_reasons(codes: &[i8], reasons: &[EndReason]) -> Result<DictionaryArray<Int8Type>> {
+    let names: StringArray = reasons.iter().map(|reason| Some(reason.name())).collect();
     let keys: Int8Array = codes.iter().map(|code| (*code >= 0).then_some(*code)).collect();
     DictionaryArray::try_new(keys, Arc::new(names)).map_err(TraceError::internal)
 }

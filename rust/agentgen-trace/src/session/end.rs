@@ -33,6 +33,6 @@ impl SessionEnd {
     /// Whether another session may continue a session with this end. Unknown words do not exclude it.
     #[must_use]
     pub fn may_be_continued(&self) -> bool {
-        matches!(self, Self::Known(EndReason::RestartSplit) | Self::Other(_))
+        matches!(self, Self::Known(EndReason::RestartSplit | EndReason::Break) | Self::Other(_))
     }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use agentgen_core::Layout;
+use agentgen_core::{EndReason, Layout};
 use agentgen_engine::kv::TokenSeq;
 
-use super::Session;
 use super::builder::push_own_until;
 use super::rows::Row;
+use super::{Session, SessionEnd};
 use crate::meta::TraceMeta;
 
 /// How a session begins. A parent is `None` if the trace does not hold it before the session.
@@ -90,34 +90,51 @@ pub struct Unlinked {
 #[derive(Debug)]
 pub struct Linker {
     layout: Layout,
-    /// Whether a session is continued at most once, as in generated traces.
-    continues_once: bool,
+    /// Whether the trace was generated: a session is continued at most once, and breaks and sub-agents follow in its bundle.
+    is_generated: bool,
     parents: HashMap<String, Parent>,
+    /// Generated traces: the sessions of the bundle that is being read.
+    bundle: HashMap<String, Parent>,
 }
 
 impl Linker {
     /// A linker that has seen no session.
     #[must_use]
     pub fn new(meta: &TraceMeta) -> Self {
-        Self { layout: meta.layout, continues_once: meta.origin.is_some(), parents: HashMap::new() }
+        Self {
+            layout: meta.layout,
+            is_generated: meta.origin.is_some(),
+            parents: HashMap::new(),
+            bundle: HashMap::new(),
+        }
     }
 
     /// Links the next session in the order of the file.
     pub fn link(&mut self, unlinked: Unlinked) -> Session {
         let Unlinked { mut session, parent } = unlinked;
         let mut stated = None;
+        let is_head = matches!(session.link, Link::Root | Link::Restart { .. });
+        if is_head {
+            self.bundle.clear();
+        }
         if let Some(parent) = parent {
-            if let Some(known) = self.parents.get(&parent) {
+            if let Some(known) = self.bundle.get(&parent).or_else(|| self.parents.get(&parent)) {
                 stated = known.link(&mut session, self.layout);
             }
-            if self.continues_once {
+            if self.is_generated && is_head {
                 self.parents.remove(&parent);
             }
         }
         if let Some(name) = &session.name
             && let Some(parent) = Parent::new(&session, stated)
         {
-            self.parents.insert(name.clone(), parent);
+            if self.is_generated && session.has_links {
+                self.bundle.insert(name.clone(), parent.clone());
+            }
+            let is_split = matches!(session.end, Some(SessionEnd::Known(EndReason::RestartSplit)));
+            if !(self.is_generated && session.has_links) || is_split {
+                self.parents.insert(name.clone(), parent);
+            }
         }
         session
     }
@@ -139,7 +156,7 @@ struct Parent {
 impl Parent {
     /// `None` if no session can continue this one.
     fn new(session: &Session, stated: Option<TokenSeq>) -> Option<Self> {
-        let may_be_continued = session.may_be_continued && session.names_its_session();
+        let may_be_continued = (session.may_be_continued || session.has_links) && session.names_its_session();
         let (_, stream) = session.streams.last().filter(|_| may_be_continued)?;
         let first_context_tokens = session.first_context_tokens();
         let last_context_tokens = session.turns.last().map_or(0, |turn| turn.context_tokens);

@@ -121,13 +121,12 @@ impl Head {
             ..Self::default()
         };
         // A document over many lines, or its beginning, is one value; JSONL has a value on each line.
-        if head.add(&head.first_line.clone()).is_some() {
+        if !head.add(&head.first_line.clone()) {
             head.objects.clear();
-            let is_broken = head.add(text).is_some_and(|error| error.is_syntax());
-            if !head.objects.is_empty() && !is_broken {
+            head.add(text);
+            if !head.objects.is_empty() {
                 return head;
             }
-            // Not the beginning of a document: a first line that is broken, or none of JSON.
         }
         for line in lines().skip(1).take(OBJECTS) {
             head.add(line);
@@ -135,11 +134,10 @@ impl Head {
         head
     }
 
-    /// Adds the objects of a JSON value; returns why it is not complete. Of one that is not, the keys before its end count.
-    fn add(&mut self, text: &str) -> Option<serde_json::Error> {
+    /// Adds the objects of a JSON value; returns whether it is complete. Of one that is not, the keys before its end count.
+    fn add(&mut self, text: &str) -> bool {
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let added = Objects(&mut self.objects).deserialize(&mut deserializer);
-        added.and_then(|()| deserializer.end()).err()
+        Objects(&mut self.objects).deserialize(&mut deserializer).is_ok() && deserializer.end().is_ok()
     }
 
     /// Whether one of the first objects satisfies a condition.

@@ -111,9 +111,6 @@ pub fn foreign(path: &Path) -> Option<&'static str> {
     (!READ_DIRECTLY.contains(&format.name)).then_some(format.title)
 }
 
-/// Formats whose times are numbers of a unit that they do not state, in general ms.
-pub const WITHOUT_UNIT: [&str; 3] = ["mooncake", "mooncake-delta", "lengths"];
-
 /// No default folder, for formats that are not the log of a tool.
 #[must_use]
 pub fn no_folders(_: Environment) -> Vec<PathBuf> {

@@ -56,17 +56,11 @@ pub fn read_values(
 
 /// Whether each line of a file with this beginning is a value of its own.
 fn is_jsonl(head: &[u8]) -> bool {
-    /// The first error of the values in a text.
-    fn error(text: &[u8]) -> Option<serde_json::Error> {
-        serde_json::Deserializer::from_slice(text).into_iter::<IgnoredAny>().find_map(Result::err)
-    }
-    let is_whole = |line: &[u8]| error(line).is_none();
     // A first line that is longer than the head is one value: nobody writes a document on several lines like this.
-    let Some(end) = head.iter().position(|byte| *byte == b'\n') else { return true };
-    let next = head[end + 1..].split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
-    // A broken first line, which is no beginning of a document: the next line is a value.
-    let is_broken = || error(head).is_some_and(|error| error.is_syntax());
-    is_whole(&head[..end]) || next.is_some_and(|line| line.starts_with(b"{") && is_whole(line)) && is_broken()
+    head.iter().position(|byte| *byte == b'\n').is_none_or(|end| {
+        let mut values = serde_json::Deserializer::from_slice(&head[..end]).into_iter::<IgnoredAny>();
+        values.all(|value| value.is_ok())
+    })
 }
 
 /// Reads the elements of an array. Those before the end of a truncated file count.
