@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 import agentgen.analysis.plots as style  # first: it says which extra is missing
 from agentgen.text.format import printable
@@ -41,8 +41,9 @@ def draw_tool_times(groups: list[dict[str, Any]], directory: Path) -> list[Path]
                 continue
             if name == "tool_latency":
                 axes.set_xscale("symlog", linthresh=0.01)  # a tool may take no time
+                axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
             axes.yaxis.set_major_formatter(PercentFormatter(1))
-            figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+            figure.legend(loc="outside lower left", fontsize=8, frameon=False)
             for form in style.FORMATS:
                 path = directory / f"{name}.{form}"
                 figure.savefig(path, dpi=100, metadata={"Date": None} if form == "svg" else {"Software": None})
