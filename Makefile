@@ -35,7 +35,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench bench-regression bench-instructions bench-peer bench-peer-analyze \
         bench-peer-import bench-peer-simulate bench-peer-replay bench-replay test-interop test-engines fuzz \
-        screenshots docs test-docs clean
+        screenshots presets docs test-docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -172,6 +172,9 @@ bench-replay: $(VENV)/optimized $(VENV)/tools ## Measure the replay client: requ
 bench-peer-replay: $(VENV)/optimized $(VENV)/tools $(PEER_MADE) ## Compare the replay client with AIPerf, on BENCH_SERVER=PROGRAM (BENCH_ENDPOINTS=PROGRAM adds MLCommons)
 	$(BIN)/python benches/peer/replay.py --peer $(PEERBIN) --server $(BENCH_SERVER) \
 	    $(if $(BENCH_ENDPOINTS),--endpoints $(BENCH_ENDPOINTS))
+
+presets: $(VENV)/built $(VENV)/tools ## Compare each preset with recorded sessions; write the tables of docs/realism.md
+	AGENTGEN_SHARED_DATA=$(abspath $(DATA)) $(BIN)/python benches/presets.py
 
 test-interop: $(VENV)/built $(VENV)/tools $(PEER_MADE) $(DESIGNER_MADE) ## Compare with AIPerf (distributions, validator, loader) and Data Designer (messages)
 	AGENTGEN=$(abspath $(BIN))/agentgen $(PEERBIN)/python -m pytest tests/interop
