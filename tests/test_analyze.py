@@ -168,7 +168,9 @@ def test_slower_requests_take_longer(small_run: Path) -> None:
     assert slow_ms > 10 * usual_ms
 
 
-@pytest.mark.parametrize("name", ["analysis", "fidelity", "plan", "simulation", "validation", "import", "tool-times"])
+@pytest.mark.parametrize(
+    "name", ["analysis", "fidelity", "fit", "plan", "simulation", "validation", "import", "tool-times"]
+)
 def test_checked_in_schemas_are_of_the_compiled_types(name: str) -> None:
     text = (ROOT / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8")
     assert text == _native.schema(name) + "\n"

@@ -39,6 +39,7 @@ __all__ = [
     "compare_traces",
     "convert",
     "describe_replay",
+    "fit",
     "generate",
     "import_formats",
     "import_sessions",
@@ -320,6 +321,14 @@ def compare_traces(source: Sequence[str], generated: str, assumptions: Assumptio
     """How far a trace is from its source (JSON: `schema("fidelity")`).
 
     `odd`: the half of the source's sessions that is compared; None for all.
+
+    Raises TraceError, OSError, KeyboardInterrupt.
+    """
+
+def fit(runs: Sequence[str], assumptions: Assumptions, *, odd: bool | None = None) -> str:
+    """A configuration estimated from traces (JSON: `schema("fit")`).
+
+    `odd`: the half of their sessions that is used; None for all.
 
     Raises TraceError, OSError, KeyboardInterrupt.
     """

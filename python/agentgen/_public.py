@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentgen._api import convert, generate, merge, presets, read, validate
 from agentgen._batches import Batches, Trace
+from agentgen._fit import Fit, fit
 from agentgen._import import ImportedRun, ImportProblem, import_formats, import_sessions
 from agentgen._native import Batch, __version__
 from agentgen._rollouts import rollouts
@@ -46,6 +47,7 @@ __all__ = [
     "ConfigError",
     "Fidelity",
     "Finding",
+    "Fit",
     "ImportProblem",
     "ImportedRun",
     "ModelError",
@@ -67,6 +69,7 @@ __all__ = [
     "compare",
     "convert",
     "fidelity",
+    "fit",
     "generate",
     "import_formats",
     "import_sessions",

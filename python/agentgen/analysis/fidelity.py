@@ -76,7 +76,7 @@ def fidelity(
     Args:
         source: One trace or several: run directories, JSONL or Parquet files.
         generated: The other trace.
-        half: Compare with one half of the source's sessions, by a hash of their names.
+        half: Compare with the half of the source's sessions that `fit` with `half` leaves out.
         trace_layout: Layout of traces that do not state it.
         trace_block_size: Tokens per hash id of traces that do not state it.
         threads: Worker threads (default: one per core); they change no figure.

@@ -5,6 +5,7 @@ pub mod analyze;
 mod bins;
 pub mod distance;
 pub mod explore;
+pub mod fit;
 mod histogram;
 pub mod quality;
 pub mod reuse;

@@ -1,8 +1,8 @@
-//! Distances between traces.
+//! Fitting a configuration to a trace, and distances between traces.
 
 use std::path::PathBuf;
 
-use agentgen_analysis::distance;
+use agentgen_analysis::{distance, fit as fitting};
 use agentgen_trace::Cancel;
 use pyo3::prelude::*;
 
@@ -22,5 +22,15 @@ pub(crate) fn compare_traces(
     let options = assumptions.options()?;
     let cancel = Cancel::default();
     let work = || distance::compare(&source, &generated, odd, &options, &cancel);
+    json(&enter(py, &cancel, |_| Ok(()), work)?)
+}
+
+/// A configuration estimated from traces. `odd`: the half of its sessions that is used; None for all of them.
+#[pyfunction]
+#[pyo3(signature = (runs, assumptions, *, odd=None))]
+pub(crate) fn fit(py: Python<'_>, runs: Vec<PathBuf>, assumptions: Assumptions, odd: Option<bool>) -> PyResult<String> {
+    let options = assumptions.options()?;
+    let cancel = Cancel::default();
+    let work = || fitting::fit(&runs, odd, &options, &cancel);
     json(&enter(py, &cancel, |_| Ok(()), work)?)
 }

@@ -46,7 +46,7 @@ mod _native {
     #[pymodule_export]
     use super::config::{preset, preset_names, preset_summary, resolve};
     #[pymodule_export]
-    use super::fit::compare_traces;
+    use super::fit::{compare_traces, fit};
     #[pymodule_export]
     use super::generate::{generate, merge, remove_shards, verify_run, write_file, write_run};
     #[pymodule_export]

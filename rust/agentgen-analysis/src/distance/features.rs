@@ -28,14 +28,14 @@ pub enum Quantity {
     NewTool,
     /// The same, after a person's text.
     NewHuman,
-    /// The same, where the trace does not say what caused the call.
-    NewUnknown,
+    /// The same, whatever caused the call.
+    Growth,
     /// Time from the end of the previous call to a call that a tool's result caused.
     WaitTool,
     /// The same, after a person's text.
     WaitHuman,
-    /// The same, where the trace does not say what caused the call.
-    WaitUnknown,
+    /// The same, whatever caused the call.
+    Wait,
     /// Calls from one text of a person to the next.
     CallsPerHumanTurn,
     /// Mean of the logarithm of the growths of a session.
@@ -57,10 +57,10 @@ impl Quantity {
         Self::Output,
         Self::NewTool,
         Self::NewHuman,
-        Self::NewUnknown,
+        Self::Growth,
         Self::WaitTool,
         Self::WaitHuman,
-        Self::WaitUnknown,
+        Self::Wait,
         Self::CallsPerHumanTurn,
         Self::MeanGrowth,
         Self::MeanOutput,
@@ -79,10 +79,10 @@ impl Quantity {
             Self::Output => "output",
             Self::NewTool => "new_tool",
             Self::NewHuman => "new_human",
-            Self::NewUnknown => "new_unknown",
+            Self::Growth => "growth",
             Self::WaitTool => "wait_tool_s",
             Self::WaitHuman => "wait_human_s",
-            Self::WaitUnknown => "wait_unknown_s",
+            Self::Wait => "wait_s",
             Self::CallsPerHumanTurn => "calls_per_human_turn",
             Self::MeanGrowth => "session_mean_log_growth",
             Self::MeanOutput => "session_mean_log_output",
@@ -168,18 +168,23 @@ impl Features {
         let (mut growths, mut waits) = (Mean::default(), Mean::default());
         for pair in calls.windows(2) {
             let (before, call) = (&pair[0], &pair[1]);
-            let (new, wait) = match call.trigger {
-                Some(Trigger::Tool) => (Q::NewTool, Q::WaitTool),
-                Some(Trigger::Human) => (Q::NewHuman, Q::WaitHuman),
-                None => (Q::NewUnknown, Q::WaitUnknown),
-            };
+            let by_trigger = call.trigger.map(|trigger| match trigger {
+                Trigger::Tool => (Q::NewTool, Q::WaitTool),
+                Trigger::Human => (Q::NewHuman, Q::WaitHuman),
+            });
             if let Some(growth) = growth(before, call) {
-                self.add(new, f64::from(growth));
+                self.add(Q::Growth, f64::from(growth));
+                if let Some((new, _)) = by_trigger {
+                    self.add(new, f64::from(growth));
+                }
                 growths.add(f64::from(growth));
             }
             if let Some(ms) = call.wait_ms {
                 let seconds = if whole_seconds { (ms / 1_000.0).round_ties_even() } else { ms / 1_000.0 };
-                self.add(wait, seconds);
+                self.add(Q::Wait, seconds);
+                if let Some((_, wait)) = by_trigger {
+                    self.add(wait, seconds);
+                }
                 waits.add(seconds);
             }
         }
