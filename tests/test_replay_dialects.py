@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from agentgen import _native
 from replay_server import Received, event, plain, serving, tokens
 from small_traces import options, summary_of, write_trace
 
@@ -235,3 +236,15 @@ def test_an_answer_without_content_fails_its_turn(trace: Path, run: Run, tmp_pat
     recorded = summary_of(tmp_path / "recorded")
     assert recorded["run"]["outcomes"] == {"ok": 6}
     assert "run: 6 of 6 answers have counted tokens and no text" in recorded["warnings"][0]
+
+
+def test_faults_of_the_embedded_server_that_are_dialects(trace: Path, run: Run, tmp_path: Path) -> None:
+    server = _native.Server(json.dumps({"decode_tokens_per_second": 0, "prefill_tokens_per_second": 0}))
+    try:
+        for name in ("interim", "gzip", "content-parts", "tool-calls=2, argument-objects", "reasoning=4"):
+            out = name.split("=")[0]
+            where = ("--output", tmp_path, "--name", out, "--trace-block-size", 16)
+            run("replay", trace, "--url", server.url, *where, "--header", f"x-agentgen-fault: {name}")
+            assert summary_of(tmp_path / out)["run"]["outcomes"] == {"ok": 6}, name
+    finally:
+        server.stop()

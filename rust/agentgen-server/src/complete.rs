@@ -14,6 +14,7 @@ use crate::chain::Chain;
 use crate::engine::{EngineRequest, Sent};
 use crate::fault::{Cut, Faults, HEADER};
 use crate::gzip::Gzip;
+use crate::interim::Interim;
 use crate::metrics::Outcome;
 use crate::problem::{Problem, Replied, closing, response};
 use crate::records::Record;
@@ -44,6 +45,9 @@ pub async fn complete(shared: Arc<Shared>, endpoint: Endpoint, request: hyper::R
     let injected = header(HEADER).map_or(Ok(()), |text| faults.add(text));
     shared.inject(ticket.number(), &mut faults);
     let late = faults.delay_headers.as_nanos() as u64;
+    if let Some(interim) = head.extensions.get::<Interim>().filter(|_| faults.interim) {
+        interim.send();
+    }
 
     let chain = Chain::new(shared.options.block_tokens);
     let read = injected.and_then(|()| Request::read(endpoint, &bytes, chain, &faults));

@@ -91,6 +91,8 @@ pub struct Faults {
     pub usage_each: bool,
     /// The index of all tool calls.
     pub call_index: CallIndex,
+    /// An interim response comes before the response, in one write.
+    pub interim: bool,
     /// Arguments of tool calls are objects, whole in the first event of the call.
     pub argument_objects: bool,
 }
@@ -241,6 +243,7 @@ impl Faults {
                     _ => return Err(format!("{HEADER}: found {text:?}, expected call-index=0 or call-index=none")),
                 };
             }
+            "interim" => self.interim = true,
             "argument-objects" => self.argument_objects = true,
             "one-limit" => self.one_limit = true,
             "no-models" => self.no_models = true,

@@ -15,6 +15,7 @@ mod fault;
 mod gzip;
 mod histogram;
 mod http;
+mod interim;
 mod metrics;
 mod options;
 mod problem;

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,6 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
 use crate::body::Dropped;
+use crate::interim::{Interim, WithInterim};
 use crate::metrics::Stats;
 use crate::options::Options;
 use crate::shared::Shared;
@@ -140,7 +142,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         if let Ok(place) = places.clone().try_acquire_owned() {
             let shared = shared.clone();
             tokio::spawn(async move {
-                let service = service_fn(|request| crate::http::answer(shared.clone(), request));
+                let interim = Interim::default();
+                let service = service_fn(|mut request: hyper::Request<Incoming>| {
+                    request.extensions_mut().insert(interim.clone());
+                    crate::http::answer(shared.clone(), request)
+                });
+                let connection = WithInterim::new(connection, interim.clone());
                 // The outcome of each request is counted; connection errors add nothing.
                 let _ = http.serve_connection(TokioIo::new(connection), service).await;
                 drop(place);

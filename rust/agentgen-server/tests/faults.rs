@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::io::Read as _;
+
 use agentgen_server::Server;
 use common::{Reply, ask, chat, open, read, server};
 use serde_json::{Value, json};
@@ -328,6 +330,16 @@ fn chunks_in_other_dialects() {
     assert_eq!(calls("tool-calls=2").last(), Some(&json!(1)));
     assert!(calls("tool-calls=2, call-index=0").iter().all(|index| *index == 0));
     assert!(calls("tool-calls=2, call-index=none").iter().all(Value::is_null));
+    for is_stream in [true, false] {
+        let body = ask("a", json!({"stream": is_stream, "max_tokens": 3}));
+        let mut text = String::new();
+        let mut connection = open(&server, "/v1/chat/completions", &body, "x-agentgen-fault: interim\r\n");
+        connection.read_to_string(&mut text).unwrap();
+        let (interim, rest) = text.split_once("\r\n\r\n").unwrap();
+        assert!(interim.starts_with("HTTP/1.1 103 Early Hints\r\n"), "{text}");
+        assert!(rest.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
+        assert_eq!(rest.matches("HTTP/1.1 ").count(), 1);
+    }
     for is_stream in [true, false] {
         let fault = "tool-calls=2, argument-objects";
         let reply = chat(&server, &ask("a", json!({"stream": is_stream, "max_tokens": 9})), fault);
