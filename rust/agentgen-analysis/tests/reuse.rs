@@ -16,6 +16,7 @@ use agentgen_core::config::Overrides;
 use agentgen_core::{ConfigError, DatasetSpec, Session, SessionGenerator};
 use agentgen_engine::timeline::TimelineOptions;
 use agentgen_formats::convert::sort;
+use agentgen_testing::linked::linked_cases;
 use agentgen_testing::{Case, cases};
 use agentgen_trace::generate::{Shard, batches};
 use agentgen_trace::schema::{Column, schema};
@@ -158,7 +159,7 @@ fn generated(case: &Case, layout: Layout, block_tokens: u32, is_sorted: bool) ->
     let origin = Origin { config, overrides: Overrides::default(), seed, sessions };
     let spec = Arc::new(case.spec(layout));
     let meta = TraceMeta {
-        linked: false,
+        linked: spec.is_linked(),
         layout,
         block_size: spec.config().block_size,
         format_version: Some(FORMAT_VERSION),
@@ -262,6 +263,19 @@ proptest! {
             let is_restarted = runs(&spec).iter().any(|run| !run.continuation.is_empty());
             let expected = is_restarted.then(|| standalone as f64 / tokens as f64);
             prop_assert_eq!(incremental.standalone.map(|rates| rates.token_weighted), expected, "block size {}", block);
+        }
+    }
+
+    #[test]
+    fn both_layouts_of_linked_sessions_have_the_same_figures(case in linked_cases()) {
+        // Whole prompts say what is shared in whole blocks of the trace.
+        let own = case.config.block_size;
+        for block in [own, 2 * own] {
+            let incremental = generated(&case, Layout::Incremental, block, false);
+            let cumulative = generated(&case, Layout::Cumulative, block, false);
+            // Whole prompts do not say which tokens a restart's rows alone would repeat after an output in part.
+            let linked = |reuse: Reuse| figures(Reuse { standalone: None, ..reuse });
+            prop_assert_eq!(linked(incremental), linked(cumulative), "block size {}", block);
         }
     }
 

@@ -5,88 +5,11 @@ use std::collections::HashMap;
 use agentgen_core::agents::{ALL, Link};
 use agentgen_core::config::Overrides;
 use agentgen_core::{Config, ConfigError, DatasetSpec, EndReason, Layout, RowIds, Session, SessionGenerator, Turn};
+use agentgen_testing::linked::{Parameters, config, parameters};
 use proptest::prelude::*;
-use serde_json::{Value, json};
 
 /// A token, by what made it: the session's name, turn and offset; prefixes have names of their own.
 type Token = (String, u32, u32);
-
-fn config(p: &Parameters) -> Config {
-    let lengths = |median: u32| json!({"median": median, "sigma": 1.0, "max": median * 20});
-    let delay = json!({"median": 500, "sigma": 1.0});
-    let caused = |median: u32| {
-        json!({"new_tokens": [
-        {"context_below": p.limit / 3, "tokens": lengths(median)}, {"tokens": lengths(median * 2)}], "delay_ms": delay})
-    };
-    let kind = |name: &str, keeps: Value, size: Value, at_limit: bool| {
-        json!({"name": name, "tool_probability": p.breaks, "human_probability": [[0, p.breaks], [p.limit, 0.0]],
-            "at_limit": at_limit, "keeps": keeps, "new_prompt": size, "delay_ms": delay})
-    };
-    let share = json!({"share": {"quantiles": [[0, 0.2], [1, 1.0]]}});
-    let kinds = json!([
-        kind(
-            "compaction",
-            json!([{"weight": 2, "part": "prefix"}, {"weight": 1, "part": "nothing"}]),
-            json!({"tokens": lengths(p.limit / 6)}),
-            true
-        ),
-        kind(
-            "edit",
-            json!([{"weight": 1, "part": share}, {"weight": 1, "part": {"turn": 1}}]),
-            json!({"ratio": {"median": 1.0, "sigma": 0.3}}),
-            false
-        ),
-    ]);
-    let agent = |name: &str, prefix: u32| {
-        json!({"name": name, "prefix_tokens": prefix, "spawn_probability": p.spawns, "fan_out": {"median": 1.5, "sigma": 0.5},
-            "background_share": 0.3, "first_prompt": lengths(prefix + 10), "calls": {"median": 4, "sigma": 0.5, "max": 12},
-            "new_tokens": lengths(5), "output": lengths(4), "delay_ms": delay, "start_delay_ms": delay, "breaks": kinds})
-    };
-    let config = json!({
-        "max_prompt_tokens": p.limit, "block_size": p.block_size,
-        "cache": {"layer1_tokens": p.block_size, "layer1_5_tokens": 1, "layer1_5_groups": {"num_groups": 3, "zipf_alpha": 0.5},
-            "layer2": null, "first_prompt": lengths(p.limit / 5)},
-        "new_tokens_per_turn": null, "generation_length": lengths(6), "inter_turn_delay": null,
-        "reset": {"base_probability": 0.03, "context_scaling": 2.0}, "turns": null,
-        "restart_initial_probability": p.restarts, "restart_turn_range": [2, 6], "arrival": "closed", "calibrate": false,
-        "triggers": {"human": caused(8), "tool": caused(5), "calls_per_human_turn": {"median": 3, "first_turn_factor": 2,
-            "sigma": 1.0, "session_sigma": 0.5, "chat_probability": 0.1, "chat_median": 1.0}},
-        "session_effects": {"output": 0.3, "tool_delay": 0.2, "correlations": [{"between": ["output", "tool_delay"], "value": 0.5}]},
-        "output_kept": {"short_probability": 0.4, "missing_share": {"quantiles": [[0, 0], [1, 1]]}, "short_new_tokens": lengths(1)},
-        "breaks": {"max_per_line": p.most_breaks, "kinds": kinds},
-        "subagents": {"max_per_bundle": p.most_agents, "max_breaks_per_line": 2, "depth": 2,
-            "kinds": [agent("explore", 2 * p.block_size), agent("plan", 0)]},
-    });
-    Config::from_json(&config.to_string()).expect("valid")
-}
-
-#[derive(Debug, Clone)]
-struct Parameters {
-    limit: u32,
-    block_size: u32,
-    breaks: f64,
-    spawns: f64,
-    restarts: f64,
-    most_breaks: u32,
-    most_agents: u32,
-    seed: u64,
-}
-
-fn parameters() -> impl Strategy<Value = Parameters> {
-    let numbers = (120..900_u32, prop_oneof![Just(1_u32), Just(4), 2..20_u32], 0.0..0.3_f64, 0.0..0.3_f64);
-    (numbers, prop_oneof![Just(0.0), Just(1.0)], 0..5_u32, 0..6_u32, any::<u64>()).prop_map(
-        |((limit, block_size, breaks, spawns), restarts, most_breaks, most_agents, seed)| Parameters {
-            limit,
-            block_size,
-            breaks,
-            spawns,
-            restarts,
-            most_breaks,
-            most_agents,
-            seed,
-        },
-    )
-}
 
 /// A session with its tokens.
 struct Made {

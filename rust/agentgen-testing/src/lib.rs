@@ -4,6 +4,8 @@
 pub mod files;
 mod run;
 
+pub mod linked;
+
 pub use run::{Blind, run_options};
 
 use agentgen_core::config::{

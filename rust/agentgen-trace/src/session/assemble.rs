@@ -58,6 +58,8 @@ pub(super) fn unlinked<B: Iterator<Item = Result<RecordBatch>>>(
 struct Pending {
     /// Name of its parent.
     parent: Option<String>,
+    /// Of its first row.
+    returned_tokens: Option<u32>,
     rows: Rows,
 }
 
@@ -162,6 +164,7 @@ impl Assembler {
         }
         self.pending.push_back(Pending {
             parent: row.parent.filter(|_| Link::of_row(row) != Link::Root).map(str::to_owned),
+            returned_tokens: row.returned_tokens,
             rows: Rows::Building(SessionBuilder::new(number, row, self.layout, self.id_tokens)),
         });
         self.pending.len() - 1
@@ -179,13 +182,13 @@ impl Assembler {
     /// The first pending session, if all of its rows have been read: sessions leave in the order of their first rows.
     pub fn complete(&mut self) -> Option<Unlinked> {
         self.pending.front().filter(|pending| matches!(pending.rows, Rows::Complete(_)))?;
-        let Pending { parent, rows } = self.pending.pop_front()?;
+        let Pending { parent, returned_tokens, rows } = self.pending.pop_front()?;
         let Rows::Complete(session) = rows else { return None };
         self.first_number += 1;
         if let Some(name) = &session.name {
             self.by_name.remove(name);
         }
-        Some(Unlinked { session, parent })
+        Some(Unlinked { session, parent, returned_tokens })
     }
 
     /// Completes all pending sessions at the end of the trace.

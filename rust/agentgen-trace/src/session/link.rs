@@ -84,6 +84,8 @@ pub struct Unlinked {
     pub(super) session: Session,
     /// Name of its parent.
     pub(super) parent: Option<String>,
+    /// Tokens of the parent's last output that its first prompt holds, if not all.
+    pub(super) returned_tokens: Option<u32>,
 }
 
 /// Links restart sessions to their parents. Holds the tokens of every session that may still be continued.
@@ -111,7 +113,7 @@ impl Linker {
 
     /// Links the next session in the order of the file.
     pub fn link(&mut self, unlinked: Unlinked) -> Session {
-        let Unlinked { mut session, parent } = unlinked;
+        let Unlinked { mut session, parent, returned_tokens } = unlinked;
         let mut stated = None;
         let is_head = matches!(session.link, Link::Root | Link::Restart { .. });
         if is_head {
@@ -119,14 +121,14 @@ impl Linker {
         }
         if let Some(parent) = parent {
             if let Some(known) = self.bundle.get(&parent).or_else(|| self.parents.get(&parent)) {
-                stated = known.link(&mut session, self.layout);
+                stated = known.link(&mut session, self.layout, returned_tokens);
             }
             if self.is_generated && is_head {
                 self.parents.remove(&parent);
             }
         }
         if let Some(name) = &session.name
-            && let Some(parent) = Parent::new(&session, stated)
+            && let Some(parent) = Parent::new(&session, stated, self.is_generated)
         {
             if self.is_generated && session.has_links {
                 self.bundle.insert(name.clone(), parent.clone());
@@ -144,6 +146,8 @@ impl Linker {
 #[derive(Debug, Clone)]
 struct Parent {
     number: u64,
+    /// Whether it was generated: after a restart, prompts begin with outputs, whose tokens ids of whole prompts do not name.
+    is_generated: bool,
     /// All its tokens, the last output included.
     stream: TokenSeq,
     /// Tokens of its last prompt.
@@ -155,22 +159,26 @@ struct Parent {
 
 impl Parent {
     /// `None` if no session can continue this one.
-    fn new(session: &Session, stated: Option<TokenSeq>) -> Option<Self> {
+    fn new(session: &Session, stated: Option<TokenSeq>, is_generated: bool) -> Option<Self> {
         let may_be_continued = (session.may_be_continued || session.has_links) && session.names_its_session();
         let (_, stream) = session.streams.last().filter(|_| may_be_continued)?;
         let first_context_tokens = session.first_context_tokens();
         let last_context_tokens = session.turns.last().map_or(0, |turn| turn.context_tokens);
         let (number, stream) = (session.number, stream.clone());
-        Some(Self { number, stream, last_context_tokens, stated, first_context_tokens })
+        Some(Self { number, is_generated, stream, last_context_tokens, stated, first_context_tokens })
     }
 
     /// Lets a child's first prompt begin with this session's tokens, unless the child's ids contradict that. Returns the
     /// first prompt as the child's rows state it.
-    fn link(&self, child: &mut Session, layout: Layout) -> Option<TokenSeq> {
+    ///
+    /// `returned`: tokens of the last output that it holds, if not all.
+    fn link(&self, child: &mut Session, layout: Layout, returned: Option<u32>) -> Option<TokenSeq> {
         if let Link::Break { .. } | Link::SubAgent { .. } = child.link {
             child.link = child.link.with_parent(self.number);
+            let stated = child.streams.first().map(|(_, stream)| stream.clone());
             self.keep(child, layout);
-            return None;
+            let is_break = matches!(child.link, Link::Break { .. });
+            return stated.filter(|_| is_break && layout == Layout::Incremental);
         }
         let context_tokens = u64::from(child.first_context_tokens());
         let (_, stream) = child.streams.first_mut()?;
@@ -182,10 +190,12 @@ impl Parent {
         let mut stated = stream.clone();
         stated.truncate(context_tokens);
         let end = stream.tokens();
-        let mut linked = self.stream.clone();
-        linked.truncate(context_tokens);
-        linked.append(stream, linked.tokens());
-        let mut standalone = std::mem::replace(stream, linked);
+        let mut standalone = stream.clone();
+        let mut begin = self.stream.clone();
+        // An output that does not come back whole lacks its first tokens.
+        let known = if returned.is_some() { self.last_context_tokens } else { u32::MAX };
+        begin.truncate(context_tokens.min(known.into()));
+        begin_with(&begin, child);
         if layout == Layout::Cumulative {
             // What the row would repeat in the incremental layout: the full chunks of the parent's first prompt.
             standalone.clone_from(&self.stream);
@@ -200,16 +210,21 @@ impl Parent {
     /// Lets the prompts of a break begin with the tokens that it keeps. Ids of whole prompts say this themselves.
     fn keep(&self, child: &mut Session, layout: Layout) {
         let Link::Break { kept_tokens, .. } = child.link else { return };
-        if layout == Layout::Cumulative {
+        if layout == Layout::Cumulative && !self.is_generated {
             return;
         }
         let kept = u64::from(kept_tokens.min(self.last_context_tokens).min(child.first_context_tokens()));
         let mut begin = self.stream.clone();
         begin.truncate(kept);
-        for (_, stream) in &mut child.streams {
-            let mut whole = begin.clone();
-            whole.append(stream, kept);
-            *stream = whole;
-        }
+        begin_with(&begin, child);
+    }
+}
+
+/// Lets all prompts of a session begin with these tokens in place of as many of their own.
+fn begin_with(begin: &TokenSeq, child: &mut Session) {
+    for (_, stream) in &mut child.streams {
+        let mut whole = begin.clone();
+        whole.append(stream, begin.tokens());
+        *stream = whole;
     }
 }
