@@ -16,6 +16,7 @@ from recorded import BLOCK, conversations, write
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from conftest import Open
     from recorded import Call
 
 
@@ -114,6 +115,26 @@ def test_a_trace_is_at_no_distance_from_itself(tmp_path: Path, made: tuple[list[
     # One half and the other are each other's complement.
     half = agentgen.fidelity(source, source, half=True).to_dict()["source"]["conversations"]
     assert 0 < half < len(made[0])
+
+
+def test_the_page_shows_every_quantity(
+    tmp_path: Path, made: tuple[list[list[Call]], list[list[Call]]], show: Open
+) -> None:
+    source, other = write(tmp_path / "source.parquet", made[0]), write(tmp_path / "other.parquet", made[1])
+    found = agentgen.fidelity(source, other)
+    written = found.write_page(tmp_path / "pages")
+    assert written.name == "fidelity.html"
+    page = show(written)
+    quantities = found.to_dict()["quantities"]
+    rows = page.locator("#distances-table tbody tr")
+    assert rows.count() == len(quantities)
+    for row, quantity in zip(rows.all_inner_texts(), quantities, strict=True):
+        assert f"{quantity['ks']:.3f}" in row
+        assert row.split("\t")[3].strip() == ("far" if quantity["is_far"] else "")
+    # A distribution and a quantile plot each, the sessions, reuse and breaks.
+    page.wait_for_function(
+        "count => document.querySelectorAll('.chart[data-drawn]').length === count", arg=2 * len(quantities) + 3
+    )
 
 
 def test_several_traces_are_one_source(tmp_path: Path, made: tuple[list[list[Call]], list[list[Call]]]) -> None:

@@ -10,6 +10,7 @@ from agentgen.analysis.figures import Figures, assumptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     import polars as pl
     from rich.console import RenderableType
@@ -41,6 +42,17 @@ class Fidelity(Figures):
         from agentgen.analysis.fidelity_text import pieces  # noqa: PLC0415  rich is slow to import
 
         return pieces(self._data)
+
+    def write_page(self, directory: StrPath) -> Path:
+        """Write `fidelity.html` into a directory, made if missing: both traces laid over each other.
+
+        Raises:
+            AgentgenError: The chart library is missing.
+            OSError: The file cannot be written.
+        """
+        from agentgen.pages.fidelity import write  # noqa: PLC0415  pages are for those who want them
+
+        return write(self._data, directory)
 
     def to_polars(self) -> pl.DataFrame:
         """One row a quantity: both distances, and p50 and p90 of both traces."""

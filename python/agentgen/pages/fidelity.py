@@ -1,0 +1,38 @@
+"""`fidelity.html`: a trace laid over its source; every figure comes from `agentgen.fidelity`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentgen.analysis.fidelity_text import NAMES
+from agentgen.pages.render import Page, render
+from agentgen.pages.write import write_file
+
+if TYPE_CHECKING:
+    import os
+
+NAME = "fidelity.html"
+
+
+def page(found: dict[str, Any]) -> Page:
+    """The page of a comparison of two traces."""
+    quantities = [{**quantity, "name": NAMES[quantity["quantity"]]} for quantity in found["quantities"]]
+    return Page(
+        name=NAME,
+        title="Generated and recorded sessions",
+        lead="How far a generated trace is from the sessions that it stands for.",
+        modules=("report/plots.js", "fidelity/main.js"),
+        data={**found, "quantities": quantities},
+    )
+
+
+def write(found: dict[str, Any], directory: str | os.PathLike[str]) -> Path:
+    """Write the page into a directory, made if missing.
+
+    Raises:
+        AgentgenError: The chart library is missing.
+        OSError: The file cannot be written.
+    """
+    Path(directory).mkdir(parents=True, exist_ok=True)
+    return write_file(Path(directory) / NAME, render(page(found)))
