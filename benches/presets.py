@@ -109,7 +109,7 @@ def break_kind() -> pl.Expr:
     return pl.when((blocks - kept > LOST_BLOCKS) & (kept / blocks < KEPT_SHARE)).then(kind)
 
 
-def convert(calls: Path, rows: Path, *, triggers: bool = True) -> None:
+def convert(calls: Path, rows: Path) -> None:
     """Write a table of calls as rows of the canonical table: each break begins a linked session."""
     table = pl.read_parquet(calls).filter(pl.col("agent") == "main").sort("conversation", "call")
     table = table.with_columns(wait=waits(), break_kind=break_kind())
@@ -142,7 +142,7 @@ def convert(calls: Path, rows: Path, *, triggers: bool = True) -> None:
         pl.when(is_break).then(BLOCK * pl.col("blocks_kept_from_previous")).cast(whole).alias("kept_length"),
         pl.lit(None, whole).alias("returned_length"),
         pl.lit("main").alias("agent"),
-        (pl.col("trigger") if triggers else pl.lit(None, pl.String)).alias("trigger"),
+        "trigger",
         pl.col("conversation").alias("root_session_id"),
         "break_kind",
     )
@@ -151,12 +151,13 @@ def convert(calls: Path, rows: Path, *, triggers: bool = True) -> None:
 
 
 def compare(calls: Path, sessions: int, seed: int) -> dict[str, dict[str, Any]]:
-    """The distances of each preset from the recorded sessions; triggers are left out where a preset has none."""
+    """The distances of each preset from the recorded sessions."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "recorded.parquet"
+        convert(calls, source)
         for preset in PRESETS:
-            source, run = Path(folder) / f"{preset}.parquet", Path(folder) / preset
-            convert(calls, source, triggers=preset == FITTED)
+            run = Path(folder) / preset
             agentgen.write_run(run, preset, sessions=sessions, seed=seed, formats=("parquet",))
             found[preset] = agentgen.fidelity(source, run).to_dict()
     return found
