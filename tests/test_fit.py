@@ -67,8 +67,13 @@ def test_families_are_chosen_by_values_that_the_estimate_has_not_seen(source: Pa
 
 def test_half_of_the_sessions_is_compared_with_the_other(invoke: Invoke, source: Path, tmp_path: Path) -> None:
     found: dict[str, Any] = json.loads(
-        invoke("fit", source, "-o", tmp_path / "half.yaml", "--half", "--report", "--sessions", 60, "--json").stdout
+        invoke(
+            *("fit", source, "-o", tmp_path / "half.yaml", "--half", "--report", "--sessions", 60, "--json"),
+            *("--page", tmp_path / "pages"),
+        ).stdout
     )
+    page = (tmp_path / "pages" / "fidelity.html").read_text(encoding="utf-8")
+    assert f'"source":{{"conversations":{found["fidelity"]["source"]["conversations"]},' in page
     fitted, compared = found["fit"]["conversations"], found["fidelity"]["source"]["conversations"]
     assert fitted + compared == 240
     assert min(fitted, compared) > 80
@@ -91,6 +96,7 @@ def test_the_report_names_what_is_far_off(invoke: Invoke, tmp_path: Path) -> Non
     [
         (["--sessions", "5"], "--sessions needs --report."),
         (["--seed", "5"], "--seed needs --report."),
+        (["--page", "pages"], "--page needs --report."),
     ],
 )
 def test_options_of_the_report_need_it(

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     "--sessions", type=Whole(1, MAX_SESSIONS), metavar="N", help="Sessions that --report generates. [default: 2000]"
 )
 @click.option("--seed", type=Whole(0, MAX_SEED), metavar="N", help="Seed of --report. [default: 42]")
+@click.option("--page", type=click.Path(file_okay=False), metavar="DIR", help="Directory that gets fidelity.html.")
 @trace_layout_option
 @trace_block_size_option
 @threads_option
@@ -52,6 +53,7 @@ def command(
     report: bool,
     sessions: int | None,
     seed: int | None,
+    page: str | None,
     as_json: bool,
     force: bool,
     **reading_options: Any,
@@ -62,9 +64,9 @@ def command(
     several count as one. The configuration is for agentgen generate --config.
 
     --report names each quantity that is more than 1.5 times as far from RUN as
-    the two halves of RUN are from each other.
+    the two halves of RUN are from each other; --page shows both.
     """
-    for option, value in (("--sessions", sessions), ("--seed", seed)):
+    for option, value in (("--sessions", sessions), ("--seed", seed), ("--page", page)):
         if value is not None and not report:
             raise click.UsageError(f"{option} needs --report.")
     if output.exists() and not force:
@@ -76,6 +78,8 @@ def command(
     if report:
         compared = _compare(runs, fitted, 2_000 if sessions is None else sessions, seed, half=half, **reading_options)
     _print(fitted, compared, output, as_json=as_json)
+    if compared is not None and page is not None:
+        click.echo(f"written to {printable(str(compared.write_page(page)))}", err=True)
 
 
 def _compare(
