@@ -78,9 +78,12 @@ def _pieces(resolved: Mapping[str, Any]) -> Iterator[RenderableType]:
             rows.append((path, [_number(value) for value in values]))
         else:
             tokens[path] = value
-    yield Table("", ("stated mean", "median", "effective mean", "median"), rows, [2, 2])
-    yield BLANK
-    yield paragraph("effective: before turns are dropped at the context limit")
+    if rows:
+        yield Table("", ("stated mean", "median", "effective mean", "median"), rows, [2, 2])
+        yield BLANK
+        yield paragraph("effective: before turns are dropped at the context limit")
+    else:
+        yield paragraph("distributions beside triggers are drawn as they are stated")
     yield paragraph(
         f"prefix: L1 {tokens['layer1_tokens']:,} + L1.5 {tokens['layer1_5_tokens']:,} tokens in whole blocks; "
         f"prompts below {tokens['max_prompt_tokens']:,}"

@@ -12,7 +12,7 @@ const PRESETS: [Preset; 4] = [
     Preset {
         name: "default",
         json: include_str!("../../presets/default.json"),
-        summary: "AIPerf's parameters, solved so that the stated means are met",
+        summary: "AIPerf's parameters, solved for the stated means",
     },
     Preset {
         name: "aiperf-0.13-default",
