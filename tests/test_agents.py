@@ -21,7 +21,7 @@ SESSIONS = 60
 
 def busy() -> dict[str, Any]:
     """The preset with more sub-agents, two levels of them, and restarts."""
-    config = json.loads(json.dumps(agentgen.presets()["weka-claude-code"]))
+    config: dict[str, Any] = json.loads(json.dumps(agentgen.presets()["weka-claude-code"]))
     config["restart_initial_probability"] = 1
     config["subagents"]["depth"] = 2
     config["subagents"]["kinds"][0]["spawn_probability"] = 0.05
@@ -86,6 +86,17 @@ def test_shards_are_the_same_rows(config_file: Path, tmp_path: Path) -> None:
     parts = generated(config_file, tmp_path, "parts", "--shards", "3")
     shards = [pl.read_parquet(file) for file in sorted(parts.glob("shard-*/dataset.parquet"))]
     assert pl.concat(shards).equals(whole)
+
+
+def test_both_layouts_have_the_same_reuse(run: Run, config_file: Path, tmp_path: Path) -> None:
+    reuse = []
+    for layout in ("incremental", "cumulative"):
+        made = generated(config_file, tmp_path, layout, "--layout", layout, "--format", "parquet")
+        reuse.append(json.loads((made / "quality.json").read_text(encoding="utf-8"))["reuse"])
+        analyzed = json.loads(run("analyze", made, "--json").stdout)["traces"][0]["reuse"]
+        # Requests in file order, and in the order of a timeline.
+        assert abs(analyzed["linked"]["token_weighted"] - reuse[-1]["linked"]["token_weighted"]) < 1e-3
+    assert reuse[0] == reuse[1]
 
 
 def test_list_says_where_presets_come_from(run: Run) -> None:

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use agentgen_core::{EndReason, Layout};
-use agentgen_engine::kv::{PrefixMatch, Prompt, RadixTree};
+use agentgen_engine::kv::{NodeId, PrefixMatch, Prompt, RadixTree};
 use agentgen_trace::Result;
 use agentgen_trace::meta::TraceMeta;
 use agentgen_trace::observer::InOrder;
@@ -30,8 +30,21 @@ pub struct FileOrder {
     has_continuations: bool,
     /// Chains of the sessions that may have a continuation, by session number.
     continued: HashMap<u64, PrefixMatch>,
-    /// With links: chains of the sessions of the bundle that is being read.
-    bundle: Option<Vec<PrefixMatch>>,
+    /// With links: the bundle that is being read.
+    bundle: Option<Bundle>,
+}
+
+/// Chains that the sessions of a bundle left in the tree.
+#[derive(Debug, Default)]
+struct Bundle {
+    /// Of sessions that are over, each with the blocks that other bundles may share.
+    over: Vec<(PrefixMatch, u32)>,
+    /// Of the session that a restart continues later.
+    split: Option<PrefixMatch>,
+    /// Numbers of the sessions of sub-agents.
+    agents: HashSet<u64>,
+    /// Blocks of the longest prefix of a kind of sub-agent.
+    kind_blocks: u32,
 }
 
 /// Hit rates of an infinite cache with the block size of the trace and cached outputs, requests in file order.
@@ -60,7 +73,7 @@ impl FileOrder {
             layers: Layers::default(),
             has_continuations: false,
             continued: HashMap::new(),
-            bundle: meta.linked.then(Vec::new),
+            bundle: meta.linked.then(|| Bundle { kind_blocks: kind_blocks(meta), ..Bundle::default() }),
         }
     }
 
@@ -94,20 +107,17 @@ impl FileOrder {
             if matches!(conversation.link, Link::Root | Link::Restart { .. }) {
                 self.end_bundle();
             }
-            if conversation.link.is_restart() {
+            // With links, the rows of a restart do not say which tokens they alone would repeat.
+            if conversation.link.is_restart() && self.bundle.is_none() {
                 // The chain of the standalone reading is private to the session: remove it afterwards.
                 self.has_continuations = true;
                 let first = conversation.prompt(0, Reading::Standalone, block_tokens, true);
                 let common = self.tree.find(first.stream, first.kept_blocks).blocks;
                 let standalone = &mut self.standalone;
-                let mut ended = Vec::new();
-                let (left, tally) =
-                    session(&mut self.tree, &conversation, Reading::Standalone, &mut ended, |prompt, hit| {
-                        standalone.request(prompt, hit, block_tokens);
-                    });
+                let each = |prompt: &Prompt<'_>, hit| standalone.request(prompt, hit, block_tokens);
+                let (left, tally) = session(&mut self.tree, &conversation, Reading::Standalone, &mut Vec::new(), each);
                 standalone.session(tally);
-                ended.push(left);
-                self.forget_all(&ended, common);
+                self.tree.forget(left, common);
             }
             let (linked, standalone) = (&mut self.linked, &mut self.standalone);
             let mut ended = Vec::new();
@@ -123,16 +133,23 @@ impl FileOrder {
             if !conversation.link.is_restart() {
                 standalone.session(tally);
             }
+            let shared = self.shared_blocks();
             if let Some(bundle) = &mut self.bundle {
-                bundle.extend(ended);
-                let is_split = matches!(conversation.end, Some(SessionEnd::Known(EndReason::RestartSplit)));
-                if let Link::Restart { parent: Some(parent) } = conversation.link {
-                    bundle.extend(self.continued.remove(&parent));
+                let of_agent = matches!(conversation.link, Link::SubAgent { .. })
+                    || conversation.link.parent().is_some_and(|parent| bundle.agents.contains(&parent));
+                if of_agent {
+                    bundle.agents.insert(conversation.number);
                 }
-                if is_split {
+                let kept = if of_agent { bundle.kind_blocks } else { shared };
+                bundle.over.extend(ended.into_iter().map(|chain| (chain, kept)));
+                if let Link::Restart { parent: Some(parent) } = conversation.link {
+                    bundle.over.extend(self.continued.remove(&parent).map(|chain| (chain, kept)));
+                }
+                if matches!(conversation.end, Some(SessionEnd::Known(EndReason::RestartSplit))) {
+                    bundle.split = Some(left);
                     self.continued.insert(conversation.number, left);
                 } else {
-                    bundle.push(left);
+                    bundle.over.push((left, kept));
                 }
             } else if conversation.may_be_continued {
                 self.continued.insert(conversation.number, left);
@@ -144,28 +161,24 @@ impl FileOrder {
 
     /// Removes the blocks that only the sessions of the bundle use.
     fn end_bundle(&mut self) {
-        let Some(mut chains) = self.bundle.as_mut().map(std::mem::take) else { return };
-        self.forget_all(&chains, self.shared_blocks());
-        chains.clear();
-        self.bundle = Some(chains);
-    }
-
-    /// Removes chains, but for their first `kept` blocks. One that is a prefix of another goes with that.
-    fn forget_all(&mut self, chains: &[PrefixMatch], kept: u32) {
-        let mut above = HashSet::new();
-        for chain in chains.iter().chain(self.continued.values().filter(|_| chains.len() > 1)) {
-            above.extend(self.tree.path(self.tree.end_of(*chain)).skip(1));
-        }
-        // Of chains that end in the same node, the longest holds the others.
-        let mut longest: HashMap<_, PrefixMatch> = HashMap::new();
-        for chain in chains {
-            let end = self.tree.end_of(*chain);
-            if !above.contains(&end) {
-                let known = longest.entry(end).or_insert(*chain);
-                known.blocks = known.blocks.max(chain.blocks);
+        let Some(bundle) = &mut self.bundle else { return };
+        let (over, split) = (std::mem::take(&mut bundle.over), bundle.split.take());
+        bundle.agents.clear();
+        let nodes = |chain| self.tree.path(self.tree.end_of(chain));
+        let live: HashSet<NodeId> = split.into_iter().flat_map(nodes).collect();
+        // A chain that is a prefix of another goes with that; of those that end in one node, the longest holds the others.
+        let above: HashSet<NodeId> = over.iter().flat_map(|(chain, _)| nodes(*chain).skip(1)).collect();
+        let mut longest: HashMap<NodeId, (PrefixMatch, u32)> = HashMap::new();
+        for (chain, kept) in over {
+            let end = self.tree.end_of(chain);
+            if !above.contains(&end) && !live.contains(&end) {
+                let shared = nodes(chain).find(|node| live.contains(node)).map_or(0, |node| self.tree.span(node).1);
+                let known = longest.entry(end).or_insert((chain, 0));
+                *known =
+                    (PrefixMatch { blocks: known.0.blocks.max(chain.blocks), ..chain }, known.1.max(kept).max(shared));
             }
         }
-        for chain in longest.into_values() {
+        for (chain, kept) in longest.into_values() {
             self.tree.forget(chain, kept);
         }
     }
@@ -192,6 +205,14 @@ impl FileOrder {
             self.tree.forget(left, shared);
         }
     }
+}
+
+/// Blocks of the longest prefix that sub-agents of a kind share.
+fn kind_blocks(meta: &TraceMeta) -> u32 {
+    let config = meta.origin.as_ref().map(|origin| &origin.config);
+    let kinds = config.iter().flat_map(|config| config.subagents.iter().flat_map(|agents| &agents.kinds));
+    let tokens = kinds.map(|kind| kind.prefix_tokens).max().unwrap_or(0);
+    tokens.div_ceil(meta.block_size)
 }
 
 /// The sessions of a chunk, as lengths and ids of their rows.
