@@ -43,7 +43,7 @@ TOOLS_REQUIRED = "AGENTGEN_TOOLS_REQUIRED"
 CHARTS = ROOT / "python" / "agentgen" / "pages" / "static" / render.CHARTS
 
 # The folder brings a virtual environment and settings of its own.
-collect_ignore = ["interop"]
+collect_ignore = ["interop", "designer"]
 
 
 class Invoke(Protocol):
