@@ -217,12 +217,8 @@ impl<'a> RowIds<'a> {
     pub fn row(&mut self, session: &Session<'_>, index: usize, out: &mut Vec<IdRange>) {
         out.clear();
         let turn = session.turns[index];
-        if let Some(ids) = &mut self.linked {
-            match self.layout {
-                Layout::Cumulative => ids.cumulative(self.space, turn.context, out),
-                Layout::Incremental => ids.incremental(self.space, turn.input, index == 0, out),
-            }
-            return;
+        if self.linked.is_some() {
+            return self.linked_row(turn, index == 0, out);
         }
         match self.layout {
             Layout::Cumulative => {
@@ -237,6 +233,16 @@ impl<'a> RowIds<'a> {
                 push(out, self.next, blocks);
                 self.next += blocks;
             }
+        }
+    }
+
+    /// A row of a session with links; apart, so that the others' stay small enough to be inlined.
+    #[inline(never)]
+    fn linked_row(&mut self, turn: Turn, is_first: bool, out: &mut Vec<IdRange>) {
+        let Some(ids) = &mut self.linked else { return };
+        match self.layout {
+            Layout::Cumulative => ids.cumulative(self.space, turn.context, out),
+            Layout::Incremental => ids.incremental(self.space, turn.input, is_first, out),
         }
     }
 }
