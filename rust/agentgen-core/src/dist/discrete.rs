@@ -14,14 +14,13 @@ impl Discrete {
     pub(super) fn new(cumulative: Vec<f64>) -> Self {
         let count = cumulative.len();
         let mut value = 0;
-        let guide = (0..count)
-            .map(|j| {
-                while value + 1 < count && cumulative[value] <= j as f64 / count as f64 {
-                    value += 1;
-                }
-                value as u32
-            })
-            .collect();
+        let mut guide = Vec::with_capacity(count);
+        for j in 0..count {
+            while value + 1 < count && cumulative[value] <= j as f64 / count as f64 {
+                value += 1;
+            }
+            guide.push(value as u32);
+        }
         Self { cumulative, guide }
     }
 
