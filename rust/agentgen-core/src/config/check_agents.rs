@@ -19,6 +19,12 @@ fn under(path: &str) -> impl Fn(ConfigError) -> ConfigError + '_ {
 impl Config {
     /// Checks the sections about agents.
     pub(super) fn check_agents(&self) -> Checked {
+        if let Some(time) = self.service_time {
+            let parts = [time.base_ms, time.output_token_ms, time.uncached_token_ms, time.prompt_token_ms];
+            for ms in parts {
+                rule(ms.is_finite() && ms >= 0.0, "service_time", ms, "times of at least 0 ms")?;
+            }
+        }
         let Some(triggers) = &self.triggers else { return self.without_agents() };
         let also = "null: triggers states it for each trigger";
         rule(self.new_tokens_per_turn.is_none(), "new_tokens_per_turn", "an object beside triggers", also)?;
