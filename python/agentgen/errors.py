@@ -10,7 +10,8 @@
         │   └── EmptyAnswerError              -   an answer is empty
         ├── ReplayError                       2   a replay cannot start: server, model or settings
         ├── RunError                          1   a run directory is incomplete, in use, or does not match others
-        └── PlanError                         1   no amount of memory reaches the target
+        ├── PlanError                         1   no amount of memory reaches the target
+        └── LocalModelError                   1   the model of --local cannot be fetched or started
 
 Also raised: `OSError` (2 when an input cannot be read, 1 otherwise) and `KeyboardInterrupt` (130).
 """
@@ -123,6 +124,10 @@ class EmptyAnswerError(HistoryError):
 
 class ReplayError(AgentgenError):
     """A replay cannot start: the server does not answer, does not have the model, or settings exclude one another."""
+
+
+class LocalModelError(AgentgenError):
+    """The model of `--local` cannot be fetched, or its server does not start."""
 
 
 class PlanError(AgentgenError):
