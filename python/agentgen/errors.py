@@ -11,7 +11,8 @@
         ├── ReplayError                       2   a replay cannot start: server, model or settings
         ├── RunError                          1   a run directory is incomplete, in use, or does not match others
         ├── PlanError                         1   no amount of memory reaches the target
-        └── LocalModelError                   1   the model of --local cannot be fetched or started
+        ├── LocalModelError                   1   the model of --local cannot be fetched or started
+        └── CollectError                      1   a collection cannot begin or go on: server, sandbox, files
 
 Also raised: `OSError` (2 when an input cannot be read, 1 otherwise) and `KeyboardInterrupt` (130).
 """
@@ -128,6 +129,10 @@ class ReplayError(AgentgenError):
 
 class LocalModelError(AgentgenError):
     """The model of `--local` cannot be fetched, or its server does not start."""
+
+
+class CollectError(AgentgenError):
+    """A collection cannot begin or go on: its server, its sandbox, or the files of an earlier part."""
 
 
 class PlanError(AgentgenError):
