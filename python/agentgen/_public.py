@@ -19,6 +19,7 @@ from agentgen.analysis.tool_times import AgentTrace, agenttrace
 from agentgen.errors import (
     AgentgenError,
     ConfigError,
+    DistillError,
     ModelError,
     PlanError,
     ReplayError,
@@ -45,6 +46,7 @@ __all__ = [
     "Batches",
     "Comparison",
     "ConfigError",
+    "DistillError",
     "Fidelity",
     "Finding",
     "Fit",

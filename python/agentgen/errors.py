@@ -9,6 +9,7 @@
         ├── HistoryError                      -   the next request of a session cannot be built; the session fails
         │   └── EmptyAnswerError              -   an answer is empty
         ├── ReplayError                       2   a replay cannot start: server, model or settings
+        ├── DistillError                      2   a model server answers no call, or the model is unknown
         ├── RunError                          1   a run directory is incomplete, in use, or does not match others
         ├── PlanError                         1   no amount of memory reaches the target
         ├── LocalModelError                   1   the model of --local cannot be fetched or started
@@ -133,6 +134,10 @@ class LocalModelError(AgentgenError):
 
 class CollectError(AgentgenError):
     """A collection cannot begin or go on: its server, its sandbox, or the files of an earlier part."""
+
+
+class DistillError(AgentgenError):
+    """A model server answers no call, or the model to ask is unknown."""
 
 
 class PlanError(AgentgenError):

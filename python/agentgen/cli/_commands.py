@@ -17,6 +17,7 @@ COMMANDS = (
     "generate",
     "import",
     "fit",
+    "distill",
     "validate",
     "convert",
     "merge",

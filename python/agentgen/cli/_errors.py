@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from agentgen._suggest import did_you_mean
-from agentgen.errors import AgentgenError, ConfigError, ModelError, ReplayError, TraceError, UsageError
+from agentgen.errors import (
+    AgentgenError,
+    ConfigError,
+    DistillError,
+    ModelError,
+    ReplayError,
+    TraceError,
+    UsageError,
+)
 from agentgen.text.format import printable
 
 if TYPE_CHECKING:
@@ -56,7 +64,7 @@ def exit_code(error: BaseException) -> int:
         case ModelError():
             _print(f"{error.reason} (or give --kv-bytes-per-token)")
             return USAGE
-        case TraceError() | ReplayError() | UnreadableError():
+        case TraceError() | ReplayError() | DistillError() | UnreadableError():
             _print(error.text(_option(error)) if isinstance(error, UsageError) else str(error))
             return USAGE
         case AgentgenError():
