@@ -136,6 +136,7 @@ docs: $(VENV)/built $(VENV)/tools ## Build the documentation site into site/, wi
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test-docs: $(VENV)/built $(VENV)/tools $(CHARTS) ## Run every code block of README.md and docs/, the slow ones too
+	$(BIN)/python -m pip install --group local
 	$(BIN)/python -m pytest tests/test_docs.py -m 'slow or not slow'
 
 # --- measure ------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ HELP = {
     "agentgen": (),
     **{f"agentgen-{name}": (name,) for name in COMMANDS},
     **{f"agentgen-config-{name}": ("config", name) for name in ("list", "show", "schema", "check")},
+    "agentgen-collect-fixture": ("collect", "fixture"),
 }
 
 

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import agentgen.local
 import pytest
-from agentgen.errors import LocalModelError
+from agentgen.errors import CollectError, LocalModelError
 from agentgen.local import LocalModel, local_model, model_file
+from sandboxed import calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from conftest import Invoke
 
 CONTENT = b"weights"
 
@@ -124,6 +127,26 @@ def test_the_server_ends_with_the_process_that_started_it() -> None:
         except OSError:  # refused, or reset while it ends
             return
     pytest.fail("the server still answers")
+
+
+@pytest.mark.usefixtures("fetched")
+@pytest.mark.timeout(300)
+def test_three_tasks_are_collected_with_no_server_and_no_account(tmp_path: Path, invoke: Invoke) -> None:
+    try:
+        calls("true")
+    except CollectError as error:
+        pytest.skip(f"tools cannot be run in a sandbox here: {error}")
+    output = tmp_path / "runs.jsonl"
+    invoke("collect", "--local", "--tasks", "nl2bash", "-n", 3, "--max-steps", 2, "--seed", 1, "-o", output)
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [row["task_id"] for row in rows] == [0, 1, 2]
+    for row in rows:
+        assert row["metadata"]["actions"] == "json"  # this model calls no tools
+        assert row["metadata"]["sandbox"] == "bubblewrap"
+        assert row["llm_steps"]
+        assert all(step["input_tokens"] and step["duration_ms"] for step in row["llm_steps"])
+    invoke("import", output, "--name", "run", "--output", tmp_path, "--no-pages", "--strict")
+    invoke("validate", tmp_path / "run")
 
 
 def test_a_file_that_is_no_model_is_one_line(wheel: Path) -> None:

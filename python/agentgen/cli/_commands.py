@@ -16,6 +16,7 @@ from agentgen.cli._group import Suggesting
 COMMANDS = (
     "generate",
     "import",
+    "collect",
     "fit",
     "distill",
     "validate",

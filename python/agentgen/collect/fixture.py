@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["directory", "file", "link"]
 MODES = {"directory": 0o755, "file": 0o644, "link": 0o777}
-HASH_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,9 @@ class Fixture:
 
     @cached_property
     def version(self) -> str:
-        """SHA-256 of all that a tool can see of the files, shortened."""
+        """SHA-256 of all that a tool can see of the files."""
         seen = json.dumps([self.to_request(), dict(self.variables)], sort_keys=True)
-        return hashlib.sha256(seen.encode()).hexdigest()[:HASH_DIGITS]
+        return hashlib.sha256(seen.encode()).hexdigest()
 
     def write(self, directory: Path) -> None:
         """Make the files below a directory, which must be new or empty.
