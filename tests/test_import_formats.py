@@ -43,6 +43,7 @@ FOUND = {
     "sharegpt.json": (1, 0, 2),
     "openai.jsonl": (1, 0, 2),
     "otel.json": (1, 0, 2),
+    "record.jsonl": (1, 0, 2),
 }
 
 

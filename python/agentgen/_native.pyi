@@ -676,3 +676,40 @@ class Server:
 
     def stop(self) -> None:
         """Close all connections and end all threads. Again: nothing."""
+
+@final
+class RecordingProxy:
+    """A proxy that writes a journal of the model calls that pass through it, on threads of its own.
+
+    `options`: JSON with `proxy` (`upstream`; optional `ca_file`, `insecure`, `host`, `port` (0: any),
+    `max_connections`, `header_timeout_s`, `body_timeout_s`, `connect_timeout_s`, `threads`), `journal` (a new file)
+    and optional `session_headers`.
+
+    Raises ValueError (options), OSError (cannot listen, or write the journal).
+    """
+
+    def __new__(cls, options: str) -> RecordingProxy: ...
+    @property
+    def url(self) -> str:
+        """`http://host:port`."""
+
+    @property
+    def port(self) -> int:
+        """The port that it listens at."""
+
+    def stats(self) -> str:
+        """What was counted until now, as JSON.
+
+        `open`, `calls`, `failed`, `unread`, `sessions`, `other_requests`; tokens by the server's count `prompt_tokens`,
+        `cached_tokens`, `output_tokens`, by estimate `estimated_tokens`, `known_tokens` (an infinite cache finds them);
+        `error` (null unless the journal cannot be written).
+        """
+
+    def close(self) -> None:
+        """Take no more connections and requests; calls that are passing go on."""
+
+    def is_over(self) -> bool:
+        """Whether all connections of clients have ended."""
+
+    def stop(self) -> None:
+        """End all calls and threads; the journal is complete then. Again: nothing."""

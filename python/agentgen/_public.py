@@ -7,6 +7,7 @@ from agentgen._batches import Batches, Trace
 from agentgen._fit import Fit, fit
 from agentgen._import import ImportedRun, ImportProblem, import_formats, import_sessions
 from agentgen._native import Batch, __version__
+from agentgen._record import Recorder, record
 from agentgen._rollouts import rollouts
 from agentgen._scan import scan
 from agentgen._serve import Server, serve
@@ -55,6 +56,7 @@ __all__ = [
     "ModelError",
     "Plan",
     "PlanError",
+    "Recorder",
     "ReplayError",
     "ReplaySettings",
     "RunError",
@@ -80,6 +82,7 @@ __all__ = [
     "plan",
     "presets",
     "read",
+    "record",
     "replay",
     "report",
     "rollouts",

@@ -27,6 +27,7 @@ COMMANDS = (
     "plan",
     "simulate",
     "serve",
+    "record",
     "replay",
     "compare",
     "models",

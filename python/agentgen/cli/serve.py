@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import signal
-import sys
-import threading
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,15 +24,13 @@ from agentgen.cli._assumptions import check_dtype
 from agentgen.cli._complete import models
 from agentgen.cli._options import Whole
 from agentgen.cli._quantities import ByteSize, CapacityType, Rate
+from agentgen.cli._signals import allow_open_files, stopped_by_signals
 from agentgen.settings import MAX_SEED
 from agentgen.text.format import counted, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from agentgen.cli._quantities import Capacity
 
-OTHER_FILES = 64  # open files beside connections
 POLL_S = 0.5  # on Windows a wait without a timeout does not react to Ctrl-C
 
 
@@ -184,7 +178,7 @@ def command(
         "decode_tokens_per_second": decode_rate,
         **{name: value for name, value in rest.items() if value is not None},
     }
-    _allow_open_files(rest["max_connections"] + OTHER_FILES)
+    allow_open_files(rest["max_connections"])
     try:
         server = _native.Server(json.dumps(options))
     except ValueError as error:
@@ -194,7 +188,7 @@ def command(
             error.strerror = f"{error.strerror} (--port 0 takes a free port)"
         raise
     memory = "unlimited blocks" if blocks is None else counted(blocks, "block")
-    with _stopped_by_signals() as stopped:
+    with stopped_by_signals() as stopped:
         try:
             click.echo(server.url)
             click.echo(
@@ -242,29 +236,3 @@ def _shared(rate: float) -> str:
 
 def _rate(rate: float) -> str:
     return f"{rate:,.12g} tokens/s" if rate else "at once"
-
-
-def _allow_open_files(number: int) -> None:
-    """Raise the soft limit of open files towards this number: each connection is one."""
-    if sys.platform == "win32":
-        return
-    import resource  # noqa: PLC0415  POSIX only
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(OSError, ValueError):  # the system has limits of its own
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT (Ctrl-C) and SIGTERM (of service managers) set: the ends of a server that are no failure."""
-    stopped = threading.Event()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in numbers}
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

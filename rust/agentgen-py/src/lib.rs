@@ -14,6 +14,7 @@ mod error;
 mod fit;
 mod generate;
 mod import;
+mod record;
 mod records;
 mod replay;
 mod rollouts;
@@ -51,6 +52,8 @@ mod _native {
     use super::generate::{generate, merge, remove_shards, verify_run, write_file, write_run};
     #[pymodule_export]
     use super::import::{import_formats, import_sessions};
+    #[pymodule_export]
+    use super::record::RecordingProxy;
     #[pymodule_export]
     use super::records::{Recorder, compare_runs, summarize};
     #[pymodule_export]

@@ -8,6 +8,16 @@ use pyo3::prelude::*;
 
 use crate::error::bad_argument;
 
+pub(crate) fn not_started(error: StartError) -> PyErr {
+    match error {
+        StartError::Listen { host, port, source } if source.raw_os_error().is_some() => {
+            PyOSError::new_err((source.raw_os_error(), crate::error::reason(&source), format!("{host}:{port}")))
+        }
+        StartError::Upstream(problem) => bad_argument(problem),
+        error => PyOSError::new_err(error.to_string()),
+    }
+}
+
 #[pyclass(frozen)]
 pub(crate) struct Server {
     running: Mutex<Running>,
@@ -23,12 +33,7 @@ impl Server {
     #[pyo3(signature = (options="{}"))]
     fn new(py: Python<'_>, options: &str) -> PyResult<Self> {
         let options = Options::from_json(options).map_err(bad_argument)?;
-        let running = py.detach(|| Running::start(options)).map_err(|error| match error {
-            StartError::Listen { host, port, source } if source.raw_os_error().is_some() => {
-                PyOSError::new_err((source.raw_os_error(), crate::error::reason(&source), format!("{host}:{port}")))
-            }
-            error => PyOSError::new_err(error.to_string()),
-        })?;
+        let running = py.detach(|| Running::start(options)).map_err(not_started)?;
         Ok(Self { url: running.url(), port: running.address().port(), running: Mutex::new(running) })
     }
 

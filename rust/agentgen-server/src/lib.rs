@@ -2,7 +2,8 @@
 //! tokens.
 //!
 //! `engine` drives the serving engine of `agentgen-engine` on a real clock; `request` and `chain` read requests as token
-//! blocks; `answer`, `steps`, `document`, `wire` and `body` write answers; `fault` injects faults. `http` has the paths.
+//! blocks; `answer`, `steps`, `document`, `wire` and `body` write answers; `fault` injects faults. `http` has the paths,
+//! `listen` the sockets. `proxy` forwards requests to another server instead, and shows an observer what passes.
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -16,9 +17,11 @@ mod gzip;
 mod histogram;
 mod http;
 mod interim;
+mod listen;
 mod metrics;
 mod options;
 mod problem;
+pub mod proxy;
 mod records;
 mod request;
 mod server;

@@ -1,32 +1,22 @@
 //! Starts and stops a server.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpSocket};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
 
-use crate::body::Dropped;
 use crate::interim::{Interim, WithInterim};
+use crate::listen::{Limits, accept, bind};
 use crate::metrics::Stats;
 use crate::options::Options;
 use crate::shared::Shared;
-
-/// The most connections that wait to be accepted.
-const BACKLOG: u32 = 4096;
-/// The most connections that are told at the same time that there are too many; others are closed.
-const MAX_REFUSALS: usize = 256;
-/// How long such a connection may take to send the head of its request.
-const REFUSAL_TIME: Duration = Duration::from_secs(1);
-/// Pause after a connection could not be accepted.
-const NO_ROOM: Duration = Duration::from_millis(10);
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +34,9 @@ pub enum StartError {
     /// Its threads cannot be started.
     #[error("cannot start threads: {0}")]
     Threads(io::Error),
+    /// The server that a proxy forwards to cannot be used.
+    #[error("{0}")]
+    Upstream(String),
 }
 
 /// A server that runs on its own threads until it is stopped or dropped.
@@ -74,7 +67,12 @@ impl Server {
         let shared = Arc::new(Shared::new(options));
         let driver = shared.clone();
         runtime.spawn(async move { driver.drive().await });
-        runtime.spawn(accept(listener, shared.clone()));
+        let limits = Limits {
+            max_connections: shared.options.max_connections,
+            header_timeout: Duration::from_secs_f64(shared.options.header_timeout_s),
+        };
+        let served = shared.clone();
+        runtime.spawn(accept(listener, limits, move |connection, http| serve(served.clone(), connection, http)));
         Ok(Self { shared, address, runtime: Some(runtime) })
     }
 
@@ -110,55 +108,14 @@ impl Drop for Server {
     }
 }
 
-fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "no such host");
-    for address in (host, port).to_socket_addrs()? {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // On Windows this would let two servers listen on one port.
-        #[cfg(not(windows))]
-        socket.set_reuseaddr(true)?;
-        match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
-}
-
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let most = shared.options.max_connections;
-    let (places, refusals) =
-        (Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))), Arc::new(Semaphore::new(MAX_REFUSALS)));
-    loop {
-        let Ok((connection, _)) = listener.accept().await else {
-            // No free file descriptor, or the client has disconnected.
-            tokio::time::sleep(NO_ROOM).await;
-            continue;
-        };
-        // Events are small and must be sent at once.
-        let _ = connection.set_nodelay(true);
-        let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs_f64(shared.options.header_timeout_s));
-        if let Ok(place) = places.clone().try_acquire_owned() {
-            let shared = shared.clone();
-            tokio::spawn(async move {
-                let interim = Interim::default();
-                let service = service_fn(|mut request: hyper::Request<Incoming>| {
-                    request.extensions_mut().insert(interim.clone());
-                    crate::http::answer(shared.clone(), request)
-                });
-                let connection = WithInterim::new(connection, interim.clone());
-                // The outcome of each request is counted; connection errors add nothing.
-                let _ = http.serve_connection(TokioIo::new(connection), service).await;
-                drop(place);
-            });
-        } else if let Ok(place) = refusals.clone().try_acquire_owned() {
-            http.header_read_timeout(REFUSAL_TIME);
-            tokio::spawn(async move {
-                let service = service_fn(|_| async move { Ok::<_, Dropped>(crate::http::overloaded(most)) });
-                let _ = http.serve_connection(TokioIo::new(connection), service).await;
-                drop(place);
-            });
-        }
-    }
+/// Answers the requests of a connection.
+async fn serve(shared: Arc<Shared>, connection: TcpStream, http: http1::Builder) {
+    let interim = Interim::default();
+    let service = service_fn(|mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(interim.clone());
+        crate::http::answer(shared.clone(), request)
+    });
+    let connection = WithInterim::new(connection, interim.clone());
+    // The outcome of each request is counted; connection errors add nothing.
+    let _ = http.serve_connection(TokioIo::new(connection), service).await;
 }

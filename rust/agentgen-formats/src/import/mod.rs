@@ -10,6 +10,7 @@ mod content;
 pub mod discover;
 pub mod formats;
 mod identity;
+pub mod journal;
 mod lengths;
 pub mod lines;
 mod merge;

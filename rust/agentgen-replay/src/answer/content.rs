@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
+
 use super::frame::{MAX_TOOL_CALLS, Timings, Usage};
 use super::pattern::Part;
 use super::{Counts, Failure, Read, ReasoningField, ToolCall};
 use crate::secrets::Secrets;
 
+/// Longest id of an answer that is kept, bytes.
+const MAX_ID_BYTES: usize = 256;
 /// Most characters kept of a finish reason.
 const MAX_REASON_CHARS: usize = 64;
 
@@ -19,6 +23,7 @@ pub(super) struct Content {
     pub reasoning_field: ReasoningField,
     pub tool_calls: Vec<ToolCall>,
     pub finish_reason: Option<String>,
+    pub id: Option<String>,
     /// The last event of the answer has come.
     pub end_mark: bool,
     pub counts: Counts,
@@ -40,6 +45,15 @@ impl Content {
         self.finish_reason = Some(self.secrets.redact(reason).chars().take(MAX_REASON_CHARS).collect());
         if matches!(reason, "error" | "abort" | "failed") {
             self.fail(Failure::ServerError, format!("the server ended the answer with finish_reason {reason}"));
+        }
+    }
+
+    /// The server's id of the answer; the first one counts.
+    pub(super) fn identify(&mut self, id: Option<&RawValue>) {
+        if self.id.is_none()
+            && let Some(id) = id.filter(|id| id.get().len() <= MAX_ID_BYTES)
+        {
+            self.id = serde_json::from_str(id.get()).ok();
         }
     }
 
@@ -72,6 +86,7 @@ impl Content {
             counts.prompt_tokens = usage.prompt_tokens.0.or(counts.prompt_tokens);
             counts.completion_tokens = usage.completion_tokens.0.or(counts.completion_tokens);
             counts.cached_tokens = usage.cached().or(counts.cached_tokens);
+            counts.reasoning_tokens = usage.reasoning().or(counts.reasoning_tokens);
         }
         if let Some(timings) = timings {
             let prompt = timings.cache_n.0.zip(timings.prompt_n.0).map(|(cached, new)| cached + new);

@@ -28,6 +28,9 @@ pub(super) struct Frame<'a> {
     /// The error of a server made with `FastAPI`.
     #[serde(borrow)]
     pub detail: Option<&'a RawValue>,
+    /// Read when it is used: a chunk whose id is no text is still one.
+    #[serde(borrow)]
+    pub id: Option<&'a RawValue>,
 }
 
 /// One choice of the answer; a replay asks for one only.
@@ -95,6 +98,7 @@ pub(super) struct Usage {
     prompt_cache_hit_tokens: Count,
     // Moonshot.
     cached_tokens: Count,
+    completion_tokens_details: Option<OutputDetails>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -103,7 +107,19 @@ struct Details {
     cached_tokens: Count,
 }
 
+/// Parts of an output.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct OutputDetails {
+    pub reasoning_tokens: Count,
+}
+
 impl Usage {
+    /// Tokens of the output that are reasoning.
+    pub fn reasoning(&self) -> Option<u64> {
+        self.completion_tokens_details.as_ref().and_then(|details| details.reasoning_tokens.0)
+    }
+
     /// Tokens of the prompt that were found in the cache, under any name in use.
     pub fn cached(&self) -> Option<u64> {
         let of = |details: &Option<Details>| details.as_ref().and_then(|details| details.cached_tokens.0);

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::content::Content;
-use super::frame::{self, Count, FunctionFragment, Limited, Text, ToolFragment};
+use super::frame::{self, Count, FunctionFragment, Limited, OutputDetails, Text, ToolFragment};
 use super::pattern::Part;
 use super::{Failure, Read, tool_calls};
 
@@ -38,6 +38,8 @@ pub(super) struct Event<'a> {
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
 pub(super) struct Answered<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
     #[serde(borrow)]
     output: Option<Limited<Item<'a>>>,
     #[serde(borrow)]
@@ -107,6 +109,7 @@ struct Usage {
     cache_read_input_tokens: Count,
     cache_creation_input_tokens: Count,
     input_tokens_details: Option<Details>,
+    output_tokens_details: Option<OutputDetails>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -142,7 +145,9 @@ impl Content {
             }
             "message_start" => {
                 let message = event.message.and_then(|json| serde_json::from_str::<Answered<'_>>(json.get()).ok());
-                self.count_items(message.and_then(|message| message.usage).as_ref());
+                let message = message.unwrap_or_default();
+                self.identify(message.id);
+                self.count_items(message.usage.as_ref());
             }
             "content_block_start" => self.block(event.content_block.unwrap_or_default(), event.index, read),
             "content_block_delta" | "message_delta" => {
@@ -163,6 +168,7 @@ impl Content {
 
     /// Takes a whole response, or a message: its items too, unless events have brought them.
     fn response(&mut self, answered: Answered<'_>, read: &mut Read) {
+        self.identify(answered.id);
         self.count_items(answered.usage.as_ref());
         if let Some(problem) = answered.error {
             self.server_error(problem);
@@ -268,6 +274,9 @@ impl Content {
         counts.completion_tokens = usage.output_tokens.0.or(counts.completion_tokens);
         let details = usage.input_tokens_details.as_ref().and_then(|details| details.cached_tokens.0);
         counts.cached_tokens = read.or(details).or(counts.cached_tokens);
+        counts.cache_written_tokens = written.or(counts.cache_written_tokens);
+        let reasoning = usage.output_tokens_details.as_ref().and_then(|details| details.reasoning_tokens.0);
+        counts.reasoning_tokens = reasoning.or(counts.reasoning_tokens);
     }
 
     fn server_error(&mut self, problem: &RawValue) {

@@ -166,6 +166,10 @@ pub struct Counts {
     pub completion_tokens: Option<u64>,
     /// Tokens of the prompt that the server found in its cache, as it reports them.
     pub cached_tokens: Option<u64>,
+    /// Tokens of the prompt that the server wrote to its cache, as it reports them.
+    pub cache_written_tokens: Option<u64>,
+    /// Tokens of the output that are reasoning, as the server reports them.
+    pub reasoning_tokens: Option<u64>,
 }
 
 /// Parses a response: [`Answer::feed`] takes each network read of the body, [`Answer::end`] its end.
@@ -362,6 +366,12 @@ impl Answer {
     #[must_use]
     pub fn tool_calls(&self) -> &[ToolCall] {
         &self.content.tool_calls
+    }
+
+    /// The server's id of the answer.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.content.id.as_deref()
     }
 
     /// Why the server stopped generating.

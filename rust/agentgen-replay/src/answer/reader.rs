@@ -75,6 +75,7 @@ impl Content {
         if let Some(problem) = problem::of_frame(&frame, &self.secrets) {
             return self.fail(Failure::ServerError, problem);
         }
+        self.identify(frame.id);
         self.count(frame.usage, frame.timings);
         let Some(choice) = frame.choices.0 else { return };
         if let Some(Text(reason)) = choice.finish_reason.as_ref().filter(|Text(reason)| !reason.is_empty()) {

@@ -1,6 +1,6 @@
 //! Messages of chat requests as parts of prompts, and recorded conversations as calls.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::import::lines::BadLine;
@@ -28,20 +28,61 @@ pub struct Message {
     pub tools: Vec<ToolUse>,
 }
 
+/// A part of a prompt with its text: the tools, the system prompt, a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section {
+    /// `tools`, `system`, `user`, `assistant` or `tool`.
+    pub role: &'static str,
+    /// Its text; token ids are numbers with spaces between them.
+    pub text: String,
+}
+
+/// A message with its text.
+pub struct Said {
+    pub kind: Kind,
+    /// Its text, with tool calls as text; other content (images) by a hash.
+    text: String,
+    tools: Vec<ToolUse>,
+}
+
+impl Said {
+    /// As a section of a prompt.
+    pub fn section(self) -> Section {
+        Section { role: role(self.kind), text: self.text }
+    }
+}
+
+fn role(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Context => "system",
+        Kind::Human => "user",
+        Kind::Answer => "assistant",
+        Kind::Result => "tool",
+    }
+}
+
 /// Reads a message of a chat request: those of `OpenAI` and Anthropic, and those of `OpenTelemetry`'s conventions.
 pub fn message(value: &Value) -> Result<Message, BadLine> {
+    let Said { kind, text, tools } = said(value)?;
+    Ok(Message { kind, part: Part::new(role(kind), &text), tools })
+}
+
+/// The same with its text.
+pub fn said(value: &Value) -> Result<Said, BadLine> {
     let role = value.get("role").and_then(Value::as_str);
+    let item = value.get("type").and_then(Value::as_str);
     let kind = match role {
         Some("system" | "developer") => Kind::Context,
         Some("user") if has_result(value) => Kind::Result,
         Some("user") => Kind::Human,
         Some("assistant") => Kind::Answer,
         Some("tool" | "function") => Kind::Result,
-        // Items of OpenAI's responses API have a type instead of a role.
-        _ => match value.get("type").and_then(Value::as_str) {
-            Some("function_call_output") => Kind::Result,
-            Some("function_call" | "reasoning") => Kind::Answer,
-            _ => return Err(BadLine::new("a message without a known role")),
+        // Items of OpenAI's responses API have a type instead of a role: results of tools, and what an answer holds.
+        Some(_) => return Err(BadLine::new("a message without a known role")),
+        None => match item {
+            Some(item) if item.ends_with("_output") => Kind::Result,
+            Some(_) => Kind::Answer,
+            None => return Err(BadLine::new("a message without a known role")),
         },
     };
     let mut content = Content::default();
@@ -55,16 +96,10 @@ pub fn message(value: &Value) -> Result<Message, BadLine> {
             content.call(call);
         }
     }
-    if value.get("type").and_then(Value::as_str) == Some("function_call") {
+    if let Some("function_call" | "custom_tool_call") = item {
         content.call(value);
     }
-    let name = match kind {
-        Kind::Context => "system",
-        Kind::Human => "user",
-        Kind::Answer => "assistant",
-        Kind::Result => "tool",
-    };
-    Ok(Message { kind, part: Part::new(name, &content.text), tools: content.tools })
+    Ok(Said { kind, text: content.text, tools: content.tools })
 }
 
 /// Whether a message of the user holds results of tools (Anthropic).
@@ -100,7 +135,7 @@ impl Content {
                     }
                     _ => match text("text").or(text("thinking")).or(text("content")) {
                         Some(text) => self.add(text),
-                        None => self.push(&format!("{:016x}", xxh3_64(value.to_string().as_bytes()))),
+                        None => self.push(&format!("{:016x}", hash(block))),
                     },
                 }
             }
@@ -129,10 +164,22 @@ impl Content {
     }
 }
 
+/// The hash of a block. Where a client wants the cache to end changes from call to call, and is not content.
+fn hash(block: &Map<String, Value>) -> u64 {
+    let mut block = block.clone();
+    block.remove("cache_control");
+    xxh3_64(Value::Object(block).to_string().as_bytes())
+}
+
 /// The tools of a request, which stand before everything else in its prompt.
-pub fn tools_part(tools: Option<&Value>) -> Option<Part> {
+pub fn tools_section(tools: Option<&Value>) -> Option<Section> {
     let tools = tools.filter(|tools| tools.as_array().is_some_and(|list| !list.is_empty()))?;
-    Some(Part::new("tools", &tools.to_string()))
+    Some(Section { role: "tools", text: tools.to_string() })
+}
+
+/// The same as a part.
+pub fn tools_part(tools: Option<&Value>) -> Option<Part> {
+    tools_section(tools).map(|section| Part::new(section.role, &section.text))
 }
 
 /// What caused a call whose prompt ends with a message of this kind.

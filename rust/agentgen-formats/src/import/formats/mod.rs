@@ -19,6 +19,8 @@ mod mooncake;
 mod openai;
 mod otel;
 mod pi;
+mod record;
+pub mod request;
 mod sharegpt;
 pub(crate) mod support;
 mod swe;
@@ -75,6 +77,7 @@ pub const FORMATS: &[Format] = &[
     mooncake::FORMAT,
     mooncake::DELTA,
     tracelab::FORMAT,
+    record::FORMAT,
     agenttrace::FORMAT,
     csv::AZURE,
     csv::BURST,

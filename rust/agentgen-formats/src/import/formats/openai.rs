@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::chat::{Kind, message, tools_part, trigger};
+use super::request::Body;
 use super::support::{key, read_values};
 use super::values::{Name, Tokens, ms, tokens};
 use super::{Format, Head, HeadObject, no_folders};
@@ -49,22 +49,6 @@ struct Row {
     own: Body,
 }
 
-#[derive(Deserialize, Default)]
-struct Body {
-    model: Option<String>,
-    messages: Option<Vec<Value>>,
-    /// The prompt of `OpenAI`'s responses: text, or items.
-    input: Option<Value>,
-    /// The system prompt of `OpenAI`'s responses.
-    instructions: Option<Value>,
-    /// The system prompt of Anthropic.
-    system: Option<Value>,
-    tools: Option<Value>,
-    text_input: Option<String>,
-    prompt: Option<Value>,
-    usage: Option<Value>,
-}
-
 #[derive(Deserialize)]
 struct Response {
     usage: Option<Value>,
@@ -72,12 +56,9 @@ struct Response {
     body: Option<Box<Response>>,
 }
 
-/// A prompt: its parts, what its last message is, and whether it is whole.
+/// A prompt as parts.
 struct Read {
     parts: Vec<Part>,
-    /// Index of each message of the user, for the number of the user's request.
-    human_turns: u32,
-    last: Kind,
     /// It is what the turn adds to its session, not the whole prompt.
     is_added: bool,
 }
@@ -91,42 +72,6 @@ fn read(path: &Path) -> Result<Recording> {
     })?;
     recording.sessions = requests.sessions.into_iter().map(|open| open.session).collect();
     Ok(recording)
-}
-
-impl Body {
-    fn read(&self) -> Result<Read, BadLine> {
-        let mut parts: Vec<Part> = tools_part(self.tools.as_ref()).into_iter().collect();
-        if let Some(text) = self.text_input.as_deref().or(self.prompt.as_ref().and_then(Value::as_str)) {
-            parts.push(Part::new("user", text));
-            let is_added = self.text_input.is_some();
-            return Ok(Read { parts, human_turns: 1, last: Kind::Human, is_added });
-        }
-        let system = self.system.as_ref().or(self.instructions.as_ref()).filter(|system| !system.is_null());
-        if let Some(system) = system {
-            parts.push(message(&serde_json::json!({ "role": "system", "content": system }))?.part);
-        }
-        let (mut human_turns, mut last) = (0, Kind::Context);
-        let text_item;
-        let items: &[Value] = match (&self.messages, &self.input) {
-            (Some(messages), _) => messages,
-            (None, Some(Value::Array(items))) => items,
-            (None, Some(Value::String(text))) => {
-                text_item = [serde_json::json!({ "role": "user", "content": text })];
-                &text_item
-            }
-            _ => return Err(BadLine::new("none of messages, input, prompt and text_input")),
-        };
-        for item in items {
-            let read = message(item)?;
-            human_turns += u32::from(read.kind == Kind::Human && last != Kind::Human);
-            last = read.kind;
-            parts.push(read.part);
-        }
-        if parts.is_empty() {
-            return Err(BadLine::new("no message"));
-        }
-        Ok(Read { parts, human_turns, last, is_added: false })
-    }
 }
 
 /// A session whose last prompt can still be continued.
@@ -162,17 +107,18 @@ fn chain(parts: &[Part]) -> Vec<u128> {
 impl Requests<'_> {
     fn add(&mut self, row: Row) -> Result<(), BadLine> {
         let body = row.body.or(row.request).or(row.payload).unwrap_or_default();
-        let body =
-            if body.messages.is_some() || body.input.is_some() || body.prompt.is_some() { body } else { row.own };
-        let read = body.read()?;
+        let body = if body.has_prompt() { body } else { row.own };
+        let prompt = body.sections()?;
+        let parts = prompt.list.iter().map(|section| Part::new(section.role, &section.text)).collect();
+        let read = Read { parts, is_added: prompt.is_added };
         let response = row.response.and_then(|r| r.usage.or(r.body.and_then(|b| b.usage))).or(body.usage);
         let mut usage = response.map_or_else(Usage::default, |usage| counted(&usage));
         usage.output_tokens = usage.output_tokens.or(tokens(row.output_length));
         let sent_ms = ms(row.timestamp, 1.0)?;
         let call = Call {
             model: body.model,
-            trigger: trigger(read.last),
-            human_turn_index: read.human_turns.saturating_sub(1),
+            trigger: prompt.trigger,
+            human_turn_index: prompt.human_turns.saturating_sub(1),
             usage,
             sent_ms,
             sent_is_recorded: sent_ms.is_some(),

@@ -2,10 +2,10 @@
 
 use agentgen_formats::import::formats::{FORMATS, detect};
 
-use super::{lengths, requests, weka, with_ids};
+use super::{lengths, record, requests, weka, with_ids};
 use crate::support::Folder;
 
-const SAMPLES: [&str; 19] = [
+const SAMPLES: [&str; 20] = [
     weka::TRACE,
     with_ids::MOONCAKE,
     with_ids::DELTA,
@@ -25,6 +25,7 @@ const SAMPLES: [&str; 19] = [
     requests::TEXT_INPUT,
     requests::SHAREGPT,
     requests::OTLP,
+    record::JOURNAL,
 ];
 
 /// Reads a file with the format that recognises it, if any does; returns how many calls it has.

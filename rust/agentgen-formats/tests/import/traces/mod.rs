@@ -3,6 +3,7 @@
 mod damage;
 mod lengths;
 mod oracles;
+mod record;
 mod requests;
 mod weka;
 mod with_ids;
