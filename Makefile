@@ -34,7 +34,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench bench-regression bench-instructions bench-peer bench-peer-analyze \
-        bench-peer-import bench-peer-simulate bench-peer-replay bench-replay test-interop test-engines fuzz \
+        bench-peer-import bench-peer-distill bench-peer-simulate bench-peer-replay bench-replay test-interop test-engines fuzz \
         screenshots presets docs test-docs clean
 
 help: ## List the targets
@@ -163,6 +163,9 @@ bench-peer-analyze: $(VENV)/optimized $(VENV)/tools $(PEER_MADE) ## Compare the 
 
 bench-peer-import: $(VENV)/optimized $(VENV)/tools $(DESIGNER_MADE) ## Compare the import of logs with Data Designer; print a Markdown table
 	$(BIN)/python benches/peer/import_logs.py --designer $(DESIGNER)/$(SCRIPTS)
+
+bench-peer-distill: $(VENV)/optimized $(VENV)/tools $(CHARTS) $(DESIGNER_MADE) ## Compare the distillation of sessions with Data Designer; print a Markdown table
+	AGENTGEN_SHARED_DATA=$(abspath $(DATA)) $(BIN)/python benches/peer/distill.py --designer $(DESIGNER)/$(SCRIPTS)
 
 bench-peer-simulate: $(VENV)/optimized $(VENV)/tools $(PEER_MADE) ## Compare the simulator with AIPerf; print Markdown tables
 	$(BIN)/python benches/peer/simulate.py --peer $(PEERBIN)

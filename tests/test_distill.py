@@ -6,12 +6,14 @@ import hashlib
 import json
 import re
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 from agentgen._rollouts import rollouts
 from agentgen.distill import client
+from agentgen.local import LocalModel
 from distilled import dataset, manifest, records, session, sessions
 from fake_model import Call, FakeModel, Reply, answered, good
 
@@ -411,7 +413,8 @@ def test_a_busy_server_is_waited_for(model: FakeModel, invoke: Invoke, tmp_path:
         (("-o", "out", "--request-json", "[]"), "found '[]', expected a JSON object"),
         (("-o", "out", "--resume", "--force"), "--resume and --force: found both"),
         (("-o", "out", "--url", "ftp://x"), "found 'ftp://x', expected a URL"),
-        (("-o", "out"), "expected --url"),
+        (("-o", "out"), "expected --url or --local"),
+        (("-o", "out", "--local", "--model", "m"), "--local and --model: found both"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
@@ -485,4 +488,29 @@ def test_a_call_that_always_fails_costs_its_row_only(
     model.calls.clear()
     invoke(*command, "--resume")
     assert len(model.calls) == 3
+    assert dataset(tmp_path / "out")["failed_column"].null_count() == 4
+
+
+def test_a_local_model_is_asked_one_call_at_a_time(
+    model: FakeModel, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[dict[str, Any]] = []
+
+    @contextmanager
+    def local_model(**options: Any) -> Iterator[LocalModel]:
+        served.append(options)
+        yield LocalModel(f"{model.url}/v1", "small", options["context_tokens"])
+        served.append({})  # stopped
+
+    monkeypatch.setattr("agentgen.local.local_model", local_model)
+    session(tmp_path / "logs", "long", ["a " * 20_000, "b"])
+    sessions(tmp_path / "logs", 3)
+    invoke("distill", tmp_path / "logs", "--local", "-n", 4, "-o", tmp_path / "out", "--quiet")
+    assert [list(options) for options in served] == [["context_tokens", "say"], []]
+    assert model.most_in_flight == 1
+    assert {call.body["model"] for call in model.calls} == {"small"}
+    assert {call.body["max_tokens"] for call in model.calls} == {800}
+    assert max(len(call.user) for call in model.calls) < 2_048 * 3
+    format_ = model.calls[0].body["response_format"]["json_schema"]["schema"]
+    assert format_["properties"]["user_goal"]["maxLength"] == 120
     assert dataset(tmp_path / "out")["failed_column"].null_count() == 4

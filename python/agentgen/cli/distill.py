@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 MAX_CONCURRENCY = 4_096
 MAX_PRICE = 1e6
+LOCAL_CONTEXT_TOKENS = 2_048  # a longer prompt takes a slow model too long
+LOCAL_ANSWER_TOKENS = 800
+LOCAL_TEXT = 120  # characters
 OUR_FIELDS = ("messages", "response_format", "model", "stream", "n", "tools")
 
 
@@ -102,6 +106,7 @@ def _url(_context: click.Context, param: click.Parameter, value: str | None) -> 
     help="Environment variable with the API key.",
 )
 @click.option("--judge-api-key-env", metavar="NAME", help="The same for --judge-url. [default: that of --api-key-env]")
+@click.option("--local", is_flag=True, help="Ask a small model on this machine instead, which is fetched once (93 MB).")
 @click.option("-n", "--rows", type=Whole(1, MAX_ROWS), default=ROWS, show_default=True, metavar="N", help="Sessions.")
 @click.option(
     "-o",
@@ -202,9 +207,11 @@ def command(
     from agentgen.distill.manifest import summary  # noqa: PLC0415
     from agentgen.distill.run import distill  # noqa: PLC0415
 
-    with reading():
-        settings = _settings(sources, output, options)
-    with progress("distilling", "row", shown=not (quiet or as_json)) as update:
+    _check(options)
+    with ExitStack() as stack:
+        with reading():
+            settings = _settings(sources, output, options, stack)
+        update = stack.enter_context(progress("distilling", "row", shown=not (quiet or as_json)))
         made = distill(settings, output, resume=resume, force=force, progress=update)
     said = summary(made)
     if output is not None:
@@ -218,11 +225,8 @@ def command(
     return 0 if said["rows"]["distilled"] else FAILED
 
 
-def _settings(sources: tuple[str, ...], output: Path | None, options: dict[str, Any]) -> DistillSettings:
-    """The checked settings; asks the server for what it alone knows."""
-    from agentgen.distill.run import find_model  # noqa: PLC0415  not needed by the help
-    from agentgen.distill.sources import check  # noqa: PLC0415
-
+def _check(options: dict[str, Any]) -> None:
+    """Refuse options that do not go together."""
     name = options["format_name"]
     if name != "auto" and name not in rollout_formats():
         expected = ", ".join(rollout_formats())
@@ -235,18 +239,36 @@ def _settings(sources: tuple[str, ...], output: Path | None, options: dict[str, 
         raise click.BadParameter(found, param_hint="--partition-index")
     if options["seed"] is not None and not options["shuffle"]:
         raise click.UsageError("--seed needs --shuffle.")
-    if options["url"] is None:
-        raise click.UsageError("expected --url.")
+    if options["local"]:
+        for one in ("url", "model", "judge_url", "judge_model"):
+            if options[one] is not None:
+                raise click.UsageError(f"--local and --{one.replace('_', '-')}: found both, expected one of them.")
+    elif options["url"] is None:
+        raise click.UsageError("expected --url or --local.")
+
+
+def _settings(
+    sources: tuple[str, ...], output: Path | None, options: dict[str, Any], stack: ExitStack
+) -> DistillSettings:
+    """The checked settings; asks the server for what it alone knows, and serves the local model until the end."""
+    from agentgen.distill.run import find_model  # noqa: PLC0415  not needed by the help
+    from agentgen.distill.sources import check  # noqa: PLC0415
+
+    index, count = options["partition_index"], options["num_partitions"]
     chosen = selection(
         sources,
-        format=name,
+        format=options["format_name"],
         partition=None if count is None else (index, count),
         seed=(options["seed"] or 0) if options["shuffle"] else None,
         limit=options["rows"],
         threads=options["threads"],
     )
     check(chosen)
-    writer, stated = find_model(Endpoint(options["url"], options["model"] or "", options["api_key_env"]))
+    if options["local"]:
+        options = options | _served(options, stack)
+    # A small model may write without an end.
+    longest = LOCAL_TEXT if options["local"] else None
+    writer, stated = find_model(Endpoint(options["url"], options["model"] or "", options["api_key_env"], longest))
     judge = writer
     if options["judge_url"] is not None:
         key = options["judge_api_key_env"] or options["api_key_env"]
@@ -267,6 +289,17 @@ def _settings(sources: tuple[str, ...], output: Path | None, options: dict[str, 
         price_out=options["price_out"],
         dataset_name=options["dataset_name"] or (output.resolve().name if output is not None else "preview"),
     )
+
+
+def _served(options: dict[str, Any], stack: ExitStack) -> dict[str, Any]:
+    """The options for the local model, which is served until the end."""
+    from agentgen.local import local_model  # noqa: PLC0415  not needed by the help
+
+    tokens = options["context_tokens"] or LOCAL_CONTEXT_TOKENS
+    model = stack.enter_context(local_model(context_tokens=tokens, say=lambda text: click.echo(text, err=True)))
+    fields = {"max_tokens": LOCAL_ANSWER_TOKENS, **(options["request_fields"] or {})}
+    served = {"url": model.url, "model": model.model, "context_tokens": model.context_tokens}
+    return served | {"concurrency": 1, "request_fields": fields}
 
 
 def _print(made: Distilled, said: dict[str, Any], output: Path | None) -> None:

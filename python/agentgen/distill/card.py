@@ -64,7 +64,7 @@ def _lines(said: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield "## Files"
     yield ""
-    yield f"- `{dataset.DATASET}`: all rows, all columns."
+    yield f'- `{dataset.DATASET}`: all rows, all columns (`load_dataset("parquet", data_files="{dataset.DATASET}")`).'
     for name, count in said["records"].items():
         yield f"- `{name}`: {counted(count, 'recommended record')} as chat messages, without near-duplicates."
     if settings["test_share"] is not None:
@@ -94,9 +94,7 @@ def _front_matter(said: dict[str, Any]) -> Iterator[str]:
     for name in said["records"]:
         part = next((part for part, file in dataset.PARTS.items() if file == name), "train")
         yield f"  - {{split: {part}, path: {name}}}"
-    yield "  default: true"
-    yield "- config_name: rows"
-    yield f"  data_files: {dataset.DATASET}"
+    # One format a card: the hub's library reads all configurations with the same reader.
     yield "---"
     yield ""
 

@@ -11,15 +11,19 @@ if TYPE_CHECKING:
 
 
 @cache
-def schema(shape: type[BaseModel]) -> dict[str, Any]:
-    """The schema without references; every key is required and no other allowed."""
+def schema(shape: type[BaseModel], longest_text: int | None = None) -> dict[str, Any]:
+    """The schema without references; every key is required and no other allowed.
+
+    With `longest_text`, no text has more characters: OpenAI refuses such limits, and small models need them.
+    """
     full = shape.model_json_schema()
-    return {"title": full["title"], **_strict(full, full.get("$defs", {}))}
+    return {"title": full["title"], **_strict(full, full.get("$defs", {}), longest_text)}
 
 
-def response_format(shape: type[BaseModel], name: str) -> dict[str, Any]:
+def response_format(shape: type[BaseModel], name: str, longest_text: int | None) -> dict[str, Any]:
     """The `response_format` of a request."""
-    return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": schema(shape)}}
+    wanted = schema(shape, longest_text)
+    return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": wanted}}
 
 
 def in_prompt(shape: type[BaseModel]) -> str:
@@ -30,16 +34,18 @@ def in_prompt(shape: type[BaseModel]) -> str:
     )
 
 
-def _strict(part: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+def _strict(part: dict[str, Any], definitions: dict[str, Any], longest_text: int | None) -> dict[str, Any]:
     if "$ref" in part:
         part = {**definitions[part["$ref"].rpartition("/")[2]], **part}
     kept: dict[str, Any] = {
         name: part[name] for name in ("type", "description", "enum", "minItems", "maxItems") if name in part
     }
+    if longest_text is not None and part.get("type") == "string" and "enum" not in part:
+        kept["maxLength"] = longest_text
     if "items" in part:
-        kept["items"] = _strict(part["items"], definitions)
+        kept["items"] = _strict(part["items"], definitions, longest_text)
     if "properties" in part:
-        kept["properties"] = {name: _strict(one, definitions) for name, one in part["properties"].items()}
+        kept["properties"] = {name: _strict(one, definitions, longest_text) for name, one in part["properties"].items()}
         kept["required"] = list(part["properties"])
         kept["additionalProperties"] = False
     return kept

@@ -25,11 +25,13 @@ class Endpoint:
         url: URL of the server, as `agentgen.replay.urls.server_url` writes it.
         model: The model's name.
         api_key_env: Variable that holds the API key, if there is one.
+        longest_text: Characters of a text that structured output may have, for models that write without an end.
     """
 
     url: str
     model: str
     api_key_env: str = API_KEY_ENV
+    longest_text: int | None = None
 
     def api_key(self) -> str | None:
         """The API key; never stored or shown."""

@@ -154,7 +154,11 @@ class StructuredModel:
         if self._schema_in_prompt:
             first = {"role": "user", "content": f"{schema.in_prompt(column.shape)}\n\n{messages[1]['content']}"}
             messages = [messages[0], first, *messages[2:]]
-        wanted = schema.response_format(column.shape, column.name) if self._sends_format else None
+        wanted = (
+            schema.response_format(column.shape, column.name, self.client.endpoint.longest_text)
+            if self._sends_format
+            else None
+        )
         reply = await self.client.ask(messages, wanted)
         self._journal.put(key, self.client.endpoint.model, reply)
         return reply
