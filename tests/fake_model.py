@@ -135,7 +135,7 @@ class FakeModel:
         """Answer a call."""
         user = "".join(message["content"] for message in body["messages"] if message["role"] == "user")
         schema = body["response_format"]["json_schema"]["schema"] if "response_format" in body else None
-        if found := SCHEMA.search(user):
+        if schema is None and (found := SCHEMA.search(user)):
             schema = json.loads(found[1])
         with self._lock:
             call = Call(len(self.calls), body, headers, _column(schema), user)

@@ -9,7 +9,7 @@
         ├── HistoryError                      -   the next request of a session cannot be built; the session fails
         │   └── EmptyAnswerError              -   an answer is empty
         ├── ReplayError                       2   a replay cannot start: server, model or settings
-        ├── DistillError                      2   a model server answers no call, or the model is unknown
+        ├── DistillError                      2   a model server answers no call, or there is no model to ask
         ├── RunError                          1   a run directory is incomplete, in use, or does not match others
         ├── PlanError                         1   no amount of memory reaches the target
         ├── LocalModelError                   1   the model of --local cannot be fetched or started
@@ -137,7 +137,7 @@ class CollectError(AgentgenError):
 
 
 class DistillError(AgentgenError):
-    """A model server answers no call, or the model to ask is unknown."""
+    """A model server answers no call, the model to ask is unknown, or a library is missing."""
 
 
 class PlanError(AgentgenError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from agentgen.distill.settings import (
     DistillSettings,
     Endpoint,
 )
-from agentgen.errors import AgentgenError
+from agentgen.errors import AgentgenError, DistillError
 from agentgen.replay.urls import server_url
 from agentgen.settings import MAX_SEED
 from agentgen.text.format import printable
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 MAX_CONCURRENCY = 4_096
 MAX_PRICE = 1e6
+EXTRA = {"aiohttp": "aiohttp", "kingfisher_sdk": "kingfisher-secret-scanner", "polars": "polars"}
 LOCAL_CONTEXT_TOKENS = 2_048  # a longer prompt takes a slow model too long
 LOCAL_ANSWER_TOKENS = 800
 LOCAL_TEXT = 120  # characters
@@ -203,6 +205,9 @@ def command(
         raise click.UsageError("--json and --quiet: found both, expected one of them.")
     if resume and (force or preview):
         raise click.UsageError(f"--resume and --{'force' if force else 'preview'}: found both, expected one of them.")
+    for module, package in EXTRA.items():
+        if find_spec(module) is None:
+            raise DistillError(f"distill needs {package}: pip install 'agentgen-traces[distill]'")
     # Imports that take time and that the help does not need.
     from agentgen.distill.manifest import summary  # noqa: PLC0415
     from agentgen.distill.run import distill  # noqa: PLC0415

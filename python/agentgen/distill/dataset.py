@@ -86,13 +86,19 @@ def write_records(
     for row, rating in zip(rows, rated, strict=True):
         if rating.is_kept:
             name = SFT if test_share is None else PARTS[part_of(row.session.root, test_share)]
-            lines[name].append(json.dumps(record(row), ensure_ascii=False))
+            lines[name].append(_line(record(row)))
     for name, kept in lines.items():
         with replaced(directory / name) as file:
             file.writelines(f"{line}\n".encode() for line in kept)
     for name in {SFT, *PARTS.values()} - lines.keys():  # of an earlier run with or without parts
         (directory / name).unlink(missing_ok=True)
     return {name: len(kept) for name, kept in lines.items()}
+
+
+def _line(record_: dict[str, Any]) -> str:
+    """A line of JSON; other ends of lines than ours are written as escapes, since some readers break there."""
+    text = json.dumps(record_, ensure_ascii=False)
+    return text.translate({0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"})
 
 
 def record(row: Row) -> dict[str, Any]:

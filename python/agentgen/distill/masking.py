@@ -99,10 +99,8 @@ class Masker:
 @cache
 def _scanner() -> Scanner:
     """The scanner; its rules are compiled once a machine (5 s), and kept in the user's cache directory."""
-    try:
-        from kingfisher_sdk import DetectionPolicy, Rules, Scanner  # noqa: PLC0415  an extra, slow to load
-    except ImportError as error:
-        raise ImportError(f"distill needs {DETECTOR}: pip install 'agentgen-traces[distill]'") from error
+    from kingfisher_sdk import DetectionPolicy, Rules, Scanner  # noqa: PLC0415  an extra, slow to load
+
     with as_file(files("agentgen.distill").joinpath("rules.yml")) as rules:
         # Comments that tell a scanner to look away are for repositories: a session may quote them.
         return Scanner(Rules([rules]), policy=DetectionPolicy(inline_ignores=False, markup_context=False))

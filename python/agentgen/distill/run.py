@@ -78,7 +78,6 @@ def distill(
         DistillError: The server answers no call.
         RunError: The directory is not empty, or holds the answers to other questions.
         TraceError: There is no session, or a named file has another format.
-        ImportError: A library is missing.
         OSError: A file cannot be read or written.
         KeyboardInterrupt: The run was stopped; the journal has all answers.
     """
