@@ -169,7 +169,7 @@ def test_slower_requests_take_longer(small_run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["analysis", "fidelity", "fit", "plan", "simulation", "validation", "import", "tool-times"]
+    "name", ["analysis", "export", "fidelity", "fit", "plan", "simulation", "validation", "import", "tool-times"]
 )
 def test_checked_in_schemas_are_of_the_compiled_types(name: str) -> None:
     text = (ROOT / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8")

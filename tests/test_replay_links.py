@@ -107,3 +107,62 @@ def test_a_failed_session_begins_nothing_more(trace: Path, run: Run, tmp_path: P
     sessions = set(requests["session_key"])
     assert {"main-0", "joined-0", "background-0", "main-2"} <= sessions
     assert not {"after-0", "after-1", "after-2"} & sessions
+
+
+def lengths(median: int) -> dict[str, float]:
+    return {"median": median, "sigma": 0.5, "max": median * 20}
+
+
+def caused(median: int) -> dict[str, Any]:
+    return {"new_tokens": [{"tokens": lengths(median)}], "delay_ms": {"median": 5, "sigma": 1.0}}
+
+
+EDITS = {
+    "max_prompt_tokens": 4_000,
+    "block_size": BLOCK,
+    "cache": {"layer1_tokens": 64, "layer1_5_tokens": 0, "layer2": None, "first_prompt": lengths(200)},
+    "new_tokens_per_turn": None,
+    "generation_length": lengths(40),
+    "inter_turn_delay": None,
+    "restart_initial_probability": 0,
+    "calibrate": False,
+    "triggers": {
+        "human": caused(60),
+        "tool": caused(40),
+        "calls_per_human_turn": {"median": 3, "first_turn_factor": 2, "sigma": 1.0, "session_sigma": 0.5}
+        | {"chat_probability": 0.1, "chat_median": 1.0},
+    },
+    "breaks": {
+        "max_per_line": 3,
+        "kinds": [
+            {
+                "name": "edit",
+                "tool_probability": 0.2,
+                "human_probability": [[0, 0.2], [4_000, 0.2]],
+                "keeps": [{"weight": 1, "part": {"share": {"quantiles": [[0, 0.7], [1, 1.0]]}}}],
+                "new_prompt": {"ratio": {"median": 1.0, "sigma": 0.1}},
+                "delay_ms": {"median": 5, "sigma": 1.0},
+            }
+        ],
+    },
+}
+
+
+def test_a_server_finds_the_outputs_that_breaks_keep(run: Run, tmp_path: Path) -> None:
+    agentgen.write_run(tmp_path / "run", EDITS, sessions=10, seed=9, formats=("jsonl",))
+    with serving(block_tokens=BLOCK) as url:
+        run(
+            *("replay", tmp_path / "run", "--url", url, "--concurrency", 1, "--history", "recorded"),
+            *("--max-delay", 0, "--output", tmp_path, "--name", "out", "--quiet"),
+        )
+    requests = pl.read_parquet(tmp_path / "out" / "requests.parquet")
+    assert requests["reported_cached_tokens"].to_list() == requests["predicted_cached_tokens"].to_list()
+    breaks = pl.concat([pl.DataFrame(batch) for batch in agentgen.read(tmp_path / "run")]).filter(
+        pl.col("link") == "break"
+    )
+    first = {
+        row["session_key"]: row["reported_cached_tokens"] for row in requests.iter_rows(named=True) if row["turn"] == 0
+    }
+    kept = [(first[row["session_id"]], row["kept_length"]) for row in breaks.filter(turn_index=0).iter_rows(named=True)]
+    assert kept
+    assert all(cached >= length for cached, length in kept)

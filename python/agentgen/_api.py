@@ -208,7 +208,7 @@ def convert(
     threads: int | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
-    """Convert a trace to another format or layout.
+    """Convert a trace to another format or layout; `export` writes the formats of other programs.
 
     Args:
         paths: What `read` takes.

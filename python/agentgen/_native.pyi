@@ -39,6 +39,8 @@ __all__ = [
     "compare_traces",
     "convert",
     "describe_replay",
+    "export_formats",
+    "export_trace",
     "fit",
     "generate",
     "import_formats",
@@ -294,6 +296,28 @@ def convert(
     """Rewrite a trace; the target's name decides its format (.jsonl, .jsonl.zst, .parquet). Replaces the target.
 
     Returns JSON: rows, sessions, layout, bytes, sha256. Raises TraceError, OSError.
+    """
+
+def export_formats() -> str:
+    """The table of formats as JSON: name, title, readers, properties, and how each holds the parts of a trace."""
+
+def export_trace(
+    sources: Sequence[str],
+    target: str | None,
+    *,
+    to: str,
+    source_layout: str | None = None,
+    source_block_size: int | None = None,
+    trace_block_size: int | None = None,
+    text: bool = False,
+    words: Sequence[str] | None = None,
+    strict: bool = False,
+    threads: int | None = None,
+) -> str:
+    """Write a trace in the format `to`; a target of None is standard output. Replaces the target.
+
+    Returns JSON: format, title, sessions, requests, files, bytes, sha256, block_size, block_size_option, losses.
+    Raises TraceError, OSError.
     """
 
 @type_check_only

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentgen._api import convert, generate, merge, presets, read, validate
 from agentgen._batches import Batches, Trace
+from agentgen._export import Export, Loss, export, export_formats
 from agentgen._fit import Fit, fit
 from agentgen._import import ImportedRun, ImportProblem, import_formats, import_sessions
 from agentgen._native import Batch, __version__
@@ -48,11 +49,13 @@ __all__ = [
     "Comparison",
     "ConfigError",
     "DistillError",
+    "Export",
     "Fidelity",
     "Finding",
     "Fit",
     "ImportProblem",
     "ImportedRun",
+    "Loss",
     "ModelError",
     "Plan",
     "PlanError",
@@ -72,6 +75,8 @@ __all__ = [
     "analyze",
     "compare",
     "convert",
+    "export",
+    "export_formats",
     "fidelity",
     "fit",
     "generate",

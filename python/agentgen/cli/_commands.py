@@ -21,6 +21,7 @@ COMMANDS = (
     "distill",
     "validate",
     "convert",
+    "export",
     "merge",
     "analyze",
     "report",

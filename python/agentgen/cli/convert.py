@@ -52,6 +52,7 @@ def command(
 
     IN is a JSONL (.gz, .zst) or Parquet file, a run directory or a merged set
     of shards. The suffix of OUT sets the format: .jsonl, .jsonl.zst or .parquet.
+    agentgen export writes the formats of other programs.
     """
     if not target.name.endswith(SUFFIXES):
         raise click.BadParameter(

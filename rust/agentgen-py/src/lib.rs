@@ -11,6 +11,7 @@ mod arguments;
 mod config;
 mod enter;
 mod error;
+mod export;
 mod fit;
 mod generate;
 mod import;
@@ -46,6 +47,8 @@ mod _native {
     use super::answer::{Answer, Secrets};
     #[pymodule_export]
     use super::config::{preset, preset_names, preset_summary, resolve};
+    #[pymodule_export]
+    use super::export::{export_formats, export_trace};
     #[pymodule_export]
     use super::fit::{compare_traces, fit};
     #[pymodule_export]

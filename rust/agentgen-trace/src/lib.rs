@@ -21,6 +21,7 @@ pub mod sink;
 pub mod source;
 pub mod totals;
 pub mod transcript;
+pub mod words;
 mod written;
 
 pub use error::{Result, TraceError};

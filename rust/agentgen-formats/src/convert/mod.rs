@@ -157,7 +157,7 @@ impl Cumulative {
 }
 
 /// Tenths of a millisecond: whole if the value in ms has one decimal.
-fn tenths(ms: f64) -> f64 {
+pub(crate) fn tenths(ms: f64) -> f64 {
     let tenths = ms * 10.0;
     #[expect(clippy::float_cmp, reason = "tests whether a time is a whole number of tenths")]
     if tenths.round() / 10.0 == ms { tenths.round() } else { tenths }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use agentgen_engine::timeline::{Begin, SendTime, TimedSession as _};
 use agentgen_trace::session::Session;
+use agentgen_trace::words::Words;
 
 use super::body::Members;
 use super::encoded::{EncodedTranscript, TextSource};
 use super::options::{Encoding, History, Request, RequestError};
 use super::transcript_store::TranscriptStore;
-use super::words::Words;
 
 /// What all sessions of a replay share.
 #[derive(Debug)]

@@ -1,10 +1,10 @@
 //! The transcript of a session as prompts send it; each part is encoded once.
 
 use agentgen_engine::kv::TokenSpan;
+use agentgen_trace::words::{Owners, Words};
 use serde::{Deserialize, Serialize};
 
 use super::options::Encoding;
-use super::words::{Owners, Words};
 
 /// A part of the transcript: an input or an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

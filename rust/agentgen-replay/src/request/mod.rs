@@ -1,6 +1,6 @@
 //! Builds the requests of a session: prompts, histories, bodies.
 //!
-//! A session of a block-hash trace (`block_hash`) turns hash ids into text (`words`), encodes each part of its prompts
+//! A session of a block-hash trace (`block_hash`) turns hash ids into text (`agentgen_trace::words`), encodes each part of its prompts
 //! once (`encoded`) and puts the request's other fields (`fields`) around them (`body`); `transcript_store` keeps its transcript for
 //! the restart session that continues it. A recorded conversation (`messages`) sends its own text. `session` is either of
 //! them, `source` gives the sessions of one worker in the order in which they start, `selection` leaves some out, `describe`
@@ -17,7 +17,6 @@ mod selection;
 mod session;
 mod source;
 mod transcript_store;
-mod words;
 
 pub(crate) use block_hash::returned_of;
 pub use body::probe;

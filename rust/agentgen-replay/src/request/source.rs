@@ -9,6 +9,7 @@ use agentgen_trace::diagnostic::Diagnostic;
 use agentgen_trace::session::{self, Session, Sessions, TraceTiming};
 use agentgen_trace::source::{self, ReadOptions};
 use agentgen_trace::transcript::{self, flat};
+use agentgen_trace::words::Words;
 use agentgen_trace::{Cancel, Result, TraceError};
 
 use super::block_hash::{BlockHashSession, ReplayContext};
@@ -18,7 +19,6 @@ use super::options::{Endpoint, Options, RequestError};
 use super::selection::Selector;
 use super::session::ReplaySession;
 use super::transcript_store::TranscriptStore;
-use super::words::Words;
 
 /// The sessions of one worker: each whose number, divided by the number of workers, leaves the worker's.
 #[derive(Debug, Clone, Copy)]
@@ -192,6 +192,8 @@ struct BlockHash {
     has_links: bool,
     /// Number of the root session of the last bundle.
     root: u64,
+    /// Owners of the tokens of each session of that bundle, which breaks keep.
+    bundle: HashMap<u64, Vec<(u64, u64)>>,
     selector: Selector,
 }
 
@@ -199,7 +201,8 @@ impl BlockHash {
     fn open(path: &Path, options: Options, selector: Selector, cancel: &Cancel) -> Result<Self> {
         let encoding = options.encoding().map_err(refused)?;
         let members = Members::new(&options).map_err(refused)?;
-        let words = Words::new(options.words, &options.salt).map_err(refused)?;
+        let words = Words::new(options.words, &options.salt)
+            .map_err(|found| refused(RequestError::Options(Box::new(found))))?;
         let open: Open = if options.is_linked { session::open } else { session::open_unlinked };
         let (source, _, sessions) = open_block_hash(path, options.trace_block_size, open, cancel)?;
         let context = ReplayContext {
@@ -213,7 +216,15 @@ impl BlockHash {
             continues_once: source.meta.origin.is_some(),
         };
         let has_links = source.meta.linked;
-        Ok(Self { sessions, context: Arc::new(context), roots: HashMap::new(), has_links, root: 0, selector })
+        Ok(Self {
+            sessions,
+            context: Arc::new(context),
+            roots: HashMap::new(),
+            has_links,
+            root: 0,
+            bundle: HashMap::new(),
+            selector,
+        })
     }
 
     fn next(&mut self, share: Share) -> Result<Option<ReplaySession>> {
@@ -242,6 +253,13 @@ impl BlockHash {
             root = known.number;
         }
         self.root = root;
+        if self.has_links {
+            if session.begin() == Begin::Slot {
+                self.bundle.clear();
+            }
+            owners.extend(session.link.parent().and_then(|parent| self.bundle.get(&parent)).into_iter().flatten());
+            self.bundle.insert(number, owners.clone());
+        }
         if let Some(parent) = parent.filter(|_| self.context.continues_once) {
             self.roots.remove(&parent);
         }

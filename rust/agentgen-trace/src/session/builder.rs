@@ -11,6 +11,13 @@ use crate::row::{TIME, is_time};
 /// Numbers of sessions are below this.
 const OWNERS: u64 = 1 << 40;
 
+/// The session that an owner of tokens names, and the number of its stream: an output that a later prompt does not hold whole
+/// begins another one.
+#[must_use]
+pub fn session_of_owner(owner: u64) -> (u64, u64) {
+    (owner % OWNERS, owner / OWNERS)
+}
+
 #[derive(Debug)]
 pub(super) struct SessionBuilder {
     layout: Layout,

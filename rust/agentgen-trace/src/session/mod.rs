@@ -12,6 +12,7 @@ use agentgen_engine::timeline::{Begin, SendTime, TimedSession, TimedTurn};
 
 pub use assemble::Assembler;
 pub use assemble::sessions;
+pub use builder::session_of_owner;
 pub use end::SessionEnd;
 pub use link::{Link, Linker};
 pub use order::in_order;

@@ -173,7 +173,7 @@ impl<'a> Rows<'a> {
 
 /// Ids with commas between them. Most ids are one more than the one before: but for every tenth, their text differs in
 /// the last digit alone, so that counting it up in the text before is all it takes.
-fn ids(ids: &[i64], number: &mut itoa::Buffer, out: &mut Vec<u8>) {
+pub fn ids(ids: &[i64], number: &mut itoa::Buffer, out: &mut Vec<u8>) {
     const WORD: usize = 16;
     // With their comma these fit in a word.
     let short = 0..1_000_000_000_000_000;
@@ -201,7 +201,7 @@ fn ids(ids: &[i64], number: &mut itoa::Buffer, out: &mut Vec<u8>) {
 }
 
 /// Milliseconds with one decimal; with as many as it takes where a foreign trace is finer.
-fn milliseconds(value: f64, number: &mut itoa::Buffer, out: &mut Vec<u8>) {
+pub fn milliseconds(value: f64, number: &mut itoa::Buffer, out: &mut Vec<u8>) {
     let tenths = value * 10.0;
     let whole = tenths.round();
     // Dividing back tells whether the value is a number of tenths: exactly what the generator stores.
@@ -216,7 +216,7 @@ fn milliseconds(value: f64, number: &mut itoa::Buffer, out: &mut Vec<u8>) {
 }
 
 /// A JSON string; names of our own need no escapes.
-fn string(text: &str, out: &mut Vec<u8>) {
+pub fn string(text: &str, out: &mut Vec<u8>) {
     let is_special = |b: u8| u8::from(!matches!(b, b' '..=b'~') || matches!(b, b'"' | b'\\'));
     // A search for the first special byte could end early, and so would not be vectorised.
     if text.bytes().map(is_special).fold(0, u8::max) == 0 {

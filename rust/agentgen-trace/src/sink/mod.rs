@@ -1,6 +1,7 @@
 //! Batches into files.
 
 pub mod batches;
+pub mod compression;
 pub mod file;
 pub mod jsonl;
 pub mod parquet;

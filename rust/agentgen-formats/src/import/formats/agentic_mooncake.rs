@@ -174,7 +174,9 @@ fn sessions(path: &Path, rows: Vec<(Row, Vec<Wait>)>, block_tokens: u32) -> Vec<
         sessions[place].calls.push(call_of(row, scope, block_tokens, waited.is_empty()));
         waits.push(((place, call), waited));
     }
-    for ((place, call), waited) in &waits {
+    // What begins a session comes first: a request may wait for a session whose rows are after its own.
+    let (begins, others): (Vec<_>, Vec<_>) = waits.iter().partition(|((_, call), _)| *call == 0);
+    for ((place, call), waited) in begins.into_iter().chain(others) {
         let delays = waited.iter().filter(|w| !w.is_barrier).filter_map(|w| w.delay_ms);
         sessions[*place].calls[*call].delay_ms = delays.max_by(f64::total_cmp);
         for wait in waited.iter().filter(|w| !w.is_barrier) {

@@ -3,7 +3,8 @@
 use agentgen_engine::kv::{Content, TokenSpan};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::options::RequestError;
+use crate::diagnostic::Diagnostic;
+use crate::session::session_of_owner;
 
 /// Common words that are one token in most tokenizers, with or without a space before them.
 const COMMON: &str = include_str!("words.txt");
@@ -12,8 +13,8 @@ const COMMON: &str = include_str!("words.txt");
 const FIRST_ID: u64 = 1_000;
 const IDS: u64 = 29_000;
 
-/// `(number, seed)` of a session and of the sessions that it continues: its prompts may hold their own tokens.
-pub(super) type Owners = [(u64, u64)];
+/// `(number, seed)` of a session and of the sessions whose tokens its prompts may hold.
+pub type Owners = [(u64, u64)];
 
 /// Maps tokens to words.
 #[derive(Debug)]
@@ -24,24 +25,28 @@ pub struct Words {
 
 impl Words {
     /// Uses `words`, or common English ones; another salt maps each token to another word.
-    pub fn new(words: Option<Vec<String>>, salt: &str) -> Result<Self, RequestError> {
+    ///
+    /// # Errors
+    /// If there are fewer than 64 words, or one is not of ASCII letters and digits.
+    pub fn new(words: Option<Vec<String>>, salt: &str) -> Result<Self, Diagnostic> {
         let words = words.unwrap_or_else(|| COMMON.split_whitespace().map(str::to_owned).collect());
         // Such words need no escapes in JSON and hold no separator.
         let is_plain = |word: &String| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric());
         if words.len() < 64 || !words.iter().all(is_plain) {
             let expected = "at least 64 words of ASCII letters and digits";
-            return Err(RequestError::options("words", words.len().to_string(), expected));
+            return Err(Diagnostic::unnamed(words.len().to_string(), expected).with_field("words"));
         }
         Ok(Self { words, salt: xxh3_64_with_seed(salt.as_bytes(), 0) })
     }
 
     /// Seed of a session's own tokens, made from its name, which is the same in every shard.
-    pub(super) fn owner(&self, key: &str) -> u64 {
+    #[must_use]
+    pub fn owner(&self, key: &str) -> u64 {
         xxh3_64_with_seed(key.as_bytes(), self.salt)
     }
 
     /// Appends the words of a span of tokens, a space after each.
-    pub(super) fn push_text(&self, span: TokenSpan, id_tokens: u32, owners: &Owners, text: &mut Vec<u8>) {
+    pub fn push_text(&self, span: TokenSpan, id_tokens: u32, owners: &Owners, text: &mut Vec<u8>) {
         let count = self.words.len() as u64;
         self.each(span, id_tokens, owners, |value| {
             // The upper bits of a 64 x 64-bit product: a uniform index without a division.
@@ -52,7 +57,7 @@ impl Words {
     }
 
     /// Appends the token ids of a span, a comma after each.
-    pub(super) fn push_ids(&self, span: TokenSpan, id_tokens: u32, owners: &Owners, text: &mut Vec<u8>) {
+    pub fn push_ids(&self, span: TokenSpan, id_tokens: u32, owners: &Owners, text: &mut Vec<u8>) {
         let mut number = itoa::Buffer::new();
         self.each(span, id_tokens, owners, |value| {
             let id = FIRST_ID + ((u128::from(value) * u128::from(IDS)) >> 64) as u64;
@@ -65,8 +70,9 @@ impl Words {
     fn each(&self, span: TokenSpan, id_tokens: u32, owners: &Owners, mut f: impl FnMut(u64)) {
         match span.content() {
             Content::Own { session, position } => {
-                let owner = owners.iter().find(|(number, _)| *number == session).map_or(0, |(_, seed)| *seed);
-                let seed = mix(owner ^ 1);
+                let (number, stream) = session_of_owner(session);
+                let owner = owners.iter().find(|(known, _)| *known == number).map_or(0, |(_, seed)| *seed);
+                let seed = mix(owner ^ 1 ^ (stream << 32));
                 (position..position + span.tokens()).for_each(|at| f(value(seed, at)));
             }
             Content::Ids { first, offset } => {
