@@ -10,39 +10,10 @@ use agentgen_trace::meta::TraceMeta;
 use agentgen_trace::session::{Link, Session, SessionEnd};
 
 use super::bundle::{Bundle, Member};
+use super::session_blocks::{SessionBlocks, TurnBlocks};
 
 /// Owner of the tokens that complete the last block of a request without a session; no session has this number.
 const PADDING: u64 = (1 << 40) - 1;
-
-/// The ids of a session's prompts.
-#[derive(Debug, Default)]
-pub(crate) struct SessionBlocks(Vec<TurnBlocks>);
-
-/// The ids of a prompt, or of what a turn adds to it.
-#[derive(Debug, Clone, Default)]
-struct TurnBlocks {
-    /// Ranges of ids, with the block that each begins with.
-    chain: Arc<[(u32, i64)]>,
-    /// Blocks of the chain that the prompt has.
-    full: u32,
-    /// Further ids, which no other prompt has.
-    fresh: Range<i64>,
-}
-
-impl SessionBlocks {
-    /// Replaces `ids` by those of a turn, that of a partial last block included.
-    pub(crate) fn ids(&self, turn: usize, ids: &mut Vec<i64>) {
-        let blocks = &self.0[turn];
-        ids.clear();
-        for (at, (block, first)) in blocks.chain.iter().enumerate() {
-            let end = blocks.chain.get(at + 1).map_or(blocks.full, |(next, _)| *next).min(blocks.full);
-            if end > *block {
-                ids.extend(*first..*first + i64::from(end - block));
-            }
-        }
-        ids.extend(blocks.fresh.clone());
-    }
-}
 
 /// What the ids of a turn cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +53,7 @@ impl Numbering {
             } else {
                 self.added(member, at, &mut chains)
             };
-            bundle.members[at].blocks = SessionBlocks(blocks);
+            bundle.members[at].blocks = SessionBlocks::new(blocks);
         }
         if let Some(forget) = &mut self.forget {
             forget.end(&mut self.tree, bundle, &chains);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use agentgen_trace::session::{Link, Session};
 
 use super::about::{About, Trigger};
-use super::blocks::SessionBlocks;
+use super::session_blocks::SessionBlocks;
 
 /// A session, ready to be written.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ mod order;
 mod output;
 mod read;
 mod record;
+mod session_blocks;
 mod targets;
 mod text;
 mod times;

@@ -11,9 +11,10 @@ use agentgen_trace::session::{Link, Session, sessions};
 use agentgen_trace::source::{self, Source};
 
 use super::about::Notes;
-use super::blocks::{Numbering, SessionBlocks};
+use super::blocks::Numbering;
 use super::bundle::{Bundle, Member};
 use super::holds::Counts;
+use super::session_blocks::SessionBlocks;
 use super::times;
 
 /// What was read so far.
