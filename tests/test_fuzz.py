@@ -26,6 +26,8 @@ INPUTS = {
     "responses": 4000,
     "requests": 1500,
     "imports": 400,
+    "model_answers": 600,
+    "journals": 400,
 }
 
 

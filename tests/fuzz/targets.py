@@ -18,6 +18,12 @@ import agentgen
 from agentgen import _native
 from agentgen._rollouts import selection
 from agentgen.config import load_config
+from agentgen.distill.answers import AnswerError, parsed
+from agentgen.distill.client import Reply
+from agentgen.distill.digest import Digest
+from agentgen.distill.journal import Journal
+from agentgen.distill.judge import CRITERIA, Judgement
+from agentgen.distill.sft import SftRecord
 from agentgen.replay.http import Connection
 
 if TYPE_CHECKING:
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
 CORPUS = Path(__file__).parent / "corpus"
 SAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "import"
 ROWS = 8
+HALF = 0.5
 
 
 class Opener(Protocol):
@@ -270,9 +277,54 @@ def imports(directory: Path) -> Iterator[tuple[Check, list[bytes]]]:
     yield check, [path.read_bytes() for path in sorted(SAMPLES.iterdir())]
 
 
+@contextlib.contextmanager
+def model_answers(directory: Path) -> Iterator[tuple[Check, list[bytes]]]:
+    """Answers of models to the columns of distillation."""
+
+    def check(data: bytes, rng: random.Random) -> None:
+        shape = rng.choice((Digest, SftRecord, Judgement))
+        with contextlib.suppress(AnswerError):
+            found = parsed(data.decode("utf-8" if rng.random() < HALF else "latin-1", "replace"), shape)
+            assert shape.model_validate_json(found.model_dump_json()) == found
+
+    del directory
+    verdict = {"reasoning": "r", "score": 4}
+    record = {"instruction": "i", "response": "```\n{}\n```", "skill_tags": ["a"], "difficulty": "easy"}
+    yield check, [json.dumps(dict.fromkeys(CRITERIA, verdict)).encode(), f"```json\n{json.dumps(record)}\n```".encode()]
+
+
+@contextlib.contextmanager
+def journals(directory: Path) -> Iterator[tuple[Check, list[bytes]]]:
+    """Journals of distillation that are resumed."""
+    path = directory / "journal.jsonl"
+    asked = {"model": "m"}
+    key = ("row", "column", 0)
+    reply = Reply("content", is_cut=False, prompt_tokens=1, cached_tokens=0, completion_tokens=1, duration_ms=1.0)
+
+    def check(data: bytes, rng: random.Random) -> None:
+        del rng
+        path.write_bytes(data)
+        with contextlib.suppress(agentgen.RunError):
+            journal = Journal(path, asked, resume=True)
+            journal.put(key, "m", reply)
+            journal.close()
+            again = Journal(path, asked, resume=True)
+            again.close()
+            assert again.get(key) == reply
+
+    first = Journal(path, asked, resume=False)
+    first.put(key, "m", reply)
+    first.know("server", {"sends_format": True})
+    first.close()
+    yield check, [path.read_bytes()]
+
+
 TARGETS: dict[str, Opener] = {
     target.__name__: target
-    for target in (rows, messages, parquet, manifests, configurations, answers, responses, requests, imports)
+    for target in (
+        *(rows, messages, parquet, manifests, configurations, answers, responses, requests, imports),
+        *(model_answers, journals),
+    )
 }
 
 
