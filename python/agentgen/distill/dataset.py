@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DATASET = "dataset.parquet"
 SFT = "sft.jsonl"
 PARTS = {TRAIN: "sft-train.jsonl", TEST: "sft-test.jsonl"}
-ROW_GROUP_BYTES = 16 << 20  # about, before compression
+ROW_GROUP_BYTES = 8 << 20  # about, before compression
 MOST_ROWS = 4_096  # of a row group
 
 
