@@ -308,6 +308,17 @@ def test_a_session_longer_than_the_context_is_cut_and_counted(model: FakeModel, 
     assert manifest(tmp_path / "out")["cut"] == {"rows": 1, "characters": left_out}
 
 
+def test_a_large_model_is_not_sent_whole_tool_results_unasked(model: FakeModel, invoke: Invoke, tmp_path: Path) -> None:
+    model.models = [{"id": "fake", "context_length": 1_000_000}]
+    session(tmp_path / "logs", "long", ["x" * 1_000_000, "short"])
+    run = ("distill", tmp_path / "logs", "--url", model.url, "-n", 1, "--quiet")
+    invoke(*run, "-o", tmp_path / "default")
+    invoke(*run, "-o", tmp_path / "asked", "--context-tokens", 1_000_000)
+    default, asked = (len(call.user) for call in model.asked("trace_digest"))
+    assert default < 0.75 * 3 * 32_768
+    assert asked > 1_000_000
+
+
 def test_a_judge_of_its_own(model: FakeModel, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WRITER_KEY", "writer-secret")
     monkeypatch.setenv("JUDGE_KEY", "judge-secret")

@@ -234,3 +234,13 @@ def test_a_full_disk_fails_in_one_line_and_keeps_what_is_there(
     assert not (tmp_path / "out" / "manifest.json").exists()
     invoke(*run, "--resume")
     assert len(model.calls) == 13  # the answer that could not be kept is asked for again
+
+
+def test_beginning_anew_leaves_no_file_of_the_earlier_run(model: FakeModel, invoke: Invoke, tmp_path: Path) -> None:
+    source, out = sessions(tmp_path / "logs", 2), tmp_path / "out"
+    run = ("distill", source, "--url", model.url, "-n", 2, "-o", out, "--quiet")
+    invoke(*run)
+    (out / "mine.txt").write_text("keep", encoding="utf-8")
+    model.respond = lambda _: Reply("no", status=401)
+    invoke(*run, "--force", code=2)
+    assert sorted(path.name for path in out.iterdir()) == ["journal.jsonl", "mine.txt"]

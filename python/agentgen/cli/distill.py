@@ -141,7 +141,7 @@ def _url(_context: click.Context, param: click.Parameter, value: str | None) -> 
     type=Whole(MIN_CONTEXT_TOKENS, MAX_TOKENS),
     metavar="TOKENS",
     help="Tokens that the model takes, prompt and answer together; longer sessions are cut. "
-    f"[default: as the server says, else {CONTEXT_TOKENS}]",
+    f"[default: as the server says, at most {CONTEXT_TOKENS}]",
 )
 @click.option(
     "--request-json",
@@ -284,7 +284,7 @@ def _settings(
         selection=chosen,
         writer=writer,
         judge=judge,
-        context_tokens=options["context_tokens"] or stated or CONTEXT_TOKENS,
+        context_tokens=options["context_tokens"] or min(stated or CONTEXT_TOKENS, CONTEXT_TOKENS),
         concurrency=options["concurrency"],
         timeout_s=options["timeout_ms"] / 1000,
         request_fields=options["request_fields"] or {},

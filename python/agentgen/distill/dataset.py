@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agentgen.distill.sources import Rows
 
 DATASET = "dataset.parquet"
+PAGE = "report.html"
 SFT = "sft.jsonl"
 PARTS = {TRAIN: "sft-train.jsonl", TEST: "sft-test.jsonl"}
 ROW_GROUP_BYTES = 8 << 20  # about, before compression

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from agentgen.distill import dataset, manifest, pipeline
+from agentgen.distill import card, dataset, manifest, pipeline
 from agentgen.distill.client import ChatClient, UnavailableError, models
 from agentgen.distill.excerpt import budget_bytes
 from agentgen.distill.journal import NAME as JOURNAL
@@ -118,7 +118,8 @@ def _journal(settings: DistillSettings, directory: Path | None, *, resume: bool,
             raise RunError(f"{directory}: found no {JOURNAL}, expected a directory of agentgen distill")
         directory.mkdir(parents=True, exist_ok=True)
         if not resume:
-            (directory / MANIFEST).unlink(missing_ok=True)
+            for name in (MANIFEST, card.NAME, dataset.DATASET, dataset.PAGE, dataset.SFT, *dataset.PARTS.values()):
+                (directory / name).unlink(missing_ok=True)
     asked = {
         "recipe": RECIPE,
         "model": settings.writer.model,

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from agentgen._native import RolloutSelection
 
 API_KEY_ENV = "OPENAI_API_KEY"
-CONTEXT_TOKENS = 32_768  # of a model whose server does not state it
+CONTEXT_TOKENS = 32_768  # unless the server states less: a larger model would be sent, and paid for, whole tool results
 MIN_CONTEXT_TOKENS = 1_024
 CONCURRENCY = 32
 TIMEOUT_S = 600.0
@@ -46,7 +46,7 @@ class DistillSettings:
         selection: Which recorded sessions, as `agentgen.rollouts` takes them; its limit is the number of rows.
         writer: The model that writes digests and records.
         judge: The model that scores them.
-        context_tokens: Tokens that the smaller of the models takes, prompt and answer together.
+        context_tokens: Tokens that the writer is given at most, prompt and answer together.
         concurrency: Most calls in flight.
         timeout_s: Time limit of a call, seconds.
         request_fields: Fields added to every request.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from agentgen.distill.dataset import PAGE
 from agentgen.distill.judge import CRITERIA
 from agentgen.pages.render import Page, render
 from agentgen.pages.survey import LONGEST, clipped
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from agentgen.distill.rating import Rating
     from agentgen.distill.result import Distilled
 
-NAME = "report.html"
 SAMPLES = 40  # rows of each kind that are shown
 MAX_TEXT = 3_000  # characters of a text
 MAX_REASONS = 20
@@ -29,7 +29,7 @@ def page(made: Distilled, said: dict[str, Any]) -> Page:
     """The page of a run."""
     judged = [row.judgement.scores() for row in made.rows if row.judgement is not None]
     return Page(
-        name=NAME,
+        name=PAGE,
         title=f"Distilled: {clipped(said['dataset_name'], LONGEST)}",
         lead="What became of recorded sessions: scores, reasons of rejection, and records beside their digests.",
         modules=("report/plots.js", "distill/samples.js", "distill/main.js"),
@@ -63,7 +63,7 @@ def write(made: Distilled, said: dict[str, Any], directory: Path) -> Path:
         AgentgenError: The chart library is missing.
         OSError: The file cannot be written.
     """
-    return write_file(directory / NAME, render(page(made, said)))
+    return write_file(directory / PAGE, render(page(made, said)))
 
 
 def _rejections(made: Distilled) -> Iterator[dict[str, Any]]:
