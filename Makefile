@@ -34,7 +34,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench bench-regression bench-instructions bench-peer bench-peer-analyze \
-        bench-peer-import bench-peer-distill bench-peer-simulate bench-peer-replay bench-replay test-interop test-engines fuzz \
+        bench-peer-import bench-peer-distill bench-peer-simulate bench-peer-replay bench-replay bench-record \
+        test-interop test-engines fuzz \
         screenshots presets docs test-docs clean
 
 help: ## List the targets
@@ -172,6 +173,10 @@ bench-peer-simulate: $(VENV)/optimized $(VENV)/tools $(PEER_MADE) ## Compare the
 
 bench-replay: $(VENV)/optimized $(VENV)/tools ## Measure the replay client: requests/s, lag, memory (BENCH_SERVER=PROGRAM adds a server)
 	$(BIN)/python benches/replay/throughput.py $(if $(BENCH_SERVER),--server $(BENCH_SERVER))
+
+bench-record: ## Measure the recorder: time added to a request, requests/s
+	cargo build --release --example serve --example record
+	$(PYTHON) benches/record.py --serve target/release/examples/serve --record target/release/examples/record
 
 bench-peer-replay: $(VENV)/optimized $(VENV)/tools $(PEER_MADE) ## Compare the replay client with AIPerf, on BENCH_SERVER=PROGRAM (BENCH_ENDPOINTS=PROGRAM adds MLCommons)
 	$(BIN)/python benches/peer/replay.py --peer $(PEERBIN) --server $(BENCH_SERVER) \

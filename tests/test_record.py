@@ -423,3 +423,55 @@ def test_a_journal_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(PermissionError):
         agentgen.record("http://127.0.0.1:1", tmp_path / "run")
+
+
+def test_conversations_are_written_with_their_texts_if_that_is_wanted(tmp_path: Path, invoke: Invoke) -> None:
+    file = tmp_path / "texts.jsonl"
+    system = " ".join(f"rule{n}" for n in range(20))
+    with serving() as server, agentgen.record(server.url, tmp_path / "run", messages=file) as recorder:
+        url = recorder.url
+        first = chat(url, "begin here", session="one")["choices"][0]["message"]["content"]
+        second = chat(url, "begin here", first, "go on", session="one")["choices"][0]["message"]["content"]
+        tool = {"name": "Read", "input_schema": {}}
+        ask: dict[str, Any] = {"model": "agentgen", "max_tokens": 6, "system": system, "tools": [tool]}
+        asked = {"role": "user", "content": "read it"}
+        answer = json.loads(post(url, "/v1/messages", ask | {"messages": [asked], "tool_choice": {"type": "any"}}))
+        call = answer["content"][0]
+        result = {"type": "tool_result", "tool_use_id": call["id"], "content": "its text"}
+        messages = [asked, {"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}]
+        done = json.loads(post(url, "/v1/messages", ask | {"messages": messages}))["content"][0]["text"]
+        assert not file.exists()
+    conversations = [json.loads(line) for line in file.read_text().splitlines()]
+    assert recorder.stats()["conversations"] == len(conversations) == 2
+    texts = [[message["content"] for message in one["messages"]] for one in conversations]
+    assert texts[0] == ["begin here", first, "go on", second]
+    assert conversations[0]["session_id"] == "one"
+    assert [message["role"] for message in conversations[1]["messages"]] == [
+        "system",
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+    ]
+    assert conversations[1]["messages"][2]["tool_calls"][0]["function"]["name"] == "Read"
+    outcome = invoke("import", file, "--messages", tmp_path / "rows.parquet")
+    assert "2 sessions, 9 messages" in outcome.output
+    rows = pl.read_parquet(tmp_path / "rows.parquet")
+    assert rows["final_assistant_message"].to_list() == [second, done]
+    with pytest.raises(agentgen.RunError, match="found a file, expected none"):
+        agentgen.record("http://127.0.0.1:1", tmp_path / "other", messages=file)
+
+
+def test_a_response_that_follows_another_has_its_whole_conversation(tmp_path: Path) -> None:
+    file = tmp_path / "texts.jsonl"
+    with serving() as server, agentgen.record(server.url, tmp_path / "run", messages=file) as recorder:
+        body: dict[str, Any] = {"model": "agentgen", "max_output_tokens": 3, "instructions": "be brief"}
+        first = json.loads(post(recorder.url, "/v1/responses", body | {"input": "one"}))
+        follow = {"input": "two", "previous_response_id": first["id"], "instructions": "be long"}
+        second = json.loads(post(recorder.url, "/v1/responses", body | follow))
+        third = body | {"input": "three", "previous_response_id": second["id"]}
+        post(recorder.url, "/v1/responses", third)
+    lines = [json.loads(line)["messages"] for line in file.read_text().splitlines()]
+    longest = max(lines, key=len)
+    assert [message["role"] for message in longest] == ["system", *["user", "assistant"] * 3]
+    assert [message["content"] for message in longest][:2] == ["be brief", "one"]

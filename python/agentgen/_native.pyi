@@ -707,7 +707,7 @@ class RecordingProxy:
 
     `options`: JSON with `proxy` (`upstream`; optional `ca_file`, `insecure`, `host`, `port` (0: any),
     `max_connections`, `header_timeout_s`, `body_timeout_s`, `connect_timeout_s`, `threads`), `journal` (a new file)
-    and optional `session_headers`.
+    and optional `messages` (a new file) and `session_headers`.
 
     Raises ValueError (options), OSError (cannot listen, or write the journal).
     """
@@ -726,7 +726,7 @@ class RecordingProxy:
 
         `open`, `calls`, `failed`, `unread`, `sessions`, `other_requests`; tokens by the server's count `prompt_tokens`,
         `cached_tokens`, `output_tokens`, by estimate `estimated_tokens`, `known_tokens` (an infinite cache finds them);
-        `error` (null unless the journal cannot be written).
+        `conversations` that were written with their texts; `error` (null unless a file cannot be written).
         """
 
     def close(self) -> None:

@@ -119,6 +119,7 @@ def record(
     ca_file: StrPath | None = None,
     insecure: bool = False,
     session_headers: Sequence[str] = (),
+    messages: StrPath | None = None,
     block_size: Count | None = None,
     max_connections: Count = DEFAULT_CONNECTIONS,
     threads: int | None = None,
@@ -133,13 +134,14 @@ def record(
         ca_file: Certificates of accepted authorities (default: `SSL_CERT_FILE`, or the system's).
         insecure: Accept any certificate of the server.
         session_headers: Further headers in which clients name their sessions.
+        messages: A new JSONL file that gets the conversations with their texts.
         block_size: Tokens per block (default: 64).
         max_connections: Largest number of open connections; more get 503.
         threads: Worker threads (default: one per core, at most 4).
 
     Raises:
         OSError: The port is in use, the host cannot be listened on, or the directory cannot be written.
-        RunError: The directory is not empty.
+        RunError: The directory is not empty, or the file of messages exists.
         ValueError: An argument is out of range.
 
     Examples:
@@ -162,9 +164,13 @@ def record(
         proxy["threads"] = check_integer("threads", threads, 1, MAX_SERVER_THREADS)
     check_unfinished(path)
     check_empty(path, force=False)
+    if messages is not None and Path(messages).exists():
+        raise RunError(f"{messages}: found a file, expected none; choose another name")
     created = not path.exists()
     path.mkdir(parents=True, exist_ok=True)
     options = {"proxy": proxy, "journal": str(path / JOURNAL), "session_headers": list(session_headers)}
+    if messages is not None:
+        options["messages"] = os.fspath(messages)
     try:
         native = _native.RecordingProxy(json.dumps(options))
     except BaseException:

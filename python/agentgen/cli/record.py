@@ -50,6 +50,12 @@ LOOPBACK = ("127.", "localhost", "::1")
 @click.option("--name", metavar="RUN", help="Name of the run directory. [default: record_<UTC time>]")
 @click.option("--block-size", type=Whole(1, MAX_TOKENS), metavar="TOKENS", help="Tokens per block. [default: 64]")
 @click.option(
+    "--messages",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the conversations with their texts to this JSONL file, too.",
+)
+@click.option(
     "--session-header",
     "session_headers",
     multiple=True,
@@ -93,6 +99,7 @@ def command(
     name: str | None,
     grace_ms: float,
     max_connections: int,
+    messages: Path | None,
     pages: bool,
     **options: Any,
 ) -> None:
@@ -103,14 +110,15 @@ def command(
     chat completions, completions, responses (OpenAI) and messages (Anthropic)
     until Ctrl-C, and makes a run of them, which every other command takes.
 
-    No text, header or key is stored: prompts are hashes. Ctrl-C lets open calls
-    end; a second one cuts them.
+    No text, header or key is stored: prompts are hashes. --messages also writes
+    the conversations with their texts, but no headers, when the recording ends.
+    Ctrl-C lets open calls end; a second one cuts them.
     """
     check_name(name)
     directory = output / (name or f"record_{datetime.now(UTC):%Y%m%d-%H%M%S}")
     allow_open_files(2 * max_connections)
     try:
-        recorder = record(upstream, directory, host=host, max_connections=max_connections, **options)
+        recorder = record(upstream, directory, host=host, max_connections=max_connections, messages=messages, **options)
     except ValueError as error:
         raise click.UsageError(f"--{error}.") from None
     except OSError as error:
@@ -119,7 +127,7 @@ def command(
         raise
     with stopped_by_signals() as stopped:
         try:
-            _print_start(recorder, upstream, host)
+            _print_start(recorder, upstream, host, messages)
             with _live_line(recorder) as show:
                 _serve(recorder, stopped, grace_ms / MS_PER_S, show)
         except BaseException:
@@ -133,12 +141,16 @@ def command(
     from agentgen.cli._import_text import print_import  # noqa: PLC0415  rich is slow to import
 
     print_import(run, written)
-    click.echo(f"stopped; {_counts(recorder.stats())}", err=True)
+    stats = recorder.stats()
+    if messages:
+        click.echo(printable(f"\n{messages}: {counted(stats['conversations'], 'conversation')} with all texts"))
+    click.echo(f"stopped; {_counts(stats)}", err=True)
 
 
-def _print_start(recorder: Recorder, upstream: str, host: str) -> None:
+def _print_start(recorder: Recorder, upstream: str, host: str, messages: Path | None) -> None:
     click.echo(recorder.url)
-    click.echo(printable(f"forwards to {upstream}, records into {recorder.directory} without texts, until Ctrl-C"))
+    texts = f"and all texts into {messages}" if messages else "without texts"
+    click.echo(printable(f"forwards to {upstream}, records into {recorder.directory} {texts}, until Ctrl-C"))
     click.echo(f"OPENAI_BASE_URL={recorder.url}/v1 ANTHROPIC_BASE_URL={recorder.url}")
     if not host.startswith(LOOPBACK):
         click.echo(f"agentgen: warning: {printable(host)}: other machines can send requests too", err=True)

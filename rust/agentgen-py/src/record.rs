@@ -32,7 +32,7 @@ impl RecordingProxy {
         let options = RecordOptions::from_json(options).map_err(bad_argument)?;
         let running = py.detach(|| Recorder::start(options)).map_err(|error| match error {
             RecordError::Proxy(error) => not_started(error),
-            RecordError::Journal { path, source } => {
+            RecordError::File { path, source } => {
                 PyOSError::new_err((source.raw_os_error(), reason(&source), path.display().to_string()))
             }
         })?;

@@ -24,7 +24,13 @@ pub struct Entries {
 pub struct Made {
     pub entry: Entry,
     pub prompt: Option<Prompt>,
+    /// The id of its session, if the client sends one, and its hash.
+    pub session: Option<String>,
     pub client: Option<u64>,
+    /// The call whose whole prompt its own begins with.
+    pub extends: Option<u64>,
+    /// The call whose answer its prompt follows by its id.
+    pub before: Option<u64>,
 }
 
 impl Entries {
@@ -47,11 +53,13 @@ impl Entries {
         }
         let body = ended.request.as_ref();
         let read = body.and_then(|body| request::read(body, ended.encoding.as_deref()));
-        let client = ended.client.clone().or_else(|| read.as_ref().and_then(|read| read.names.session()));
-        let client = client.map(|client| self.known.hashes().id(&client));
+        let session = ended.client.clone().or_else(|| read.as_ref().and_then(|read| read.names.session()));
+        let client = session.as_ref().map(|session| self.known.hashes().id(session));
         entry.client = client.map(|client| format!("{client:016x}"));
+        let before = read.as_ref().and_then(|read| self.responses.get(read.names.previous()?)).map(|known| known.0);
         let prompt = read.and_then(|read| self.add_request(&mut entry, &read, ended));
-        Made { entry, prompt, client }
+        let extends = entry.after.filter(|(call, pieces)| self.known.length(*call) == Some(*pieces));
+        Made { entry, prompt, session, client, extends: extends.map(|extends| extends.0), before }
     }
 
     /// Adds what the request says; none if it follows an answer that was not recorded.

@@ -7,11 +7,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use agentgen_formats::import::journal::{Header, VERSION};
+use agentgen_formats::import::journal::{Header, Outcome, VERSION};
 
 use crate::entry::Entries;
 use crate::stats::Counted;
 use crate::tap::Ended;
+use crate::texts::Texts;
 
 /// How long a line may wait to be written: a crash loses no more.
 const FLUSH: Duration = Duration::from_millis(500);
@@ -24,16 +25,22 @@ pub struct Journal {
     entries: Entries,
     counted: Arc<Mutex<Counted>>,
     waiting: Arc<AtomicU64>,
+    texts: Option<Texts>,
 }
 
 impl Journal {
     /// Begins a journal.
-    pub fn begin(file: File, counted: Arc<Mutex<Counted>>, waiting: Arc<AtomicU64>) -> io::Result<Self> {
+    pub fn begin(
+        file: File,
+        texts: Option<Texts>,
+        counted: Arc<Mutex<Counted>>,
+        waiting: Arc<AtomicU64>,
+    ) -> io::Result<Self> {
         let mut file = BufWriter::with_capacity(BUFFER_BYTES, file);
         serde_json::to_writer(&mut file, &Header { agentgen_record: VERSION })?;
         file.write_all(b"\n")?;
         file.flush()?;
-        Ok(Self { file, entries: Entries::default(), counted, waiting })
+        Ok(Self { file, entries: Entries::default(), counted, waiting, texts })
     }
 
     /// Writes the calls that come, until no more can. What cannot be written is reported in the counts.
@@ -60,11 +67,21 @@ impl Journal {
         }
         result = result.and_then(|()| self.file.flush()).and_then(|()| self.file.get_ref().sync_all());
         self.report(&result);
+        if let Some(texts) = self.texts.take() {
+            let written = texts.finish();
+            if let Ok(conversations) = written {
+                self.counted().stats.conversations = conversations;
+            }
+            self.report(&written.map(drop));
+        }
     }
 
     fn write(&mut self, ended: &Ended) -> io::Result<()> {
         let made = self.entries.make(ended);
         self.counted().add(&made.entry, made.prompt.as_ref(), made.client);
+        if let (Some(texts), Outcome::Answered) = (&mut self.texts, made.entry.outcome) {
+            texts.add(&made, ended)?;
+        }
         serde_json::to_writer(&mut self.file, &made.entry)?;
         self.file.write_all(b"\n")
     }

@@ -113,6 +113,12 @@ impl Known {
         pieces
     }
 
+    /// Pieces of a call's prompt.
+    pub fn length(&self, call: u64) -> Option<usize> {
+        let stored = self.prompts.get(&call)?;
+        Some(stored.after.map_or(0, |after| after.1) + stored.own.len())
+    }
+
     fn insert(&mut self, mut key: u64, pieces: &[Piece], node: Node) {
         for piece in pieces {
             key = step(key, *piece);

@@ -13,6 +13,9 @@ pub struct RecordOptions {
     pub proxy: ProxyOptions,
     /// The journal, a new file.
     pub journal: PathBuf,
+    /// A new file for the conversations with their texts.
+    #[serde(default)]
+    pub messages: Option<PathBuf>,
     /// Further headers with the id of a session, which take precedence over those that are known.
     #[serde(default)]
     pub session_headers: Vec<String>,

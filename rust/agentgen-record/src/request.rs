@@ -1,5 +1,7 @@
 //! A request as the tap has collected it.
 
+use std::borrow::Cow;
+
 use agentgen_formats::import::formats::request::{Body, Section, Sections};
 use agentgen_replay::answer::{Answer, Endpoint};
 use serde_json::{Value, json};
@@ -42,13 +44,7 @@ pub struct Read {
 
 /// Reads the body of a request; `None` if it cannot be read.
 pub fn read(body: &[u8], encoding: Option<&str>) -> Option<Read> {
-    let decoded;
-    let body = if let Decoder::Plain = Decoder::new(encoding) {
-        body
-    } else {
-        decoded = decode(body, encoding)?;
-        &decoded
-    };
+    let body = &*decoded(body, encoding)?;
     let members: Body = serde_json::from_slice(body).ok()?;
     let names = serde_json::from_slice(body).unwrap_or_default();
     let prompt = members.sections().ok()?;
@@ -56,15 +52,20 @@ pub fn read(body: &[u8], encoding: Option<&str>) -> Option<Read> {
     Some(Read { model: members.model, names, prompt, has_tools })
 }
 
-fn decode(body: &[u8], encoding: Option<&str>) -> Option<Vec<u8>> {
-    let (mut decoder, mut decoded) = (Decoder::new(encoding), Vec::new());
+/// A body without its compression; none if it does not have that.
+pub fn decoded<'a>(body: &'a [u8], encoding: Option<&str>) -> Option<Cow<'a, [u8]>> {
+    let mut decoder = Decoder::new(encoding);
+    if let Decoder::Plain = decoder {
+        return Some(body.into());
+    }
+    let mut decoded = Vec::new();
     for part in body.chunks(1 << 16) {
         decoder.add(part, |data| decoded.extend_from_slice(data));
         if !decoder.is_readable() || decoded.len() > MAX_BYTES {
             return None;
         }
     }
-    Some(decoded)
+    Some(decoded.into())
 }
 
 /// An answer as the next prompt has it.

@@ -15,6 +15,7 @@ use crate::journal::Journal;
 use crate::options::RecordOptions;
 use crate::stats::{Counted, Stats};
 use crate::tap::Watch;
+use crate::texts::Texts;
 
 /// Why a recorder did not start.
 #[derive(Debug, thiserror::Error)]
@@ -22,10 +23,10 @@ pub enum RecordError {
     /// Its proxy did not start.
     #[error(transparent)]
     Proxy(#[from] StartError),
-    /// The journal cannot be written.
+    /// A file cannot be written.
     #[error("{}: {source}", path.display())]
-    Journal {
-        /// The journal.
+    File {
+        /// The file.
         path: PathBuf,
         /// Cause.
         source: io::Error,
@@ -43,15 +44,18 @@ pub struct Recorder {
 impl Recorder {
     /// Begins the journal, listens and starts the threads.
     pub fn start(options: RecordOptions) -> Result<Self, RecordError> {
-        let RecordOptions { proxy, journal: path, session_headers } = options;
-        let failed = |source| RecordError::Journal { path: path.clone(), source };
+        let RecordOptions { proxy, journal: path, messages, session_headers } = options;
+        let failed = |source| RecordError::File { path: path.clone(), source };
         let (counted, waiting) = (Arc::<Mutex<Counted>>::default(), Arc::<AtomicU64>::default());
         let other_requests = Arc::<AtomicU64>::default();
         let (sender, ended) = mpsc::channel();
         let watch = Watch::new(sender, session_headers, waiting.clone(), other_requests.clone());
         let proxy = Proxy::start(&proxy, Arc::new(watch))?;
+        let texts =
+            messages.map(|path| Texts::begin(path.clone()).map_err(|source| RecordError::File { path, source }));
+        let texts = texts.transpose()?;
         let file = File::create_new(&path).map_err(failed)?;
-        let journal = Journal::begin(file, counted.clone(), waiting).map_err(failed)?;
+        let journal = Journal::begin(file, texts, counted.clone(), waiting).map_err(failed)?;
         let thread = std::thread::Builder::new().name("agentgen-journal".to_owned());
         let writing = thread.spawn(move || journal.write_all(&ended)).map_err(StartError::Threads)?;
         Ok(Self { proxy, writing: Some(writing), counted, other_requests })

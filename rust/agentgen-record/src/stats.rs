@@ -32,7 +32,9 @@ pub struct Stats {
     pub estimated_tokens: u64,
     /// Of them, those that an infinite cache would have found.
     pub known_tokens: u64,
-    /// Why the journal could not be written.
+    /// Conversations that were written with their texts.
+    pub conversations: u64,
+    /// Why the journal, or the file of texts, could not be written.
     pub error: Option<String>,
 }
 

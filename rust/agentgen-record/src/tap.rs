@@ -15,6 +15,9 @@ use crate::request::{self, MAX_BYTES};
 /// Most bytes of requests that wait to be written; further ones are recorded without their prompts.
 const MAX_WAITING_BYTES: u64 = 256 << 20;
 
+/// Most bytes of a request for which memory is reserved before they have come.
+const MAX_RESERVED_BYTES: usize = 1 << 20;
+
 /// A call that has ended.
 pub struct Ended {
     pub endpoint: Endpoint,
@@ -63,11 +66,12 @@ impl Observer for Watch {
             return None;
         };
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let expected = headers.get("content-length").and_then(|length| length.parse().ok());
         let ended = Ended {
             endpoint,
             client: client::of_headers(headers, &self.session_headers),
             encoding: headers.get("content-encoding").map(str::to_owned),
-            request: Some(Vec::new()),
+            request: Some(Vec::with_capacity(expected.unwrap_or(0).min(MAX_RESERVED_BYTES))),
             sent_ms: since_epoch.as_micros() as f64 / 1e3,
             status: None,
             first_byte_ns: None,

@@ -15,6 +15,12 @@ pub fn iso_ms(text: &str) -> Option<f64> {
     epoch_ms(Some(micros as f64 / 1000.0))
 }
 
+/// A time in ms since the Unix epoch as RFC 3339, to the ms.
+#[must_use]
+pub fn iso(ms: f64) -> Option<String> {
+    Some(format!("{:?}Z", DateTime::from_timestamp_millis(ms as i64)?.naive_utc()))
+}
+
 /// A duration if it is one: `to - from`, unless the order is wrong.
 #[must_use]
 pub fn elapsed(from: Option<f64>, to: Option<f64>) -> Option<f64> {

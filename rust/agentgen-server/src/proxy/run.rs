@@ -148,7 +148,9 @@ async fn serve(
             is_told = true;
             connection.as_mut().graceful_shutdown();
         }
-        connection.as_mut().poll(context)
+        let is_over = connection.as_mut().poll(context);
+        link.drive(context);
+        is_over
     })
     .await;
     drop(counted);

@@ -1,6 +1,10 @@
 //! Connections to the server: one for each connection of a client.
 
+use std::future::Future;
 use std::io;
+use std::pin::Pin;
+use std::sync::{MutexGuard, PoisonError};
+use std::task::Context;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -42,9 +46,16 @@ pub enum NoResponse {
     Http(#[from] hyper::Error),
 }
 
-/// The connection to the server that belongs to a connection of a client, once a request has needed it.
+/// What moves the bytes of a connection.
+type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
+/// The connection to the server that belongs to a connection of a client, once a request has needed it. The task of the
+/// client's connection drives it, so that no part of a body waits for another thread.
 #[derive(Default)]
-pub struct Link(Mutex<Option<SendRequest<Upload>>>);
+pub struct Link {
+    sender: Mutex<Option<SendRequest<Upload>>>,
+    driver: std::sync::Mutex<Option<Driver>>,
+}
 
 impl Link {
     /// Sends a request. If the server has closed the connection since the last one, a new connection is made.
@@ -53,18 +64,18 @@ impl Link {
         upstream: &Upstream,
         mut request: Request<Upload>,
     ) -> Result<Response<Incoming>, NoResponse> {
-        let mut link = self.0.lock().await;
+        let mut link = self.sender.lock().await;
         loop {
             let used = match link.as_mut() {
                 Some(sender) => matches!(timeout(READY, sender.ready()).await, Ok(Ok(()))),
                 None => false,
             };
-            let sender = if used { link.take() } else { None };
-            let sender = match sender {
-                Some(sender) => sender,
-                None => upstream.connect().await?,
-            };
-            let sender = link.insert(sender);
+            if !used {
+                let (sender, driver) = upstream.connect().await?;
+                *link = Some(sender);
+                *self.driver() = Some(driver);
+            }
+            let Some(sender) = link.as_mut() else { continue };
             match sender.try_send_request(request).await {
                 Ok(response) => return Ok(response),
                 Err(mut failed) => {
@@ -79,15 +90,28 @@ impl Link {
     }
 }
 
+impl Link {
+    /// Moves bytes to and from the server, as far as that is possible now.
+    pub fn drive(&self, context: &mut Context<'_>) {
+        let mut driver = self.driver();
+        // Its requests report what fails.
+        if driver.as_mut().is_some_and(|driver| driver.as_mut().poll(context).is_ready()) {
+            *driver = None;
+        }
+    }
+
+    fn driver(&self) -> MutexGuard<'_, Option<Driver>> {
+        self.driver.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Upstream {
-    async fn connect(&self) -> Result<SendRequest<Upload>, NoResponse> {
+    async fn connect(&self) -> Result<(SendRequest<Upload>, Driver), NoResponse> {
         let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
         let connected = timeout(self.connect_timeout, self.stream()).await;
         let stream = connected.unwrap_or_else(|_| Err(late())).map_err(NoResponse::Connect)?;
         let (sender, connection) = Builder::new().preserve_header_case(true).handshake(TokioIo::new(stream)).await?;
-        // Its requests report what fails.
-        tokio::spawn(connection);
-        Ok(sender)
+        Ok((sender, Box::pin(connection)))
     }
 
     async fn stream(&self) -> io::Result<Box<dyn Connection>> {
