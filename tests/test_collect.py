@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import agentgen
@@ -21,12 +22,12 @@ from sandboxed import FIXTURE, calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from chat_server import ChatServer
     from conftest import Invoke
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="tools run on Linux only")
+if sys.platform != "linux":
+    pytest.skip("tools run on Linux only", allow_module_level=True)
 
 # Harmless commands: most tests are about the conversation and need no sandbox.
 PLAIN = ("--no-sandbox", "--model", "m")
@@ -486,3 +487,25 @@ def test_a_server_that_is_not_there_is_one_line(invoke: Invoke, tmp_path: Path, 
     assert output.startswith("agentgen: error: http://127.0.0.1:9/v1: Cannot connect to host")
     assert output.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["tasks.jsonl"]
+
+
+def test_missing_packages_are_named(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    output = invoke("collect", "--tasks", "nl2bash", "--url", "http://h", "-o", "o.jsonl", code=1).output
+    assert output == "agentgen: error: collect needs aiohttp and polars: pip install 'agentgen-traces[collect]'\n"
+
+
+def test_tools_end_with_a_collection_that_is_killed(tasks: Path, tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    with (
+        chat_server(lambda *_: bash(f"echo $PPID > {file}; exec sleep 31338")) as server,
+        started(server, tasks, tmp_path / "out.jsonl", "--concurrency", "1") as running,
+    ):
+        while not (file.exists() and file.read_text().strip()):
+            assert running.poll() is None
+        running.kill()
+    status = Path("/proc", file.read_text().strip(), "stat")
+    for _ in range(100_000):
+        if not status.exists() or " Z " in status.read_text():
+            return
+    pytest.fail("the tools are left")

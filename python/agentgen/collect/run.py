@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -112,11 +113,26 @@ def collect(settings: CollectSettings, progress: Callable[[int, int], None] | No
         journal.refuse_existing()
     run = _Run(settings, journal, progress)
     try:
-        return asyncio.run(run.run())
-    except KeyboardInterrupt:
+        return asyncio.run(_interruptible(run))
+    except (KeyboardInterrupt, asyncio.CancelledError):
         raise KeyboardInterrupt(run.kept()) from None
     finally:
         journal.close()
+
+
+async def _interruptible(run: _Run) -> Collected:
+    """Run it so that Ctrl-C cancels what is awaited: an exception anywhere else would leave the event loop broken."""
+    previous = signal.getsignal(signal.SIGINT)
+    task = asyncio.current_task()
+    if previous is signal.SIG_IGN or task is None:  # the parent process ignores it
+        return await run.run()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, task.cancel)
+    try:
+        return await run.run()
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, previous)
 
 
 class _Run:

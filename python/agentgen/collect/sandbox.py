@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from agentgen.collect import supervisor
 from agentgen.collect.limits import Limits
 from agentgen.errors import CollectError
 
@@ -29,6 +28,7 @@ HOME = "/home/agent"
 SHARED_MEMORY = "/dev/shm"  # noqa: S108  of the sandbox
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 SUPERVISOR = "/run/supervisor.py"
+PROGRAM = Path(__file__).with_name("supervisor.py")  # not imported: it is for Linux only
 SYSTEM_LINKS = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
 REPLY_BYTES = 1 << 24  # far above two cut outputs
 INSTALL = "install bubblewrap (Debian: apt-get install bubblewrap), or run tools without a sandbox by --no-sandbox"
@@ -110,6 +110,7 @@ class Sandbox:
         self._stack = contextlib.ExitStack()
         self._process: asyncio.subprocess.Process | None = None
         self._root = ""
+        self._is_started = False
 
     async def __aenter__(self) -> Self:
         """Start it and make the files."""
@@ -124,13 +125,19 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End all that runs in it and drop the files."""
-        if (process := self._process) and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                if self.workplace.is_sandboxed:
-                    process.kill()
-                else:
-                    process.terminate()  # which ends the processes of a call, too
-            await process.wait()
+        if process := self._process:
+            assert process.stdin  # noqa: S101  a pipe
+            process.stdin.close()
+            # bubblewrap that is killed while it starts leaves a process behind, which ends by itself without requests.
+            if self._is_started and process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    if self.workplace.is_sandboxed:
+                        process.kill()
+                    else:
+                        process.terminate()  # which ends the processes of a call, too
+            await process.communicate()  # not wait(): pipes must be closed before the event loop is
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                await process.stdin.wait_closed()
         self._stack.close()
 
     async def call(self, command: list[str]) -> CallResult:
@@ -164,19 +171,27 @@ class Sandbox:
             self._root = self._stack.enter_context(
                 tempfile.TemporaryDirectory(prefix="agentgen-collect-", ignore_cleanup_errors=True)
             )
-            command, user, passed = [self.workplace.python, "-I", "-S", supervisor.__file__], {}, ()
-        self._process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=REPLY_BYTES,
-            pass_fds=passed,
-            cwd="/",
-            start_new_session=True,  # Ctrl-C is for the command, which ends its sandboxes
-            **user,
+            command, user, passed = [self.workplace.python, "-I", "-S", str(PROGRAM)], {}, ()
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                limit=REPLY_BYTES,
+                pass_fds=passed,
+                cwd="/",
+                start_new_session=True,  # Ctrl-C is for the command, which ends its sandboxes
+                **user,
+            )
         )
+        try:
+            self._process = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            self._process = await starting  # asyncio would kill it; `__aexit__` knows better
+            raise
         await self._exchange({"root": self._root, "entries": self.workplace.fixture.to_request()})
+        self._is_started = True
 
     async def _exchange(self, request: dict[str, Any]) -> Any:
         process = self._process
@@ -215,7 +230,7 @@ class Sandbox:
 def _supervisor_file() -> IO[bytes]:
     """The supervisor's program, which the sandbox's user may be unable to open where it is installed."""
     file = tempfile.TemporaryFile()  # noqa: SIM115  closed with the sandbox
-    file.write(Path(supervisor.__file__).read_bytes())
+    file.write(PROGRAM.read_bytes())
     file.seek(0)
     return file
 
@@ -223,7 +238,17 @@ def _supervisor_file() -> IO[bytes]:
 def _options(supervisor_fd: int, python: str, disk_bytes: int) -> list[str]:
     """A root file system of its own in memory; of the host only the system's programs, to be read."""
     size = str(disk_bytes)
-    command = ["--unshare-all", "--uid", str(USER), "--gid", str(USER), "--hostname", HOST_NAME]
+    command = [
+        "--unshare-all",
+        "--unshare-user",
+        "--disable-userns",
+        "--uid",
+        str(USER),
+        "--gid",
+        str(USER),
+        "--hostname",
+        HOST_NAME,
+    ]
     command += ["--new-session", "--die-with-parent", "--as-pid-1", "--clearenv", "--chdir", "/"]
     command += ["--size", size, "--tmpfs", "/", "--ro-bind", "/usr", "/usr"]
     for name in SYSTEM_LINKS:

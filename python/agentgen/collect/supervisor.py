@@ -33,7 +33,7 @@ READ_BYTES = 65536
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # Starts a process whose parent ends, and tells its number; when descriptor 4 is closed it becomes the command.
 ORPHAN = '{ read -r _ <&4; exec "$@" 3>&- 4>&-; } & echo $! >&3'
-PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
 IS_INIT = os.getpid() == 1
 
 _wakeup_read, _wakeup_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -306,6 +306,7 @@ def main() -> None:
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
     if not IS_INIT:
         signal.signal(signal.SIGTERM, _end)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     os.umask(0o022)
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
