@@ -91,12 +91,12 @@ $(CHARTS): build_backend/agentgen_build.py | $(VENV)/made
 # --- use ----------------------------------------------------------------------------------------------------------
 
 demo: $(VENV)/built $(CHARTS) ## Build and install into .venv; generate 200 sessions, validate them, replay them for 20 s
-	$(BIN)/agentgen generate --sessions 200 --output demo --name run --force
+	$(BIN)/agentgen generate --config weka-claude-code --sessions 200 --output demo --name run --force
 	@echo
 	$(BIN)/agentgen validate demo/run
 	@echo
 	rm -rf demo/replay
-	$(BIN)/agentgen replay demo/run --duration 20s --concurrency 8 --time-scale 0.1 --grace 5s \
+	$(BIN)/agentgen replay demo/run --duration 20s --concurrency 2 --time-scale 0.01 --grace 5s \
 	    --request-json '{"max_tokens": 50}' --output demo --name replay
 	@echo
 	@echo "Pages: $(abspath demo/run)/report.html, cache_explorer.html and simulation.html,"

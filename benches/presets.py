@@ -1,7 +1,8 @@
 """Compare presets with the sessions they stand for; write the tables of docs/realism.md (`make presets`).
 
-The source is the table of recorded calls `weka/calls_odd.parquet`. It has no block ids, so no import reads it. Here it
-becomes rows of the canonical table: `agentgen.fidelity` needs lengths, waits, triggers and kept prefixes only.
+The source of most tables is that of recorded calls, `weka/calls_odd.parquet`. It has no block ids, so no import reads
+it. Here it becomes rows of the canonical table: `agentgen.fidelity` needs lengths, waits, triggers and kept prefixes.
+The presets of TraceLab are compared with published figures (`published.py`), `swe-bench` with its 20 trajectories.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import agentgen
 import polars as pl
 import pyarrow.parquet as pq
-from agentgen.analysis.fidelity_text import NAMES
+
+from presets_tables import FITTED, ILLUSTRATION, PRESETS, Found, far_figures, markdown, misses
+from published import figures
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("AGENTGEN_SHARED_DATA", ROOT / "../shared/data"))
@@ -26,52 +28,7 @@ BEGIN, END = "<!-- presets: begin -->\n", "<!-- presets: end -->\n"
 BLOCK = 64
 # A call whose prompt keeps less of the previous one follows a break; two blocks are lost at the end of any prompt.
 KEPT_SHARE, LOST_BLOCKS = 0.98, 2
-
-FITTED = "weka-claude-code"
-PRESETS = (FITTED, "default", "aiperf-0.13-default")
-
-
-class Limit(NamedTuple):
-    """Largest KS distance, and largest ratios less 1 of the medians and 90th percentiles."""
-
-    ks: float
-    p50: float = 0.15
-    p90: float = 0.20
-
-
-# KS: 1.5 times the distance between two halves of all 710 recorded conversations. Percentiles: 15 and 20 %, or
-# 1.5 times their sampling noise at 350 conversations where that is more.
-LIMITS = {
-    "calls": Limit(0.14),
-    "human_turns": Limit(0.10, 0.18, 0.24),
-    "first_prompt": Limit(0.07, 0.225),
-    "last_prompt": Limit(0.14),
-    "prompt": Limit(0.10),
-    "output": Limit(0.03),
-    "growth": Limit(0.04),
-    "new_tool": Limit(0.04),
-    "new_human": Limit(0.04, 0.255, 0.255),
-    "wait_s": Limit(0.03),
-    "wait_tool_s": Limit(0.03),
-    "wait_human_s": Limit(0.09, 0.315, 0.48),
-    "calls_per_human_turn": Limit(0.09),
-    "session_mean_log_growth": Limit(0.16, 1, 1),
-    "session_mean_log_output": Limit(0.16, 1, 1),
-    "session_mean_log_wait": Limit(0.16, 1, 1),
-}
-BREAK_LIMITS = {"lost": 0.15}
-KIND_LIMIT = 0.40
-SHARE_NAMES = {
-    "lost": "all that keep less than half",
-    "rewrite_in_place": "rewrite in place",
-    "growing_rewrite": "growing rewrite",
-    "shrink": "shrinking rewrite",
-    "edit_near_the_end": "edit near the end",
-    "infinite": "nothing evicted",
-    **{f"ttl_{minutes:02}_min": f"evicted after {minutes} min" for minutes in (1, 5, 10, 30, 60)},
-}
-REUSE_LIMITS = {"infinite": 0.01, "ttl_01_min": 0.03}
-TTL_LIMIT = 0.02
+TRAJECTORIES = "mlperf/agentic_coding_2.5h.jsonl"
 
 
 def previous(column: str) -> pl.Expr:
@@ -150,101 +107,23 @@ def convert(calls: Path, rows: Path) -> None:
     pq.write_table(written.to_arrow().replace_schema_metadata({"agentgen": meta}), rows)
 
 
-def compare(calls: Path, sessions: int, seed: int) -> dict[str, dict[str, Any]]:
-    """The distances of each preset from the recorded sessions."""
-    found = {}
+def compare(calls: Path, sessions: int, seed: int) -> Found:
+    """The distances of each preset from its source."""
+    found = Found({}, {}, {})
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "recorded.parquet"
         convert(calls, source)
         for preset in PRESETS:
             run = Path(folder) / preset
-            agentgen.write_run(run, preset, sessions=sessions, seed=seed, formats=("parquet",))
-            found[preset] = agentgen.fidelity(source, run).to_dict()
+            manifest = agentgen.write_run(run, preset, sessions=sessions, seed=seed, formats=("parquet",))
+            found.fidelity[preset] = agentgen.fidelity(source, run).to_dict()
+            if manifest["config"].get("triggers"):
+                found.published[preset] = figures(run / "dataset.parquet")
+        agentgen.import_sessions(DATA / TRAJECTORIES, Path(folder) / "trajectories")
+        run = Path(folder) / ILLUSTRATION
+        agentgen.write_run(run, ILLUSTRATION, sessions=sessions, seed=seed, formats=("parquet",))
+        found.illustration.update(agentgen.fidelity(Path(folder) / "trajectories", run).to_dict())
     return found
-
-
-def figure(value: float) -> str:
-    """At least three digits."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def is_off(pair: dict[str, float], limit: float) -> bool:
-    """Whether a figure is further from the source's than this share of it."""
-    return abs(pair["generated"] - pair["source"]) > limit * abs(pair["source"])
-
-
-def reuse_limit(name: str) -> float:
-    """The largest difference of a hit rate."""
-    return REUSE_LIMITS.get(name, TTL_LIMIT)
-
-
-def misses(found: dict[str, Any]) -> list[str]:
-    """The figures of the fitted preset beyond their limits."""
-    beyond = []
-    for quantity in found["quantities"]:
-        name = quantity["quantity"]
-        if quantity["ks"] > LIMITS[name].ks:
-            beyond.append(f"{NAMES[name]}: KS {quantity['ks']:.3f}, at most {LIMITS[name].ks}")
-        for share, limit in (("p50", LIMITS[name].p50), ("p90", LIMITS[name].p90)):
-            if is_off(quantity[share], limit):
-                pair = quantity[share]
-                texts = (figure(pair["generated"]), figure(pair["source"]))
-                beyond.append(f"{NAMES[name]}: {share} {texts[0]}, source {texts[1]} (within {limit:.0%})")
-    for name, pair in found["breaks"].items():
-        limit = BREAK_LIMITS.get(name, KIND_LIMIT)
-        if is_off(pair, limit):
-            rates = (100 * pair["generated"], 100 * pair["source"])
-            beyond.append(f"breaks, {name}: {rates[0]:.2f} per 100 calls, source {rates[1]:.2f} (within {limit:.0%})")
-    for name, pair in found["reuse"].items():
-        if abs(pair["generated"] - pair["source"]) > reuse_limit(name):
-            beyond.append(f"reuse, {name}: {pair['generated']:.1%}, source {pair['source']:.1%}")
-    return beyond
-
-
-def markdown(found: dict[str, dict[str, Any]], sessions: int) -> str:
-    """The tables."""
-    fitted = found[FITTED]
-    size = fitted["source"]
-    recorded = f"{size['conversations']} recorded ones ({size['calls']:,} calls)"
-    lines = [
-        f"`{FITTED}`, {sessions:,} sessions, against {recorded}:",
-        "",
-        "| quantity | KS | at most | halves | p50 | recorded | p90 | recorded |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    for quantity in fitted["quantities"]:
-        name = quantity["quantity"]
-        pairs = [figure(quantity[share][side]) for share in ("p50", "p90") for side in ("generated", "source")]
-        ks = f"{quantity['ks']:.3f} | {LIMITS[name].ks:.2f} | {quantity['ks_of_halves']:.3f}"
-        lines.append(f"| {NAMES[name]} | {ks} | {' | '.join(pairs)} |")
-    beyond = misses(fitted)
-    lines += ["", "Beyond the limits: " + "; ".join(beyond) + "." if beyond else "Nothing is beyond its limit.", ""]
-    lines += [
-        "All presets, KS distance from the recorded sessions (0: the same distribution, 1: no overlap):",
-        "",
-        "| quantity | " + " | ".join(f"`{preset}`" for preset in PRESETS) + " |",
-        "|---|" + "--:|" * len(PRESETS),
-    ]
-    distances = {
-        preset: {quantity["quantity"]: quantity["ks"] for quantity in data["quantities"]}
-        for preset, data in found.items()
-    }
-    for name, text in NAMES.items():
-        row = [f"{distances[preset][name]:.3f}" if name in distances[preset] else "-" for preset in PRESETS]
-        if any(cell != "-" for cell in row):
-            lines.append(f"| {text} | {' | '.join(row)} |")
-    for title, section, scale, digits in (
-        ("Breaks, per 100 calls", "breaks", 100, 2),
-        ("Prompt tokens found in a cache, percent", "reuse", 100, 1),
-    ):
-        lines += ["", f"{title}:", "", "| | recorded | " + " | ".join(f"`{preset}`" for preset in PRESETS) + " |"]
-        lines.append("|---|--:|" + "--:|" * len(PRESETS))
-        for name, pair in fitted[section].items():
-            values = [pair["source"], *(found[preset][section][name]["generated"] for preset in PRESETS)]
-            lines.append(
-                f"| {SHARE_NAMES.get(name, name)} | {' | '.join(f'{scale * value:.{digits}f}' for value in values)} |"
-            )
-    return "\n".join([*lines, ""])
 
 
 def main() -> None:
@@ -264,8 +143,8 @@ def main() -> None:
         before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
         _, after = rest.split(END)
         PAGE.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}", encoding="utf-8")
-    if beyond := misses(found[FITTED]):
-        sys.exit(f"presets: {FITTED}: beyond the limits: " + "; ".join(beyond))
+    if beyond := [f"{FITTED}: {text}" for text in misses(found.fidelity[FITTED])] + far_figures(found.published):
+        sys.exit("presets: beyond the limits: " + "; ".join(beyond))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+SMALL = 10  # figures below have three digits
+
 
 @click.group("config", cls=Suggesting)
 def command() -> None:
@@ -82,8 +84,13 @@ def _pieces(resolved: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield Table("", ("stated mean", "median", "effective mean", "median"), rows, [2, 2])
         yield BLANK
         yield paragraph("effective: before turns are dropped at the context limit")
-    else:
-        yield paragraph("distributions beside triggers are drawn as they are stated")
+    drawn = [
+        (row["path"], [_number(row[name]) for name in ("mean", "median", "p90")]) for row in resolved["drawn_as_stated"]
+    ]
+    if drawn:
+        yield Table("", ("mean", "median", "p90"), drawn)
+        yield BLANK
+        yield paragraph("drawn as stated; sessions end before some of the draws are used")
     yield paragraph(
         f"prefix: L1 {tokens['layer1_tokens']:,} + L1.5 {tokens['layer1_5_tokens']:,} tokens in whole blocks; "
         f"prompts below {tokens['max_prompt_tokens']:,}"
@@ -91,4 +98,7 @@ def _pieces(resolved: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.1f}".removesuffix(".0")
+    """At least three digits: shares and ratios are small."""
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if abs(value) < SMALL else f"{value:,.1f}".removesuffix(".0")

@@ -43,6 +43,7 @@ AGENTS = {
     "subagents",
     "service_time",
 }
+DRAWN_AS_STATED = AGENTS - {"service_time"}
 
 
 def _bias_kind(value: object) -> str:
@@ -231,15 +232,26 @@ def complete(stated: Mapping[str, Any]) -> dict[str, Any]:
     whole = _overlay(Config, json.loads(_native.preset("default")), stated)
     if stated.get("turns") is not None and "reset" not in stated:
         whole["reset"] = None
+    replaced: dict[str, Any] = {}
+    if _is_drawn_as_stated(stated):
+        replaced["calibrate"] = False
     if stated.get("triggers") is not None:
-        replaced = {"new_tokens_per_turn": None, "inter_turn_delay": None, "calibrate": False}
-        if stated.get("context_windows") is not None:
-            replaced["reset"] = None
-        whole.update({key: value for key, value in replaced.items() if key not in stated})
+        replaced |= {"new_tokens_per_turn": None, "inter_turn_delay": None}
+    if stated.get("context_windows") is not None:
+        replaced["reset"] = None
+    whole.update({key: value for key, value in replaced.items() if key not in stated})
     cache = stated.get("cache")
     if isinstance(cache, Mapping) and cache.get("first_prompt") is not None and "layer2" not in cache:
         whole["cache"]["layer2"] = None
     return whole
+
+
+def _is_drawn_as_stated(stated: Mapping[str, Any]) -> bool:
+    """Whether there are sections about agents or distributions that calibration does not solve for."""
+    if any(stated.get(name) is not None for name in DRAWN_AS_STATED):
+        return True
+    below = [value for value in stated.values() if isinstance(value, Mapping)]
+    return any(OTHER_FORMS & value.keys() or _is_drawn_as_stated(value) for value in below)
 
 
 def _overlay(model: type[Section], base: dict[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,17 @@ pub struct IdSpace {
     sessions: u64,
 }
 
+/// A limit on the sessions under a root session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cap {
+    /// `breaks.max_per_line`.
+    BreaksOfLine,
+    /// `subagents.max_per_bundle`.
+    SubagentsOfBundle,
+    /// `subagents.max_breaks_per_line`.
+    BreaksOfSubagent,
+}
+
 /// Regions of equal size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Regions {
@@ -154,6 +165,19 @@ impl IdSpace {
 
     fn regions(&self, number: u64) -> Regions {
         if number < self.main.streams { self.main } else { self.agents }
+    }
+
+    /// The cap after which nothing more is drawn, if the session of a break or sub-agent with this number reaches one.
+    #[must_use]
+    pub fn cap_reached(&self, number: u64) -> Option<Cap> {
+        let Some(of_agents) = number.checked_sub(self.main.streams) else {
+            return (number + 1 == self.main.streams).then_some(Cap::BreaksOfLine);
+        };
+        let (agent, part) = (of_agents / self.agents.streams, of_agents % self.agents.streams);
+        if part == 0 {
+            return ((agent + 1).is_multiple_of(self.most_agents)).then_some(Cap::SubagentsOfBundle);
+        }
+        (part + 1 == self.agents.streams).then_some(Cap::BreaksOfSubagent)
     }
 
     /// Number of the stream of sub-agent `index` of a root session's bundle, or of its restart's.

@@ -45,5 +45,5 @@ pub use distributions::{Effective, Resolved, Solved, Targets};
 pub use error::ConfigError;
 pub use layout::Layout;
 pub use session::{MemberView, RowIds, Session, SessionGenerator};
-pub use spec::{Continuation, DatasetSpec};
+pub use spec::{Continuation, DatasetSpec, DrawnAsStated};
 pub use turns::{EndReason, Quantity, Turn};

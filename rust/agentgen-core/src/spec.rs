@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 use crate::config::{Arrival, Config, Overrides};
-use crate::dist::Zipf;
+use crate::dist::{Quantiles, Zipf};
 use crate::distributions::Resolved;
 use crate::error::ConfigError;
 use crate::ids::{IdSpace, MAX_SESSIONS, SessionNames};
@@ -18,6 +18,9 @@ use crate::turns::Quantity;
 const CHUNK_ROWS: f64 = 131_072.0;
 const CHUNK_IDS: f64 = 2_097_152.0;
 const CHUNK_SESSIONS: f64 = 4_096.0;
+
+/// Normal score of the 90th percentile.
+const SCORE_P90: f64 = 1.281_551_565_544_600_4;
 
 /// The share of root sessions, from the first on, over which the restart probability falls to 0.
 const RESTART_SPAN: f64 = 0.75;
@@ -97,6 +100,19 @@ impl DatasetSpec {
     #[must_use]
     pub fn resolved(&self) -> &[Resolved] {
         &self.resolved
+    }
+
+    /// How each distribution is drawn that is not calibrated: those of configurations that describe agents.
+    #[must_use]
+    pub fn drawn_as_stated(&self) -> Vec<DrawnAsStated> {
+        if !self.is_linked() {
+            return Vec::new();
+        }
+        let drawn = self.config.distributions().into_iter().filter_map(|(path, stated)| {
+            let drawn = Quantiles::new(stated).ok()?;
+            Some(DrawnAsStated { path, mean: drawn.mean(), median: drawn.median(), p90: drawn.at(SCORE_P90) })
+        });
+        drawn.collect()
     }
 
     /// Share of the draws of a quantity below `value`, before turns are dropped at the context limit; `None` without a
@@ -193,6 +209,19 @@ impl DatasetSpec {
         }
         0..slot.saturating_sub((self.sessions / RESTART_GAP).max(1))
     }
+}
+
+/// A distribution that is drawn as it is stated, in the field's unit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DrawnAsStated {
+    /// The field.
+    pub path: String,
+    /// Mean.
+    pub mean: f64,
+    /// Median.
+    pub median: f64,
+    /// 90th percentile.
+    pub p90: f64,
 }
 
 /// Where a continuation is written.

@@ -44,6 +44,7 @@ pub(crate) fn resolve(
         let resolved = serde_json::json!({
             "config": spec.config().to_json(),
             "effective": effective(&spec),
+            "drawn_as_stated": spec.drawn_as_stated(),
             "warnings": spec.warnings(),
             "ids": {"first": ids.base(0), "stride": ids.stride(), "end": ids.end()},
         });

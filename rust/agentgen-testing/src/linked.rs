@@ -47,7 +47,7 @@ pub fn config(p: &Parameters) -> Config {
             "background_share": 0.3, "first_prompt": lengths(prefix + 10), "calls": {"median": 4, "sigma": 0.5, "max": 12},
             "new_tokens": lengths(5), "output": lengths(4), "delay_ms": delay, "start_delay_ms": delay, "breaks": kinds})
     };
-    let config = json!({
+    let mut config = json!({
         "max_prompt_tokens": p.limit, "block_size": p.block_size,
         "cache": {"layer1_tokens": p.block_size, "layer1_5_tokens": 1, "layer1_5_groups": {"num_groups": 3, "zipf_alpha": 0.5},
             "layer2": null, "first_prompt": lengths(p.limit / 5)},
@@ -62,8 +62,23 @@ pub fn config(p: &Parameters) -> Config {
         "subagents": {"max_per_bundle": p.most_agents, "max_breaks_per_line": 2, "depth": 2,
             "kinds": [agent("explore", 2 * p.block_size), agent("plan", 0)]},
     });
+    let sections = config.as_object_mut().expect("an object");
+    for (bit, name) in SECTIONS.iter().enumerate() {
+        if p.without & (1 << bit) != 0 {
+            sections.remove(*name);
+        }
+    }
+    if !sections.contains_key("triggers") {
+        sections.insert("new_tokens_per_turn".to_owned(), lengths(6));
+        let delays = json!({"agentic_fraction": 0.7, "agentic_delay": delay, "human_delay": delay,
+            "max": null, "context_speedup": null});
+        sections.insert("inter_turn_delay".to_owned(), delays);
+    }
     Config::from_json(&config.to_string()).expect("valid")
 }
+
+/// Sections that a configuration may lack, each by itself.
+const SECTIONS: [&str; 5] = ["triggers", "session_effects", "output_kept", "breaks", "subagents"];
 
 /// What random configurations differ in.
 #[derive(Debug, Clone)]
@@ -76,14 +91,17 @@ pub struct Parameters {
     pub restarts: f64,
     pub most_breaks: u32,
     pub most_agents: u32,
+    /// Bits of the sections that it lacks.
+    pub without: u8,
     pub seed: u64,
 }
 
 /// Random parameters.
 pub fn parameters() -> impl Strategy<Value = Parameters> {
     let numbers = (120..900_u32, prop_oneof![Just(1_u32), Just(4), 2..20_u32], 0.0..0.3_f64, 0.0..0.3_f64);
-    (numbers, prop_oneof![Just(0.0), Just(1.0)], 0..5_u32, 0..6_u32, any::<u64>()).prop_map(
-        |((limit, block_size, breaks, spawns), restarts, most_breaks, most_agents, seed)| Parameters {
+    let without = prop_oneof![2 => Just(0_u8), 1 => 0..31_u8];
+    (numbers, prop_oneof![Just(0.0), Just(1.0)], 0..5_u32, 0..6_u32, without, any::<u64>()).prop_map(
+        |((limit, block_size, breaks, spawns), restarts, most_breaks, most_agents, without, seed)| Parameters {
             limit,
             block_size,
             breaks,
@@ -91,6 +109,7 @@ pub fn parameters() -> impl Strategy<Value = Parameters> {
             restarts,
             most_breaks,
             most_agents,
+            without,
             seed,
         },
     )

@@ -38,6 +38,9 @@ impl Observer for Statistics {
         let is_restart = Column::IsRestart.required(batch)?.as_boolean().values();
         let end_reason = Column::EndReason.required(batch)?.as_dictionary::<Int8Type>().keys();
         let links = Column::Link.of(batch);
+        if links.is_some() {
+            self.agents.batch(batch)?;
+        }
         for output in numbers(Column::OutputLength)?.values() {
             self.generation_length.add(u64::from(*output), 1);
         }
@@ -80,6 +83,7 @@ impl Observer for Statistics {
         self.turns_per_session.merge(&other.turns_per_session);
         self.final_context.merge(&other.final_context);
         self.sessions_by_group.merge(&other.sessions_by_group);
+        self.agents.merge(&other.agents);
         for (count, more) in self.ends.iter_mut().zip(other.ends) {
             *count += more;
         }

@@ -6,6 +6,7 @@ use agentgen_core::{DatasetSpec, EndReason, Targets};
 use agentgen_trace::manifest::Written;
 use serde::Serialize;
 
+use super::agents::Agents;
 use super::statistics::Statistics;
 use crate::bins::Histogram;
 pub use crate::histogram::Observed;
@@ -62,6 +63,9 @@ pub struct Quality {
     pub end_reasons: BTreeMap<&'static str, Ended>,
     /// Last context of the sessions as a share of `max_prompt_tokens`.
     pub final_context_utilization: Option<Observed>,
+    /// Sessions of agents; absent from traces without links.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agents: Option<Agents>,
     /// L1.5 groups, by sessions including continuations.
     pub groups: Groups,
     /// Hit rates of an infinite cache.
@@ -109,6 +113,7 @@ impl Quality {
             histograms: statistics.histograms(spec),
             end_reasons: reasons.iter().copied().map(ended).collect(),
             final_context_utilization: statistics.final_context.observed(1.0 / f64::from(config.max_prompt_tokens)),
+            agents: spec.is_linked().then(|| Agents::new(&statistics.agents, spec)),
             groups: Groups { configured: config.cache.layer1_5_groups.num_groups, seen, largest },
             reuse,
         }

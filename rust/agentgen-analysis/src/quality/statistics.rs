@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use agentgen_core::{DatasetSpec, EndReason, Quantity};
 use serde::{Deserialize, Serialize};
 
+use super::agents::AgentStatistics;
 use crate::bins::{Expected, Histogram, TURN_BINS, UNIT_BINS};
 use crate::histogram::{Counts, Times};
 
@@ -22,6 +23,9 @@ pub struct Statistics {
     pub(super) turns_per_session: Counts,
     pub(super) final_context: Counts,
     pub(super) sessions_by_group: Counts,
+    /// Of traces with links.
+    #[serde(default)]
+    pub(super) agents: AgentStatistics,
     /// Sessions by [`EndReason`].
     pub(super) ends: [u64; EndReason::ALL.len()],
 }

@@ -1,7 +1,7 @@
 //! A line: the calls of an agent across the breaks of its history.
 
 use super::effects::Effects;
-use super::model::{AgentModel, BreakLaw, Cause, KeptDraw, KeptLaw, Kind, Profile, Runs, Size};
+use super::model::{AgentModel, BreakLaw, Cause, KeptDraw, KeptLaw, Kind, Profile, Runs, Size, StatedRuns};
 use crate::config::{Effect, MAX_TOKENS};
 use crate::dist::{Quantiles, score, tenths};
 use crate::rng::{Purpose, RandomStream, RandomStreams};
@@ -88,17 +88,11 @@ impl<'a> Line<'a> {
         let drawn = tokens(law.draws.at(score(stream)), law.low, law.cap);
         let first = law.added.saturating_add(drawn);
         let window = choose_window(profile, first, shared.uniform());
-        let stated = &model.runs.stated;
-        let is_chat = shared.uniform() < stated.chat_probability;
-        let style = stated.session_sigma * score(shared);
         let at = f64::from(first);
-        let run_mu = if is_chat {
-            [libm::log(stated.chat_median); 2]
-        } else {
-            let median = libm::log(model.runs.median.at(at)) + style;
-            [median + libm::log(model.runs.first_turn_factor.at(at)), median]
+        let (run_mu, human_left) = match &model.runs {
+            Runs::Stated(runs) => runs.of_line(at, shared),
+            Runs::Independent { .. } => ([0.0; 2], u32::MAX),
         };
-        let human_left = model.human_turns.as_ref().map_or(u32::MAX, |d| tokens(d.at(score(shared)), 1, MAX_TOKENS));
         let target = model.turns.as_ref().map_or(u32::MAX, |turns| turns.draw(shared));
         let end_factor = profile.windows[window].end_factor.at(at);
         let mut line = Self {
@@ -270,6 +264,14 @@ impl<'a> Line<'a> {
     /// What causes the next call; `None` if the person has no text left.
     fn next_trigger(&mut self, stream: &mut RandomStream) -> Option<Trigger> {
         let Some(runs) = self.runs else { return Some(Trigger::Tool) };
+        let runs = match runs {
+            Runs::Stated(runs) => runs,
+            Runs::Independent { tool_share } => {
+                let is_tool = self.run_left > 0;
+                self.run_left = u32::from(stream.uniform() < *tool_share);
+                return Some(if is_tool { Trigger::Tool } else { Trigger::Human });
+            }
+        };
         if self.run_left > 0 {
             self.run_left -= 1;
             return Some(Trigger::Tool);
@@ -335,6 +337,22 @@ impl<'a> Line<'a> {
         }
         let share = 1.0 - missing_share.at(score(stream));
         tokens(share * f64::from(output), 0, output)
+    }
+}
+
+impl StatedRuns {
+    /// Means of the logarithm of the length of a line's first and later runs, and its texts of a person.
+    fn of_line(&self, first_prompt: f64, shared: &mut RandomStream) -> ([f64; 2], u32) {
+        let stated = &self.stated;
+        let is_chat = shared.uniform() < stated.chat_probability;
+        let style = stated.session_sigma * score(shared);
+        let mu = if is_chat {
+            [libm::log(stated.chat_median); 2]
+        } else {
+            let median = libm::log(self.median.at(first_prompt)) + style;
+            [median + libm::log(self.first_turn_factor.at(first_prompt)), median]
+        };
+        (mu, self.human_turns.as_ref().map_or(u32::MAX, |d| tokens(d.at(score(shared)), 1, MAX_TOKENS)))
     }
 }
 

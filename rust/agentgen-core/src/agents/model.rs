@@ -4,7 +4,7 @@ use super::curve::Function;
 use super::effects::EffectLaw;
 use crate::config::{
     BreakKind, CallsPerHumanTurn, Caused, Config, ContextWindow, Distribution, Effect, KeptPart, NewPrompt, OutputKept,
-    SubagentKind,
+    SubagentKind, Triggers,
 };
 use crate::dist::{Quantiles, TurnCountDist};
 use crate::error::ConfigError;
@@ -17,7 +17,6 @@ pub(crate) struct AgentModel {
     /// First prompt: tokens added to the draw, the draw, smallest and largest.
     pub first_prompt: FirstPromptLaw,
     pub runs: Runs,
-    pub human_turns: Option<Quantiles>,
     /// Calls of a session, where stated.
     pub turns: Option<TurnCountDist>,
     /// Sub-agents, by kind.
@@ -61,12 +60,22 @@ pub(crate) struct Cause {
     pub delay_effect: Effect,
 }
 
+/// What causes the calls of the main agent.
+#[derive(Debug, Clone)]
+pub(crate) enum Runs {
+    /// Runs of calls after a person's text.
+    Stated(Box<StatedRuns>),
+    /// Each call after the first is caused by a tool with this probability.
+    Independent { tool_share: f64 },
+}
+
 /// Lengths of runs of calls after a person's text.
 #[derive(Debug, Clone)]
-pub(crate) struct Runs {
+pub(crate) struct StatedRuns {
     pub median: Function,
     pub first_turn_factor: Function,
     pub stated: CallsPerHumanTurn,
+    pub human_turns: Option<Quantiles>,
 }
 
 #[derive(Debug, Clone)]
@@ -135,9 +144,11 @@ fn quantiles(path: &str, stated: &Distribution) -> Result<Quantiles, ConfigError
 }
 
 impl AgentModel {
-    /// Of a checked configuration with `triggers`.
+    /// Of a checked configuration; `None` if it does not describe agents.
     pub(crate) fn new(config: &Config) -> Result<Option<Self>, ConfigError> {
-        let Some(triggers) = &config.triggers else { return Ok(None) };
+        if !config.describes_agents() {
+            return Ok(None);
+        }
         let first = config.first_prompt()?;
         let first_prompt = FirstPromptLaw {
             added: first.added,
@@ -153,10 +164,11 @@ impl AgentModel {
         let mut windows = Window::all(config);
         let names: Vec<&str> = config.context_windows.iter().flatten().map(|window| window.name.as_str()).collect();
         let breaks = BreakLaw::all("breaks.kinds", kinds_of_break, &names, &mut windows)?;
+        let (runs, tool, human) = causes(config)?;
         let main = Profile {
             prefix: config.prefix_tokens() as u32,
-            tool: Cause::new("triggers.tool", &triggers.tool, Effect::ToolNewTokens, Effect::ToolDelay)?,
-            human: Cause::new("triggers.human", &triggers.human, Effect::HumanNewTokens, Effect::HumanDelay)?,
+            tool,
+            human,
             output: quantiles("generation_length", &config.generation_length)?,
             smallest_output: config.smallest_output(),
             effects,
@@ -165,7 +177,6 @@ impl AgentModel {
             breaks,
             most_breaks,
         };
-        let human_turns = triggers.human_turns.as_ref().map(|d| quantiles("triggers.human_turns", d)).transpose()?;
         let (kinds, most_subagents, depth) = match &config.subagents {
             Some(subagents) => {
                 let kind = |(index, kind)| Kind::new(config, &main, subagents.max_breaks_per_line, index, kind);
@@ -177,8 +188,7 @@ impl AgentModel {
         Ok(Some(Self {
             main,
             first_prompt,
-            runs: Runs::new(&triggers.calls_per_human_turn),
-            human_turns,
+            runs,
             turns: config.turns.as_ref().and_then(TurnCountDist::uncalibrated),
             kinds,
             most_subagents,
@@ -189,6 +199,29 @@ impl AgentModel {
 
 fn contradiction(path: &str) -> ConfigError {
     ConfigError::new(path, "found correlations that contradict each other, expected a positive definite matrix")
+}
+
+/// What causes calls, and those that tools and persons cause.
+fn causes(config: &Config) -> Result<(Runs, Cause, Cause), ConfigError> {
+    if let Some(triggers) = &config.triggers {
+        let runs = Runs::Stated(Box::new(StatedRuns::new(triggers)?));
+        let tool = Cause::new("triggers.tool", &triggers.tool, Effect::ToolNewTokens, Effect::ToolDelay)?;
+        let human = Cause::new("triggers.human", &triggers.human, Effect::HumanNewTokens, Effect::HumanDelay)?;
+        return Ok((runs, tool, human));
+    }
+    let (new_tokens, delay) = config.plain_turns()?;
+    let cause = |name: &str, delay_ms, tokens_effect, delay_effect| {
+        Ok::<_, ConfigError>(Cause {
+            bands: vec![(u32::MAX, quantiles("new_tokens_per_turn", new_tokens)?)],
+            delay_ms: quantiles(&format!("inter_turn_delay.{name}"), delay_ms)?,
+            tokens_effect,
+            delay_effect,
+        })
+    };
+    let runs = Runs::Independent { tool_share: delay.agentic_fraction };
+    let tool = cause("agentic_delay", &delay.agentic_delay, Effect::ToolNewTokens, Effect::ToolDelay)?;
+    let human = cause("human_delay", &delay.human_delay, Effect::HumanNewTokens, Effect::HumanDelay)?;
+    Ok((runs, tool, human))
 }
 
 impl Cause {
@@ -213,13 +246,15 @@ impl Cause {
     }
 }
 
-impl Runs {
-    fn new(stated: &CallsPerHumanTurn) -> Self {
-        Self {
+impl StatedRuns {
+    fn new(triggers: &Triggers) -> Result<Self, ConfigError> {
+        let stated = &triggers.calls_per_human_turn;
+        Ok(Self {
             median: Function::new(&stated.median),
             first_turn_factor: Function::new(&stated.first_turn_factor),
             stated: stated.clone(),
-        }
+            human_turns: triggers.human_turns.as_ref().map(|d| quantiles("triggers.human_turns", d)).transpose()?,
+        })
     }
 }
 

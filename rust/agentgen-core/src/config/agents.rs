@@ -1,6 +1,6 @@
 //! Sessions of real agents: what causes a call, how sessions differ, where prefixes break, which sub-agents are started.
 //!
-//! Every section needs `triggers`.
+//! Each section is optional by itself.
 
 use serde::{Deserialize, Serialize};
 

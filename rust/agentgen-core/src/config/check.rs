@@ -29,7 +29,7 @@ impl Config {
         self.check_agents()?;
         if self.triggers.is_none() {
             let (new_tokens, delay) = self.plain_turns()?;
-            new_tokens.check_lognormal(true).map_err(|e| e.under("new_tokens_per_turn"))?;
+            new_tokens.check(true).map_err(|e| e.under("new_tokens_per_turn"))?;
             check_delay(delay)?;
         }
         self.generation_length.check(true).map_err(|e| e.under("generation_length"))?;
@@ -39,11 +39,6 @@ impl Config {
             "a bias",
             "none: only new_tokens_per_turn has one",
         )?;
-        if self.triggers.is_none() {
-            self.generation_length.only_lognormal().map_err(|e| e.under("generation_length"))?;
-            let first = self.first_prompt()?;
-            first.stated.only_lognormal().map_err(|e| e.under(first.path))?;
-        }
         if let Some(reset) = self.reset {
             probability(reset.base_probability, "reset.base_probability")?;
             let scaling = reset.context_scaling;
@@ -63,7 +58,7 @@ impl Config {
         }
         match &self.turns {
             Some(turns) => self.check_turns(turns),
-            None if self.triggers.is_some() => Ok(()),
+            None if self.triggers.is_some() || self.context_windows.is_some() => Ok(()),
             None => rule(self.reset.is_some(), "reset", "null", "an object, unless turns is given"),
         }
     }
@@ -122,7 +117,7 @@ fn check_delay(delay: &InterTurnDelay) -> Checked {
     probability(delay.agentic_fraction, "inter_turn_delay.agentic_fraction")?;
     for (name, component) in [("agentic_delay", &delay.agentic_delay), ("human_delay", &delay.human_delay)] {
         let path = format!("inter_turn_delay.{name}");
-        component.check_lognormal(false).map_err(|e| e.under(&path))?;
+        component.check(false).map_err(|e| e.under(&path))?;
         rule(component.bias.is_none(), &format!("{path}.bias"), "a bias", "none: only new_tokens_per_turn has one")?;
     }
     if let Some(max) = delay.max {
@@ -185,17 +180,6 @@ impl Turns {
 }
 
 impl Distribution {
-    /// A lognormal. `is_tokens`: token counts, for which `max` must be at least 1.
-    fn check_lognormal(&self, is_tokens: bool) -> Checked {
-        self.only_lognormal()?;
-        self.check(is_tokens)
-    }
-
-    fn only_lognormal(&self) -> Checked {
-        let is_other = self.family.is_some() || self.mixture.is_some() || self.quantiles.is_some();
-        rule(!is_other, "", "another form than a lognormal", "a lognormal, unless triggers is given")
-    }
-
     /// Any form. `is_tokens`: token counts, for which `max` must be at least 1.
     pub(super) fn check(&self, is_tokens: bool) -> Checked {
         self.check_form()?;

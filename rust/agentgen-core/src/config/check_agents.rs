@@ -1,8 +1,8 @@
 //! Rules of the sections about agents.
 
-use super::agents::{BreakKind, Caused, Curve, KeptPart, NewPrompt, SubagentKind};
+use super::agents::{BreakKind, CallsPerHumanTurn, Caused, Curve, KeptPart, NewPrompt, SubagentKind, Triggers};
 use super::check::{Checked, positive, probability, rule, sigma_rule};
-use super::{Config, Distribution, MAX_TOKENS};
+use super::{Bias, Config, Distribution, MAX_TOKENS};
 use crate::error::ConfigError;
 
 /// Most kinds of breaks or of sub-agents.
@@ -25,19 +25,18 @@ impl Config {
                 rule(ms.is_finite() && ms >= 0.0, "service_time", ms, "times of at least 0 ms")?;
             }
         }
-        let Some(triggers) = &self.triggers else { return self.without_agents() };
-        let also = "null: triggers states it for each trigger";
-        rule(self.new_tokens_per_turn.is_none(), "new_tokens_per_turn", "an object beside triggers", also)?;
-        rule(self.inter_turn_delay.is_none(), "inter_turn_delay", "an object beside triggers", also)?;
-        rule(!self.calibrate, "calibrate", true, "false: distributions beside triggers are drawn as they are stated")?;
-        triggers.human.check().map_err(under("triggers.human"))?;
-        triggers.tool.check().map_err(under("triggers.tool"))?;
-        self.check_runs()?;
-        if let Some(turns) = &triggers.human_turns {
-            turns.check(true).map_err(under("triggers.human_turns"))?;
+        if !self.describes_agents() {
+            return Ok(());
         }
-        if let (Some(turns), Some(_)) = (&self.turns, &self.breaks) {
-            rule(turns.allow_truncation, "turns.allow_truncation", false, "true beside breaks")?;
+        let as_stated =
+            "false: with sections about agents, or other forms than lognormals, distributions are drawn as stated";
+        rule(!self.calibrate, "calibrate", true, as_stated)?;
+        match &self.triggers {
+            Some(triggers) => self.check_triggers(triggers)?,
+            None => self.check_delays_as_stated()?,
+        }
+        if let Some(turns) = &self.turns {
+            rule(turns.allow_truncation, "turns.allow_truncation", false, "true: no session of agents is drawn again")?;
         }
         if let Some(effects) = &self.session_effects {
             let shares = [
@@ -71,30 +70,27 @@ impl Config {
         self.check_subagents()
     }
 
-    fn without_agents(&self) -> Checked {
-        for (name, stated) in [
-            ("session_effects", self.session_effects.is_some()),
-            ("output_kept", self.output_kept.is_some()),
-            ("context_windows", self.context_windows.is_some()),
-            ("breaks", self.breaks.is_some()),
-            ("subagents", self.subagents.is_some()),
-        ] {
-            rule(!stated, name, "a value without triggers", "triggers beside it")?;
+    fn check_triggers(&self, triggers: &Triggers) -> Checked {
+        let also = "null: triggers states it for each trigger";
+        rule(self.new_tokens_per_turn.is_none(), "new_tokens_per_turn", "an object beside triggers", also)?;
+        rule(self.inter_turn_delay.is_none(), "inter_turn_delay", "an object beside triggers", also)?;
+        triggers.human.check().map_err(under("triggers.human"))?;
+        triggers.tool.check().map_err(under("triggers.tool"))?;
+        triggers.calls_per_human_turn.check().map_err(under("triggers.calls_per_human_turn"))?;
+        if let Some(turns) = &triggers.human_turns {
+            turns.check(true).map_err(under("triggers.human_turns"))?;
         }
         Ok(())
     }
 
-    fn check_runs(&self) -> Checked {
-        let Some(triggers) = &self.triggers else { return Ok(()) };
-        let runs = &triggers.calls_per_human_turn;
-        let path = "triggers.calls_per_human_turn";
-        runs.median.check_each(&format!("{path}.median"), |median| median > 0.0, "more than 0")?;
-        let factor = format!("{path}.first_turn_factor");
-        runs.first_turn_factor.check_each(&factor, |factor| factor > 0.0, "more than 0")?;
-        sigma_rule(runs.sigma).map_err(under(path))?;
-        sigma_rule(runs.session_sigma).map_err(under(path))?;
-        probability(runs.chat_probability, &format!("{path}.chat_probability"))?;
-        positive(runs.chat_median, &format!("{path}.chat_median"))
+    /// Without `triggers`, tools and persons cause calls by `agentic_fraction`.
+    fn check_delays_as_stated(&self) -> Checked {
+        let (new_tokens, delay) = self.plain_turns()?;
+        let has_factor = matches!(new_tokens.bias, Some(Bias::Factor(_)));
+        rule(!has_factor, "new_tokens_per_turn.bias", "a factor", "none: distributions are drawn as stated")?;
+        rule(delay.max.is_none(), "inter_turn_delay.max", "a limit", "null: each delay has its own max")?;
+        let path = "inter_turn_delay.context_speedup";
+        rule(delay.context_speedup.is_none(), path, "an object", "null beside sections about agents")
     }
 
     fn check_windows(&self) -> Checked {
@@ -167,6 +163,17 @@ impl Config {
 fn check_name(name: &str) -> Checked {
     let is_name = !name.is_empty() && name.len() <= MAX_NAME && !name.chars().any(char::is_control);
     rule(is_name, "name", format!("{name:?}"), "a name of at most 100 bytes")
+}
+
+impl CallsPerHumanTurn {
+    fn check(&self) -> Checked {
+        self.median.check_each("median", |median| median > 0.0, "more than 0")?;
+        self.first_turn_factor.check_each("first_turn_factor", |factor| factor > 0.0, "more than 0")?;
+        sigma_rule(self.sigma)?;
+        sigma_rule(self.session_sigma)?;
+        probability(self.chat_probability, "chat_probability")?;
+        positive(self.chat_median, "chat_median")
+    }
 }
 
 impl Caused {

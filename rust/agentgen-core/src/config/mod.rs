@@ -6,6 +6,7 @@
 mod agents;
 mod check;
 mod check_agents;
+mod distributions;
 mod presets;
 
 pub use agents::{
@@ -306,6 +307,14 @@ impl Distribution {
     }
 }
 
+impl Distribution {
+    /// Whether it is stated as one lognormal.
+    #[must_use]
+    pub fn is_lognormal(&self) -> bool {
+        self.family.is_none() && self.mixture.is_none() && self.quantiles.is_none()
+    }
+}
+
 impl Config {
     /// Applies overrides and checks the result.
     pub fn overridden(&self, overrides: Overrides) -> Result<Self, ConfigError> {
@@ -348,6 +357,22 @@ impl Config {
     pub fn prefix_tokens(&self) -> u64 {
         let (layer1, layer1_5) = self.prefix_blocks();
         (layer1 + layer1_5) * u64::from(self.block_size)
+    }
+
+    /// Whether the calls of sessions are drawn one by one, as sections about agents and forms of distributions other
+    /// than the lognormal need; calibration solves for lognormals alone.
+    #[must_use]
+    pub fn describes_agents(&self) -> bool {
+        let has_sections = self.triggers.is_some()
+            || self.session_effects.is_some()
+            || self.output_kept.is_some()
+            || self.context_windows.is_some()
+            || self.breaks.is_some()
+            || self.subagents.is_some();
+        let delays = self.inter_turn_delay.iter().flat_map(|delay| [&delay.agentic_delay, &delay.human_delay]);
+        let tokens = [&self.cache.layer2, &self.cache.first_prompt, &self.new_tokens_per_turn];
+        let mut stated = tokens.into_iter().flatten().chain(delays).chain([&self.generation_length]);
+        has_sections || stated.any(|distribution| !distribution.is_lognormal())
     }
 
     /// New tokens and delays of a configuration without `triggers`.

@@ -8,26 +8,41 @@ struct Preset {
     summary: &'static str,
 }
 
-const PRESETS: [Preset; 4] = [
+const PRESETS: [Preset; 7] = [
     Preset {
         name: "default",
         json: include_str!("../../presets/default.json"),
-        summary: "AIPerf's parameters, solved for the stated means",
+        summary: "turn = AIPerf's request; solved for the stated means",
     },
     Preset {
         name: "aiperf-0.13-default",
         json: include_str!("../../presets/aiperf-0.13-default.json"),
-        summary: "AIPerf 0.13's default, as AIPerf draws it",
+        summary: "turn = AIPerf's request; its default, as AIPerf draws it",
     },
     Preset {
         name: "aiperf-1k-200k",
         json: include_str!("../../presets/aiperf-1k-200k.json"),
-        summary: "AIPerf's example with restarts and groups",
+        summary: "turn = AIPerf's request; example with restarts, groups",
     },
     Preset {
         name: "weka-claude-code",
         json: include_str!("../../presets/weka-claude-code.json"),
-        summary: "fitted to 350 real conversations of Claude Code",
+        summary: "turn = model call; 350 conversations of Claude Code (Weka)",
+    },
+    Preset {
+        name: "tracelab-claude",
+        json: include_str!("../../presets/tracelab-claude.json"),
+        summary: "turn = model call; TraceLab's figures of Claude Code",
+    },
+    Preset {
+        name: "tracelab-codex",
+        json: include_str!("../../presets/tracelab-codex.json"),
+        summary: "turn = model call; TraceLab's figures of Codex",
+    },
+    Preset {
+        name: "swe-bench",
+        json: include_str!("../../presets/swe-bench.json"),
+        summary: "turn = model call; 20 SWE-bench trajectories (MLPerf)",
     },
 ];
 

@@ -20,6 +20,7 @@ fn linked() -> Run {
         restarts: 1.0,
         most_breaks: 3,
         most_agents: 4,
+        without: 0,
         seed: 3,
     };
     Run::new(&Case { config: config(&parameters), seed: 3, sessions: 12 }, Layout::Incremental)
