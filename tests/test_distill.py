@@ -523,5 +523,5 @@ def test_a_local_model_is_asked_one_call_at_a_time(
     assert {call.body["max_tokens"] for call in model.calls} == {800}
     assert max(len(call.user) for call in model.calls) < 2_048 * 3
     format_ = model.calls[0].body["response_format"]["json_schema"]["schema"]
-    assert format_["properties"]["user_goal"]["maxLength"] == 120
+    assert format_["properties"]["user_goal"]["maxLength"] == 60
     assert dataset(tmp_path / "out")["failed_column"].null_count() == 4

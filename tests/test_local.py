@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import agentgen.local
 import pytest
+from agentgen.distill.judge import CRITERIA
 from agentgen.errors import CollectError, LocalModelError
 from agentgen.local import LocalModel, local_model, model_file
+from conftest import ROOT
+from distilled import dataset, manifest
 from sandboxed import calls
 
 if TYPE_CHECKING:
@@ -147,6 +150,18 @@ def test_three_tasks_are_collected_with_no_server_and_no_account(tmp_path: Path,
         assert all(step["input_tokens"] and step["duration_ms"] for step in row["llm_steps"])
     invoke("import", output, "--name", "run", "--output", tmp_path, "--no-pages", "--strict")
     invoke("validate", tmp_path / "run")
+
+
+@pytest.mark.usefixtures("fetched")
+@pytest.mark.timeout(600)
+def test_a_session_is_distilled_with_no_server_and_no_account(tmp_path: Path, invoke: Invoke) -> None:
+    source = ROOT / "docs" / "examples" / "import" / "claude-code.jsonl"
+    fields = '{"temperature": 0, "seed": 1}'
+    invoke("distill", source, "--local", "-n", 1, "-o", tmp_path / "out", "--request-json", fields, "--quiet")
+    (row,) = dataset(tmp_path / "out").to_dicts()
+    assert row["failed_column"] is None
+    assert all(0 <= row[f"{name}_score"] <= 4 for name in CRITERIA)
+    assert manifest(tmp_path / "out")["settings"]["model"]["model"] == agentgen.local.MODEL
 
 
 def test_a_file_that_is_no_model_is_one_line(wheel: Path) -> None:

@@ -40,7 +40,7 @@ MAX_PRICE = 1e6
 EXTRA = {"aiohttp": "aiohttp", "kingfisher_sdk": "kingfisher-secret-scanner", "polars": "polars"}
 LOCAL_CONTEXT_TOKENS = 2_048  # a longer prompt takes a slow model too long
 LOCAL_ANSWER_TOKENS = 800
-LOCAL_TEXT = 120  # characters
+LOCAL_TEXT = 60  # characters; a small model may write without an end
 OUR_FIELDS = ("messages", "response_format", "model", "stream", "n", "tools")
 
 
@@ -271,7 +271,6 @@ def _settings(
     check(chosen)
     if options["local"]:
         options = options | _served(options, stack)
-    # A small model may write without an end.
     longest = LOCAL_TEXT if options["local"] else None
     writer, stated = find_model(Endpoint(options["url"], options["model"] or "", options["api_key_env"], longest))
     judge = writer
