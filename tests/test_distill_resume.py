@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -52,20 +53,34 @@ def until(model: FakeModel, calls: int) -> None:
     pytest.fail(f"{len(model.calls)} calls, expected {calls}")
 
 
-def slow(call: Call) -> Reply:
-    time.sleep(0.03)
-    return answered(call)
+class Gate:
+    """Answers so many calls; later ones wait until it is opened."""
+
+    def __init__(self, calls: int) -> None:
+        self._calls = calls
+        self._opened = threading.Event()
+
+    def __call__(self, call: Call) -> Reply:
+        if call.number >= self._calls:
+            self._opened.wait(60)
+        return answered(call)
+
+    def open(self) -> None:
+        """Answer those that wait, and all others."""
+        self._opened.set()
 
 
 def test_an_interrupted_run_goes_on_without_asking_twice(model: FakeModel, invoke: Invoke, tmp_path: Path) -> None:
     source, out = sessions(tmp_path / "logs", ROWS), tmp_path / "out"
-    model.respond = slow
+    model.respond = gate = Gate(20)
     process = started(model, source, out)
-    until(model, 20)
+    until(model, 21)
     process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert re.fullmatch(r"stopping: \d calls? in flight will be kept; again to abort\n", process.stderr.readline())
+    gate.open()
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "in flight will be kept; again to abort" in errors
     assert "the same command with --resume goes on, and repeats no call" in errors
     assert "Traceback" not in errors
     assert sorted(path.name for path in out.iterdir()) == ["journal.jsonl"]
@@ -78,14 +93,7 @@ def test_an_interrupted_run_goes_on_without_asking_twice(model: FakeModel, invok
 
 def test_a_second_interrupt_cancels(model: FakeModel, tmp_path: Path) -> None:
     source, out = sessions(tmp_path / "logs", ROWS), tmp_path / "out"
-    release = threading.Event()
-
-    def stuck(call: Call) -> Reply:
-        if call.number >= 6:
-            release.wait(20)
-        return answered(call)
-
-    model.respond = stuck
+    model.respond = gate = Gate(6)
     process = started(model, source, out)
     until(model, 7)
     try:
@@ -95,7 +103,7 @@ def test_a_second_interrupt_cancels(model: FakeModel, tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     finally:
-        release.set()
+        gate.open()
     assert process.returncode == 130
     assert "cancelled" in errors
     assert "Traceback" not in errors
@@ -103,12 +111,13 @@ def test_a_second_interrupt_cancels(model: FakeModel, tmp_path: Path) -> None:
 
 def test_a_killed_run_asks_again_only_what_was_in_flight(model: FakeModel, invoke: Invoke, tmp_path: Path) -> None:
     source, out = sessions(tmp_path / "logs", ROWS), tmp_path / "out"
-    model.respond = slow
     for calls in (10, 30, 50):
+        model.respond = gate = Gate(calls)
         process = started(model, source, out, *(["--resume"] if out.exists() else []))
-        until(model, calls)
+        until(model, calls + 1)
         process.kill()
         process.communicate()
+        gate.open()
     invoke("distill", source, "--url", model.url, "-n", ROWS, "-o", out, "--resume", "--quiet")
     again = {question: count for question, count in asked(model).items() if count > 1}
     assert len(model.calls) - 3 * ROWS <= 3 * CONCURRENCY
@@ -200,13 +209,14 @@ def test_a_foreign_journal_is_refused_in_one_line(line: str, model: FakeModel, i
 
 def test_two_runs_do_not_share_a_directory(model: FakeModel, invoke: Invoke, tmp_path: Path) -> None:
     source, out = sessions(tmp_path / "logs", ROWS), tmp_path / "out"
-    model.respond = slow
+    model.respond = gate = Gate(2)
     process = started(model, source, out)
     try:
-        until(model, 2)
+        until(model, 3)
         result = invoke("distill", source, "--url", model.url, "-o", out, "--resume", code=1)
         assert "found another agentgen distill that writes it" in result.stderr
     finally:
+        gate.open()
         process.kill()
         process.communicate()
 

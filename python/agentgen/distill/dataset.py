@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
+from agentgen import _native
 from agentgen.distill import digest, judge, sft
 from agentgen.distill.judge import CRITERIA
 from agentgen.distill.rating import TEST, TRAIN, part_of
@@ -58,7 +59,7 @@ def write_dataset(
         if at != len(rows):
             raise RunError(f"found {at:,} rows, expected {len(rows):,}: the sources changed; --resume reads them again")
 
-    with replaced(directory / DATASET) as file:
+    with _replaced(directory / DATASET) as file:
         _write_parquet(frames(), file)
 
 
@@ -89,8 +90,7 @@ def write_records(
             name = SFT if test_share is None else PARTS[part_of(row.session.root, test_share)]
             lines[name].append(_line(record(row)))
     for name, kept in lines.items():
-        with replaced(directory / name) as file:
-            file.writelines(f"{line}\n".encode() for line in kept)
+        _native.write_file(directory / name, "".join(f"{line}\n" for line in kept).encode())
     for name in {SFT, *PARTS.values()} - lines.keys():  # of an earlier run with or without parts
         (directory / name).unlink(missing_ok=True)
     return {name: len(kept) for name, kept in lines.items()}
@@ -120,7 +120,7 @@ def record(row: Row) -> dict[str, Any]:
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[IO[bytes]]:
+def _replaced(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes its name when it is complete."""
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
