@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -76,8 +77,17 @@ def replayed(run: Path, scratch: Path) -> Path:
     return scratch / "replay" / "replay.html"
 
 
+def distilled(scratch: Path) -> Path:
+    """Distil the samples of the import formats with a stand-in for a model; returns the page."""
+    examples, port = ROOT / "docs" / "examples", "8644"
+    subprocess.run([sys.executable, examples / "distill" / "model.py", port], check=True)  # noqa: S603  ours
+    command = [sys.executable, "-m", "agentgen", "distill", examples / "import", "--url", f"http://127.0.0.1:{port}"]
+    subprocess.run([*command, "--output", scratch / "distilled", "--quiet"], check=True)  # noqa: S603  ours
+    return scratch / "distilled" / "report.html"
+
+
 def main() -> None:
-    """Write the pages of two runs, of their comparison and of a replay, and take the pictures."""
+    """Write the pages of two runs, of their comparison, of a replay and of a distillation, and take the pictures."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415  of the dependency group `dev`
 
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -93,6 +103,7 @@ def main() -> None:
         pages = {f"{made.parent.name}-{made.stem}": made for home in (run, other) for made in agentgen.report(home)}
         pages["comparison"] = agentgen.report(run, compare=other, output=Path(scratch) / "comparison")[0]
         pages["replay"] = replayed(run, Path(scratch))
+        pages["distilled"] = distilled(Path(scratch))
         for name, page in pages.items():
             for scheme in SCHEMES:
                 for width in WIDTHS:
