@@ -264,6 +264,23 @@ def test_clients_that_leave_are_counted_and_end_the_call(tmp_path: Path) -> None
     assert pl.read_parquet(tmp_path / "run" / "calls.parquet")["output_quality"].to_list() == ["estimated"]
 
 
+def test_connections_without_a_call_do_not_hold_up_the_end(tmp_path: Path) -> None:
+    with flooding(Upstream(response())) as url:
+        recorder = agentgen.record(url.removesuffix("/v1"), tmp_path / "run")
+        with connect(recorder), connect(recorder) as half, connect(recorder) as idle:
+            half.sendall(request()[:20])
+            idle.sendall(request())
+            assert idle.recv(1 << 16).startswith(b"HTTP/1.1 200")
+            wait_for(recorder, calls=1)
+            recorder.close()
+            for _ in range(400):
+                if recorder.is_over:
+                    break
+                time.sleep(0.02)
+            assert recorder.is_over
+            assert recorder.stop().summary["calls"] == 1
+
+
 def test_a_connection_is_used_again_and_made_anew(tmp_path: Path) -> None:
     """The server closes its connection between two requests of one client."""
     close = response(headers="Connection: close\r\nContent-Type: application/json\r\n")

@@ -20,7 +20,7 @@ from agentgen.cli._pages import write_pages
 from agentgen.cli._quantities import Duration
 from agentgen.cli._signals import allow_open_files, stopped_by_signals
 from agentgen.replay.units import MS_PER_S
-from agentgen.text.format import counted, percent, printable
+from agentgen.text.format import counted, percent, printable, short
 
 if TYPE_CHECKING:
     import threading
@@ -143,7 +143,7 @@ def command(
     print_import(run, written)
     stats = recorder.stats()
     if messages:
-        click.echo(printable(f"\n{messages}: {counted(stats['conversations'], 'conversation')} with all texts"))
+        click.echo(printable(f"{messages}: {counted(stats['conversations'], 'conversation')} with all texts"))
     click.echo(f"stopped; {_counts(stats)}", err=True)
 
 
@@ -174,23 +174,16 @@ def _serve(recorder: Recorder, stopped: threading.Event, grace_s: float, show: C
 
 
 def _counts(stats: dict[str, Any]) -> str:
-    """What has passed, in one line."""
-    parts = [f"{counted(stats['calls'], 'call')} of {counted(stats['sessions'], 'session')}"]
-    notes = (
-        (stats["open"], "open"),
-        (stats["failed"], "without a complete answer"),
-        (stats["unread"], "not readable"),
-    )
-    listed = [f"{count:,} {what}" for count, what in notes if count]
-    if listed:
-        parts[0] += f" ({', '.join(listed)})"
+    """What has passed, in one line of a terminal; cached by the server, of what an infinite cache would have found."""
+    notes = ((stats["open"], "open"), (stats["failed"], "failed"), (stats["unread"], "unread"))
+    listed = ", ".join(f"{count:,} {what}" for count, what in notes if count)
+    calls = counted(stats["calls"], "call") + (f" ({listed})" if listed else "")
+    parts = [counted(stats["sessions"], "session"), calls]
     if stats["prompt_tokens"]:
-        parts.append(f"{stats['prompt_tokens']:,} + {stats['output_tokens']:,} tokens")
-        parts.append(f"{percent(stats['cached_tokens'] / stats['prompt_tokens'])} cached by the server")
-    if stats["estimated_tokens"]:
-        parts.append(f"{percent(stats['known_tokens'] / stats['estimated_tokens'])} by an infinite cache")
-    if stats["other_requests"]:
-        parts.append(f"{counted(stats['other_requests'], 'other request')}")
+        parts.append(f"{short(stats['prompt_tokens'])} + {short(stats['output_tokens'])} tokens")
+    if stats["prompt_tokens"] and stats["estimated_tokens"]:
+        shares = (stats["cached_tokens"] / stats["prompt_tokens"], stats["known_tokens"] / stats["estimated_tokens"])
+        parts.append(f"cached {percent(shares[0])} of {percent(shares[1])}")
     return ", ".join(parts)
 
 

@@ -17,15 +17,30 @@ use crate::body::{Dropped, Reply};
 /// A call that is passing.
 pub struct Passing {
     tap: Mutex<Option<Box<dyn Tap>>>,
-    /// Calls that are passing; this one counts until it ends.
-    open: Mutex<Option<Arc<AtomicUsize>>>,
+    /// In the calls that are passing, of all connections and of its own, until it ends.
+    counted: Mutex<Option<[Counted; 2]>>,
+}
+
+/// Counts something until it is dropped.
+pub struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    pub fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Passing {
-    /// Begins a call; `open` counts it.
-    pub fn new(tap: Option<Box<dyn Tap>>, open: Arc<AtomicUsize>) -> Self {
-        open.fetch_add(1, Ordering::Relaxed);
-        Self { tap: Mutex::new(tap), open: Mutex::new(Some(open)) }
+    /// Begins a call that counts in both.
+    pub fn new(tap: Option<Box<dyn Tap>>, counts: [&Arc<AtomicUsize>; 2]) -> Self {
+        Self { tap: Mutex::new(tap), counted: Mutex::new(Some(counts.map(Counted::new))) }
     }
 
     fn show(&self, what: impl FnOnce(&mut dyn Tap)) {
@@ -44,9 +59,7 @@ impl Passing {
         if let Some(tap) = self.tap.lock().unwrap_or_else(PoisonError::into_inner).take() {
             tap.end(end);
         }
-        if let Some(open) = self.open.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            open.fetch_sub(1, Ordering::Relaxed);
-        }
+        drop(self.counted.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 

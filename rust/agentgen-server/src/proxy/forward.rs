@@ -52,7 +52,7 @@ pub async fn forward(
         return Ok(Problem::bad_request(message).response(endpoint).map(Download::Own));
     };
     let tap = shared.observer.begin(parts.method.as_str(), &path, &Headers(&parts.headers));
-    let call = Cancels(Arc::new(Passing::new(tap, shared.open.clone())));
+    let call = Cancels(Arc::new(Passing::new(tap, [&shared.open, &link.open])));
     parts.uri = target;
     parts.version = Version::HTTP_11;
     remove_of_connection(&mut parts.headers);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -14,7 +15,9 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
+use super::body::Counted;
 use super::forward::{Shared, forward};
 use super::upstream::{Link, Upstream};
 use super::{Observer, ProxyOptions, tls};
@@ -111,21 +114,8 @@ impl Drop for Proxy {
     }
 }
 
-/// Counts a connection until it is dropped.
-struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
+/// How long a connection without a call may stay open when the proxy closes: its last bytes may be on their way.
+const LAST_BYTES: Duration = Duration::from_millis(250);
 
 /// Forwards the requests of a connection.
 async fn serve(
@@ -141,7 +131,7 @@ async fn serve(
     http.preserve_header_case(true).auto_date_header(false);
     let mut connection = pin!(http.serve_connection(TokioIo::new(connection), service));
     let mut closes = pin!(closing.wait_for(|closes| *closes));
-    let mut is_told = false;
+    let (mut is_told, mut last) = (false, None);
     // The calls tell the observer what fails.
     let _ = poll_fn(|context| {
         if !is_told && closes.as_mut().poll(context).is_ready() {
@@ -150,7 +140,13 @@ async fn serve(
         }
         let is_over = connection.as_mut().poll(context);
         link.drive(context);
-        is_over
+        if !is_told || link.open.load(Ordering::Relaxed) > 0 {
+            last = None;
+            return is_over;
+        }
+        // A connection that has not sent a whole request does not end by itself.
+        let timer = last.get_or_insert_with(|| Box::pin(sleep(LAST_BYTES)));
+        if timer.as_mut().poll(context).is_ready() { Poll::Ready(Ok(())) } else { is_over }
     })
     .await;
     drop(counted);

@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::task::Context;
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 pub struct Link {
     sender: Mutex<Option<SendRequest<Upload>>>,
     driver: std::sync::Mutex<Option<Driver>>,
+    /// Calls of the connection that are passing.
+    pub open: Arc<AtomicUsize>,
 }
 
 impl Link {
