@@ -73,6 +73,7 @@ def test_a_row_has_what_agenttrace_has_and_joins_steps_with_spans(collected: Any
     assert set(real["spans"][0]) <= set(row["spans"][0])
     assert set(real["spans"][0]["telemetry"]) <= set(row["spans"][0]["telemetry"])
     assert set(real["llm_steps"][0]) <= set(row["llm_steps"][0])
+    assert set(real["metadata"]) <= set(row["metadata"])
     assert (row["prompt"], row["model"], row["dataset_name"], row["task_id"]) == ("Task 0.", "m", "tasks", "t0")
     first, second = row["llm_steps"]
     tool, end = row["spans"]
@@ -375,6 +376,15 @@ def test_a_row_that_a_crash_has_cut_is_run_again(collected: Any, tmp_path: Path)
         rows = collected(server, "--resume", n=2)
         assert server.prompts() == ["Task 1."]
     assert [row["task_id"] for row in rows] == ["t0", "t1"]
+
+
+@pytest.mark.parametrize("line", ["{}", "not JSON", "[]", '{"task_id": [], "metadata": {"run_id": 1}}', "[" * 100_000])
+def test_a_file_of_other_lines_is_not_continued(collected: Any, tmp_path: Path, line: str) -> None:
+    (tmp_path / "out.partial.jsonl").write_text(line + "\n")
+    with chat_server(lambda *_: final()) as server:
+        collected(server, "--resume", code=1)
+        assert not server.bodies
+    assert (tmp_path / "out.partial.jsonl").read_text() == line + "\n"
 
 
 def started(server: ChatServer, tasks: Path, output: Path, *options: str) -> subprocess.Popen[str]:

@@ -28,6 +28,8 @@ INPUTS = {
     "imports": 400,
     "model_answers": 600,
     "journals": 400,
+    "agent_answers": 2000,
+    "task_files": 400,
 }
 
 

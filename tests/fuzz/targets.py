@@ -17,6 +17,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import agentgen
 from agentgen import _native
 from agentgen._rollouts import selection
+from agentgen.collect.actions import actions_of
+from agentgen.collect.client import parsed as chat_completion
+from agentgen.collect.journal import Journal as CollectJournal
+from agentgen.collect.tasks import load_tasks
 from agentgen.config import load_config
 from agentgen.distill.answers import AnswerError, parsed
 from agentgen.distill.client import Reply
@@ -319,11 +323,51 @@ def journals(directory: Path) -> Iterator[tuple[Check, list[bytes]]]:
     yield check, [path.read_bytes()]
 
 
+@contextlib.contextmanager
+def agent_answers(directory: Path) -> Iterator[tuple[Check, list[bytes]]]:
+    """Chat completions that an agent gets: each has actions that run or say why not, and can be sent again."""
+
+    def check(data: bytes, rng: random.Random) -> None:
+        answer = chat_completion(data.decode(errors="replace"), 0, 1)
+        if answer is None:
+            return
+        json.dumps(answer.message)
+        for action in actions_of(answer, rng.choice(("tools", "json"))):
+            assert action.problem() or isinstance(action.input, str)
+
+    assert directory.is_dir()
+    call = {"id": "c", "type": "function", "function": {"name": "bash", "arguments": '{"command": "ls"}'}}
+    content = 'So: ```json\n{"tool": "python", "input": "print(1)"}\n```'
+    message = {"role": "assistant", "content": content, "reasoning": "r", "tool_calls": [call]}
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}}
+    yield check, [json.dumps({"id": "x", "choices": [{"message": message}], "usage": usage}).encode()]
+
+
+@contextlib.contextmanager
+def task_files(directory: Path) -> Iterator[tuple[Check, list[bytes]]]:
+    """Files of tasks, and rows of a collection that is resumed."""
+    tasks, output = directory / "tasks.jsonl", directory / "rows.jsonl"
+
+    def check(data: bytes, _: random.Random) -> None:
+        tasks.write_bytes(data)
+        output.write_bytes(data)
+        with contextlib.suppress(agentgen.AgentgenError):
+            assert load_tasks(str(tasks)).tasks
+        with contextlib.suppress(agentgen.AgentgenError):
+            rows = CollectJournal(output)
+            rows.load()
+            rows.check({"seed": None, "model": "m"})
+
+    rows = (SAMPLES.parent / "collect.jsonl").read_bytes().splitlines(keepends=True)
+    mbpp = {"task_id": 11, "text": "Add.", "test_list": ["assert add(1, 1) == 2"], "code": "x"}
+    yield check, [rows[1], json.dumps([{"query": "a", "id": 1}, mbpp]).encode(), json.dumps(mbpp).encode() + b"\n"]
+
+
 TARGETS: dict[str, Opener] = {
     target.__name__: target
     for target in (
         *(rows, messages, parquet, manifests, configurations, answers, responses, requests, imports),
-        *(model_answers, journals),
+        *(model_answers, journals, agent_answers, task_files),
     )
 }
 

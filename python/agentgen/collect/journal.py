@@ -7,7 +7,7 @@ import os
 from typing import IO, TYPE_CHECKING, Any
 
 from agentgen._native import write_file
-from agentgen.collect.rows import to_line, to_lines, to_view
+from agentgen.collect.rows import is_row, to_line, to_lines, to_view
 from agentgen.errors import CollectError
 
 if TYPE_CHECKING:
@@ -112,9 +112,10 @@ class Journal:
         for number, line in enumerate(whole.split(b"\n")[:-1], start=1):
             try:
                 row = json.loads(line)
-                task, _ = row["task_id"], row["metadata"]["run_id"]
-            except (ValueError, LookupError, TypeError, RecursionError) as error:
-                raise CollectError(f"{path}:{number}: not a row of a collection") from error
-            self.rows[task] = row
+            except (ValueError, RecursionError):
+                row = None
+            if not is_row(row):
+                raise CollectError(f"{path}:{number}: not a row of a collection")
+            self.rows[row["task_id"]] = row
         if path == self.path and len(whole) < len(data):
             os.truncate(path, len(whole))

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = "0.3.0"
 VIEW_TEXTS = ("trace_id", "timestamp_utc", "prompt", "model", "dataset_name", "task_id", "run_id")
 VIEW_JSON = ("spans", "llm_steps", "metadata")
+# What AgentTrace says of its server and of its own repository, and this collector does not know.
+UNKNOWN = (
+    *("model_artifact", "serving_engine_version", "chat_template", "prompt_sanitization_version"),
+    *("git_commit", "git_dirty", "collector_git_commit"),
+)
 NS_PER_MS = 1e6
 
 
@@ -83,6 +88,7 @@ def run_metadata(settings: dict[str, Any]) -> dict[str, Any]:
         "python_version": platform.python_version(),
         "platform": f"{sys.platform}-{platform.machine()}",
         "hardware": _hardware(),
+        **dict.fromkeys(UNKNOWN),
         **settings,
     }
 
@@ -104,6 +110,17 @@ def _cpu() -> str | None:
             return next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), None)
     except OSError:
         return None
+
+
+def is_row(value: Any) -> bool:
+    """Whether this is a row as a collection writes it, as far as it is read again."""
+    if not isinstance(value, dict):
+        return False
+    texts = ("trace_id", "timestamp_utc", "prompt", "model", "dataset_name", "run_id")
+    others = {"total_duration_ms": float, "spans": list, "llm_steps": list, "metadata": dict}
+    expected: dict[str, type] = {**dict.fromkeys(texts, str), **others}
+    is_typed = all(isinstance(value.get(name), kind) for name, kind in expected.items())
+    return is_typed and isinstance(value.get("task_id"), (int, str))
 
 
 def to_lines(rows: Sequence[dict[str, Any]]) -> bytes:
