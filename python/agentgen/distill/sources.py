@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from agentgen._native import RolloutSelection
+    from agentgen._native import Batch, RolloutSelection
     from agentgen.distill.masking import Masked, Masker
 
 SLICE_BYTES = 1 << 20  # of rows that are Python objects at a time
@@ -78,21 +78,25 @@ class Rows:
             TraceError: There is no file, or a named one has another format.
             OSError: A file cannot be read.
         """
-        import polars as pl  # noqa: PLC0415  an extra
-
         batches, problems = _native.open_rollouts(self._selection)
         try:
-            for batch in batches:
-                whole = pl.DataFrame(batch)
-                at_once = SLICE_BYTES * whole.height // max(1, int(whole.estimated_size()))
-                for frame in whole.iter_slices(max(1, at_once)):
-                    pairs = [self._masker.mask(row) for row in frame.iter_rows(named=True)]
-                    rows, masked = [row for row, _ in pairs], [found for _, found in pairs]
-                    is_changed = any(found.rules for found in masked)
-                    yield (pl.DataFrame(rows, schema=frame.schema) if is_changed else frame), rows, masked
+            while (batch := next(batches, None)) is not None:
+                yield from self._slices(batch)
+                del batch  # before the next one is read
         finally:
             batches.close()
         self.problems = [ImportProblem(**problem) for problem in json.loads(problems.take())]
+
+    def _slices(self, batch: Batch) -> Iterator[tuple[pl.DataFrame, list[dict[str, Any]], list[Masked]]]:
+        import polars as pl  # noqa: PLC0415  an extra
+
+        whole = pl.DataFrame(batch)
+        at_once = SLICE_BYTES * whole.height // max(1, int(whole.estimated_size()))
+        for frame in whole.iter_slices(max(1, at_once)):
+            pairs = [self._masker.mask(row) for row in frame.iter_rows(named=True)]
+            rows, masked = [row for row, _ in pairs], [found for _, found in pairs]
+            is_changed = any(found.rules for found in masked)
+            yield (pl.DataFrame(rows, schema=frame.schema) if is_changed else frame), rows, masked
 
     def sessions(self, budget: int) -> Iterator[Session]:
         """Sessions with prompts of at most `budget` bytes."""
