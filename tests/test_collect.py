@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import subprocess
@@ -232,6 +233,24 @@ def test_fields_that_a_server_refuses_are_replaced(collected: Any) -> None:
         collected(server, "--seed", 1, n=2, code=0)
     assert "max_completion_tokens" in server.bodies[-1]
     assert len(server.bodies) <= 2 * 3 + 2  # found out once for each of the tasks that ran side by side
+
+
+@pytest.mark.parametrize("actions", ["tools", "json"])
+def test_the_embedded_server_accepts_the_history_and_finds_each_prompt_in_the_next(
+    actions: str, tasks: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    output, block = tmp_path / "out.jsonl", 16
+    with agentgen.serve(
+        tool_calls=1, block_size=block, prefill_tokens_per_second=0, decode_tokens_per_second=0
+    ) as server:
+        options = ("--url", server.url, "--tasks", tasks, "-o", output, "--no-sandbox", "--actions", actions)
+        invoke("collect", *options, "-n", 2, "--max-steps", 4, "--max-tokens", 30)
+    for row in map(json.loads, output.read_text().splitlines()):
+        assert row["metadata"]["end_reason"] == "max_steps"  # no request was refused
+        steps = row["llm_steps"]
+        assert len(steps) == 4
+        for before, step in itertools.pairwise(steps):
+            assert step["cached_tokens"] >= before["input_tokens"] // block * block
 
 
 @pytest.mark.parametrize(
