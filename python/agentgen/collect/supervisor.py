@@ -228,7 +228,11 @@ def _become(
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for target, source in enumerate(pipes, start=1):
         os.dup2(source, target)
-    os.chdir(directory)
+    try:
+        os.chdir(directory)
+    except OSError as error:  # an earlier call has removed it
+        os.write(2, f"{directory}: {error.strerror}\n".encode())
+        os._exit(127)
     for name in ("AS", "FSIZE", "NPROC", "NOFILE", "CORE"):
         if (limit := limits[name]) is not None:
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (limit, limit))
@@ -315,6 +319,7 @@ def main() -> None:
         request = json.loads(line)
         if "entries" in request:
             _make(request["root"], request["entries"])
+            os.makedirs(request["directory"], exist_ok=True)
             reply = {"python": sys.version.split()[0]}
         else:
             reply = Call(request).reply()
