@@ -134,7 +134,7 @@ def test_sessions_are_found_sorted_and_filtered(show: Open, run: Path) -> None:
 def test_a_continuation_leads_to_its_origin(show: Open, run: Path) -> None:
     page = show(run / "cache_explorer.html")
     page.locator("#kind").select_option("continuation")
-    page.locator("#sessions button").first.click()
+    page.locator("#sessions details button").first.click()
     name = page.locator("#detail-title").inner_text()
     facts = page.locator("#detail dl").inner_text()
     assert "tokens carried over" in facts
@@ -145,6 +145,40 @@ def test_a_continuation_leads_to_its_origin(show: Open, run: Path) -> None:
     assert "restart_split" in page.locator("#detail dl").inner_text()
     page.get_by_role("link", name=name).click()
     assert page.locator("#detail-title").inner_text() == name
+
+
+def test_a_tree_is_one_row_that_opens(show: Open, tmp_path: Path) -> None:
+    run = tmp_path / "agents"
+    agentgen.write_run(run, "weka-claude-code", sessions=60, seed=3)
+    agentgen.report(run)
+    trees: dict[int, list[Any]] = {}
+    roots: dict[int, int] = {}
+    for session in explored(run)["sessions"]:
+        number = session["number"]
+        roots[number] = roots.get(session["parent"], number)
+        trees.setdefault(roots[number], []).append(session)
+    page = show(run / "cache_explorer.html")
+    assert page.locator("#status").inner_text().endswith(f"of {len(trees)} trees")
+    rows = page.locator("#sessions > li")
+    for row, (number, members) in zip(rows.all(), trees.items(), strict=False):
+        assert row.locator("button").first.get_attribute("data-number") == str(number)
+        assert (
+            f" {sum(member['turn_count'] for member in members):,} request" in f" {row.locator('.about').inner_text()}"
+        )
+    number, members = next(
+        (number, tree) for number, tree in trees.items() if any("kept_tokens" in m for m in tree[1:])
+    )
+    row = page.locator(f"#sessions > li:has(> button[data-number='{number}'])")
+    assert row.locator("details button").count() == 0
+    row.locator("summary").click()
+    assert row.locator("details button").count() == len(members) - 1
+    (broken, *_) = [member for member in members if "kept_tokens" in member]
+    (parent,) = [member for member in members if member["number"] == broken["parent"]]
+    lost = sum(parent["turns"][-1][4]) - broken["kept_tokens"]
+    shown = row.locator(f"button[data-number='{broken['number']}']")
+    assert f"lost {lost:,} tokens" in shown.inner_text()
+    shown.click()
+    assert f"Lost\n{lost:,} tokens" in page.locator("#detail dl").inner_text()
 
 
 def test_a_turn_has_the_tokens_that_the_core_tells(show: Open, run: Path) -> None:
@@ -256,6 +290,10 @@ def test_two_traces_lie_on_each_other(show: Open, run: Path, tmp_path: Path) -> 
     shown = {row[0]: row[-1] for row in table(page, "#distances-table")}
     assert shown["Output"] == f"{distances['generation_length']:.3f}"
     assert page.locator("#capacity-curve .mark-line path").count() >= 2
+    assert page.get_by_role("link", name="Fidelity").get_attribute("href") == "fidelity.html"
+    page = show(tmp_path / "fidelity.html")
+    found = agentgen.fidelity(tmp_path / "other", run).to_dict()
+    assert f"{found['quantities'][0]['ks']:.3f}" in page.locator("#main").inner_text()
 
 
 def test_a_trace_without_sessions_or_manifest(show: Open, tmp_path: Path) -> None:

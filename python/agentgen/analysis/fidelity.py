@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.console import RenderableType
 
+    from agentgen._native import Assumptions
     from agentgen.units import Count
 
     StrPath = str | os.PathLike[str]
@@ -102,8 +103,12 @@ def fidelity(
         ValueError: Another argument is out of range.
     """
     assumed = assumptions(trace_layout=trace_layout, trace_block_size=trace_block_size, threads=threads)
-    odd = True if half else None
-    return Fidelity(_native.compare_traces(paths(source), os.fspath(generated), assumed, odd=odd))
+    return compared(paths(source), os.fspath(generated), assumed, half=half)
+
+
+def compared(source: Sequence[str], generated: str, assumed: Assumptions, *, half: bool = False) -> Fidelity:
+    """`fidelity` with assumptions that were checked."""
+    return Fidelity(_native.compare_traces(list(source), generated, assumed, odd=True if half else None))
 
 
 def paths(traces: StrPath | Sequence[StrPath]) -> list[str]:

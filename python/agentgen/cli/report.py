@@ -34,7 +34,7 @@ def command(*, trace: str, compare: str | None, output: str | None, **assumed: A
 
     report.html, cache_explorer.html and simulation.html are self-contained
     files of at most 3 MB; existing ones are replaced. Of a trace with more than 100,000 sessions, the pages show the
-    first 100,000 and say so.
+    first 100,000 and say so. With --compare, fidelity.html lays the sessions of the trace over those of the other.
     """
     traces = [trace] if compare is None else [trace, compare]
     if trace == compare:

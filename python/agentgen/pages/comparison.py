@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentgen.pages.render import Page, render
+from agentgen.pages.render import Page, render, write_file
 from agentgen.pages.survey import LONGEST, clipped
-from agentgen.pages.write import write_file
 
 if TYPE_CHECKING:
     import os

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from agentgen.distill.dataset import PAGE
 from agentgen.distill.judge import CRITERIA
-from agentgen.pages.render import Page, render
+from agentgen.pages.render import Page, render, write_file
 from agentgen.pages.survey import LONGEST, clipped
-from agentgen.pages.write import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentgen.analysis.fidelity_text import NAMES
-from agentgen.pages.render import Page, render
-from agentgen.pages.write import write_file
+from agentgen.pages.render import Page, render, write_file
 
 if TYPE_CHECKING:
     import os
 
 NAME = "fidelity.html"
+TITLE = "Fidelity"
 
 
-def page(found: dict[str, Any]) -> Page:
+def page(found: dict[str, Any], siblings: tuple[tuple[str, str], ...] = ()) -> Page:
     """The page of a comparison of two traces."""
     quantities = [{**quantity, "name": NAMES[quantity["quantity"]]} for quantity in found["quantities"]]
     return Page(
@@ -24,6 +24,7 @@ def page(found: dict[str, Any]) -> Page:
         lead="How far a generated trace is from the sessions that it stands for.",
         modules=("report/plots.js", "fidelity/main.js"),
         data={**found, "quantities": quantities},
+        siblings=siblings,
     )
 
 

@@ -11,10 +11,12 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from agentgen import _native
 from agentgen.errors import AgentgenError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from jinja2 import Template
 
@@ -48,6 +50,12 @@ class Page:
     data: Any
     workers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     siblings: tuple[tuple[str, str], ...] = ()
+
+
+def write_file(path: Path, content: bytes) -> Path:
+    """A file that has its name only when it is complete."""
+    _native.write_file(path, content)
+    return path
 
 
 def render(page: Page) -> bytes:

@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentgen import _native
 from agentgen._native import DECODE_TOKENS_PER_SECOND, PREFILL_TOKENS_PER_SECOND
+from agentgen.analysis.fidelity import compared
 from agentgen.analysis.figures import assumptions
-from agentgen.pages import explorer, simulation
+from agentgen.pages import explorer, fidelity, simulation
 from agentgen.pages import report as overview
-from agentgen.pages.render import render
+from agentgen.pages.render import render, write_file
 from agentgen.pages.survey import SESSIONS, refuse_changed, survey
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def report(
 
     Args:
         trace: A JSONL (`.gz`, `.zst`) or Parquet file, a run directory or a merged set of shards.
-        compare: Another trace, which the report lays over the first.
+        compare: Another trace, which the report lays over the first; `fidelity.html` then compares their sessions.
         output: Where the pages go, made if missing (default: the run directory, else the working directory).
         block_size: Tokens per block of the cache, as for `agentgen.analyze`; so are the arguments that follow.
         cached_outputs: Whether the KV of outputs stays in the cache.
@@ -102,8 +102,13 @@ def report_new(run: StrPath, *, threads: int | None) -> list[Path]:
 
 def _rendered(traces: Sequence[str], assumed: Assumptions, *, progress: Progress | None = None) -> dict[str, bytes]:
     found = survey(traces, assumed, progress=progress)
-    pages = [part.page(found, SIBLINGS, sample=SESSIONS) for part in (overview, explorer)]
-    pages.append(simulation.page(traces[0], assumed, SIBLINGS, sessions=_sessions(found)))
+    # Only sessions can be compared: a trace of single requests has none.
+    laid_over = len(traces) > 1 and all(trace["sessions"] for trace in found.analysis["traces"])
+    siblings = (*SIBLINGS, (fidelity.NAME, fidelity.TITLE)) if laid_over else SIBLINGS
+    pages = [part.page(found, siblings, sample=SESSIONS) for part in (overview, explorer)]
+    pages.append(simulation.page(traces[0], assumed, siblings, sessions=_sessions(found)))
+    if laid_over:
+        pages.append(fidelity.page(compared(traces[1:], traces[0], assumed).to_dict(), siblings))
     return {page.name: render(page) for page in pages}
 
 
@@ -126,9 +131,3 @@ def _sessions(found: Survey) -> str:
         return f"more than {SESSIONS:,}"
     trace = found.analysis["traces"][0]
     return f"{trace['sessions'] or trace['requests']:,}"
-
-
-def write_file(path: Path, content: bytes) -> Path:
-    """A file that has its name only when it is complete."""
-    _native.write_file(path, content)
-    return path

@@ -35,7 +35,7 @@ export function detail(session, { origin, continuedBy, linked, go, back }) {
   ];
   if (session.is_continuation) shown.push(["Continues", origin ? link(origin) : "a session missing from the trace"], ["Carried over", carriedText(session, origin)]);
   const parent = origin ? link(origin) : "a session missing from the trace";
-  if (session.kind === "break") shown.push(["Break of", parent], ["Kept of its last prompt", keptText(session, origin)]);
+  if (session.kind === "break") shown.push(["Break of", parent], ["Kept of its last prompt", keptText(session, origin)], ["Lost", `${count(session.lost)} tokens`]);
   if (session.kind === "sub-agent") shown.push(["Sub-agent of", parent], ["Started by", joinText(session)]);
   if (linked.length) shown.push(["Breaks and sub-agents", linked.map((other, index) => el("span", {}, index ? ", " : "", link(other)))]);
   if (continuedBy.length) shown.push(["Continued by", continuedBy.map((other, index) => el("span", {}, index ? ", " : "", link(other)))]);

@@ -17,7 +17,7 @@ function prepared(session) {
   const kind = session.kept_tokens !== undefined ? "break" : session.parent_turn !== undefined ? "sub-agent" : null;
   return {
     ...session, kind, linked: [], turns, name: session.session_id ?? `request ${count(session.number)}`, last: turns.at(-1), start: turns[0].start, end: turns.at(-1).end,
-    computed: sum((turn) => turn.computed), rate: prompt ? sum((turn) => turn.hit) / prompt : 0, continuedBy: [],
+    computed: sum((turn) => turn.computed), prompts: prompt, hits: sum((turn) => turn.hit), rate: prompt ? sum((turn) => turn.hit) / prompt : 0, continuedBy: [],
   };
 }
 
@@ -31,9 +31,12 @@ function aboutSample(data, shown) {
   const data = pageData();
   const sessions = data.sessions.filter((session) => session.turns.length).map(prepared);
   const byNumber = new Map(sessions.map((session) => [session.number, session]));
+  const rootOf = (session) => (byNumber.has(session.parent) ? rootOf(byNumber.get(session.parent)) : session);
   for (const session of sessions) {
     const parent = byNumber.get(session.parent);
     (session.kind === null ? parent?.continuedBy : parent?.linked)?.push(session);
+    session.root = rootOf(session);
+    session.lost = session.kind === "break" && parent ? Math.max(0, parent.last.prompt - session.kept_tokens) : 0;
   }
 
   const pane = el("div", { class: "pane", id: "detail" });
@@ -54,7 +57,7 @@ function aboutSample(data, shown) {
   const main = document.getElementById("main");
   main.append(
     el("p", { class: "note", id: "sample" }, aboutSample(data, sessions.length)),
-    el("p", { class: "note" }, `Cached is what an infinite cache held when the request was sent on the reference timeline: ${CLOCK_TEXTS[timeline.clock](timeline)}; prefill ${count(timeline.prefill_tokens_per_second)}, decode ${count(timeline.decode_tokens_per_second)} tokens/s; blocks of ${count(data.trace.block_size)} tokens; outputs ${data.cached_outputs ? "stay cached" : "are not cached"}. A session's bar is its last request.`),
+    el("p", { class: "note" }, `Cached is what an infinite cache held when the request was sent on the reference timeline: ${CLOCK_TEXTS[timeline.clock](timeline)}; prefill ${count(timeline.prefill_tokens_per_second)}, decode ${count(timeline.decode_tokens_per_second)} tokens/s; blocks of ${count(data.trace.block_size)} tokens; outputs ${data.cached_outputs ? "stay cached" : "are not cached"}. A session's bar is its last request; a row adds up all sessions of its tree.`),
   );
   if (sessions.length) {
     main.append(legend(sessions), el("div", { class: "explorer" }, list.element, pane));
