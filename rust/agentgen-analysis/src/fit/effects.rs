@@ -1,5 +1,6 @@
 //! How much sessions differ: shares of the variance between sessions, of normal scores.
 
+use agentgen_core::dist::normal;
 use serde_json::{Value, json};
 
 use super::round::four_digits;
@@ -65,7 +66,7 @@ impl Scored {
         let score = |value: &f64| {
             let below = sorted.partition_point(|other| other < value);
             let upto = sorted.partition_point(|other| other <= value);
-            normal_quantile((below + upto) as f64 / (2.0 * sorted.len() as f64))
+            normal::quantile((below + upto) as f64 / (2.0 * sorted.len() as f64))
         };
         let (mut sums, mut squares) = (Vec::with_capacity(sessions.len()), 0.0);
         for session in &sessions {
@@ -149,16 +150,6 @@ fn is_positive_definite(matrix: &[[f64; NAMES.len()]; NAMES.len()]) -> bool {
     true
 }
 
-/// The normal score of a share, by bisection.
-fn normal_quantile(share: f64) -> f64 {
-    let (mut low, mut high) = (-8.0, 8.0);
-    for _ in 0..40 {
-        let middle = 0.5 * (low + high);
-        if super::human_turns::normal_cdf(middle) < share { low = middle } else { high = middle }
-    }
-    0.5 * (low + high)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,11 +163,5 @@ mod tests {
         let expected = (8.0 / 3.0 - 0.5) / (8.0 / 3.0 + 0.5);
         assert!((share_between(&sums, squares) - expected).abs() < 1e-12);
         assert_eq!(share_between(&[(0.0, 2.0), (0.0, 2.0)], 4.0), 0.0);
-    }
-
-    #[test]
-    fn scores_are_those_of_the_normal_distribution() {
-        assert!((normal_quantile(0.975) - 1.959_964).abs() < 1e-5);
-        assert!(normal_quantile(0.5).abs() < 1e-9);
     }
 }

@@ -1,7 +1,6 @@
 //! Calls of a human turn: a lognormal rounded up, whose median is a session's own. Maximum likelihood.
 
-use std::f64::consts::FRAC_1_SQRT_2;
-
+use agentgen_core::dist::normal;
 use serde_json::{Value, json};
 
 use super::round::{four_digits, significant};
@@ -17,10 +16,6 @@ const RANGES: [(f64, f64); 7] =
     [(-2.0, 7.0), (-3.0, 3.0), (-3.0, 3.0), (-3.0, 1.5), (-3.0, 1.5), (-6.0, 3.0), (-2.0, 2.0)];
 /// Rounds of the search.
 const ROUNDS: usize = 60;
-
-pub(super) fn normal_cdf(z: f64) -> f64 {
-    0.5 * libm::erfc(-z * FRAC_1_SQRT_2)
-}
 
 /// A human turn.
 #[derive(Debug, Clone, Copy)]
@@ -117,8 +112,8 @@ fn likelihood(sessions: &[Session], parameters: &Parameters) -> f64 {
     let [mu, first, resumed, within, between, chats, chat] = *parameters;
     let (within, between, chats) = (within.exp(), between.exp(), logistic(chats));
     let of_turn = |turn: &Turn, mean: f64| {
-        let below = if turn.calls > 1.0 { normal_cdf(((turn.calls - 1.0).ln() - mean) / within) } else { 0.0 };
-        let upto = if turn.is_cut { 1.0 } else { normal_cdf((turn.calls.ln() - mean) / within) };
+        let below = if turn.calls > 1.0 { normal::cdf(((turn.calls - 1.0).ln() - mean) / within) } else { 0.0 };
+        let upto = if turn.is_cut { 1.0 } else { normal::cdf((turn.calls.ln() - mean) / within) };
         (upto - below).max(1e-12).ln()
     };
     let weights: Vec<f64> = (-NODES..=NODES).map(|i| (-0.5 * (f64::from(i) * NODE_STEP).powi(2)).exp()).collect();

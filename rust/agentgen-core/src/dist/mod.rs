@@ -5,7 +5,7 @@ mod delay;
 mod discrete;
 mod lognormal;
 mod moments;
-mod normal;
+pub mod normal;
 mod quantiles;
 mod token_count;
 mod turn_count;

@@ -5,7 +5,8 @@ use std::f64::consts::FRAC_1_SQRT_2;
 use crate::rng::RandomStream;
 
 /// P(Z <= z).
-pub(super) fn cdf(z: f64) -> f64 {
+#[must_use]
+pub fn cdf(z: f64) -> f64 {
     0.5 * libm::erfc(-z * FRAC_1_SQRT_2)
 }
 
@@ -18,7 +19,8 @@ pub(crate) fn score(stream: &mut RandomStream) -> f64 {
 /// The z with P(Z <= z) = p, for p in (0, 1): Wichura's algorithm AS 241 (Applied Statistics 37, 1988), relative
 /// error about 1e-16.
 #[inline]
-pub(super) fn quantile(p: f64) -> f64 {
+#[must_use]
+pub fn quantile(p: f64) -> f64 {
     let q = p - 0.5;
     if q.abs() <= 0.425 {
         let r = 0.180_625 - q * q;
