@@ -18,6 +18,7 @@ from agentgen.collect.limits import Limits
 from agentgen.errors import CollectError
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from types import TracebackType
 
     from agentgen.collect.fixture import Fixture
@@ -124,7 +125,10 @@ class Sandbox:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """End all that runs in it and drop the files."""
+        """End all that runs in it and drop the files, also if this is cancelled meanwhile."""
+        await _to_the_end(self._end())
+
+    async def _end(self) -> None:
         if process := self._process:
             assert process.stdin  # noqa: S101  a pipe
             process.stdin.close()
@@ -172,8 +176,9 @@ class Sandbox:
                 tempfile.TemporaryDirectory(prefix="agentgen-collect-", ignore_cleanup_errors=True)
             )
             command, user, passed = [self.workplace.python, "-I", "-S", str(PROGRAM)], {}, ()
-        starting = asyncio.ensure_future(
-            asyncio.create_subprocess_exec(
+
+        async def start() -> None:
+            self._process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -184,12 +189,8 @@ class Sandbox:
                 start_new_session=True,  # Ctrl-C is for the command, which ends its sandboxes
                 **user,
             )
-        )
-        try:
-            self._process = await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            self._process = await starting  # asyncio would kill it; `__aexit__` knows better
-            raise
+
+        await _to_the_end(start())  # asyncio would kill a process that is starting; `_end` knows better
         await self._exchange(
             {
                 "root": self._root,
@@ -231,6 +232,16 @@ class Sandbox:
             "TERM": "dumb",
             **{name: self._below_root(paths) for name, paths in self.workplace.fixture.variables.items()},
         }
+
+
+async def _to_the_end(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Await something that is not cancelled halfway; a cancellation is raised when it has ended."""
+    running = asyncio.ensure_future(coroutine)
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await running
+        raise
 
 
 def _supervisor_file() -> IO[bytes]:
