@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Run:
-    """A process that ended: wall time, maximum resident set, both output streams."""
+    """A process that ended: wall time, maximum resident set, both output streams, time of processors."""
 
     seconds: float
     peak_mb: float
     output: str
+    cpu_seconds: float = float("nan")
 
 
 def execute(command: list[str], cwd: Path | None = None) -> Run:
@@ -36,7 +37,8 @@ def execute(command: list[str], cwd: Path | None = None) -> Run:
     if process.returncode:
         sys.exit(f"{' '.join(command)} -> {process.returncode}\n{text}")
     # The unit is kilobytes, but bytes on macOS.
-    return Run(seconds, usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3), text)
+    peak_mb = usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    return Run(seconds, peak_mb, text, usage.ru_utime + usage.ru_stime)
 
 
 def machine() -> str:

@@ -41,8 +41,8 @@ def parsed(content: str, shape: type[T]) -> T:
     if len(content) > MAX_CHARS:
         raise AnswerError(f"the answer has {len(content):,} characters, expected at most {MAX_CHARS:,}")
     problem = "the answer has no complete JSON object"
-    for text in dict.fromkeys((content, _without_trailing_commas(content))):
-        problems = []
+    for repair in (str, _without_trailing_commas):
+        text, problems = repair(content), []
         for found in reversed(deque(_objects(text), MOST_OBJECTS)):
             try:
                 return shape.model_validate(found)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +110,7 @@ class Journal:
             OSError: The disk is full.
         """
         row, column, number = key
-        self._append({"row": row, "column": column, "try": number, "model": model, **asdict(reply)})
+        self._append({"row": row, "column": column, "try": number, "model": model, **vars(reply)})
         self._keep(key, model, reply)
         self.new += 1
 

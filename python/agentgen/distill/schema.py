@@ -20,12 +20,14 @@ def schema(shape: type[BaseModel], longest_text: int | None = None) -> dict[str,
     return {"title": full["title"], **_strict(full, full.get("$defs", {}), longest_text)}
 
 
+@cache
 def response_format(shape: type[BaseModel], name: str, longest_text: int | None) -> dict[str, Any]:
     """The `response_format` of a request."""
     wanted = schema(shape, longest_text)
     return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": wanted}}
 
 
+@cache
 def in_prompt(shape: type[BaseModel]) -> str:
     """The schema as text, for servers without structured output."""
     return (
