@@ -17,6 +17,10 @@ ENGINES_MADE := $(if $(AGENTGEN_ENGINES_VENV),,.venv-engines/made)
 DESIGNER      := $(or $(AGENTGEN_DESIGNER_VENV),.venv-designer)
 DESIGNER_MADE := $(if $(AGENTGEN_DESIGNER_VENV),,.venv-designer/made)
 
+# guidellm and datasets, for `test-interop`; AGENTGEN_READERS_VENV names an environment that already has them.
+READERS      := $(or $(AGENTGEN_READERS_VENV),.venv-readers)
+READERS_MADE := $(if $(AGENTGEN_READERS_VENV),,.venv-readers/made)
+
 # The public data that some tests read; AGENTGEN_SHARED_DATA names another directory.
 DATA := $(or $(AGENTGEN_SHARED_DATA),../shared/data)
 
@@ -78,6 +82,11 @@ $(CHARTS): build_backend/agentgen_build.py | $(VENV)/made
 .venv-designer/made: tests/designer/requirements.txt
 	$(PYTHON) -m venv .venv-designer
 	.venv-designer/$(SCRIPTS)/python -m pip install -r $<
+	@touch $@
+
+.venv-readers/made: tests/readers/requirements.txt
+	$(PYTHON) -m venv .venv-readers
+	.venv-readers/$(SCRIPTS)/python -m pip install -r $<
 	@touch $@
 
 # pip cannot override the requirements of a package; uv can.
@@ -185,8 +194,9 @@ bench-peer-replay: $(VENV)/optimized $(VENV)/tools $(PEER_MADE) ## Compare the r
 presets: $(VENV)/built $(VENV)/tools ## Compare each preset with recorded sessions; write the tables of docs/realism.md
 	AGENTGEN_SHARED_DATA=$(abspath $(DATA)) $(BIN)/python benches/presets.py
 
-test-interop: $(VENV)/built $(VENV)/tools $(PEER_MADE) $(DESIGNER_MADE) ## Compare with AIPerf (distributions, validator, loader) and Data Designer (messages)
+test-interop: $(VENV)/built $(VENV)/tools $(PEER_MADE) $(DESIGNER_MADE) $(READERS_MADE) ## Compare with AIPerf (distributions, validator, loaders, replays of exports), guidellm and datasets (exports), Data Designer (messages)
 	AGENTGEN=$(abspath $(BIN))/agentgen $(PEERBIN)/python -m pytest tests/interop
+	AGENTGEN=$(abspath $(BIN))/agentgen $(READERS)/$(SCRIPTS)/python -m pytest tests/readers
 	AGENTGEN=$(abspath $(BIN))/agentgen $(DESIGNER)/$(SCRIPTS)/python -m pytest tests/designer
 
 test-engines: $(VENV)/built $(VENV)/tools $(ENGINES_MADE) ## Replay against vLLM and llama.cpp with a tiny model (installs 6 GB of packages)

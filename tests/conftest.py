@@ -43,7 +43,7 @@ TOOLS_REQUIRED = "AGENTGEN_TOOLS_REQUIRED"
 CHARTS = ROOT / "python" / "agentgen" / "pages" / "static" / render.CHARTS
 
 # The folder brings a virtual environment and settings of its own.
-collect_ignore = ["interop", "designer"]
+collect_ignore = ["interop", "designer", "readers"]
 
 
 class Invoke(Protocol):

@@ -92,4 +92,5 @@ def tokenizer_name() -> str:
     tokenizer.save(str(snapshot / "tokenizer.json"))
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|bos|>"}
     (snapshot / "tokenizer_config.json").write_text(json.dumps(settings))
+    (snapshot / "config.json").write_text('{"model_type": "gpt2"}')
     return "interop/small"

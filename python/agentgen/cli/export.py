@@ -102,7 +102,7 @@ def command(
     timed_trace, custom, sharegpt,
       vllm-multi-turn                            vLLM
     sglang-mooncake, sglang-custom               SGLang
-    guidellm, weka                               guidellm
+    guidellm, weka_trace                         guidellm
     weka                                         inference-perf
     mlperf, mlperf-snapshots                     MLCommons endpoints
     csv, huggingface                             tables

@@ -173,7 +173,7 @@ pub const FORMATS: &[Format] = &[
     Format {
         name: "weka",
         title: "Weka traces, a file a conversation",
-        readers: "kv-cache-tester, guidellm, inference-perf",
+        readers: "kv-cache-tester, inference-perf",
         container: Container::Files,
         is_sorted: false,
         has_text: false,
@@ -192,8 +192,8 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "weka_trace",
-        title: "Weka traces of AIPerf, a file a conversation",
-        readers: "AIPerf",
+        title: "Weka traces on one clock, a file a conversation",
+        readers: "AIPerf, guidellm",
         container: Container::Files,
         is_sorted: false,
         has_text: false,
