@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import shlex
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import agentgen
 import formats_page
 import polars as pl
 import pytest
-from conftest import shared
+from conftest import command, shared
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +68,12 @@ def test_standard_output_gets_the_rows_alone(trace: Path, tmp_path: Path, run: R
     printed = run("export", trace, "--to", "timed_trace", "-o", "-")
     assert printed.stdout == (tmp_path / "trace.jsonl").read_text(encoding="utf-8")
     assert "timed trace of vLLM" in printed.stderr
+
+
+def test_a_reader_that_has_enough_is_no_error(trace: Path) -> None:
+    shell = shlex.join([*command("export", str(trace), "--to", "mooncake", "-o", "-"), "--threads", "1"])
+    done = subprocess.run(f"{shell} | head -c 1000 | wc -c", shell=True, check=True, capture_output=True, text=True)  # noqa: S602
+    assert (done.stdout.strip(), done.stderr) == ("1000", "")
 
 
 BAD: list[tuple[tuple[str, ...], int, str]] = [

@@ -113,19 +113,25 @@ def command(
         raise click.UsageError("--tokenizer needs --text.")
     if output != STDOUT:
         check_export_target(Path(output), sources, to, force=force, option="--force")
-    exported = export(
-        sources,
-        output,
-        to=to,
-        trace_block_size=trace_block_size,
-        text=text,
-        tokenizer=tokenizer,
-        strict=strict,
-        source_layout=source_layout,
-        source_block_size=source_block_size,
-        threads=threads,
-        force=force,
-    )
+    try:
+        exported = export(
+            sources,
+            output,
+            to=to,
+            trace_block_size=trace_block_size,
+            text=text,
+            tokenizer=tokenizer,
+            strict=strict,
+            source_layout=source_layout,
+            source_block_size=source_block_size,
+            threads=threads,
+            force=force,
+        )
+    except BrokenPipeError as error:
+        if output != STDOUT:
+            raise
+        # Without a file name: whoever read standard output has enough.
+        raise BrokenPipeError(error.errno, error.strerror) from error
     # Standard output may be the export itself.
     stream = sys.stderr if output == STDOUT else sys.stdout
     if as_json:
