@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentgen.analysis.fidelity_text import NAMES
 from agentgen.pages.render import Page, render, write_file
 
 if TYPE_CHECKING:
@@ -17,6 +16,8 @@ TITLE = "Fidelity"
 
 def page(found: dict[str, Any], siblings: tuple[tuple[str, str], ...] = ()) -> Page:
     """The page of a comparison of two traces."""
+    from agentgen.analysis.fidelity_text import NAMES  # noqa: PLC0415  rich is slow to import
+
     quantities = [{**quantity, "name": NAMES[quantity["quantity"]]} for quantity in found["quantities"]]
     return Page(
         name=NAME,
