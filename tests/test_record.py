@@ -272,6 +272,52 @@ def test_breaks_and_sub_agents_of_one_client(tmp_path: Path) -> None:
     assert calls["tools"][1][0]["wall_ms"] >= 0
 
 
+def test_sessions_that_name_their_parent_are_its_sub_agents(tmp_path: Path) -> None:
+    def call(session: str, *texts: str, parent: str | None = None) -> str:
+        roles = ("user", "assistant")
+        messages = [{"role": roles[at % 2], "content": text} for at, text in enumerate(texts)]
+        headers = {"x-session-affinity": session} | ({"x-parent-session-id": parent} if parent else {})
+        body = {"model": "agentgen", "messages": messages, "max_tokens": 4}
+        text: str = json.loads(post(recorder.url, "/v1/chat/completions", body, headers))["choices"][0]["message"][
+            "content"
+        ]
+        return text
+
+    with serving() as server, agentgen.record(server.url, tmp_path / "run") as recorder:
+        answer = call("main", "do it all")
+        call("child", "do a part", parent="main")
+        call("main", "do it all", answer, "go on")
+    rows = pl.read_parquet(tmp_path / "run" / "dataset.parquet")
+    assert rows.select("link", "parent_turn", "turn_index").rows() == [
+        (None, None, 0),
+        (None, None, 1),
+        ("subagent", 0, 0),
+    ]
+
+
+def test_a_line_that_differs_in_each_request_does_not_split_an_agent(tmp_path: Path) -> None:
+    """Claude Code puts one before its system prompt; a server that does not know it finds nothing in its cache."""
+    system = " ".join(f"rule{n}" for n in range(200))
+    messages: list[dict[str, Any]] = [{"role": "user", "content": "begin"}]
+    with serving() as server, agentgen.record(server.url, tmp_path / "run") as recorder:
+        for number in range(3):
+            line = f"x-anthropic-billing-header: cc_version=2.1.1; cch={number:05x};"
+            blocks = [{"type": "text", "text": text} for text in (line, system)]
+            body: dict[str, Any] = {"model": "agentgen", "max_tokens": 4, "messages": messages, "system": blocks}
+            body["metadata"] = {"user_id": "user_0_account__session_1"}
+            answer = json.loads(post(recorder.url, "/v1/messages", body))
+            assert answer["usage"]["cache_read_input_tokens"] == 0
+            messages += [
+                {"role": "assistant", "content": answer["content"]},
+                {"role": "user", "content": f"go on {number}"},
+            ]
+    rows = pl.read_parquet(tmp_path / "run" / "dataset.parquet")
+    assert rows.select("link", "kept_length", "agent").rows() == [(None, None, "main"), *[("break", 0, "main")] * 2]
+    stats = recorder.stats()
+    assert stats["sessions"] == 1
+    assert stats["known_tokens"] < BLOCK  # the beginning of the line
+
+
 def test_an_agent_s_calls_at_the_same_time_stay_apart(tmp_path: Path) -> None:
     """Two sessions without ids that begin alike, and one that goes on."""
     system = " ".join(f"rule{n}" for n in range(100))

@@ -5,8 +5,17 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// Headers in which agents and clients name their sessions: load balancers' and agentgen's own, Codex, Claude Code, `OpenCode`.
-const HEADERS: [&str; 6] =
-    ["x-session-id", "session_id", "session-id", "x-claude-code-session-id", "conversation_id", "x-opencode-session"];
+const HEADERS: [&str; 7] = [
+    "x-session-id",
+    "session_id",
+    "session-id",
+    "x-claude-code-session-id",
+    "conversation_id",
+    "x-opencode-session",
+    "x-session-affinity",
+];
+/// Names the session that started this one (`OpenCode`).
+const PARENT: &str = "x-parent-session-id";
 /// Longest id, bytes.
 const MAX_ID_BYTES: usize = 1_024;
 
@@ -24,6 +33,11 @@ pub struct Names {
 pub fn of_headers(headers: &Headers<'_>, own: &[String]) -> Option<String> {
     let names = own.iter().map(String::as_str).chain(HEADERS);
     names.filter_map(|name| headers.get(name)).find_map(usable)
+}
+
+/// The id of the session that started this one.
+pub fn parent_of_headers(headers: &Headers<'_>) -> Option<String> {
+    headers.get(PARENT).and_then(usable)
 }
 
 impl Names {

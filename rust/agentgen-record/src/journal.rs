@@ -32,6 +32,7 @@ impl Journal {
     /// Begins a journal.
     pub fn begin(
         file: File,
+        entries: Entries,
         texts: Option<Texts>,
         counted: Arc<Mutex<Counted>>,
         waiting: Arc<AtomicU64>,
@@ -40,7 +41,7 @@ impl Journal {
         serde_json::to_writer(&mut file, &Header { agentgen_record: VERSION })?;
         file.write_all(b"\n")?;
         file.flush()?;
-        Ok(Self { file, entries: Entries::default(), counted, waiting, texts })
+        Ok(Self { file, entries, counted, waiting, texts })
     }
 
     /// Writes the calls that come, until no more can. What cannot be written is reported in the counts.

@@ -34,6 +34,18 @@ pub fn name(endpoint: Endpoint) -> &'static str {
     }
 }
 
+/// What begins the line that Claude Code puts before its system prompt. It is another one in each request.
+const ATTRIBUTION: &str = "x-anthropic-billing-header:";
+
+/// A system prompt without the line that differs in each request.
+pub fn without_attribution(section: &Section) -> &str {
+    let text = &*section.text;
+    if section.role == "system" && text.starts_with(ATTRIBUTION) {
+        return text.split_once('\n').map_or("", |(_, rest)| rest);
+    }
+    text
+}
+
 /// What a request says.
 pub struct Read {
     pub model: Option<String>,

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use agentgen_server::StartError;
 use agentgen_server::proxy::Proxy;
 
+use crate::entry::Entries;
 use crate::journal::Journal;
 use crate::options::RecordOptions;
 use crate::stats::{Counted, Stats};
@@ -50,12 +51,13 @@ impl Recorder {
         let other_requests = Arc::<AtomicU64>::default();
         let (sender, ended) = mpsc::channel();
         let watch = Watch::new(sender, session_headers, waiting.clone(), other_requests.clone());
+        let entries = Entries::new(&proxy.upstream);
         let proxy = Proxy::start(&proxy, Arc::new(watch))?;
         let texts =
             messages.map(|path| Texts::begin(path.clone()).map_err(|source| RecordError::File { path, source }));
         let texts = texts.transpose()?;
         let file = File::create_new(&path).map_err(failed)?;
-        let journal = Journal::begin(file, texts, counted.clone(), waiting).map_err(failed)?;
+        let journal = Journal::begin(file, entries, texts, counted.clone(), waiting).map_err(failed)?;
         let thread = std::thread::Builder::new().name("agentgen-journal".to_owned());
         let writing = thread.spawn(move || journal.write_all(&ended)).map_err(StartError::Threads)?;
         Ok(Self { proxy, writing: Some(writing), counted, other_requests })

@@ -23,6 +23,8 @@ pub struct Ended {
     pub endpoint: Endpoint,
     /// The id of its session in the headers.
     pub client: Option<String>,
+    /// The id of the session that started it.
+    pub parent: Option<String>,
     /// `Content-Encoding` of the request.
     pub encoding: Option<String>,
     /// Its body; `None` if it is too large.
@@ -70,6 +72,7 @@ impl Observer for Watch {
         let ended = Ended {
             endpoint,
             client: client::of_headers(headers, &self.session_headers),
+            parent: client::parent_of_headers(headers),
             encoding: headers.get("content-encoding").map(str::to_owned),
             request: Some(Vec::with_capacity(expected.unwrap_or(0).min(MAX_RESERVED_BYTES))),
             sent_ms: since_epoch.as_micros() as f64 / 1e3,

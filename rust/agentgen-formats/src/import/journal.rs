@@ -72,6 +72,15 @@ pub struct Entry {
     /// Hash of the session's id, if the client sends one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// Hash of the id of the session that started this one, if the client sends one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Hash of tools and system prompt, by which agents are told apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Hash of the first message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<String>,
     /// `human` or `tool`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,

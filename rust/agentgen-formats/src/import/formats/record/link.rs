@@ -17,8 +17,12 @@ const MAX_CANDIDATES: usize = 64;
 struct Line {
     /// Hash of the client's id of the session.
     client: Option<String>,
+    /// Hash of the id of the session that started it.
+    parent: Option<String>,
     /// Identity of tools and system prompt.
     system: u64,
+    /// Identity of the first message.
+    first: u64,
     /// The last prompt.
     last: Vec<Piece>,
     /// When its answer was complete.
@@ -29,7 +33,7 @@ struct Line {
 /// All lines.
 pub struct Lines {
     all: Vec<Line>,
-    /// Tools and system prompt of the main line of a client, by hash of pieces, once it is known.
+    /// The main lines of clients.
     mains: HashMap<String, Main>,
     /// Lines by the identity of their last prompt, within a client.
     ends: HashMap<u64, usize>,
@@ -37,11 +41,10 @@ pub struct Lines {
     groups: HashMap<u64, Vec<usize>>,
 }
 
-/// How the main line of a client is known: by the number of the call.
+/// The main line of a client, once its first call, which has this number, has been added.
 struct Main {
     call: u64,
     line: Option<usize>,
-    system: u64,
 }
 
 impl Lines {
@@ -56,22 +59,25 @@ impl Lines {
                 *main = (entry.call, true);
             }
         }
-        let mains = mains.into_iter().map(|(client, (call, _))| (client, Main { call, line: None, system: 0 }));
+        let mains = mains.into_iter().map(|(client, (call, _))| (client, Main { call, line: None }));
         Self { all: Vec::new(), mains: mains.collect(), ends: HashMap::new(), groups: HashMap::new() }
     }
 
     /// Adds a call with its prompt.
     pub fn add(&mut self, entry: &Entry, pieces: Vec<Piece>) {
         let chain = chain(entry.client.as_deref(), &pieces);
-        let system = chain[entry.head[0]];
-        let group = chain[if entry.client.is_some() { 0 } else { entry.head[1] }];
+        let named = |name: &Option<String>, end: usize| {
+            name.as_ref().map_or(chain[end], |name| xxhash_rust::xxh3::xxh3_64(name.as_bytes()))
+        };
+        let (system, first) = (named(&entry.agent, entry.head[0]), named(&entry.first, entry.head[1]));
+        let group = if entry.client.is_some() { chain[0] } else { mix(system ^ mix(first)) };
         let whole = self.whole(entry, &pieces, &chain);
-        let line = whole.or_else(|| self.broken(entry, &pieces, group, system));
+        let line = whole.or_else(|| self.broken(entry, &pieces, group, (system, first)));
         let mut call = call(entry);
         let (line, known) = match (line, whole) {
             (Some(line), Some(_)) => (line, Some(self.all[line].last.len())),
             (Some(line), None) => (line, None),
-            (None, _) => (self.begin(entry, group, system), None),
+            (None, _) => (self.begin(entry, group, (system, first)), None),
         };
         call.prompt = match known {
             Some(known) => Prompt::Appended(parts(&pieces[known..])),
@@ -102,7 +108,7 @@ impl Lines {
     }
 
     /// The line that shares most with a prompt that does not extend it.
-    fn broken(&self, entry: &Entry, pieces: &[Piece], group: u64, system: u64) -> Option<usize> {
+    fn broken(&self, entry: &Entry, pieces: &[Piece], group: u64, (system, first): (u64, u64)) -> Option<usize> {
         // Without an id, a prompt of one message begins a session.
         if entry.client.is_none() && pieces.len() == entry.head[1] {
             return None;
@@ -113,23 +119,22 @@ impl Lines {
             let line = &self.all[*at];
             let shared = line.last.iter().zip(pieces).take_while(|(a, b)| a == b).count();
             // A sub-agent with another task is another one; the main agent stays what it is after a compaction.
-            let least = if main == Some(*at) { entry.head[0] } else { entry.head[1] };
-            let is_free = line.end_ms <= entry.sent_ms && line.system == system;
-            (is_free && shared >= least).then_some((shared, *at))
+            let is_same = line.system == system && (main == Some(*at) || line.first == first);
+            (is_same && line.end_ms <= entry.sent_ms).then_some((shared, *at))
         });
         shares.max().map(|(_, line)| line)
     }
 
-    fn begin(&mut self, entry: &Entry, group: u64, system: u64) -> usize {
+    fn begin(&mut self, entry: &Entry, group: u64, (system, first): (u64, u64)) -> usize {
         let line = self.all.len();
         if let Some(main) = entry.client.as_ref().and_then(|client| self.mains.get_mut(client))
             && main.call == entry.call
         {
-            (main.line, main.system) = (Some(line), system);
+            main.line = Some(line);
         }
         self.groups.entry(group).or_default().push(line);
-        let client = entry.client.clone();
-        self.all.push(Line { client, system, last: Vec::new(), end_ms: 0.0, calls: Vec::new() });
+        let (client, parent) = (entry.client.clone(), entry.parent.clone());
+        self.all.push(Line { client, parent, system, first, last: Vec::new(), end_ms: 0.0, calls: Vec::new() });
         line
     }
 
@@ -151,11 +156,12 @@ impl Lines {
         sessions
     }
 
-    /// How a line that is not its client's main one was started: by the main line's last answer before it.
+    /// How a line was started that is not its client's main one, or whose client names the session that started it: by the
+    /// last answer of that main line before it.
     fn sub_agent(&self, line: usize) -> Option<Sub> {
-        let Line { client, system, calls, end_ms, .. } = &self.all[line];
-        let main = self.mains.get(client.as_ref()?)?;
-        let parent = main.line.filter(|main| *main != line)?;
+        let Line { client, parent, system, calls, end_ms, .. } = &self.all[line];
+        let main_of = |client: &String| self.mains.get(client).and_then(|main| main.line).filter(|main| *main != line);
+        let parent = main_of(client.as_ref()?).or_else(|| main_of(parent.as_ref()?))?;
         let begin = calls.first()?.sent_ms?;
         let of_parent = &self.all[parent].calls;
         let ended = of_parent.iter().take_while(|call| call.end_ms.is_some_and(|end| end <= begin)).count();
@@ -163,7 +169,7 @@ impl Lines {
         // The parent waits if its next call has results of tools, and comes after all calls of the line.
         let next = of_parent.get(ended).filter(|next| next.trigger == Some(Trigger::Tool));
         let joined_by = next.filter(|next| next.sent_ms.is_some_and(|sent| sent >= *end_ms)).map(|_| ended);
-        let kind = (*system != main.system).then(|| format!("{system:016x}"));
+        let kind = (*system != self.all[parent].system).then(|| format!("{system:016x}"));
         Some(Sub { parent, kind, spawned_by, joined_by })
     }
 }
