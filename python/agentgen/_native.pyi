@@ -23,6 +23,7 @@ __all__ = [
     "Batch",
     "BatchStream",
     "Recorder",
+    "RecordingProxy",
     "ReplayRequest",
     "ReplaySession",
     "ReplaySource",
