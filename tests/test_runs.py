@@ -40,7 +40,9 @@ def test_a_run_has_its_files_and_a_summary(invoke: Invoke, tmp_path: Path) -> No
     lines = result.stdout.splitlines()
     assert lines[0] == str(run)
     assert "20 sessions" in [line.strip() for line in lines]
-    assert re.fullmatch(r"written in \d+\.\d s \([\d,]+ sessions/s\)", lines[-1])
+    *_, speed, blank, note, _ = lines
+    assert re.fullmatch(r"written in \d+\.\d s \([\d,]+ sessions/s\)", speed)
+    assert (blank, note[:5]) == ("", "note:")
     assert (run / "comparison.txt").read_text() in result.stdout
     assert max(map(len, lines[1:])) <= 80
     assert result.stderr == ""
