@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import agentgen
@@ -454,3 +455,11 @@ def test_the_calls_of_the_reference_are_one_message_each() -> None:
     answers = [message for message in row["messages"] if message["role"] == "assistant"]
     # Two of the ten calls have nothing but reasoning without text.
     assert (len(answers), row["tool_call_count"]) == (10, 9)
+
+
+def test_a_preview_without_polars_says_what_to_install(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "polars", None)
+    failed = invoke("import", str(tmp_path), "--preview", "1", code=1)
+    assert failed.stderr == "agentgen: error: --preview needs polars: pip install 'agentgen-traces[polars]'\n"

@@ -12,6 +12,7 @@ from agentgen import _native
 from agentgen._import import ImportProblem
 from agentgen._rollouts import WrittenRollouts, selection, write_rollouts
 from agentgen.cli._errors import reading
+from agentgen.errors import AgentgenError
 from agentgen.run import check_target
 from agentgen.text.format import counted, file_size
 from agentgen.text.progress import progress
@@ -152,7 +153,7 @@ def _preview(chosen: RolloutSelection, *, as_json: bool) -> None:
     try:
         import polars as pl  # noqa: PLC0415  an extra
     except ImportError as error:
-        raise ImportError("--preview needs polars: pip install 'agentgen-traces[polars]'") from error
+        raise AgentgenError("--preview needs polars: pip install 'agentgen-traces[polars]'") from error
     with reading():
         batches, problems = _native.open_rollouts(chosen)
         rows = [row for batch in batches for row in pl.DataFrame(batch).to_dicts()]
