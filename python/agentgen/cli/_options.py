@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,21 @@ class FormatsType(click.ParamType[tuple[str, ...]]):
         return names
 
 
+run_output_option = click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Directory that gets the run directory. [default: .]",
+)
+source_format_option = click.option(
+    "--format",
+    "format_name",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="Format of all files; auto recognizes each file by its content.",
+)
 threads_option = click.option(
     "--threads",
     type=Whole(1, MAX_THREADS),
@@ -84,6 +100,15 @@ trace_block_size_option = click.option(
 trace_layout_option = click.option(
     "--trace-layout", type=click.Choice(LAYOUTS), help="Layout of a trace that does not state it."
 )
+
+
+def json_object(text: str) -> dict[str, Any] | None:
+    """The JSON object that an option states; None if it is something else."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def check_name(name: str | None) -> None:

@@ -12,7 +12,7 @@ import click
 
 from agentgen.cli._errors import FAILED, reading
 from agentgen.cli._group import Suggesting
-from agentgen.cli._options import Whole
+from agentgen.cli._options import Whole, json_object
 from agentgen.errors import CollectError
 from agentgen.replay.urls import server_url
 from agentgen.settings import MAX_SEED
@@ -55,11 +55,8 @@ class Fields(click.ParamType[dict[str, Any]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
         """Parse the object."""
-        try:
-            fields = json.loads(value)
-        except (ValueError, RecursionError):
-            fields = None
-        if not isinstance(fields, dict):
+        fields = json_object(value)
+        if fields is None:
             self.fail('found something else, expected a JSON object such as {"temperature": 0}.', param, ctx)
         return fields
 

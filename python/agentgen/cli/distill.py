@@ -14,7 +14,7 @@ import click
 from agentgen._native import MAX_TOKENS, rollout_formats
 from agentgen._rollouts import MAX_ROWS, selection
 from agentgen.cli._errors import FAILED, reading
-from agentgen.cli._options import Whole, threads_option
+from agentgen.cli._options import Whole, json_object, source_format_option, threads_option
 from agentgen.cli._quantities import Duration, Share
 from agentgen.distill.settings import (
     API_KEY_ENV,
@@ -67,11 +67,8 @@ class Fields(click.ParamType[dict[str, Any]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
         """Parse an object without the fields that the command sets."""
-        try:
-            fields = json.loads(value)
-        except (ValueError, RecursionError):
-            fields = None
-        if not isinstance(fields, dict):
+        fields = json_object(value)
+        if fields is None:
             self.fail(f"found {value!r}, expected a JSON object.", param, ctx)
         for name in OUR_FIELDS:
             if name in fields:
@@ -88,14 +85,7 @@ def _url(_context: click.Context, param: click.Parameter, value: str | None) -> 
 
 @click.command("distill")
 @click.argument("sources", nargs=-1, metavar="[SOURCE...]")
-@click.option(
-    "--format",
-    "format_name",
-    default="auto",
-    show_default=True,
-    metavar="NAME",
-    help="Format of all files; auto recognizes each file by its content.",
-)
+@source_format_option
 @click.option("--url", metavar="URL", callback=_url, help="URL of an OpenAI-compatible server.")
 @click.option("--model", metavar="NAME", help="Model that writes. [default: the server's only model]")
 @click.option("--judge-url", metavar="URL", callback=_url, help="URL of the judge's server. [default: that of --url]")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +12,7 @@ from click.core import ParameterSource
 from agentgen._native import MAX_SESSIONS, MAX_TOKENS, MIN_ISL
 from agentgen.cli._complete import presets
 from agentgen.cli._errors import reading
-from agentgen.cli._options import FormatsType, ShardType, Whole, check_name, threads_option
+from agentgen.cli._options import FormatsType, ShardType, Whole, check_name, run_output_option, threads_option
 from agentgen.cli._pages import write_pages
 from agentgen.config import load_config
 from agentgen.run import check_empty, complete_shards, default_name, write, write_shards
@@ -22,6 +21,7 @@ from agentgen.text.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 # Figures of docs/realism.md: KS distances of growth a call from 350 recorded conversations.
 OF_DEFAULT = (
@@ -46,13 +46,7 @@ OF_DEFAULT = (
     help="A preset (see agentgen config list), a JSON, YAML or TOML file, or the manifest.json of a run.",
 )
 @click.option("--seed", type=Whole(0, MAX_SEED), metavar="N", help="Seed of the random numbers. [default: 42]")
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    metavar="DIR",
-    help="Directory that gets the run directory. [default: .]",
-)
+@run_output_option
 @click.option("--name", metavar="RUN", help="Name of the run directory. [default: <config>_<N>s_seed<seed>_<UTC time>]")
 @click.option(
     "--format",

@@ -16,7 +16,7 @@ from agentgen._native import MAX_TOKENS, rollout_formats
 from agentgen._rollouts import MAX_ROWS
 from agentgen.cli._errors import reading
 from agentgen.cli._import_messages import MessageOptions, check_options, import_messages
-from agentgen.cli._options import Whole, check_name, threads_option
+from agentgen.cli._options import Whole, check_name, run_output_option, source_format_option, threads_option
 from agentgen.cli._pages import write_pages
 from agentgen.run import check_empty
 from agentgen.settings import MAX_SEED
@@ -30,21 +30,8 @@ MAX_PREVIEW = 10_000  # sessions that are printed
 
 @click.command("import")
 @click.argument("sources", nargs=-1, metavar="[SOURCE...]")
-@click.option(
-    "--format",
-    "format_name",
-    default="auto",
-    show_default=True,
-    metavar="NAME",
-    help="Format of all files; auto recognizes each file by its content.",
-)
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    metavar="DIR",
-    help="Directory that gets the run directory. [default: .]",
-)
+@source_format_option
+@run_output_option
 @click.option("--name", metavar="RUN", help="Name of the run directory. [default: import_<UTC time>]")
 @click.option(
     "--block-size",

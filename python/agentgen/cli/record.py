@@ -14,8 +14,8 @@ import click
 
 from agentgen._native import MAX_TOKENS
 from agentgen._record import JOURNAL, record
-from agentgen._serve import DEFAULT_CONNECTIONS, MAX_CONNECTIONS, MAX_PORT, MAX_SERVER_THREADS
-from agentgen.cli._options import Whole, check_name
+from agentgen.cli._listening import host_option, max_connections_option, port_option, worker_threads_option
+from agentgen.cli._options import Whole, check_name, run_output_option
 from agentgen.cli._pages import write_pages
 from agentgen.cli._quantities import Duration
 from agentgen.cli._signals import allow_open_files, stopped_by_signals
@@ -34,19 +34,9 @@ LOOPBACK = ("127.", "localhost", "::1")
 
 @click.command("record", short_help="Record the model calls of agents that pass through a proxy.")
 @click.option("--upstream", required=True, metavar="URL", help="URL of the server that requests are forwarded to.")
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, metavar="HOST", help="Host name or address to listen on."
-)
-@click.option(
-    "--port", type=Whole(0, MAX_PORT), default=8080, metavar="N", help="Port; 0 for any free port. [default: 8080]"
-)
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    metavar="DIR",
-    help="Directory that gets the run directory. [default: .]",
-)
+@host_option
+@port_option(8080)
+@run_output_option
 @click.option("--name", metavar="RUN", help="Name of the run directory. [default: record_<UTC time>]")
 @click.option("--block-size", type=Whole(1, MAX_TOKENS), metavar="TOKENS", help="Tokens per block. [default: 64]")
 @click.option(
@@ -77,19 +67,8 @@ LOOPBACK = ("127.", "localhost", "::1")
     metavar="TIME",
     help="Time for open calls to end after Ctrl-C. [default: 30s]",
 )
-@click.option(
-    "--max-connections",
-    type=Whole(1, MAX_CONNECTIONS),
-    default=DEFAULT_CONNECTIONS,
-    metavar="N",
-    help=f"Largest number of open connections; more get 503. [default: {DEFAULT_CONNECTIONS}]",
-)
-@click.option(
-    "--threads",
-    type=Whole(1, MAX_SERVER_THREADS),
-    metavar="N",
-    help="Worker threads. [default: one per core, at most 4]",
-)
+@max_connections_option
+@worker_threads_option
 @click.option("--no-pages", "pages", is_flag=True, default=True, flag_value=False, help="Do not write HTML pages.")
 def command(
     *,

@@ -10,18 +10,11 @@ import click
 
 from agentgen import _native
 from agentgen._native import DECODE_TOKENS_PER_SECOND, MAX_TOKENS, PREFILL_TOKENS_PER_SECOND
-from agentgen._serve import (
-    DEFAULT_BODY,
-    DEFAULT_CONNECTIONS,
-    MAX_CONNECTIONS,
-    MAX_PORT,
-    MAX_SERVER_THREADS,
-    MAX_TOOL_CALLS,
-    parse_fault,
-)
+from agentgen._serve import DEFAULT_BODY, MAX_TOOL_CALLS, parse_fault
 from agentgen.analysis.model import KV_DTYPES, find_model
 from agentgen.cli._assumptions import check_dtype
 from agentgen.cli._complete import models
+from agentgen.cli._listening import host_option, max_connections_option, port_option, worker_threads_option
 from agentgen.cli._options import Whole
 from agentgen.cli._quantities import ByteSize, CapacityType, Rate
 from agentgen.cli._signals import allow_open_files, stopped_by_signals
@@ -48,12 +41,8 @@ class FaultType(click.ParamType[dict[str, Any]]):
 
 
 @click.command("serve", short_help="Serve an OpenAI-compatible API that models time and cache.")
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, metavar="HOST", help="Host name or address to listen on."
-)
-@click.option(
-    "--port", type=Whole(0, MAX_PORT), default=8000, metavar="N", help="Port; 0 for any free port. [default: 8000]"
-)
+@host_option
+@port_option(8000)
 @click.option(
     "--model",
     metavar="NAME|PATH",
@@ -105,13 +94,7 @@ class FaultType(click.ParamType[dict[str, Any]]):
     metavar="SIZE",
     help=f"Largest body of a request; larger ones get 413. [default: {DEFAULT_BODY}]",
 )
-@click.option(
-    "--max-connections",
-    type=Whole(1, MAX_CONNECTIONS),
-    default=DEFAULT_CONNECTIONS,
-    metavar="N",
-    help=f"Largest number of open connections; more get 503. [default: {DEFAULT_CONNECTIONS}]",
-)
+@max_connections_option
 @click.option(
     "--events",
     type=click.Choice(["token", "coalesced"]),
@@ -141,12 +124,7 @@ class FaultType(click.ParamType[dict[str, Any]]):
     help="Seed that selects the requests with faults. [default: 0]",
 )
 @click.option("--debug", is_flag=True, help="Keep requests and show them at /debug/requests.")
-@click.option(
-    "--threads",
-    type=Whole(1, MAX_SERVER_THREADS),
-    metavar="N",
-    help="Worker threads. [default: one per core, at most 4]",
-)
+@worker_threads_option
 def command(
     *,
     host: str,
