@@ -32,6 +32,7 @@ mod tokenize;
 mod upload;
 mod wire;
 
+pub use listen::StartError;
 pub use metrics::Stats;
 pub use options::{Events, Options, RandomFault};
-pub use server::{Server, StartError};
+pub use server::Server;

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::ToSocketAddrs;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
 use crate::body::Dropped;
@@ -23,6 +24,59 @@ const REFUSAL_TIME: Duration = Duration::from_secs(1);
 /// Pause after a connection could not be accepted.
 const NO_ROOM: Duration = Duration::from_millis(10);
 
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It cannot listen on the address.
+    #[error("{host}:{port}: cannot listen: {source}")]
+    Listen {
+        /// Requested host.
+        host: String,
+        /// Requested port.
+        port: u16,
+        /// Cause.
+        source: io::Error,
+    },
+    /// Its threads cannot be started.
+    #[error("cannot start threads: {0}")]
+    Threads(io::Error),
+    /// The server that a proxy forwards to cannot be used.
+    #[error("{0}")]
+    Upstream(String),
+}
+
+/// A socket that listens, and the threads that will serve its connections.
+pub struct Listening {
+    /// The threads.
+    pub runtime: Runtime,
+    /// The socket.
+    pub listener: TcpListener,
+    /// Its address.
+    pub address: SocketAddr,
+}
+
+impl Listening {
+    /// Starts the threads and listens.
+    pub fn start(thread_name: &str, threads: usize, host: &str, port: u16) -> Result<Self, StartError> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name(thread_name)
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(StartError::Threads)?;
+        let failed = |source| StartError::Listen { host: host.to_owned(), port, source };
+        let (listener, address) = {
+            // tokio binds sockets to the current runtime.
+            let _inside = runtime.enter();
+            let listener = bind(host, port).map_err(failed)?;
+            let address = listener.local_addr().map_err(failed)?;
+            (listener, address)
+        };
+        Ok(Self { runtime, listener, address })
+    }
+}
+
 /// Limits of a listening socket.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -33,7 +87,7 @@ pub struct Limits {
 }
 
 /// Listens on the first address of the host that can be listened on.
-pub fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
+fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
     let mut failed = io::Error::new(io::ErrorKind::NotFound, "no such host");
     for address in (host, port).to_socket_addrs()? {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };

@@ -1,6 +1,5 @@
 //! Starts and stops a server.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,34 +9,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
 use crate::interim::{Interim, WithInterim};
-use crate::listen::{Limits, accept, bind};
+use crate::listen::{Limits, Listening, StartError, accept};
 use crate::metrics::Stats;
 use crate::options::Options;
 use crate::shared::Shared;
-
-/// Why a server did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// It cannot listen on the address.
-    #[error("{host}:{port}: cannot listen: {source}")]
-    Listen {
-        /// Requested host.
-        host: String,
-        /// Requested port.
-        port: u16,
-        /// Cause.
-        source: io::Error,
-    },
-    /// Its threads cannot be started.
-    #[error("cannot start threads: {0}")]
-    Threads(io::Error),
-    /// The server that a proxy forwards to cannot be used.
-    #[error("{0}")]
-    Upstream(String),
-}
 
 /// A server that runs on its own threads until it is stopped or dropped.
 pub struct Server {
@@ -49,21 +27,8 @@ pub struct Server {
 impl Server {
     /// Listens and starts the threads.
     pub fn start(options: Options) -> Result<Self, StartError> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(options.threads)
-            .thread_name("agentgen-serve")
-            .enable_io()
-            .enable_time()
-            .build()
-            .map_err(StartError::Threads)?;
-        let listen = |source| StartError::Listen { host: options.host.clone(), port: options.port, source };
-        let (listener, address) = {
-            // tokio binds sockets to the current runtime.
-            let _inside = runtime.enter();
-            let listener = bind(&options.host, options.port).map_err(listen)?;
-            let address = listener.local_addr().map_err(listen)?;
-            (listener, address)
-        };
+        let Listening { runtime, listener, address } =
+            Listening::start("agentgen-serve", options.threads, &options.host, options.port)?;
         let shared = Arc::new(Shared::new(options));
         let driver = shared.clone();
         runtime.spawn(async move { driver.drive().await });

@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -21,8 +21,7 @@ use super::body::Counted;
 use super::forward::{Shared, forward};
 use super::upstream::{Link, Upstream};
 use super::{Observer, ProxyOptions, tls};
-use crate::listen::{Limits, accept, bind};
-use crate::server::StartError;
+use crate::listen::{Limits, Listening, StartError, accept};
 
 /// A proxy that runs on its own threads until it is stopped or dropped.
 pub struct Proxy {
@@ -40,21 +39,8 @@ impl Proxy {
         let target = options.target().map_err(StartError::Upstream)?;
         let tls = target.is_tls.then(|| tls::connector(options.ca_file.as_deref(), options.insecure));
         let tls = tls.transpose().map_err(StartError::Upstream)?;
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(options.threads.max(1))
-            .thread_name("agentgen-record")
-            .enable_io()
-            .enable_time()
-            .build()
-            .map_err(StartError::Threads)?;
-        let listen = |source| StartError::Listen { host: options.host.clone(), port: options.port, source };
-        let (listener, address) = {
-            // tokio binds sockets to the current runtime.
-            let _inside = runtime.enter();
-            let listener = bind(&options.host, options.port).map_err(listen)?;
-            let address = listener.local_addr().map_err(listen)?;
-            (listener, address)
-        };
+        let Listening { runtime, listener, address } =
+            Listening::start("agentgen-record", options.threads.max(1), &options.host, options.port)?;
         let open = Arc::<AtomicUsize>::default();
         let connect_timeout = Duration::from_secs_f64(options.connect_timeout_s);
         let shared = Arc::new(Shared {
